@@ -1,0 +1,144 @@
+import { z } from 'zod';
+import { failure, STEPS } from '../failure.ts';
+import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
+import { uuid } from '../uuid.ts';
+import { json, nothing } from './contract.ts';
+
+/** An attempt as a worker names it. */
+const held = z.object({ order: uuid, attempt: z.int().min(1) });
+const worker = z.object({ worker: uuid });
+/** Told by a worker of itself: `boot` is new at each start of its process. */
+const boot = uuid;
+
+const claim = z.object({
+  order: z.string(),
+  attempt: z.int(),
+  /** The body that was posted, by kind. */
+  spec: orderSpec,
+  /** How long the lease holds without a renewal. */
+  lease_ms: z.int(),
+});
+
+/** How a worker says that its attempt ended. */
+export const report = z.discriminatedUnion('outcome', [
+  /** The result is staged on storage under this order and attempt. */
+  z.object({ outcome: z.literal('done'), result: orderResult }),
+  /** What the order's own code or inputs did: the order fails. */
+  z.object({ outcome: z.literal('failed'), failure }),
+  /** What we broke: tried again with back-off, failed after the last attempt. */
+  z.object({ outcome: z.literal('error'), failure }),
+  /** Given back unharmed: at once up for the next worker, and not counted against the order. */
+  z.object({ outcome: z.literal('released') }),
+]);
+
+/** See {@link report}. */
+export type Report = z.infer<typeof report>;
+
+/** See the response of `claimOrder`. */
+export type Claim = z.infer<typeof claim>;
+
+const attempt = z.object({ id: uuid, attempt: z.coerce.number().int().min(1) });
+const fenced = ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'] as const;
+
+/** The calls between a worker and compute-api. Every write names its attempt; a stale one is 409 and changes nothing. */
+export const attempts = {
+  registerWorker: {
+    method: 'PUT',
+    path: '/v1/workers/:worker',
+    summary: 'A worker says what it is; leases of its earlier boots end at once',
+    access: ['worker'],
+    params: worker,
+    body: json(
+      z.object({
+        boot,
+        name: z.string().max(200),
+        runtime: z.string().max(100),
+        slots: z.object({ learn: z.int().min(0), predict: z.int().min(0) }),
+      }),
+    ),
+    status: 200,
+    response: json(z.object({ lease_ms: z.int(), renew_ms: z.int() })),
+    errors: ['invalid_request', 'invalid_json'],
+  },
+  claimOrder: {
+    method: 'POST',
+    path: '/v1/workers/:worker/claim',
+    summary:
+      'Take an order: the one named if it is due, else the oldest due one of the kinds; null where none is',
+    access: ['worker'],
+    params: worker,
+    body: json(z.object({ boot, kinds: z.array(z.enum(ORDER_KINDS)).min(1), order: uuid.optional() })),
+    status: 200,
+    response: json(z.object({ claim: claim.nullable() })),
+    errors: ['invalid_request', 'invalid_json', 'stale_attempt'],
+  },
+  renewLeases: {
+    method: 'POST',
+    path: '/v1/workers/:worker/renew',
+    summary: "Renew all of a worker's leases in one call; those it has lost are named with the reason",
+    access: ['worker'],
+    params: worker,
+    body: json(z.object({ boot, attempts: z.array(held).max(10_000) })),
+    status: 200,
+    response: json(
+      z.object({
+        held: z.array(held),
+        lost: z.array(held.extend({ reason: z.enum(['cancelled', 'stale']) })),
+        lease_ms: z.int(),
+      }),
+    ),
+    errors: ['invalid_request', 'invalid_json', 'stale_attempt'],
+  },
+  noteStep: {
+    method: 'POST',
+    path: '/v1/orders/:id/attempts/:attempt/step',
+    summary: 'A step of an attempt started, or ended with what it took',
+    access: ['worker'],
+    params: attempt,
+    body: json(
+      z.discriminatedUnion('what', [
+        z.object({ what: z.literal('started'), step: z.enum(STEPS) }),
+        z.object({ what: z.literal('ended'), record: stepRecord }),
+      ]),
+    ),
+    status: 204,
+    response: nothing,
+    errors: fenced,
+  },
+  appendLog: {
+    method: 'POST',
+    path: '/v1/orders/:id/attempts/:attempt/log',
+    summary:
+      'Append to the log of an attempt; a `seq` that is there already is dropped, so a call may be repeated',
+    access: ['worker'],
+    params: attempt,
+    body: json(
+      z.object({
+        chunks: z
+          .array(
+            z.object({
+              seq: z.int().min(0),
+              step: z.enum(STEPS),
+              stream: z.enum(['stdout', 'stderr', 'platform']),
+              text: z.string().max(65_536),
+            }),
+          )
+          .max(100),
+      }),
+    ),
+    status: 204,
+    response: nothing,
+    errors: [...fenced, 'too_large'],
+  },
+  reportAttempt: {
+    method: 'POST',
+    path: '/v1/orders/:id/attempts/:attempt/report',
+    summary: 'An attempt ended. The same report again is answered the same; any other late one is 409',
+    access: ['worker'],
+    params: attempt,
+    body: json(report),
+    status: 200,
+    response: json(z.object({ status: z.enum(ORDER_STATUSES) })),
+    errors: fenced,
+  },
+} as const;

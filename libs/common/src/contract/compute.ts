@@ -1,0 +1,184 @@
+import { z } from 'zod';
+import { learnuplet, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
+import { uuid } from '../uuid.ts';
+import { attempts } from './attempts.ts';
+import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
+import { logChunk, orderEvent, orderPage, orderSummary, orderView, whyView, workerView } from './orders.ts';
+import { pageQuery } from './paging.ts';
+
+const message = z.object({ message: z.string() });
+const one = z.object({ id: uuid });
+const resume = z.object({
+  'last-event-id': z
+    .string()
+    .regex(/^\d{1,15}$/, 'should be the id of an event')
+    .optional(),
+});
+
+/** compute-api: the four routes of the original, and ours for people (`/v1`) and for workers. */
+export const computeContract = defineContract({
+  title: 'Morpheo compute API',
+  description: 'Takes orders, keeps their state, hands them to workers, and tells the orchestrator.',
+  errorKey: 'error',
+  realm: 'Authorization Required',
+  endpoints: {
+    index: {
+      method: 'GET',
+      path: '/',
+      summary: 'The routes of the original',
+      access: 'public',
+      status: 200,
+      response: json(z.array(z.string())),
+      errors: [],
+      classic: true,
+    },
+    learn: {
+      method: 'POST',
+      path: '/learn',
+      summary: 'Order a training; 202 means that it is on disk',
+      description: 'The same order again is 202 and the same order; the same uuid with another body is 409.',
+      access: 'intake',
+      body: goJson(learnuplet),
+      status: 202,
+      response: json(message),
+      errors: ['invalid_json', 'invalid_order', 'conflict', 'too_large', 'unavailable'],
+      classic: true,
+    },
+    pred: {
+      method: 'POST',
+      path: '/pred',
+      summary: 'Order a prediction; 202 means that it is on disk',
+      description: 'The same order again is 202 and the same order; the same uuid with another body is 409.',
+      access: 'intake',
+      body: goJson(preduplet),
+      status: 202,
+      response: json(message),
+      errors: ['invalid_json', 'invalid_order', 'conflict', 'too_large', 'unavailable'],
+      classic: true,
+    },
+    listOrders: {
+      method: 'GET',
+      path: '/v1/orders',
+      summary: 'Orders, newest first',
+      access: ANYONE_KNOWN,
+      query: z.object({
+        ...pageQuery,
+        kind: z.enum(ORDER_KINDS).optional(),
+        status: z.enum(ORDER_STATUSES).optional(),
+        problem: uuid.optional(),
+        algo: uuid.optional(),
+      }),
+      status: 200,
+      response: json(orderPage),
+      errors: ['invalid_request'],
+    },
+    getOrder: {
+      method: 'GET',
+      path: '/v1/orders/:id',
+      summary: 'One order with its attempts and its failure',
+      access: ANYONE_KNOWN,
+      params: one,
+      status: 200,
+      response: json(orderView),
+      errors: ['invalid_request', 'not_found'],
+    },
+    orderEvents: {
+      method: 'GET',
+      path: '/v1/orders/:id/events',
+      summary: 'What happens to an order, from its beginning or after `Last-Event-ID`, until it ends',
+      access: ANYONE_KNOWN,
+      params: one,
+      headers: resume,
+      status: 200,
+      response: events(orderEvent),
+      errors: ['invalid_request', 'not_found'],
+    },
+    orderLog: {
+      method: 'GET',
+      path: '/v1/orders/:id/log',
+      summary: "An order's log as text; with `follow` it goes on until the order ends",
+      access: ANYONE_KNOWN,
+      params: one,
+      query: z.object({
+        follow: z.stringbool().optional(),
+        attempt: z.coerce.number().int().min(1).optional(),
+      }),
+      status: 200,
+      response: bytes('text/plain'),
+      errors: ['invalid_request', 'not_found'],
+    },
+    orderLogEvents: {
+      method: 'GET',
+      path: '/v1/orders/:id/log/events',
+      summary: "An order's log as events, from its beginning or after `Last-Event-ID`, until it ends",
+      access: ANYONE_KNOWN,
+      params: one,
+      headers: resume,
+      status: 200,
+      response: events(logChunk),
+      errors: ['invalid_request', 'not_found'],
+    },
+    whyOrder: {
+      method: 'GET',
+      path: '/v1/orders/:id/why',
+      summary: 'Why an order is where it is, as a code and one sentence',
+      access: ANYONE_KNOWN,
+      params: one,
+      status: 200,
+      response: json(whyView),
+      errors: ['invalid_request', 'not_found'],
+    },
+    cancelOrder: {
+      method: 'POST',
+      path: '/v1/orders/:id/cancel',
+      summary: 'End an order that has not ended; what runs is stopped. Again: the same answer',
+      access: ['orchestrator'],
+      params: one,
+      status: 200,
+      response: json(orderSummary),
+      errors: ['invalid_request', 'not_found', 'wrong_state'],
+    },
+    retryOrder: {
+      method: 'POST',
+      path: '/v1/orders/:id/retry',
+      summary: 'Try an order again that failed or was cancelled',
+      access: ['orchestrator'],
+      params: one,
+      status: 200,
+      response: json(orderSummary),
+      errors: ['invalid_request', 'not_found', 'wrong_state'],
+    },
+    listWorkers: {
+      method: 'GET',
+      path: '/v1/workers',
+      summary: 'The workers and what they run',
+      access: ANYONE_KNOWN,
+      status: 200,
+      response: json(z.object({ items: z.array(workerView) })),
+      errors: [],
+    },
+    getQueue: {
+      method: 'GET',
+      path: '/v1/queue',
+      summary: 'How many orders are in each state, and whether claims are paused',
+      access: ANYONE_KNOWN,
+      status: 200,
+      response: json(z.object({ paused: z.boolean(), counts: z.record(z.string(), z.int()) })),
+      errors: [],
+    },
+    pauseQueue: {
+      method: 'PUT',
+      path: '/v1/queue',
+      summary: 'Pause or resume the claiming of orders; what runs goes on',
+      access: ['admin'],
+      body: json(z.strictObject({ paused: z.boolean() })),
+      status: 200,
+      response: json(z.object({ paused: z.boolean() })),
+      errors: ['invalid_request', 'invalid_json'],
+    },
+    ...attempts,
+  },
+});
+
+/** See {@link computeContract}. */
+export type ComputeContract = typeof computeContract;

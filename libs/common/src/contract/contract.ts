@@ -1,0 +1,167 @@
+import type { z } from 'zod';
+import type { ErrorCode } from '../errors.ts';
+
+/**
+ * One contract an API: from it come the routes that serve it, the typed client, the OpenAPI document and the types
+ * of handlers and fakes. A route exists here or nowhere.
+ */
+
+/** Who may call: `admin` may call everything and need not be listed. */
+export const ROLES = ['admin', 'orchestrator', 'worker', 'uploader', 'reader'] as const;
+
+/** A role that a credential carries. */
+export type Role = (typeof ROLES)[number];
+
+/** Every role: any caller with credentials. */
+export const ANYONE_KNOWN: readonly Role[] = ROLES;
+
+/** The body of a request or an answer. */
+export type Content<S extends z.ZodType = z.ZodType> =
+  /** JSON that fits a schema; `go` reads it by the rules of the originals (see `wire/go-json.ts`). */
+  | { readonly type: 'json'; readonly schema: S; readonly go?: true }
+  /** Bytes as they come, never held whole. */
+  | { readonly type: 'bytes'; readonly mediaType: string }
+  /** Server-Sent Events whose data fits a schema. */
+  | { readonly type: 'events'; readonly schema: S }
+  | { readonly type: 'none' };
+
+/** One route of an API. */
+export interface Endpoint {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Path with parameters as `:name`. Where two paths match, the one that stands first in the contract wins. */
+  readonly path: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** The roles that may call; `public` needs no credentials; `intake` is public where the service allows it. */
+  readonly access: 'public' | 'intake' | readonly Role[];
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  /** Request headers that matter to the handler, by lower-case name. */
+  readonly headers?: z.ZodObject;
+  readonly body?: Content;
+  readonly status: number;
+  readonly response: Content;
+  readonly errors: readonly ErrorCode[];
+  /** A route of the originals: its errors are `application/json`, its 401 may have no body. */
+  readonly classic?: true;
+}
+
+/** An API: its name, the words of its document, and its routes. */
+export interface Contract<E extends Record<string, Endpoint> = Record<string, Endpoint>> {
+  readonly title: string;
+  readonly description: string;
+  /** The member of an error body that carries the text, as the original had it. */
+  readonly errorKey: 'error' | 'Error';
+  /** The realm of `WWW-Authenticate`. */
+  readonly realm: string;
+  /** The originals' storage answers 401 with an empty body on its routes. */
+  readonly emptyUnauthorized?: true;
+  readonly endpoints: E;
+}
+
+/** Declares an API; the identity function that keeps the exact types. */
+export function defineContract<const E extends Record<string, Endpoint>>(contract: Contract<E>): Contract<E> {
+  return contract;
+}
+
+/** Content of JSON. */
+export function json<S extends z.ZodType>(schema: S) {
+  return { type: 'json', schema } as const;
+}
+
+/** Content of JSON that is read by the rules of the originals. */
+export function goJson<S extends z.ZodType>(schema: S) {
+  return { type: 'json', schema, go: true } as const;
+}
+
+/** Content of bytes. */
+export function bytes(mediaType = 'application/octet-stream') {
+  return { type: 'bytes', mediaType } as const;
+}
+
+/** Content of Server-Sent Events. */
+export function events<S extends z.ZodType>(schema: S) {
+  return { type: 'events', schema } as const;
+}
+
+/** No content. */
+export const nothing = { type: 'none' } as const;
+
+/** The bytes of a request. The headers that describe them come along; `body` can be read once. */
+export interface BytesIn {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly contentType?: string | undefined;
+  /** In bytes; absent where the sender does not say (chunked). */
+  readonly contentLength?: number | undefined;
+  /** The `Content-Digest` field (RFC 9530) as it came. */
+  readonly contentDigest?: string | undefined;
+}
+
+/** The bytes of an answer, with the status and headers that describe them (206, 304, `ETag`, …). */
+export interface BytesOut {
+  readonly status: number;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Absent for HEAD, 304 and the like. Whoever receives it reads it to the end or cancels it. */
+  readonly body?: ReadableStream<Uint8Array> | undefined;
+}
+
+/** One Server-Sent Event; `id` is what a client sends back as `Last-Event-ID` to go on from here. */
+export interface ServerEvent<T> {
+  readonly id: string;
+  readonly event: string;
+  readonly data: T;
+}
+
+/** Who calls, as the service found out from the credentials. */
+export interface Principal {
+  readonly name: string;
+  readonly roles: readonly Role[];
+}
+
+/** What comes beside the input of a call. */
+export interface Call {
+  /** Aborts the call: a client gives up, a handler stops its work. */
+  readonly signal?: AbortSignal | undefined;
+  /** Set by the service; clients leave it out. */
+  readonly principal?: Principal | undefined;
+}
+
+type Out<S> = S extends z.ZodType ? z.output<S> : never;
+
+type BodyIn<C> = C extends { type: 'json'; schema: infer S }
+  ? { body: Out<S> }
+  : C extends { type: 'bytes' }
+    ? { body: BytesIn }
+    : unknown;
+
+type Answer<C> = C extends { type: 'json'; schema: infer S }
+  ? Out<S>
+  : C extends { type: 'bytes' }
+    ? BytesOut
+    : C extends { type: 'events'; schema: infer S }
+      ? AsyncIterable<ServerEvent<Out<S>>>
+      : undefined;
+
+type Part<E, K extends 'params' | 'query' | 'headers'> =
+  E extends Record<K, infer S> ? (S extends z.ZodType ? Record<K, z.output<S>> : unknown) : unknown;
+
+/** The input of an endpoint: `params`, `query`, `headers` and `body`, as far as the contract names them. */
+export type Input<E> = Part<E, 'params'> &
+  Part<E, 'query'> &
+  Part<E, 'headers'> &
+  (E extends { body: infer C } ? BodyIn<C> : unknown);
+
+/** What an endpoint answers. */
+export type Output<E> = E extends { response: infer C } ? Answer<C> : never;
+
+/**
+ * The functions of an API: what a service implements, what a client offers and what a test may stand in for.
+ * They throw `PlatformError`.
+ */
+export type Api<C extends Contract> = {
+  readonly [K in keyof C['endpoints']]: (
+    input: Input<C['endpoints'][K]>,
+    call?: Call,
+  ) => Promise<Output<C['endpoints'][K]>>;
+};

@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import { failure } from '../failure.ts';
+import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
+import { pageOf, timestamp } from './paging.ts';
+
+/** How an attempt ended; `released`: given back unharmed by a worker that stops; `lost`: its lease ran out. */
+export const ATTEMPT_OUTCOMES = ['done', 'failed', 'error', 'released', 'lost', 'cancelled'] as const;
+
+/** One try of a worker at an order. */
+export const attemptView = z.object({
+  attempt: z.int(),
+  worker: z.string(),
+  started_at: timestamp,
+  ended_at: timestamp.optional(),
+  outcome: z.enum(ATTEMPT_OUTCOMES).optional(),
+  failure: failure.optional(),
+  steps: z.array(stepRecord),
+});
+
+/** An order as a list shows it. Ids that do not apply to its kind, or are nil, are absent. */
+export const orderSummary = z.object({
+  id: z.string(),
+  kind: z.enum(ORDER_KINDS),
+  status: z.enum(ORDER_STATUSES),
+  problem: z.string(),
+  workflow: z.string(),
+  algo: z.string().optional(),
+  /** predict: the model that predicts. */
+  model: z.string().optional(),
+  model_start: z.string().optional(),
+  model_end: z.string().optional(),
+  train_data: z.array(z.string()).optional(),
+  test_data: z.array(z.string()).optional(),
+  /** predict: the data set to predict. */
+  data: z.string().optional(),
+  rank: z.int().optional(),
+  /** How often it was claimed; the fencing token of the attempt that holds it. */
+  attempt: z.int(),
+  created_at: timestamp,
+  started_at: timestamp.optional(),
+  ended_at: timestamp.optional(),
+  result: orderResult.optional(),
+  failure: failure.optional(),
+});
+
+/** See {@link orderSummary}. */
+export type OrderSummary = z.infer<typeof orderSummary>;
+
+/** An order with its attempts. */
+export const orderView = orderSummary.extend({ attempts: z.array(attemptView) });
+
+/** See {@link orderView}. */
+export type OrderView = z.infer<typeof orderView>;
+
+/** A page of orders. */
+export const orderPage = pageOf(orderSummary);
+
+/** What happened to an order, append-only: the live view and the history are read from these. */
+export const ORDER_EVENTS = [
+  'accepted',
+  'ready',
+  'claimed',
+  'step_started',
+  'step_ended',
+  'released',
+  'lost',
+  'error',
+  'publishing',
+  'done',
+  'failed',
+  'cancelled',
+  'retried',
+  'told',
+] as const;
+
+/** One entry of an order's history. `details` holds what the kind of entry has to say. */
+export const orderEvent = z.object({
+  at: timestamp,
+  order: z.string(),
+  attempt: z.int(),
+  what: z.enum(ORDER_EVENTS),
+  status: z.enum(ORDER_STATUSES),
+  details: z.record(z.string(), z.unknown()),
+});
+
+/** See {@link orderEvent}. */
+export type OrderEvent = z.infer<typeof orderEvent>;
+
+/** A piece of an order's log, as a step printed it. */
+export const logChunk = z.object({
+  at: timestamp,
+  attempt: z.int(),
+  step: z.string(),
+  stream: z.enum(['stdout', 'stderr', 'platform']),
+  text: z.string(),
+});
+
+/** See {@link logChunk}. */
+export type LogChunk = z.infer<typeof logChunk>;
+
+/** Why an order is where it is: a code to act on and one sentence to read. */
+export const whyView = z.object({
+  code: z.enum([
+    'ended',
+    'running',
+    'publishing',
+    'paused',
+    'waits_for_model',
+    'backing_off',
+    'no_worker',
+    'workers_busy',
+    'position',
+  ]),
+  sentence: z.string(),
+  /** How many orders of its kind are claimed before it. */
+  before: z.int().optional(),
+  /** Until when it backs off. */
+  until: timestamp.optional(),
+  /** The order that makes the model it waits for. */
+  waits_for: z.string().optional(),
+});
+
+/** See {@link whyView}. */
+export type WhyView = z.infer<typeof whyView>;
+
+/** A worker and what it runs. `alive` where it was heard of within its lease. */
+export const workerView = z.object({
+  id: z.string(),
+  name: z.string(),
+  runtime: z.string(),
+  alive: z.boolean(),
+  last_seen_at: timestamp,
+  /** How many orders of each kind it runs at once. */
+  slots: z.object({ learn: z.int(), predict: z.int() }),
+  running: z.array(
+    z.object({ order: z.string(), attempt: z.int(), kind: z.enum(ORDER_KINDS), since: timestamp }),
+  ),
+});
+
+/** See {@link workerView}. */
+export type WorkerView = z.infer<typeof workerView>;

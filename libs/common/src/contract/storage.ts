@@ -1,0 +1,239 @@
+import { z } from 'zod';
+import { sha256Hex } from '../digest.ts';
+import { uuid } from '../uuid.ts';
+import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
+import { pageQuery } from './paging.ts';
+
+/** The kinds of things that storage keeps. */
+export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction'] as const;
+
+/** A kind of thing that storage keeps. */
+export type ResourceType = (typeof RESOURCE_TYPES)[number];
+
+/** A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob. */
+export const resource = z.object({
+  uuid: z.string(),
+  /** Seconds since 1970. */
+  timestamp_upload: z.int(),
+  name: z.string().optional(),
+  description: z.string().optional(),
+  algo: z.string().optional(),
+  size: z.int(),
+  sha256: sha256Hex,
+});
+
+/** See {@link resource}. */
+export type Resource = z.infer<typeof resource>;
+
+const type = z.enum(RESOURCE_TYPES);
+/** Parsed by the handler, so that a bad id gets the original's text. */
+const rawUuid = z.string().max(200);
+
+const item = { params: z.object({ type, uuid: rawUuid }) };
+const conditions = z.object({
+  range: z.string().max(200).optional(),
+  'if-range': z.string().max(200).optional(),
+  'if-none-match': z.string().max(2000).optional(),
+  'if-match': z.string().max(2000).optional(),
+});
+
+const list = z.object({
+  items: z.array(resource),
+  length: z.int(),
+  page: z.int(),
+  total: z.int(),
+  next: z.string().optional(),
+});
+
+const uploaded = z.union([resource, z.object({ status: z.string(), uuid: z.string() })]);
+const seedTypes = z.object({ type: z.enum(['problem', 'algo', 'data', 'prediction']) });
+const attempt = z.object({ order: uuid, attempt: z.coerce.number().int().min(1) });
+
+/** storage-api: the routes of the original in both of its dialects, and ours. */
+export const storageContract = defineContract({
+  title: 'Morpheo storage API',
+  description: 'Keeps problems, algorithms, models, data and predictions: what they are, and their bytes.',
+  errorKey: 'error',
+  realm: 'Authorization Required',
+  emptyUnauthorized: true,
+  endpoints: {
+    index: {
+      method: 'GET',
+      path: '/',
+      summary: 'The patterns of the routes',
+      access: 'public',
+      status: 200,
+      response: json(z.array(z.string())),
+      errors: [],
+      classic: true,
+    },
+    stageResult: {
+      method: 'PUT',
+      path: '/v1/results/:order/:attempt',
+      summary: 'Stage the result of an attempt: stored and synced, visible to nobody until it is published',
+      description:
+        'A second call of the same attempt replaces what the first one staged. `uuid` is the id that the model or ' +
+        'prediction will have; `Content-Digest`, where given, is checked.',
+      access: ['worker'],
+      params: attempt,
+      query: z.object({ type: z.enum(['model', 'prediction']), uuid, algo: uuid.optional() }),
+      body: bytes(),
+      status: 201,
+      response: json(z.object({ size: z.int(), sha256: sha256Hex })),
+      errors: ['invalid_request', 'digest_mismatch', 'not_found', 'too_large', 'disk_full'],
+    },
+    publishResult: {
+      method: 'POST',
+      path: '/v1/results/:order/:attempt/publish',
+      summary:
+        'Make the staged result of the attempt that ended the order visible, and drop those of all others',
+      description:
+        'Calling it again answers the same. 404: nothing is staged; 409: the id belongs to something else.',
+      access: ['orchestrator'],
+      params: attempt,
+      status: 200,
+      response: json(resource),
+      errors: ['not_found', 'conflict'],
+    },
+    discardResults: {
+      method: 'DELETE',
+      path: '/v1/results/:order',
+      summary: 'Drop whatever attempts of an order have staged and nobody published',
+      access: ['orchestrator'],
+      params: z.object({ order: uuid }),
+      status: 204,
+      response: nothing,
+      errors: [],
+    },
+    uploadModel: {
+      method: 'POST',
+      path: '/model',
+      summary: 'Upload a model (raw body with Content-Length)',
+      access: ['worker', 'uploader'],
+      query: z.object({ algo: rawUuid.optional(), uuid: rawUuid.optional() }),
+      body: bytes(),
+      status: 201,
+      response: json(uploaded),
+      errors: ['invalid_upload', 'not_found', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      classic: true,
+    },
+    upload: {
+      method: 'POST',
+      path: '/:type',
+      summary: 'Upload a problem, algo, data set or prediction',
+      description:
+        'multipart/*: the parts uuid, name, description, size and sha256 as the type takes them, then blob, last. ' +
+        'Anything else is the seed-era dialect: the body is the blob.',
+      access: ['uploader', 'worker'],
+      params: seedTypes,
+      query: z.object({ uuid: rawUuid.optional() }),
+      body: bytes('multipart/form-data'),
+      status: 201,
+      response: json(uploaded),
+      errors: ['invalid_upload', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      classic: true,
+    },
+    patchProblem: {
+      method: 'PATCH',
+      path: '/problem/:uuid',
+      summary: 'Change a problem: parts as for its upload, all optional; a new uuid renames it',
+      access: ['uploader'],
+      params: z.object({ uuid: rawUuid }),
+      body: bytes('multipart/form-data'),
+      status: 200,
+      response: json(resource),
+      errors: ['invalid_upload', 'not_found', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      classic: true,
+    },
+    getDataBlob: {
+      method: 'GET',
+      path: '/data/:uuid/blob',
+      summary: 'The bytes of a data set: for workers alone, since its author shows them to nobody',
+      access: ['worker'],
+      params: z.object({ uuid: rawUuid }),
+      headers: conditions,
+      status: 200,
+      response: bytes(),
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      classic: true,
+    },
+    headDataBlob: {
+      method: 'HEAD',
+      path: '/data/:uuid/blob',
+      summary: 'The headers that a GET would answer',
+      access: ['worker'],
+      params: z.object({ uuid: rawUuid }),
+      headers: conditions,
+      status: 200,
+      response: bytes(),
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      classic: true,
+    },
+    getBlob: {
+      method: 'GET',
+      path: '/:type/:uuid/blob',
+      summary: 'The bytes, with `ETag`, `Repr-Digest`, ranges and conditions',
+      access: ANYONE_KNOWN,
+      ...item,
+      headers: conditions,
+      status: 200,
+      response: bytes(),
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      classic: true,
+    },
+    headBlob: {
+      method: 'HEAD',
+      path: '/:type/:uuid/blob',
+      summary: 'The headers that a GET would answer',
+      access: ANYONE_KNOWN,
+      ...item,
+      headers: conditions,
+      status: 200,
+      response: bytes(),
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      classic: true,
+    },
+    list: {
+      method: 'GET',
+      path: '/:type',
+      summary: 'What there is of a type, newest first',
+      description:
+        'Without parameters the newest 30, as the original; `limit` with `cursor`, or `page`, for more.',
+      access: ANYONE_KNOWN,
+      params: z.object({ type }),
+      query: z.object({
+        ...pageQuery,
+        page: z.coerce.number().int().min(0).max(1_000_000).optional(),
+        algo: uuid.optional(),
+      }),
+      status: 200,
+      response: json(list),
+      errors: ['invalid_request'],
+      classic: true,
+    },
+    get: {
+      method: 'GET',
+      path: '/:type/:uuid',
+      summary: 'One of them',
+      access: ANYONE_KNOWN,
+      ...item,
+      status: 200,
+      response: json(resource),
+      errors: ['invalid_request', 'not_found'],
+      classic: true,
+    },
+    remove: {
+      method: 'DELETE',
+      path: '/:type/:uuid',
+      summary: 'Delete one; refused with 409 while something refers to it',
+      access: ['uploader'],
+      ...item,
+      status: 204,
+      response: nothing,
+      errors: ['invalid_request', 'not_found', 'in_use'],
+    },
+  },
+});
+
+/** See {@link storageContract}. */
+export type StorageContract = typeof storageContract;

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { STEPS } from './failure.ts';
+import { performance } from './performance.ts';
+import { goInt, goString, goStruct, goUuid, goUuidList } from './wire/go-json.ts';
+
+/** The kinds of orders: train a model, or predict with one. */
+export const ORDER_KINDS = ['learn', 'predict'] as const;
+
+/** A kind of order. */
+export type OrderKind = (typeof ORDER_KINDS)[number];
+
+/**
+ * The states of an order: `waiting` for its start model, `todo`, `pending` with a worker, and three ends.
+ * Only a retry that somebody asks for leads out of `failed` and `cancelled`; nothing leads out of `done`.
+ */
+export const ORDER_STATUSES = ['waiting', 'todo', 'pending', 'done', 'failed', 'cancelled'] as const;
+
+/** A state of an order. */
+export type OrderStatus = (typeof ORDER_STATUSES)[number];
+
+/** The states that the originals' `status` field may name, in the order of their error text. */
+export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
+
+/** A training order as the originals post and queue it; absent members have the originals' zero values. */
+export const learnuplet = goStruct({
+  uuid: goUuid,
+  problem: goUuid,
+  workflow: goUuid,
+  train_data: goUuidList,
+  test_data: goUuidList,
+  algo: goUuid,
+  model_start: goUuid,
+  model_end: goUuid,
+  rank: goInt,
+  worker: goUuid,
+  status: goString,
+  timestamp_request: goInt,
+  timestamp_done: goInt,
+});
+
+/** See {@link learnuplet}. */
+export type Learnuplet = z.output<typeof learnuplet>;
+
+/** A prediction order as the originals post and queue it. */
+export const preduplet = goStruct({
+  uuid: goUuid,
+  problem: goUuid,
+  workflow: goUuid,
+  model: goUuid,
+  data: goUuid,
+  worker: goUuid,
+  status: goString,
+  timestamp_request: goInt,
+  timestamp_done: goInt,
+  prediction_storage_uuid: goUuid,
+});
+
+/** See {@link preduplet}. */
+export type Preduplet = z.output<typeof preduplet>;
+
+/** An order as it is kept: its kind beside the body that was posted. */
+export const orderSpec = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('learn'), uplet: learnuplet }),
+  z.object({ kind: z.literal('predict'), uplet: preduplet }),
+]);
+
+/** See {@link orderSpec}. */
+export type OrderSpec =
+  | { readonly kind: 'learn'; readonly uplet: Learnuplet }
+  | { readonly kind: 'predict'; readonly uplet: Preduplet };
+
+/** What one step of an attempt took. */
+export const stepRecord = z.object({
+  step: z.enum(STEPS),
+  /** Wall-clock seconds. */
+  seconds: z.number(),
+  /** True where the work was found done (an image or a detarget result of the same digests). */
+  cached: z.boolean().optional(),
+  exit_code: z.int().optional(),
+  peak_memory_bytes: z.int().optional(),
+  cpu_seconds: z.number().optional(),
+});
+
+/** See {@link stepRecord}. */
+export type StepRecord = z.infer<typeof stepRecord>;
+
+/** What an attempt brought: the digest and size of the staged model or prediction, and for `learn` the scores. */
+export const orderResult = z.object({
+  /** The id of the model or prediction on storage. */
+  uuid: z.string(),
+  sha256: z.string(),
+  size: z.int(),
+  performance: performance.optional(),
+});
+
+/** See {@link orderResult}. */
+export type OrderResult = z.infer<typeof orderResult>;

@@ -1,0 +1,156 @@
+import { z } from 'zod';
+import { NIL_UUID } from '../uuid.ts';
+import { GoUuidError, parseGoUuid } from './go-uuid.ts';
+
+/**
+ * JSON as the original Go services read it, so that whatever their clients send keeps its meaning: only the first
+ * value of a body counts, keys match in any case, unknown keys are dropped, `null` and absence are the zero value.
+ * Source: wire format of the classic compute API, "UUID and JSON parsing rules".
+ */
+
+/** Why a body could not be decoded; its message follows "Error decoding body to JSON: " in the answer. */
+export class GoJsonError extends Error {
+  override name = 'GoJsonError';
+}
+
+/** A number that was not written as a plain integer (`1.5`, `1e2`): kept apart so that integer fields refuse it. */
+class Fraction {
+  readonly source: string;
+  constructor(source: string) {
+    this.source = source;
+  }
+}
+
+/**
+ * Decodes the first JSON value of `text` into `schema`, which is made by {@link goStruct}.
+ * Throws {@link GoJsonError}: an empty text is "EOF", a wrong type names the field.
+ */
+export function decodeGoJson<T extends z.ZodType>(text: string, schema: T): z.output<T> {
+  const result = schema.safeParse(parseFirstValue(text));
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new GoJsonError(issue?.message ?? 'invalid value');
+}
+
+function parseFirstValue(text: string): unknown {
+  if (text.trim() === '') throw new GoJsonError('EOF');
+  try {
+    return JSON.parse(text.slice(0, endOfFirstValue(text)), markFractions);
+  } catch (cause) {
+    throw new GoJsonError(cause instanceof Error ? cause.message : 'invalid JSON', { cause });
+  }
+}
+
+function markFractions(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number') return value;
+  const source = context?.source ?? String(value);
+  return /^-?\d+$/.test(source) ? value : new Fraction(source);
+}
+
+function endOfFirstValue(text: string): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (quoted) {
+      if (char === '\\') at++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === '{' || char === '[') depth++;
+    else if ((char === '}' || char === ']') && --depth === 0) return at + 1;
+    if (depth === 0 && !quoted && /[\s,]/.test(text[at + 1] ?? '') && text.slice(0, at + 1).trim() !== '')
+      return at + 1;
+  }
+  return text.length;
+}
+
+/** A UUID field: any text the originals take; null and absence are the nil UUID. */
+export const goUuid = z
+  .unknown()
+  .transform((value, context) => readUuid(value, (message) => context.addIssue({ code: 'custom', message })))
+  .meta({ type: ['string', 'null'], format: 'uuid' });
+
+/** A list of UUIDs; null and absence are the empty list, a null inside is the nil UUID. */
+export const goUuidList = z
+  .unknown()
+  .transform((value, context) => {
+    if (value === null || value === undefined) return [];
+    if (!Array.isArray(value)) {
+      context.addIssue({ code: 'custom', message: mismatch(value, '[]uuid.UUID') });
+      return z.NEVER;
+    }
+    return value.map((item) => readUuid(item, (message) => context.addIssue({ code: 'custom', message })));
+  })
+  .meta({ type: ['array', 'null'], items: { type: ['string', 'null'], format: 'uuid' } });
+
+/** An integer field; null and absence are 0, a fraction or a text is refused. */
+export const goInt = z
+  .unknown()
+  .transform((value, context) => {
+    if (value === null || value === undefined) return 0;
+    if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+    context.addIssue({ code: 'custom', message: mismatch(value, 'int') });
+    return z.NEVER;
+  })
+  .meta({ type: ['integer', 'null'] });
+
+/** A text field; null and absence are the empty text. */
+export const goString = z
+  .unknown()
+  .transform((value, context) => {
+    if (value === null || value === undefined) return '';
+    if (typeof value === 'string') return value;
+    context.addIssue({ code: 'custom', message: mismatch(value, 'string') });
+    return z.NEVER;
+  })
+  .meta({ type: ['string', 'null'] });
+
+/**
+ * An object with the fields of `shape`, its keys matched in any case (of a key given twice the last counts).
+ * `null` is the object of zero values. The originals' embedded `Checkable` may be present only as null.
+ */
+export function goStruct<S extends z.ZodRawShape>(shape: S) {
+  const byLowerCase = new Map(Object.keys(shape).map((key) => [key.toLowerCase(), key]));
+  return z.preprocess((value, context) => {
+    if (value === null) return {};
+    if (typeof value !== 'object' || Array.isArray(value) || value instanceof Fraction) {
+      context.addIssue({ code: 'custom', message: mismatch(value, 'object') });
+      return z.NEVER;
+    }
+    const fields: Record<string, unknown> = {};
+    for (const [key, field] of Object.entries(value)) {
+      const known = byLowerCase.get(key.toLowerCase());
+      if (known !== undefined) fields[known] = field;
+      else if (key.toLowerCase() === 'checkable' && field !== null) {
+        context.addIssue({ code: 'custom', message: mismatch(field, 'Checkable') });
+        return z.NEVER;
+      }
+    }
+    return fields;
+  }, z.object(shape));
+}
+
+function readUuid(value: unknown, refuse: (message: string) => void): string {
+  if (value === null || value === undefined) return NIL_UUID;
+  if (typeof value !== 'string') {
+    refuse(mismatch(value, 'uuid.UUID'));
+    return NIL_UUID;
+  }
+  try {
+    return parseGoUuid(value);
+  } catch (cause) {
+    if (!(cause instanceof GoUuidError)) throw cause;
+    refuse(cause.message);
+    return NIL_UUID;
+  }
+}
+
+function mismatch(value: unknown, wanted: string): string {
+  return `json: cannot unmarshal ${nameOf(value)} into Go value of type ${wanted}`;
+}
+
+function nameOf(value: unknown): string {
+  if (value instanceof Fraction) return `number ${value.source}`;
+  if (Array.isArray(value)) return 'array';
+  return typeof value === 'boolean' ? 'bool' : typeof value;
+}
