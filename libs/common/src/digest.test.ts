@@ -8,5 +8,6 @@ test('A digest field reads back as the digits it was made of', (t) => {
 });
 
 test('A field without a well-formed SHA-256 gives nothing', (t) => {
-  for (const field of ['', 'sha-256=abc', 'sha-512=:AAAA:', 'sha-256=:short=:']) t.is(parseDigestField(field), null);
+  for (const field of ['', 'sha-256=abc', 'sha-512=:AAAA:', 'sha-256=:short=:'])
+    t.is(parseDigestField(field), null);
 });

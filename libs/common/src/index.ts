@@ -11,6 +11,7 @@ export * from './errors.ts';
 export * from './failure.ts';
 export * from './order.ts';
 export * from './performance.ts';
+export * from './stream.ts';
 export * from './uuid.ts';
 export * from './wire/go-json.ts';
 export * from './wire/go-uuid.ts';

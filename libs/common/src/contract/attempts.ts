@@ -70,7 +70,7 @@ export const attempts = {
     body: json(z.object({ boot, kinds: z.array(z.enum(ORDER_KINDS)).min(1), order: uuid.optional() })),
     status: 200,
     response: json(z.object({ claim: claim.nullable() })),
-    errors: ['invalid_request', 'invalid_json', 'stale_attempt'],
+    errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],
   },
   renewLeases: {
     method: 'POST',
@@ -87,7 +87,7 @@ export const attempts = {
         lease_ms: z.int(),
       }),
     ),
-    errors: ['invalid_request', 'invalid_json', 'stale_attempt'],
+    errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],
   },
   noteStep: {
     method: 'POST',

@@ -90,6 +90,8 @@ export const nothing = { type: 'none' } as const;
 /** The bytes of a request. The headers that describe them come along; `body` can be read once. */
 export interface BytesIn {
   readonly body: AsyncIterable<Uint8Array>;
+  /** The same bytes, where a client has them as a Blob: it is sent as it is, with its length. A service never has it. */
+  readonly blob?: Blob | undefined;
   readonly contentType?: string | undefined;
   /** In bytes; absent where the sender does not say (chunked). */
   readonly contentLength?: number | undefined;

@@ -6,6 +6,9 @@ import { pageOf, timestamp } from './paging.ts';
 /** How an attempt ended; `released`: given back unharmed by a worker that stops; `lost`: its lease ran out. */
 export const ATTEMPT_OUTCOMES = ['done', 'failed', 'error', 'released', 'lost', 'cancelled'] as const;
 
+/** How an attempt ended. */
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+
 /** One try of a worker at an order. */
 export const attemptView = z.object({
   attempt: z.int(),
@@ -16,6 +19,9 @@ export const attemptView = z.object({
   failure: failure.optional(),
   steps: z.array(stepRecord),
 });
+
+/** See {@link attemptView}. */
+export type AttemptView = z.infer<typeof attemptView>;
 
 /** An order as a list shows it. Ids that do not apply to its kind, or are nil, are absent. */
 export const orderSummary = z.object({

@@ -32,11 +32,16 @@ export function decodeGoJson<T extends z.ZodType>(text: string, schema: T): z.ou
   throw new GoJsonError(issue?.message ?? 'invalid value');
 }
 
+/** May match inside a text, never misses a number: reviving takes several times as long as parsing. */
+const MAYBE_FRACTION = /[:,[{][ \t\r\n]*-?\d+[.eE]|^-?\d+[.eE]/;
+
 function parseFirstValue(text: string): unknown {
-  if (text.trim() === '') throw new GoJsonError('EOF');
+  const value = firstValue(text);
   try {
-    return JSON.parse(text.slice(0, endOfFirstValue(text)), markFractions);
+    return MAYBE_FRACTION.test(value) ? JSON.parse(value, markFractions) : JSON.parse(value);
   } catch (cause) {
+    // Reviving recurses: what is nested deeper than the stack is refused as the originals refuse it.
+    if (cause instanceof RangeError) throw new GoJsonError('exceeded max depth', { cause });
     throw new GoJsonError(cause instanceof Error ? cause.message : 'invalid JSON', { cause });
   }
 }
@@ -47,28 +52,38 @@ function markFractions(_key: string, value: unknown, context?: { source?: string
   return /^-?\d+$/.test(source) ? value : new Fraction(source);
 }
 
-function endOfFirstValue(text: string): number {
+/** The text of the first value, without what follows it. */
+function firstValue(text: string): string {
+  const start = text.search(/[^ \t\r\n]/);
+  if (start < 0) throw new GoJsonError('EOF');
+  const opening = text[start];
+  if (opening === '{' || opening === '[') return text.slice(start, endOfNesting(text, start));
+  const single = /"(?:[^"\\]|\\.)*"|null|true|false|-?\d[\d.eE+-]*/y;
+  single.lastIndex = start;
+  return single.exec(text)?.[0] ?? text.slice(start);
+}
+
+function endOfNesting(text: string, start: number): number {
+  const marks = /["\\{}[\]]/g;
+  marks.lastIndex = start;
   let depth = 0;
   let quoted = false;
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at];
-    if (quoted) {
-      if (char === '\\') at++;
-      else if (char === '"') quoted = false;
-    } else if (char === '"') quoted = true;
-    else if (char === '{' || char === '[') depth++;
-    else if ((char === '}' || char === ']') && --depth === 0) return at + 1;
-    if (depth === 0 && !quoted && /[\s,]/.test(text[at + 1] ?? '') && text.slice(0, at + 1).trim() !== '')
-      return at + 1;
+  for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    if (mark[0] === '\\') marks.lastIndex++;
+    else if (mark[0] === '"') quoted = !quoted;
+    else if (quoted) continue;
+    else if (mark[0] === '{' || mark[0] === '[') depth++;
+    else if (--depth === 0) return marks.lastIndex;
   }
-  return text.length;
+  throw new GoJsonError('unexpected EOF');
 }
 
 /** A UUID field: any text the originals take; null and absence are the nil UUID. */
 export const goUuid = z
   .unknown()
   .transform((value, context) => readUuid(value, (message) => context.addIssue({ code: 'custom', message })))
-  .meta({ type: ['string', 'null'], format: 'uuid' });
+  .meta({ type: ['string', 'null'], format: 'uuid' })
+  .prefault(null);
 
 /** A list of UUIDs; null and absence are the empty list, a null inside is the nil UUID. */
 export const goUuidList = z
@@ -81,18 +96,20 @@ export const goUuidList = z
     }
     return value.map((item) => readUuid(item, (message) => context.addIssue({ code: 'custom', message })));
   })
-  .meta({ type: ['array', 'null'], items: { type: ['string', 'null'], format: 'uuid' } });
+  .meta({ type: ['array', 'null'], items: { type: ['string', 'null'], format: 'uuid' } })
+  .prefault(null);
 
 /** An integer field; null and absence are 0, a fraction or a text is refused. */
 export const goInt = z
   .unknown()
   .transform((value, context) => {
     if (value === null || value === undefined) return 0;
-    if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
+    if (typeof value === 'number' && Number.isSafeInteger(value)) return value + 0;
     context.addIssue({ code: 'custom', message: mismatch(value, 'int') });
     return z.NEVER;
   })
-  .meta({ type: ['integer', 'null'] });
+  .meta({ type: ['integer', 'null'] })
+  .prefault(null);
 
 /** A text field; null and absence are the empty text. */
 export const goString = z
@@ -103,7 +120,8 @@ export const goString = z
     context.addIssue({ code: 'custom', message: mismatch(value, 'string') });
     return z.NEVER;
   })
-  .meta({ type: ['string', 'null'] });
+  .meta({ type: ['string', 'null'] })
+  .prefault(null);
 
 /**
  * An object with the fields of `shape`, its keys matched in any case (of a key given twice the last counts).

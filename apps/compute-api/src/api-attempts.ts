@@ -1,0 +1,76 @@
+import type { Api, ComputeContract } from '@morpheo/common';
+import type { Database } from '@morpheo/service/database';
+import type { Attempts } from './attempts.ts';
+import type { Claims } from './claims.ts';
+import type { Feed } from './feed.ts';
+import type { LogStore } from './log-store.ts';
+import type { OrderStore } from './order-store.ts';
+import type { Schema } from './schema.ts';
+import type { WorkerStore } from './worker-store.ts';
+
+/** What the handlers for workers work with. */
+export interface AttemptParts {
+  readonly database: Database<Schema>;
+  readonly store: OrderStore;
+  readonly workers: WorkerStore;
+  readonly claims: Claims;
+  readonly attempts: Attempts;
+  readonly logs: LogStore;
+  readonly feed: Feed;
+  /** In milliseconds. */
+  readonly settings: { readonly leaseMs: number; readonly renewMs: number };
+  readonly changed: (order: string) => void;
+}
+
+type Handlers = Pick<
+  Api<ComputeContract>,
+  'registerWorker' | 'claimOrder' | 'renewLeases' | 'noteStep' | 'appendLog' | 'reportAttempt'
+>;
+
+/** The handlers of the calls between a worker and compute-api. */
+export function attemptHandlers(parts: AttemptParts): Handlers {
+  const { claims, attempts, logs, feed, settings } = parts;
+  return {
+    registerWorker: async ({ params, body }) => {
+      const { slots, ...rest } = body;
+      await register(parts, {
+        id: params.worker,
+        ...rest,
+        learn_slots: slots.learn,
+        predict_slots: slots.predict,
+      });
+      return { lease_ms: settings.leaseMs, renew_ms: settings.renewMs };
+    },
+    claimOrder: async ({ params, body }) => ({
+      claim: await claims.claim(params.worker, body.boot, body.kinds),
+    }),
+    renewLeases: async ({ params, body }) => ({
+      ...(await claims.renew(params.worker, body.boot, body.attempts)),
+      lease_ms: settings.leaseMs,
+    }),
+    noteStep: async ({ params, body }) => {
+      await attempts.noteStep({ order: params.id, attempt: params.attempt }, body);
+      return undefined;
+    },
+    appendLog: async ({ params, body }) => {
+      await logs.append({ order: params.id, attempt: params.attempt }, body.chunks);
+      feed.announce(params.id);
+      return undefined;
+    },
+    reportAttempt: async ({ params, body }) => ({
+      status: await attempts.report({ order: params.id, attempt: params.attempt }, body),
+    }),
+  };
+}
+
+/** A worker that starts again has lost what its earlier process ran: those orders are taken back at once. */
+async function register(parts: AttemptParts, worker: Parameters<WorkerStore['register']>[1]): Promise<void> {
+  const { database, store, workers, attempts, changed } = parts;
+  const lost = await database.write(async (tx) => {
+    await workers.register(tx, worker);
+    const orders = await store.takeRunning(tx, { worker: worker.id, notBoot: worker.boot });
+    await attempts.lose(tx, orders, 'its process was started again');
+    return orders;
+  });
+  for (const order of lost) changed(order.id);
+}

@@ -1,0 +1,27 @@
+import type { Api, ComputeContract } from '@morpheo/common';
+import { type AttemptParts, attemptHandlers } from './api-attempts.ts';
+import { type OrderParts, orderHandlers } from './api-orders.ts';
+import type { Placing } from './place.ts';
+
+/** What the handlers work with. */
+export interface ApiParts extends OrderParts, AttemptParts {
+  readonly placing: Placing;
+}
+
+/** The handlers of compute-api, one for each route of its contract. */
+export function createApi(parts: ApiParts): Api<ComputeContract> {
+  const { placing } = parts;
+  return {
+    index: async () => ['/', '/health', '/learn', '/pred'],
+    learn: async ({ body }) => {
+      await placing.place({ kind: 'learn', uplet: body });
+      return { message: 'Learn-uplet ingested accordingly' };
+    },
+    pred: async ({ body }) => {
+      await placing.place({ kind: 'predict', uplet: body });
+      return { message: 'Pred-uplet ingested' };
+    },
+    ...orderHandlers(parts),
+    ...attemptHandlers(parts),
+  };
+}

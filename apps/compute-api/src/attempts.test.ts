@@ -1,0 +1,244 @@
+import { eventually } from '@morpheo/service/testing';
+import test from 'ava';
+import { away, openTestCompute } from './testing/open-test-compute.ts';
+import { resultOf, SCORES, TestWorker } from './testing/test-worker.ts';
+import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
+
+const BROKEN = { reason: 'internal', message: 'Storage was away.' } as const;
+
+test('A learn order is claimed, published, done, and told in this order', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  const claim = await worker.mustClaim();
+  t.like(claim, { order: body.uuid, attempt: 1, spec: { kind: 'learn' } });
+  t.is(await worker.finish(claim), 'pending');
+  await eventually(t, (t) =>
+    t.deepEqual(compute.heard, [
+      `taken learnuplet ${body.uuid} ${worker.id}`,
+      `publish ${body.uuid} 1`,
+      `learndone ${body.uuid} ${JSON.stringify({ ...SCORES, status: 'done' })}`,
+    ]),
+  );
+  const view = await compute.api.getOrder({ params: { id: body.uuid } });
+  t.like(view, { status: 'done', attempt: 1, result: { uuid: body.model_end, performance: SCORES } });
+  t.like(view.attempts[0], { attempt: 1, worker: worker.id, outcome: 'done' });
+});
+
+test('A predict order tells where its prediction is', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aPreduplet();
+  await compute.api.pred({ body });
+  const claim = await worker.mustClaim();
+  const result = resultOf(claim);
+  await worker.report(claim, { outcome: 'done', result });
+  const told = JSON.stringify({ status: 'done', prediction_storage_uuid: result.uuid });
+  await eventually(t, (t) => t.true(compute.heard.includes(`preddone ${body.uuid} ${told}`)));
+});
+
+test('Orders are claimed oldest first, each once', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const bodies = Array.from({ length: 5 }, () => aLearnuplet());
+  for (const body of bodies) await compute.api.learn({ body });
+  const claims = await Promise.all(Array.from({ length: 8 }, async () => await worker.claim()));
+  const claimed = claims.flatMap((claim) => (claim === null ? [] : [claim.order]));
+  t.deepEqual(
+    claimed,
+    bodies.map((body) => body.uuid),
+  );
+});
+
+test('An order whose code failed is failed, and never claimed again', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  t.is(await worker.fail(await worker.mustClaim()), 'failed');
+  t.is(await worker.claim(), null);
+  t.like(await compute.api.getOrder({ params: { id: body.uuid } }), {
+    status: 'failed',
+    failure: { reason: 'exit_code', exit_code: 1, step: 'train' },
+  });
+  await eventually(t, (t) => t.true(compute.heard.includes(`learndone ${body.uuid} {"status":"failed"}`)));
+  t.true(compute.heard.includes(`discard ${body.uuid}`));
+});
+
+test('What the platform broke is tried again, and fails after the last attempt', async (t) => {
+  await using compute = await openTestCompute({ attempts: 3 });
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  for (const attempt of [1, 2, 3]) {
+    await eventually(t, async (t) => {
+      const claim = await worker.claim();
+      t.is(claim?.attempt, attempt);
+      if (claim !== null) await worker.report(claim, { outcome: 'error', failure: BROKEN });
+    });
+  }
+  const view = await compute.api.getOrder({ params: { id: body.uuid } });
+  t.like(view, { status: 'failed', failure: { reason: 'internal' } });
+  t.deepEqual(
+    view.attempts.map((attempt) => attempt.outcome),
+    ['error', 'error', 'error'],
+  );
+});
+
+test('An order that is given back is due at once and not charged', async (t) => {
+  await using compute = await openTestCompute({ attempts: 1 });
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  for (const attempt of [1, 2, 3]) {
+    const claim = await worker.mustClaim();
+    t.is(claim.attempt, attempt);
+    t.is(await worker.report(claim, { outcome: 'released' }), 'todo');
+  }
+});
+
+test('A lease that is not renewed is taken back, and late calls change nothing', async (t) => {
+  await using compute = await openTestCompute();
+  const [first, second] = [await compute.worker(), await compute.worker()];
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  const stale = await first.mustClaim();
+  await compute.database.write(
+    async (tx) => await tx.updateTable('orders').set({ lease_until: 1 }).execute(),
+  );
+  await eventually(t, async (t) => t.is((await second.claim())?.attempt, 2));
+  const params = { id: body.uuid, attempt: stale.attempt };
+  const before = await compute.database.read.selectFrom('orders').selectAll().execute();
+  for (const call of [
+    async () => await first.finish(stale),
+    async () => await first.fail(stale),
+    async () => await first.report(stale, { outcome: 'released' }),
+    async () => await compute.api.noteStep({ params, body: { what: 'started', step: 'train' } }),
+    async () =>
+      await compute.api.appendLog({
+        params,
+        body: { chunks: [{ seq: 0, step: 'train', stream: 'stdout', text: 'late' }] },
+      }),
+  ]) {
+    await t.throwsAsync(call(), { code: 'stale_attempt' });
+  }
+  const after = await compute.database.read.selectFrom('orders').selectAll().execute();
+  t.deepEqual(after, before);
+  t.is((await compute.database.read.selectFrom('logs').selectAll().execute()).length, 0);
+});
+
+test('A lease that is renewed is kept', async (t) => {
+  await using compute = await openTestCompute({ leaseMs: 100 });
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const { order, attempt } = await worker.mustClaim();
+  const until = performance.now() + 300;
+  while (performance.now() < until) {
+    const body = { boot: worker.boot, attempts: [{ order, attempt }] };
+    const renewal = await compute.api.renewLeases({ params: { worker: worker.id }, body });
+    t.deepEqual(renewal.held, [{ order, attempt }]);
+  }
+  t.like(await compute.api.getOrder({ params: { id: order } }), { status: 'pending', attempt: 1 });
+});
+
+test('A renewal names what was cancelled and what is stale', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const { order } = await worker.mustClaim();
+  await compute.api.cancelOrder({ params: { id: order } });
+  const attempts = [
+    { order, attempt: 1 },
+    { order, attempt: 9 },
+  ];
+  const renewal = await compute.api.renewLeases({
+    params: { worker: worker.id },
+    body: { boot: worker.boot, attempts },
+  });
+  t.deepEqual(renewal.lost, [
+    { order, attempt: 1, reason: 'cancelled' },
+    { order, attempt: 9, reason: 'stale' },
+  ]);
+});
+
+test('The same report again gets the same answer', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const claim = await worker.mustClaim();
+  t.is(await worker.fail(claim), 'failed');
+  t.is(await worker.fail(claim), 'failed');
+  await t.throwsAsync(worker.finish(claim), { code: 'stale_attempt' });
+});
+
+test('A worker that starts again loses what its earlier process ran', async (t) => {
+  await using compute = await openTestCompute();
+  const old = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const lost = await old.mustClaim();
+  const fresh = await TestWorker.register(compute.api, old.id);
+  await eventually(t, async (t) => t.is((await fresh.claim())?.attempt, 2));
+  await t.throwsAsync(old.claim(), { code: 'stale_attempt' });
+  await t.throwsAsync(old.finish(lost), { code: 'stale_attempt' });
+});
+
+test('A worker that never registered cannot claim', async (t) => {
+  await using compute = await openTestCompute();
+  const stranger = new TestWorker(compute.api, '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11');
+  await t.throwsAsync(stranger.claim(), { code: 'not_found' });
+});
+
+test('A result of another model than the ordered one is refused', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const claim = await worker.mustClaim();
+  const result = { ...resultOf(claim), uuid: '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11' };
+  await t.throwsAsync(worker.report(claim, { outcome: 'done', result }), { code: 'invalid_request' });
+  t.is(await worker.finish(claim), 'pending');
+});
+
+test('While storage is away an order with a result waits, and is done afterwards', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  compute.broken.storage = away();
+  await worker.finish(await worker.mustClaim());
+  await eventually(t, async (t) => {
+    t.is((await compute.api.whyOrder({ params: { id: body.uuid } })).code, 'publishing');
+    const row = await compute.database.read.selectFrom('outbox').select('tries').executeTakeFirst();
+    t.true((row?.tries ?? 0) >= 2);
+  });
+  await t.throwsAsync(compute.api.cancelOrder({ params: { id: body.uuid } }), { code: 'wrong_state' });
+  delete compute.broken.storage;
+  await eventually(t, async (t) =>
+    t.is((await compute.api.getOrder({ params: { id: body.uuid } })).status, 'done'),
+  );
+});
+
+test('While the orchestrator is away its messages wait, in their order', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  compute.broken.orchestrator = away();
+  await compute.api.learn({ body });
+  await worker.fail(await worker.mustClaim());
+  await eventually(t, async (t) => {
+    const rows = await compute.database.read
+      .selectFrom('outbox')
+      .selectAll()
+      .where('lane', '=', 'orchestrator')
+      .execute();
+    t.is(rows.length, 2);
+    t.true((rows[0]?.tries ?? 0) >= 2);
+  });
+  delete compute.broken.orchestrator;
+  await eventually(t, (t) => {
+    const told = compute.heard.filter((call) => call.startsWith('taken') || call.startsWith('learndone'));
+    t.deepEqual(told, [
+      `taken learnuplet ${body.uuid} ${worker.id}`,
+      `learndone ${body.uuid} {"status":"failed"}`,
+    ]);
+  });
+});

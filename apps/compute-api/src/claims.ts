@@ -1,0 +1,137 @@
+import { type Claim, type OrderKind, PlatformError } from '@morpheo/common';
+import type { Database } from '@morpheo/service/database';
+import { type RawBuilder, sql } from 'kysely';
+import type { Effect } from './effects.ts';
+import { type OrderStore, specOf, type Tx } from './order-store.ts';
+import type { OrderRow, Schema } from './schema.ts';
+import type { WorkerStore } from './worker-store.ts';
+
+/** An attempt as its worker names it. */
+export interface Held {
+  readonly order: string;
+  readonly attempt: number;
+}
+
+/** What came of a renewal. */
+export interface Renewal {
+  readonly held: Held[];
+  readonly lost: (Held & { reason: 'cancelled' | 'stale' })[];
+}
+
+/** Hands orders to workers, for as long as they keep saying that they live. */
+export interface Claims {
+  /** The oldest due order of the kinds, now `pending` with a new attempt; null where none is due, or all is paused. */
+  claim(worker: string, boot: string, kinds: readonly OrderKind[]): Promise<Claim | null>;
+  /** Renews what the worker still holds of `attempts`, and tells what it has lost. */
+  renew(worker: string, boot: string, attempts: readonly Held[]): Promise<Renewal>;
+}
+
+/** Makes the {@link Claims}; `tell`: whether there is an orchestrator to tell. */
+export function createClaims(options: {
+  database: Database<Schema>;
+  store: OrderStore;
+  workers: WorkerStore;
+  leaseMs: number;
+  tell: boolean;
+  changed: (order: string) => void;
+}): Claims {
+  const { database, store, workers, leaseMs, tell } = options;
+
+  async function start(tx: Tx, due: OrderRow, worker: string, boot: string): Promise<OrderRow> {
+    const attempt = due.attempt + 1;
+    const claimed = await store.change(
+      tx,
+      due,
+      {
+        status: 'pending',
+        attempt,
+        worker,
+        boot,
+        lease_until: leaseFrom(database, leaseMs),
+        publish_after: null,
+        ...(due.started_at === null ? { started_at: database.now } : {}),
+      },
+      { what: 'claimed', details: { worker } },
+      tell && attempt === 1 ? [takenBy(due, worker)] : [],
+    );
+    await tx
+      .insertInto('attempts')
+      .values({ order_id: due.id, attempt, worker, boot, started_at: database.now, ...RUNNING })
+      .execute();
+    return claimed;
+  }
+
+  return {
+    async claim(worker, boot, kinds) {
+      const claimed = await database.write(async (tx) => {
+        await workers.seen(tx, worker, boot);
+        if (await workers.paused(tx)) return null;
+        const due = await store.takeDue(tx, kinds);
+        return due === undefined ? null : await start(tx, due, worker, boot);
+      });
+      if (claimed === null) return null;
+      options.changed(claimed.id);
+      return { order: claimed.id, attempt: claimed.attempt, spec: specOf(claimed), lease_ms: leaseMs };
+    },
+
+    async renew(worker, boot, attempts) {
+      return await database.write(async (tx) => {
+        await workers.seen(tx, worker, boot);
+        const renewal: Renewal = { held: [], lost: [] };
+        for (const mine of attempts) {
+          const row = await renewOne(tx, mine, boot, leaseFrom(database, leaseMs));
+          if (row) renewal.held.push(mine);
+          else renewal.lost.push({ ...mine, reason: await reasonOf(tx, mine) });
+        }
+        return renewal;
+      });
+    },
+  };
+}
+
+const RUNNING = { ended_at: null, outcome: null, failure: null, report: null, log_bytes: 0 } as const;
+
+function leaseFrom(database: Database<Schema>, leaseMs: number): RawBuilder<number> {
+  return sql<number>`${database.now} + ${leaseMs}`;
+}
+
+async function renewOne(tx: Tx, mine: Held, boot: string, until: RawBuilder<number>): Promise<boolean> {
+  const renewed = await tx
+    .updateTable('orders')
+    .set({ lease_until: until })
+    .where('id', '=', mine.order)
+    .where('attempt', '=', mine.attempt)
+    .where('boot', '=', boot)
+    .where('lease_until', 'is not', null)
+    .executeTakeFirst();
+  return renewed.numUpdatedRows > 0n;
+}
+
+async function reasonOf(tx: Tx, mine: Held): Promise<'cancelled' | 'stale'> {
+  const row = await tx
+    .selectFrom('orders')
+    .select(['status', 'attempt'])
+    .where('id', '=', mine.order)
+    .executeTakeFirst();
+  return row?.status === 'cancelled' && row.attempt === mine.attempt ? 'cancelled' : 'stale';
+}
+
+function takenBy(order: OrderRow, worker: string): Effect {
+  const asked = specOf(order).uplet.worker;
+  return { do: 'tell_taken', kind: order.kind, worker: isNamed(asked) ? asked : worker };
+}
+
+function isNamed(worker: string): boolean {
+  return !/^[0-]*$/.test(worker);
+}
+
+/** The fence of every write of an attempt: throws `stale_attempt` unless the order runs exactly this attempt. */
+export function fence(order: OrderRow | undefined, held: Held): asserts order is OrderRow {
+  if (order === undefined) throw new PlatformError('not_found', `There is no order ${held.order}.`);
+  if (order.lease_until === null || order.attempt !== held.attempt) {
+    throw new PlatformError(
+      'stale_attempt',
+      `Attempt ${held.attempt} of order ${held.order} does not run any more: the order is ${order.status}, its latest attempt is ${order.attempt}. Stop, and drop the result.`,
+    );
+  }
+}

@@ -1,0 +1,121 @@
+import type { Api, ComputeContract } from '@morpheo/common';
+import type { Broker } from '@morpheo/service/broker';
+import type { Database } from '@morpheo/service/database';
+import type { Log } from '@morpheo/service/log';
+import { createApi } from './api.ts';
+import { createAttempts } from './attempts.ts';
+import type { BackOff } from './back-off.ts';
+import type { Systems } from './carry-out.ts';
+import { createClaims } from './claims.ts';
+import { createEndings } from './endings.ts';
+import { Feed } from './feed.ts';
+import { createInterventions } from './interventions.ts';
+import { LogStore } from './log-store.ts';
+import { OrderQueries } from './order-queries.ts';
+import { OrderStore } from './order-store.ts';
+import { OutboxStore } from './outbox-store.ts';
+import { createPlacing } from './place.ts';
+import { startReaper } from './reaper.ts';
+import { startRelay } from './relay.ts';
+import type { Schema } from './schema.ts';
+import { CANCEL_TOPIC } from './wire.ts';
+import { WorkerQueries } from './worker-queries.ts';
+import { WorkerStore } from './worker-store.ts';
+
+/** How patient compute-api is; times in milliseconds. */
+export interface ComputeSettings {
+  /** How long a worker holds an order without renewing. */
+  readonly leaseMs: number;
+  /** How often it is to renew. */
+  readonly renewMs: number;
+  /** How often an order is tried that the platform fails. */
+  readonly attempts: number;
+  /** Between two attempts. */
+  readonly retryBackOff: BackOff;
+  /** Between two tries of an effect (telling the orchestrator, publishing a result). */
+  readonly effectBackOff: BackOff;
+  /** How often the relay and the reaper look by themselves. */
+  readonly everyMs: number;
+}
+
+/** What production uses where nothing else is said. */
+export const COMPUTE_DEFAULTS: ComputeSettings = {
+  leaseMs: 30_000,
+  renewMs: 10_000,
+  attempts: 5,
+  retryBackOff: { firstMs: 2000, mostMs: 300_000 },
+  effectBackOff: { firstMs: 500, mostMs: 60_000 },
+  everyMs: 1000,
+};
+
+/** The parts that compute-api works with; whoever opened them closes them, after it. */
+export interface ComputeParts extends Systems {
+  readonly database: Database<Schema>;
+  readonly broker: Broker;
+  readonly settings: ComputeSettings;
+  readonly log: Log;
+}
+
+/** The running heart of compute-api: its API, and the loops that carry out what it decided. */
+export interface Compute {
+  readonly api: Api<ComputeContract>;
+  /** Rejects while effects of a lane cannot be carried out; the reason in one line. */
+  readonly checkEffects: (lane: 'storage' | 'orchestrator') => Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts it. */
+export function startCompute(parts: ComputeParts): Compute {
+  const { database, broker, settings, log } = parts;
+  const tell = parts.orchestrator !== undefined;
+  const feed = new Feed();
+  const store = new OrderStore(database);
+  const workers = new WorkerStore(database);
+  const outbox = new OutboxStore(database);
+  const endings = createEndings({ database, store, tell });
+  const noted = (order: string): void => feed.announce(order);
+  const relay = startRelay({
+    ...parts,
+    store,
+    outbox,
+    endings,
+    backOff: settings.effectBackOff,
+    everyMs: settings.everyMs,
+    changed: noted,
+  });
+  const changed = (order: string): void => {
+    noted(order);
+    relay.wake();
+  };
+  const patience = { attempts: settings.attempts, backOff: settings.retryBackOff };
+  const attempts = createAttempts({ database, store, endings, patience, noted, changed });
+  const reaper = startReaper({ database, store, attempts, everyMs: settings.everyMs, log, changed });
+  const cancelled = (order: string): void => {
+    broker.publish(CANCEL_TOPIC, order).catch((err: unknown) => {
+      log.warn({ order, err }, 'Workers could not be told of a cancellation; they learn it when they renew');
+    });
+  };
+  const api = createApi({
+    database,
+    store,
+    workers,
+    attempts,
+    feed,
+    settings,
+    changed,
+    placing: createPlacing({ database, store, wake: relay.wake }),
+    claims: createClaims({ database, store, workers, leaseMs: settings.leaseMs, tell, changed }),
+    interventions: createInterventions({ database, store, endings, changed, cancelled }),
+    queries: new OrderQueries(database),
+    workerQueries: new WorkerQueries(database, settings.leaseMs),
+    logs: new LogStore(database, store),
+  });
+  return {
+    api,
+    checkEffects: async (lane) => await outbox.check(lane),
+    async [Symbol.asyncDispose]() {
+      await reaper[Symbol.asyncDispose]();
+      await relay[Symbol.asyncDispose]();
+    },
+  };
+}

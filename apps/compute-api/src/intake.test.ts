@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto';
+import { NIL_UUID } from '@morpheo/common';
+import { eventually } from '@morpheo/service/testing';
+import test from 'ava';
+import { openTestCompute } from './testing/open-test-compute.ts';
+import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
+
+const LEARN_RULES: readonly [string, Parameters<typeof aLearnuplet>[0]][] = [
+  ['id field is required', { uuid: NIL_UUID, problem: NIL_UUID }],
+  ['problem field is required', { problem: NIL_UUID, workflow: NIL_UUID }],
+  ['workflow field is required', { workflow: NIL_UUID }],
+  ['algo field is required', { algo: NIL_UUID, train_data: [] }],
+  ['train_data field is empty or unset', { train_data: [] }],
+  ['Nil UUID in train_data field at pos 1', { train_data: [randomUUID(), NIL_UUID] }],
+  ['test_data field is empty or unset', { test_data: [] }],
+  ['Nil UUID in test_data field at pos 0', { test_data: [NIL_UUID], status: 'x' }],
+  [
+    "status field ain't valid (provided: xxx, possible choices: map[done:{} failed:{} pending:{} todo:{}]",
+    { status: 'xxx' },
+  ],
+];
+
+for (const [rule, members] of LEARN_RULES) {
+  test(`A learnuplet is refused with the rule "${rule}"`, async (t) => {
+    await using compute = await openTestCompute();
+    await t.throwsAsync(compute.api.learn({ body: aLearnuplet(members) }), {
+      code: 'invalid_order',
+      message: `Invalid learn-uplet: ${rule}`,
+    });
+    t.is((await compute.api.listOrders({ query: {} })).total, 0);
+  });
+}
+
+const PRED_RULES: readonly [string, Parameters<typeof aPreduplet>[0]][] = [
+  ['id field is unset', { uuid: NIL_UUID, problem: NIL_UUID }],
+  ['problem field is unset', { problem: NIL_UUID }],
+  ['workflow field is unset', { workflow: NIL_UUID }],
+  ['model field is required', { model: NIL_UUID }],
+  ['Nil UUID in data field', { data: NIL_UUID, status: '' }],
+];
+
+for (const [rule, members] of PRED_RULES) {
+  test(`A preduplet is refused with the rule "${rule}"`, async (t) => {
+    await using compute = await openTestCompute();
+    await t.throwsAsync(compute.api.pred({ body: aPreduplet(members) }), {
+      code: 'invalid_order',
+      message: `Invalid pred-uplet: ${rule}`,
+    });
+  });
+}
+
+test('The same order again is the same order', async (t) => {
+  await using compute = await openTestCompute();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  await compute.api.learn({ body: { ...body, timestamp_request: 7 } });
+  t.is((await compute.api.listOrders({ query: {} })).total, 1);
+});
+
+test('The same uuid with another body is a conflict', async (t) => {
+  await using compute = await openTestCompute();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  await t.throwsAsync(compute.api.learn({ body: { ...body, algo: randomUUID() } }), { code: 'conflict' });
+  await t.throwsAsync(compute.api.pred({ body: aPreduplet({ uuid: body.uuid }) }), { code: 'conflict' });
+});
+
+test('One order out of many that arrive together under one uuid is kept', async (t) => {
+  await using compute = await openTestCompute();
+  const uuid = randomUUID();
+  const posts = Array.from(
+    { length: 20 },
+    async () => await compute.api.learn({ body: aLearnuplet({ uuid }) }),
+  );
+  const outcomes = await Promise.allSettled(posts);
+  t.is(outcomes.filter((outcome) => outcome.status === 'fulfilled').length, 1);
+  t.is((await compute.api.listOrders({ query: {} })).total, 1);
+});
+
+test("An order is published in the original's own words", async (t) => {
+  await using compute = await openTestCompute();
+  const learn = aLearnuplet();
+  const predict = aPreduplet({ timestamp_request: 1_508_515_000 });
+  await compute.api.learn({ body: learn });
+  await compute.api.pred({ body: predict });
+  await eventually(t, (t) => t.is(compute.published.length, 2));
+  t.deepEqual(compute.published[0], {
+    topic: 'train',
+    message: `{"Checkable":null,"uuid":"${learn.uuid}","problem":"${learn.problem}","workflow":"${learn.workflow}","train_data":["${learn.train_data[0]}"],"test_data":["${learn.test_data[0]}"],"algo":"${learn.algo}","model_start":"${NIL_UUID}","model_end":"${learn.model_end}","rank":0,"worker":"${NIL_UUID}","status":"todo","timestamp_request":0,"timestamp_done":0}`,
+  });
+  t.deepEqual(compute.published[1], {
+    topic: 'prediction',
+    message: `{"Checkable":null,"uuid":"${predict.uuid}","problem":"${predict.problem}","workflow":"${predict.workflow}","model":"${predict.model}","data":"${predict.data}","worker":"${NIL_UUID}","status":"todo","timestamp_request":1508515000,"timestamp_done":0,"prediction_storage_uuid":"${NIL_UUID}"}`,
+  });
+});
+
+test('A learnuplet without an id for its model is given one', async (t) => {
+  await using compute = await openTestCompute();
+  const body = aLearnuplet({ model_end: NIL_UUID });
+  await compute.api.learn({ body });
+  const view = await compute.api.getOrder({ params: { id: body.uuid } });
+  t.regex(view.model_end ?? '', /^[0-9a-f-]{36}$/);
+  t.not(view.model_end, NIL_UUID);
+});

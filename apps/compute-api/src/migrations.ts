@@ -1,0 +1,119 @@
+import type { Migrations } from '@morpheo/service/database';
+
+/** The schema's history. A step that was released never changes; what comes next is a step of its own. */
+export const migrations: Migrations = {
+  '001-orders': async (schema) => {
+    await schema.schema
+      .createTable('orders')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('spec', 'text', (column) => column.notNull())
+      .addColumn('identity', 'text', (column) => column.notNull())
+      .addColumn('problem', 'text', (column) => column.notNull())
+      .addColumn('workflow', 'text', (column) => column.notNull())
+      .addColumn('algo', 'text')
+      .addColumn('model', 'text')
+      .addColumn('model_start', 'text')
+      .addColumn('model_end', 'text')
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('charged', 'integer', (column) => column.notNull())
+      .addColumn('worker', 'text')
+      .addColumn('boot', 'text')
+      .addColumn('lease_until', 'bigint')
+      .addColumn('due_at', 'bigint', (column) => column.notNull())
+      .addColumn('publish_after', 'bigint')
+      .addColumn('publishes', 'integer', (column) => column.notNull())
+      .addColumn('waits_for', 'text')
+      .addColumn('result', 'text')
+      .addColumn('failure', 'text')
+      .addColumn('events', 'integer', (column) => column.notNull())
+      .addColumn('effects', 'integer', (column) => column.notNull())
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('started_at', 'bigint')
+      .addColumn('ended_at', 'bigint')
+      .execute();
+    for (const [name, columns] of Object.entries({
+      orders_newest: ['created_at', 'id'],
+      orders_queue: ['status', 'kind', 'created_at', 'id'],
+      orders_problem: ['problem', 'created_at', 'id'],
+      orders_algo: ['algo', 'created_at', 'id'],
+      orders_model_end: ['model_end'],
+      orders_waits_for: ['waits_for'],
+      orders_lease: ['lease_until'],
+      orders_publish: ['publish_after'],
+      orders_worker: ['worker', 'status'],
+    })) {
+      await schema.schema.createIndex(name).on('orders').columns(columns).execute();
+    }
+  },
+
+  '002-attempts': async (schema) => {
+    await schema.schema
+      .createTable('attempts')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('worker', 'text', (column) => column.notNull())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .addColumn('started_at', 'bigint', (column) => column.notNull())
+      .addColumn('ended_at', 'bigint')
+      .addColumn('outcome', 'text')
+      .addColumn('failure', 'text')
+      .addColumn('report', 'text')
+      .addColumn('log_bytes', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('attempts_key', ['order_id', 'attempt'])
+      .execute();
+    await schema.schema
+      .createTable('events')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('n', 'integer', (column) => column.notNull())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('what', 'text', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('details', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('events_key', ['order_id', 'n'])
+      .execute();
+    await schema.schema
+      .createTable('logs')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('seq', 'integer', (column) => column.notNull())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('step', 'text', (column) => column.notNull())
+      .addColumn('stream', 'text', (column) => column.notNull())
+      .addColumn('text', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('logs_key', ['order_id', 'attempt', 'seq'])
+      .execute();
+  },
+
+  '003-effects-and-workers': async (schema) => {
+    await schema.schema
+      .createTable('outbox')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('n', 'integer', (column) => column.notNull())
+      .addColumn('lane', 'text', (column) => column.notNull())
+      .addColumn('effect', 'text', (column) => column.notNull())
+      .addColumn('due_at', 'bigint', (column) => column.notNull())
+      .addColumn('tries', 'integer', (column) => column.notNull())
+      .addColumn('last_error', 'text')
+      .addPrimaryKeyConstraint('outbox_key', ['order_id', 'n'])
+      .execute();
+    await schema.schema.createIndex('outbox_due').on('outbox').column('due_at').execute();
+    await schema.schema
+      .createTable('workers')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('runtime', 'text', (column) => column.notNull())
+      .addColumn('learn_slots', 'integer', (column) => column.notNull())
+      .addColumn('predict_slots', 'integer', (column) => column.notNull())
+      .addColumn('seen_at', 'bigint', (column) => column.notNull())
+      .execute();
+    await schema.schema
+      .createTable('switches')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('value', 'integer', (column) => column.notNull())
+      .execute();
+  },
+};

@@ -1,0 +1,59 @@
+import {
+  type Learnuplet,
+  NIL_UUID,
+  type OrderSpec,
+  PlatformError,
+  type Preduplet,
+  WIRE_STATUSES,
+} from '@morpheo/common';
+
+/**
+ * The originals' own rules of an order, in the order in which they check them and in their words.
+ * Source: wire format of the classic compute API, "Rule texts".
+ */
+
+/** Throws `invalid_order` with the original's text for the first rule that the order breaks. */
+export function checkRules(spec: OrderSpec): void {
+  const broken = spec.kind === 'learn' ? brokenLearnRule(spec.uplet) : brokenPredictRule(spec.uplet);
+  if (broken === undefined) return;
+  const name = spec.kind === 'learn' ? 'learn-uplet' : 'pred-uplet';
+  throw new PlatformError('invalid_order', `Invalid ${name}: ${broken}`);
+}
+
+function brokenLearnRule(uplet: Learnuplet): string | undefined {
+  for (const [field, value] of [
+    ['id', uplet.uuid],
+    ['problem', uplet.problem],
+    ['workflow', uplet.workflow],
+    ['algo', uplet.algo],
+  ]) {
+    if (value === NIL_UUID) return `${field} field is required`;
+  }
+  return (
+    brokenListRule('train_data', uplet.train_data) ??
+    brokenListRule('test_data', uplet.test_data) ??
+    brokenStatusRule(uplet.status)
+  );
+}
+
+function brokenPredictRule(uplet: Preduplet): string | undefined {
+  if (uplet.uuid === NIL_UUID) return 'id field is unset';
+  if (uplet.problem === NIL_UUID) return 'problem field is unset';
+  if (uplet.workflow === NIL_UUID) return 'workflow field is unset';
+  if (uplet.model === NIL_UUID) return 'model field is required';
+  if (uplet.data === NIL_UUID) return 'Nil UUID in data field';
+  return brokenStatusRule(uplet.status);
+}
+
+function brokenListRule(field: string, ids: readonly string[]): string | undefined {
+  if (ids.length === 0) return `${field} field is empty or unset`;
+  const nil = ids.indexOf(NIL_UUID);
+  return nil === -1 ? undefined : `Nil UUID in ${field} field at pos ${nil}`;
+}
+
+function brokenStatusRule(status: string): string | undefined {
+  if (WIRE_STATUSES.some((known) => known === status)) return undefined;
+  const choices = WIRE_STATUSES.map((known) => `${known}:{}`).join(' ');
+  // The missing parenthesis is the original's.
+  return `status field ain't valid (provided: ${status}, possible choices: map[${choices}]`;
+}

@@ -1,0 +1,128 @@
+import { PlatformError } from '@morpheo/common';
+import type { Database } from '@morpheo/service/database';
+import { sql } from 'kysely';
+import type { Effect } from './effects.ts';
+import type { Tx } from './order-store.ts';
+import type { OutboxRow, Schema } from './schema.ts';
+
+/** An effect that is due. */
+export interface DueEffect {
+  readonly order: string;
+  readonly n: number;
+  readonly tries: number;
+  readonly effect: Effect;
+}
+
+/** The statements about what is due outside: wake-up messages and effects. */
+export class OutboxStore {
+  readonly #database: Database<Schema>;
+
+  constructor(database: Database<Schema>) {
+    this.#database = database;
+  }
+
+  /**
+   * The effects that are due, at most `most`, the first of each order's lane alone. They are put off by `holdMs`
+   * before they are returned, so that nobody else tries them meanwhile, and somebody does if this process dies.
+   */
+  async takeEffects(tx: Tx, most: number, holdMs: number): Promise<DueEffect[]> {
+    const query = tx
+      .selectFrom('outbox')
+      .selectAll()
+      .where('due_at', '<=', this.#database.now)
+      .where((row) =>
+        row.not(
+          row.exists(
+            row
+              .selectFrom('outbox as earlier')
+              .select('earlier.n')
+              .whereRef('earlier.order_id', '=', 'outbox.order_id')
+              .whereRef('earlier.lane', '=', 'outbox.lane')
+              .whereRef('earlier.n', '<', 'outbox.n'),
+          ),
+        ),
+      )
+      .orderBy('due_at')
+      .limit(most);
+    const rows = await (this.#database.engine === 'postgres'
+      ? query.forUpdate().skipLocked()
+      : query
+    ).execute();
+    for (const row of rows) await this.#putOff(tx, row, holdMs);
+    return rows.map((row) => ({
+      order: row.order_id,
+      n: row.n,
+      tries: row.tries,
+      effect: JSON.parse(row.effect) as Effect,
+    }));
+  }
+
+  /** The effect has happened; its row goes. False where it was gone already. */
+  async settle(tx: Tx, due: DueEffect): Promise<boolean> {
+    const gone = await tx
+      .deleteFrom('outbox')
+      .where('order_id', '=', due.order)
+      .where('n', '=', due.n)
+      .executeTakeFirst();
+    return gone.numDeletedRows > 0n;
+  }
+
+  /** The effect did not happen: it is due again after a pause. */
+  async postpone(tx: Tx, due: DueEffect, pauseMs: number, error: string): Promise<void> {
+    await tx
+      .updateTable('outbox')
+      .set({ tries: due.tries + 1, due_at: this.#in(pauseMs), last_error: error.slice(0, 500) })
+      .where('order_id', '=', due.order)
+      .where('n', '=', due.n)
+      .execute();
+  }
+
+  /** Orders of which workers are to be told; they are due again, should nobody take them, after a growing pause. */
+  async takeWakeUps(tx: Tx, most: number): Promise<{ id: string; spec: string }[]> {
+    const query = tx
+      .selectFrom('orders')
+      .select(['id', 'spec', 'publishes'])
+      .where('publish_after', '<=', this.#database.now)
+      .where('status', '=', 'todo')
+      .orderBy('publish_after')
+      .limit(most);
+    const rows = await (this.#database.engine === 'postgres'
+      ? query.forUpdate().skipLocked()
+      : query
+    ).execute();
+    for (const row of rows) {
+      const pause = Math.min(60_000, 2000 * 2 ** Math.min(row.publishes, 5));
+      await tx
+        .updateTable('orders')
+        .set({ publish_after: this.#in(pause), publishes: row.publishes + 1 })
+        .where('id', '=', row.id)
+        .execute();
+    }
+    return rows;
+  }
+
+  /** Rejects with `unavailable` while effects of a lane fail, with their number and the latest reason. */
+  async check(lane: OutboxRow['lane']): Promise<void> {
+    const row = await this.#database.read
+      .selectFrom('outbox')
+      .select((rows) => [rows.fn.countAll<number>().as('failing'), rows.fn.max('last_error').as('error')])
+      .where('lane', '=', lane)
+      .where('tries', '>', 0)
+      .executeTakeFirstOrThrow();
+    const failing = Number(row.failing);
+    if (failing > 0) throw new PlatformError('unavailable', `${failing} messages wait for it: ${row.error}`);
+  }
+
+  async #putOff(tx: Tx, row: OutboxRow, holdMs: number): Promise<void> {
+    await tx
+      .updateTable('outbox')
+      .set({ due_at: this.#in(holdMs) })
+      .where('order_id', '=', row.order_id)
+      .where('n', '=', row.n)
+      .execute();
+  }
+
+  #in(ms: number) {
+    return sql<number>`${this.#database.now} + ${ms}`;
+  }
+}

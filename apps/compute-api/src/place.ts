@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import { NIL_UUID, type OrderSpec, PlatformError } from '@morpheo/common';
+import type { Database } from '@morpheo/service/database';
+import { checkRules } from './order-rules.ts';
+import type { NewOrder, OrderStore, Tx } from './order-store.ts';
+import type { OrderRow, Schema } from './schema.ts';
+import { identityOf } from './wire.ts';
+
+/** Takes in orders. */
+export interface Placing {
+  /**
+   * Resolves once the order is on disk. The same order again changes nothing and resolves as well; the same id with
+   * another body throws `conflict`, a broken rule `invalid_order`.
+   */
+  place(spec: OrderSpec): Promise<void>;
+}
+
+/** Makes the {@link Placing}; `wake` is called when there may be something to publish. */
+export function createPlacing(options: {
+  database: Database<Schema>;
+  store: OrderStore;
+  wake: () => void;
+}): Placing {
+  const { database, store, wake } = options;
+  return {
+    async place(posted) {
+      checkRules(posted);
+      const identity = identityOf(posted);
+      const spec = withModelEnd(posted);
+      const isNew = await database.write(async (tx) => {
+        const start = await startOf(tx, store, startModelOf(spec));
+        if (await store.insert(tx, { ...rowOf(spec), identity, ...start })) return true;
+        const known = await store.take(tx, spec.uplet.uuid);
+        if (known?.identity === identity) return false;
+        throw new PlatformError(
+          'conflict',
+          `There is another order with the uuid ${spec.uplet.uuid}. Send the same body as before, or a new uuid.`,
+        );
+      });
+      if (isNew) wake();
+    },
+  };
+}
+
+/** The model that an order starts from, or null; at rank 0 the originals send the algo's id there, which is none. */
+export function startModelOf(spec: OrderSpec): string | null {
+  if (spec.kind === 'predict') return spec.uplet.model;
+  return spec.uplet.rank > 0 ? known(spec.uplet.model_start) : null;
+}
+
+/** Whether an order can be claimed at once, or waits for the order that is to make its start model. */
+export async function startOf(
+  tx: Tx,
+  store: OrderStore,
+  model: string | null,
+): Promise<Pick<OrderRow, 'status' | 'waits_for'>> {
+  const maker = model === null ? undefined : await store.makerOf(tx, model);
+  if (maker === undefined || ['done', 'failed', 'cancelled'].includes(maker.status)) {
+    return { status: 'todo', waits_for: null };
+  }
+  return { status: 'waiting', waits_for: maker.id };
+}
+
+/** Clients of the originals may leave out the id of the new model, though a worker cannot do without. */
+function withModelEnd(spec: OrderSpec): OrderSpec {
+  if (spec.kind !== 'learn' || spec.uplet.model_end !== NIL_UUID) return spec;
+  return { kind: 'learn', uplet: { ...spec.uplet, model_end: randomUUID() } };
+}
+
+function rowOf(spec: OrderSpec): Omit<NewOrder, 'identity' | 'status' | 'waits_for'> {
+  const { uuid: id, problem, workflow } = spec.uplet;
+  const common = { id, problem, workflow, kind: spec.kind, spec: JSON.stringify(spec) };
+  if (spec.kind === 'predict') {
+    return { ...common, algo: null, model: spec.uplet.model, model_start: null, model_end: null };
+  }
+  const { algo, model_end } = spec.uplet;
+  return { ...common, algo, model: null, model_start: startModelOf(spec), model_end };
+}
+
+function known(id: string): string | null {
+  return id === NIL_UUID ? null : id;
+}

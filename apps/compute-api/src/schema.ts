@@ -1,0 +1,124 @@
+import type { AttemptOutcome, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
+
+/**
+ * The tables of compute-api. Times are milliseconds since 1970 by the database's clock, JSON is text, so that the
+ * same queries run on every engine.
+ */
+export interface Schema {
+  orders: OrderRow;
+  attempts: AttemptRow;
+  events: EventRow;
+  logs: LogRow;
+  outbox: OutboxRow;
+  workers: WorkerRow;
+  switches: SwitchRow;
+}
+
+/** One order: the one truth about it. `attempt` is the fencing token: it grows at each claim and never falls. */
+export interface OrderRow {
+  id: string;
+  kind: OrderKind;
+  status: OrderStatus;
+  /** JSON of an `OrderSpec`. */
+  spec: string;
+  /** SHA-256 of what makes the order the same order. */
+  identity: string;
+  problem: string;
+  workflow: string;
+  algo: string | null;
+  model: string | null;
+  model_start: string | null;
+  model_end: string | null;
+  attempt: number;
+  /** How many attempts were lost or broken by the platform: compared with the most that are allowed. */
+  charged: number;
+  worker: string | null;
+  boot: string | null;
+  /** Set exactly while an attempt runs: `pending` and not yet publishing. */
+  lease_until: number | null;
+  /** No claim before this time. */
+  due_at: number;
+  /** When to wake workers (again); null where nobody is to be woken. The row is its own outbox for publications. */
+  publish_after: number | null;
+  publishes: number;
+  /** The order that makes the start model. */
+  waits_for: string | null;
+  /** JSON of an `OrderResult`: set once an attempt has won, before its result is published. */
+  result: string | null;
+  /** JSON of a `Failure`. */
+  failure: string | null;
+  /** How many rows of `events` the order has. */
+  events: number;
+  /** How many rows of `outbox` it ever had. */
+  effects: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
+/** One try of a worker. */
+export interface AttemptRow {
+  order_id: string;
+  attempt: number;
+  worker: string;
+  boot: string;
+  started_at: number;
+  ended_at: number | null;
+  outcome: AttemptOutcome | null;
+  failure: string | null;
+  /** SHA-256 of the report that ended it, so that the same report again is known. */
+  report: string | null;
+  log_bytes: number;
+}
+
+/** One entry of an order's history; `n` counts from 1 within the order. */
+export interface EventRow {
+  order_id: string;
+  n: number;
+  at: number;
+  attempt: number;
+  what: OrderEvent['what'];
+  status: OrderStatus;
+  details: string;
+}
+
+/** One piece of log; `seq` is the worker's own count within the attempt. */
+export interface LogRow {
+  order_id: string;
+  attempt: number;
+  seq: number;
+  at: number;
+  step: string;
+  stream: 'stdout' | 'stderr' | 'platform';
+  text: string;
+}
+
+/** An effect on another system that a transaction has decided; the row goes when the effect has happened. */
+export interface OutboxRow {
+  order_id: string;
+  n: number;
+  /** Effects of one lane of an order happen in their order; lanes do not wait for one another. */
+  lane: 'storage' | 'orchestrator';
+  /** JSON of an `Effect`. */
+  effect: string;
+  due_at: number;
+  tries: number;
+  last_error: string | null;
+}
+
+/** A worker as it last described itself. */
+export interface WorkerRow {
+  id: string;
+  boot: string;
+  name: string;
+  runtime: string;
+  learn_slots: number;
+  predict_slots: number;
+  seen_at: number;
+}
+
+/** A switch of the operator. */
+export interface SwitchRow {
+  name: 'paused';
+  value: number;
+}

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import type { Api, Claim, ComputeContract, Failure, OrderResult, OrderStatus, Report } from '@morpheo/common';
+
+/** The scores of a result that a test makes up. */
+export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
+
+/** A worker as compute-api sees one: it makes the calls, and runs nothing. */
+export class TestWorker {
+  readonly api: Api<ComputeContract>;
+  readonly id: string;
+  boot = randomUUID();
+
+  constructor(api: Api<ComputeContract>, id: string) {
+    this.api = api;
+    this.id = id;
+  }
+
+  /** Registers a worker under an id: again, for one that starts again. */
+  static async register(
+    api: Api<ComputeContract>,
+    id: string,
+    slots = { learn: 1, predict: 1 },
+  ): Promise<TestWorker> {
+    const worker = new TestWorker(api, id);
+    const body = { boot: worker.boot, name: 'test', runtime: 'none', slots };
+    await api.registerWorker({ params: { worker: id }, body });
+    return worker;
+  }
+
+  /** Claims the next order of any kind; null where none is due. */
+  async claim(): Promise<Claim | null> {
+    const body = { boot: this.boot, kinds: ['learn' as const, 'predict' as const] };
+    return (await this.api.claimOrder({ params: { worker: this.id }, body })).claim;
+  }
+
+  /** Claims the next order; throws where none is due. */
+  async mustClaim(): Promise<Claim> {
+    const claim = await this.claim();
+    if (claim === null) throw new Error('no order is due');
+    return claim;
+  }
+
+  /** Reports an attempt. */
+  async report(claim: Pick<Claim, 'order' | 'attempt'>, body: Report): Promise<OrderStatus> {
+    const params = { id: claim.order, attempt: claim.attempt };
+    return (await this.api.reportAttempt({ params, body })).status;
+  }
+
+  /** Reports an attempt done, with made-up scores. */
+  async finish(claim: Claim): Promise<OrderStatus> {
+    return await this.report(claim, { outcome: 'done', result: resultOf(claim) });
+  }
+
+  /** Reports that the order's own code failed. */
+  async fail(claim: Claim): Promise<OrderStatus> {
+    const failure: Failure = {
+      reason: 'exit_code',
+      message: 'It exited with 1.',
+      exit_code: 1,
+      step: 'train',
+    };
+    return await this.report(claim, { outcome: 'failed', failure });
+  }
+}
+
+/** A result that fits a claim. */
+export function resultOf(claim: Claim): OrderResult {
+  const blob = { sha256: 'a'.repeat(64), size: 1 };
+  if (claim.spec.kind === 'predict') return { uuid: randomUUID(), ...blob };
+  return { uuid: claim.spec.uplet.model_end, ...blob, performance: SCORES };
+}

@@ -1,0 +1,82 @@
+import type { WhyView } from '@morpheo/common';
+import type { Database } from '@morpheo/service/database';
+import { hasEnded } from './order-queries.ts';
+import { time } from './order-views.ts';
+import type { OrderRow, Schema } from './schema.ts';
+import type { WorkerQueries } from './worker-queries.ts';
+
+/** Says why an order is where it is: a code to act on, and one sentence to read. */
+export async function whyOf(
+  order: OrderRow,
+  database: Database<Schema>,
+  workers: WorkerQueries,
+): Promise<WhyView> {
+  if (hasEnded(order.status)) return ended(order);
+  if (order.status === 'pending') return running(order);
+  if (order.waits_for !== null) {
+    const model = order.model_start ?? order.model;
+    const sentence = `It waits for its start model ${model}, which order ${order.waits_for} is to make.`;
+    return { code: 'waits_for_model', sentence, waits_for: order.waits_for };
+  }
+  if (await workers.paused()) {
+    return {
+      code: 'paused',
+      sentence: 'An operator has paused the queue; nothing new starts until it is resumed.',
+    };
+  }
+  const now = await workers.now();
+  if (order.due_at > now) {
+    const until = time(order.due_at);
+    return {
+      code: 'backing_off',
+      sentence: `Its last attempt broke off; it is tried again at ${until}.`,
+      until,
+    };
+  }
+  return await queued(order, database, workers);
+}
+
+function ended(order: OrderRow): WhyView {
+  const failure = order.failure === null ? undefined : (JSON.parse(order.failure) as { message: string });
+  const sentence =
+    failure === undefined ? `It is ${order.status}.` : `It is ${order.status}: ${failure.message}`;
+  return { code: 'ended', sentence };
+}
+
+function running(order: OrderRow): WhyView {
+  if (order.lease_until === null) {
+    return { code: 'publishing', sentence: 'It has succeeded; storage is being told to publish its result.' };
+  }
+  return { code: 'running', sentence: `Worker ${order.worker} runs it; this is attempt ${order.attempt}.` };
+}
+
+async function queued(order: OrderRow, database: Database<Schema>, workers: WorkerQueries): Promise<WhyView> {
+  const slots = await workers.slots(order.kind);
+  if (slots === 0) {
+    const sentence = `No worker for ${order.kind} orders is alive; start one, or give one slots for this kind.`;
+    return { code: 'no_worker', sentence };
+  }
+  const { before } = await database.read
+    .selectFrom('orders')
+    .select((row) => row.fn.countAll<number>().as('before'))
+    .where('status', '=', 'todo')
+    .where('kind', '=', order.kind)
+    .where('due_at', '<=', database.now)
+    .where((row) =>
+      row.or([
+        row('created_at', '<', order.created_at),
+        row.and([row('created_at', '=', order.created_at), row('id', '<', order.id)]),
+      ]),
+    )
+    .executeTakeFirstOrThrow();
+  const count = Number(before);
+  if (count === 0) {
+    return {
+      code: 'workers_busy',
+      sentence: `It is next, as soon as one of ${slots} slots is free.`,
+      before: 0,
+    };
+  }
+  const others = count === 1 ? '1 order of its kind is' : `${count} orders of its kind are`;
+  return { code: 'position', sentence: `${others} before it, for ${slots} slots.`, before: count };
+}
