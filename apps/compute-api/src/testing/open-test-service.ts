@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openMemoryBroker } from '@morpheo/service/broker';
+import { credentials, hashSecret } from '@morpheo/service/http';
+import { silentLog } from '@morpheo/service/log';
+import { COMPUTE_DEFAULTS } from '../compute.ts';
+import { openComputeService } from '../service.ts';
+
+/** The credentials of the caller that may do everything at a test's service. */
+export const ADMIN = { name: 'ada', secret: 'a secret of some length' } as const;
+
+/** A compute-api over HTTP, on a database in a fresh folder; storage and the orchestrator are not there. */
+export async function openTestService(anonymousIntake = true): Promise<{ url: string } & AsyncDisposable> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'morpheo-compute-'));
+  stack.defer(async () => await rm(folder, { recursive: true }));
+  const broker = stack.use(openMemoryBroker());
+  const entry = { name: ADMIN.name, roles: ['admin' as const], secretHash: await hashSecret(ADMIN.secret) };
+  const service = stack.use(
+    await openComputeService({
+      host: '127.0.0.1',
+      port: 0,
+      databaseFile: join(folder, 'compute.db'),
+      broker,
+      storage: { url: 'http://127.0.0.1:1' },
+      authenticate: credentials([entry]),
+      anonymousIntake,
+      settings: COMPUTE_DEFAULTS,
+      version: '0',
+      log: silentLog,
+    }),
+  );
+  const opened = stack.move();
+  return { url: service.url, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+}
