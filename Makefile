@@ -22,7 +22,7 @@ install: node_modules/.package-lock.json examples/digits/node_modules/.package-l
 
 .PHONY: demo
 demo: install ## Learn real digits with the whole platform on this machine, and show the leaderboard
-	node examples/digits/demo.js
+	node examples/digits/demo/main.ts
 
 .PHONY: up
 up: install ## Start the platform on this machine and leave it running

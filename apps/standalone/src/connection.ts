@@ -1,0 +1,30 @@
+import { open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** How a client on this machine finds the platform: what `connection.json` in the data folder holds. */
+export interface Connection {
+  readonly storage: string;
+  readonly compute: string;
+  readonly orchestrator: string;
+  readonly credentials: { readonly name: string; readonly secret: string };
+}
+
+/**
+ * Writes `connection.json`, readable by its owner alone, for as long as the platform runs: disposing removes it, so
+ * that no client sends its credentials to whoever has the ports next.
+ */
+export async function publishConnection(folder: string, connection: Connection): Promise<AsyncDisposable> {
+  const path = join(folder, 'connection.json');
+  const temporary = `${path}.new`;
+  await rm(temporary, { force: true });
+  {
+    await using file = await open(temporary, 'wx', 0o600);
+    await file.writeFile(`${JSON.stringify(connection, null, 2)}\n`);
+  }
+  await rename(temporary, path);
+  return {
+    async [Symbol.asyncDispose]() {
+      await rm(path, { force: true });
+    },
+  };
+}

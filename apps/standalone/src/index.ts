@@ -1,0 +1,2 @@
+export { type Connection, publishConnection } from './connection.ts';
+export { type Platform, type PlatformOptions, startPlatform } from './platform.ts';

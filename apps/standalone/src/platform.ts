@@ -1,0 +1,159 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { computeClient, orchestratorClient, storageClient } from '@morpheo/client';
+import type { Api, ComputeContract, OrchestratorContract, StorageContract } from '@morpheo/common';
+import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
+import { type ContainerRuntime, openProcessRuntime, startWorker, type Worker } from '@morpheo/compute-worker';
+import { openMemoryBroker } from '@morpheo/service/broker';
+import { type Authenticate, credentials } from '@morpheo/service/http';
+import type { Log } from '@morpheo/service/log';
+import { openStorageService } from '@morpheo/storage-api';
+import { type Connection, publishConnection } from './connection.ts';
+import { openOrchestrator } from './orchestrator/service.ts';
+import { credentialEntries, readOrMakeSecrets, type Secrets } from './secrets.ts';
+
+/** The platform answers on this address alone: what it runs is other people's code, and it isolates nothing. */
+const HOST = '127.0.0.1';
+const VERSION = '0.1.0';
+
+/** What the platform is started with. */
+export interface PlatformOptions {
+  /** The data folder: everything the platform keeps. Made where there is none. */
+  readonly folder: string;
+  /** 0, or absent: any free port. */
+  readonly ports?: { readonly storage: number; readonly compute: number; readonly orchestrator: number };
+  /** Opens what runs the containers; the `process` runtime where absent. */
+  readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
+  /** How many orders of each kind run at once. */
+  readonly slots?: { readonly learn: number; readonly predict: number };
+  readonly compute?: Partial<ComputeSettings>;
+  readonly worker?: Partial<
+    Pick<Parameters<typeof startWorker>[0], 'limits' | 'pollMs' | 'cacheBytes' | 'graceMs'>
+  >;
+  readonly log: Log;
+}
+
+/** The whole platform in this process. */
+export interface Platform {
+  /** The addresses, and the operator's credentials. */
+  readonly connection: Connection;
+  /** The public APIs as the operator sees them, over HTTP. */
+  readonly storage: Api<StorageContract>;
+  readonly compute: Api<ComputeContract>;
+  readonly orchestrator: Api<OrchestratorContract>;
+  /** Takes no new order, and resolves when what runs has ended or was given back. */
+  drain(): Promise<void>;
+  /** Closes everything, the intake first. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts the platform on a data folder; one that was killed at any moment goes on where it was. */
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const folder = resolve(options.folder);
+  const ports = options.ports ?? { storage: 0, compute: 0, orchestrator: 0 };
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const secrets = await readOrMakeSecrets(folder);
+  const authenticate = credentials(await credentialEntries(secrets));
+  await using stack = new AsyncDisposableStack();
+  const broker = stack.use(openMemoryBroker());
+  const storage = stack.use(await openStorage(folder, ports.storage, authenticate, options.log));
+
+  // The orchestrator and compute-api call one another; the orchestrator asks where the other is when it posts.
+  let computeUrl = '';
+  const orchestrator = stack.use(
+    await openOrchestrator({
+      host: HOST,
+      port: ports.orchestrator,
+      databaseFile: join(folder, 'orchestrator.db'),
+      compute: () => ({ url: computeUrl, credentials: as('orchestrator', secrets) }),
+      authenticate,
+      everyMs: 500,
+      version: VERSION,
+      log: options.log.child({ service: 'orchestrator' }),
+    }),
+  );
+  const compute = stack.use(
+    await openComputeService({
+      host: HOST,
+      port: ports.compute,
+      databaseFile: join(folder, 'compute.db'),
+      broker,
+      storage: { url: storage.url, credentials: as('compute-api', secrets) },
+      orchestrator: { url: orchestrator.url, credentials: as('compute-api', secrets) },
+      authenticate,
+      anonymousIntake: true,
+      settings: { ...COMPUTE_DEFAULTS, ...options.compute },
+      version: VERSION,
+      log: options.log.child({ service: 'compute-api' }),
+    }),
+  );
+  computeUrl = compute.url;
+  const connection: Connection = {
+    storage: storage.url,
+    compute: compute.url,
+    orchestrator: orchestrator.url,
+    credentials: as('admin', secrets),
+  };
+  const worker = stack.use(await openWorker(options, folder, broker, connection, secrets));
+  stack.use(await publishConnection(folder, connection));
+  const opened = stack.move();
+  return {
+    connection,
+    ...clientsOf(connection),
+    drain: async () => await worker.drain(),
+    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+  };
+}
+
+async function openStorage(folder: string, port: number, authenticate: Authenticate, log: Log) {
+  return await openStorageService({
+    host: HOST,
+    port,
+    dataFolder: join(folder, 'storage'),
+    authenticate,
+    version: VERSION,
+    log: log.child({ service: 'storage-api' }),
+  });
+}
+
+async function openWorker(
+  options: PlatformOptions,
+  folder: string,
+  broker: ReturnType<typeof openMemoryBroker>,
+  connection: Connection,
+  secrets: Secrets,
+): Promise<Worker> {
+  const log = options.log.child({ service: 'compute-worker' });
+  const home = join(folder, 'worker');
+  const open = options.openRuntime ?? (async (place) => await openProcessRuntime({ folder: place, log }));
+  await using stack = new AsyncDisposableStack();
+  const runtime = stack.use(await open(home));
+  const callers = { credentials: as('worker', secrets) };
+  const worker = await startWorker({
+    compute: computeClient({ url: connection.compute, ...callers }),
+    storage: storageClient({ url: connection.storage, ...callers }),
+    broker,
+    runtime,
+    folder: home,
+    name: 'standalone',
+    slots: options.slots ?? { learn: 1, predict: 1 },
+    log,
+    ...options.worker,
+  });
+  stack.use(worker);
+  const opened = stack.move();
+  return { ...worker, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+}
+
+function as(name: keyof Secrets, secrets: Secrets): { name: string; secret: string } {
+  return { name, secret: secrets[name] };
+}
+
+function clientsOf(connection: Connection) {
+  const { credentials } = connection;
+  return {
+    storage: storageClient({ url: connection.storage, credentials }),
+    compute: computeClient({ url: connection.compute, credentials }),
+    orchestrator: orchestratorClient({ url: connection.orchestrator, credentials }),
+  };
+}

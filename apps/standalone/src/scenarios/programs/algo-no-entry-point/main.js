@@ -1,0 +1,1 @@
+// Nobody is told how to start it.

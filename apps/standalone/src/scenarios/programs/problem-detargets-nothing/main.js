@@ -1,0 +1,1 @@
+// Its detarget leaves no file.

@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { type Learnuplet, learnuplet, type OrderView, type Preduplet, preduplet } from '@morpheo/common';
+import type { Platform } from '../platform.ts';
+import type { Scenario, ScenarioStep } from './scenario.ts';
+import { uploadData, uploadProgram } from './uploads.ts';
+
+type Apis = Pick<Platform, 'storage' | 'compute'>;
+type Posted =
+  | { readonly kind: 'learn'; readonly body: Learnuplet }
+  | { readonly kind: 'predict'; readonly body: Preduplet };
+
+/** Does the steps of a scenario against a platform, and returns its orders, by their names, once all have ended. */
+export async function runScenario(scenario: Scenario, apis: Apis): Promise<ReadonlyMap<string, OrderView>> {
+  const run = new Run(
+    apis,
+    await uploadProgram(apis.storage, 'problem', scenario.problem),
+    await uploadData(apis.storage),
+  );
+  for (const step of scenario.steps) await run.do(step);
+  return await run.end();
+}
+
+class Run {
+  readonly #apis: Apis;
+  readonly #workflow: string;
+  readonly #data: string;
+  readonly #problem = randomUUID();
+  readonly #posted = new Map<string, Posted>();
+  readonly #algos = new Map<string, string>();
+
+  constructor(apis: Apis, workflow: string, data: string) {
+    this.#apis = apis;
+    this.#workflow = workflow;
+    this.#data = data;
+  }
+
+  async do(step: ScenarioStep): Promise<void> {
+    if ('learn' in step) await this.#post(step.learn, { kind: 'learn', body: await this.#learning(step) });
+    else if ('predict' in step)
+      await this.#post(step.predict, { kind: 'predict', body: this.#predicting(step.with) });
+    else if ('again' in step) await this.#post(step.again, this.#known(step.again));
+    else if ('cancel' in step) await this.#cancel(step.cancel, step.when);
+    else {
+      await this.#ended(step.retry);
+      await this.#apis.compute.retryOrder({ params: { id: this.#known(step.retry).body.uuid } });
+    }
+  }
+
+  async end(): Promise<ReadonlyMap<string, OrderView>> {
+    const names = [...this.#posted.keys()];
+    return new Map(await Promise.all(names.map(async (name) => [name, await this.#ended(name)] as const)));
+  }
+
+  async #learning(step: Extract<ScenarioStep, { learn: string }>): Promise<Learnuplet> {
+    const before = step.after === undefined ? undefined : this.#known(step.after);
+    const start = before?.kind === 'learn' ? before.body : undefined;
+    const algo = await this.#algo(step.algo);
+    return learnuplet.parse({
+      ...this.#ids(),
+      algo,
+      model_end: randomUUID(),
+      train_data: [step.train === 'unknown' ? randomUUID() : this.#data],
+      test_data: [this.#data],
+      ...(start === undefined
+        ? { rank: 0, model_start: algo }
+        : { rank: start.rank + 1, model_start: start.model_end }),
+    });
+  }
+
+  #predicting(source: string): Preduplet {
+    const made = source === 'unknown' ? undefined : this.#known(source);
+    const model = made?.kind === 'learn' ? made.body.model_end : randomUUID();
+    return preduplet.parse({ ...this.#ids(), model, data: this.#data });
+  }
+
+  #ids() {
+    return { uuid: randomUUID(), problem: this.#problem, workflow: this.#workflow, status: 'todo' };
+  }
+
+  async #algo(program: string): Promise<string> {
+    const known = this.#algos.get(program);
+    if (known !== undefined) return known;
+    const uuid = await uploadProgram(this.#apis.storage, 'algo', program);
+    this.#algos.set(program, uuid);
+    return uuid;
+  }
+
+  async #post(name: string, order: Posted): Promise<void> {
+    this.#posted.set(name, order);
+    if (order.kind === 'learn') await this.#apis.compute.learn({ body: order.body });
+    else await this.#apis.compute.pred({ body: order.body });
+  }
+
+  async #cancel(name: string, when: string): Promise<void> {
+    const id = this.#known(name).body.uuid;
+    for await (const event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} })) {
+      if (event.event === 'step_started' && event.data.details.step === when) break;
+    }
+    await this.#apis.compute.cancelOrder({ params: { id } });
+  }
+
+  /** Follows the order's history to its end. */
+  async #ended(name: string): Promise<OrderView> {
+    const id = this.#known(name).body.uuid;
+    for await (const _event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} }));
+    return await this.#apis.compute.getOrder({ params: { id } });
+  }
+
+  #known(name: string): Posted {
+    const order = this.#posted.get(name);
+    if (order === undefined) throw new Error(`The scenario names an order that it did not make: ${name}`);
+    return order;
+  }
+}

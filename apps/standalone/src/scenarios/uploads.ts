@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { uploadForm } from '@morpheo/client';
+import type { Api, StorageContract } from '@morpheo/common';
+import { archiveOf, hostileArchive } from './archives.ts';
+
+const PROGRAMS = fileURLToPath(new URL('./programs/', import.meta.url));
+
+/** Numbers with their parity, one a line: a data set of the problem `problem-parity`. */
+export const DATA = '3 1\n8 0\n15 1\n';
+
+/** Uploads a program's folder, or `archive:…` that means harm, and returns its new uuid; `unknown` is not uploaded. */
+export async function uploadProgram(
+  storage: Api<StorageContract>,
+  type: 'problem' | 'algo',
+  program: string,
+): Promise<string> {
+  if (program === 'unknown') return randomUUID();
+  const [kind, rest] = program.split(':');
+  const archive = kind === 'archive' ? hostileArchive(rest ?? '') : await archiveOf(join(PROGRAMS, program));
+  const names = { name: program, ...(type === 'problem' ? { description: program } : {}) };
+  return await upload(storage, type, names, archive);
+}
+
+/** Uploads a data set of the given text, and returns its new uuid. */
+export async function uploadData(storage: Api<StorageContract>, text = DATA): Promise<string> {
+  return await upload(storage, 'data', {}, Buffer.from(text));
+}
+
+async function upload(
+  storage: Api<StorageContract>,
+  type: 'problem' | 'algo' | 'data',
+  names: Record<string, string>,
+  bytes: Uint8Array,
+): Promise<string> {
+  const uuid = randomUUID();
+  const fields = { uuid, ...names, size: String(bytes.byteLength) };
+  const body = uploadForm({ fields, blob: new Blob([new Uint8Array(bytes)]) });
+  await storage.upload({ params: { type }, query: {}, body });
+  return uuid;
+}

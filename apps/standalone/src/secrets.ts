@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PlatformError, type Role } from '@morpheo/common';
+import { type CredentialEntry, hashSecret } from '@morpheo/service/http';
+import { z } from 'zod';
+
+/** Who calls whom in the platform: the operator, and each service that calls another. */
+const CALLERS = {
+  admin: ['admin'],
+  worker: ['worker'],
+  'compute-api': ['orchestrator'],
+  orchestrator: ['orchestrator'],
+} as const satisfies Record<string, readonly Role[]>;
+
+/** A caller of the platform. */
+export type Caller = keyof typeof CALLERS;
+
+const secretsFile = z.record(z.enum(Object.keys(CALLERS) as [Caller, ...Caller[]]), z.string().min(32));
+
+/** The secret of each caller. */
+export type Secrets = z.infer<typeof secretsFile>;
+
+/**
+ * The secrets of a data folder: made on first use, kept in `secrets.json`, which nobody but its owner may read.
+ * Throws `invalid_request` where the file is there but malformed.
+ */
+export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
+  const path = join(folder, 'secrets.json');
+  const made = Object.fromEntries(Object.keys(CALLERS).map((caller) => [caller, randomSecret()]));
+  const temporary = `${path}.${process.pid}`;
+  await writeFile(temporary, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flush: true });
+  // A link is made whole or not at all, and never over what is there.
+  await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await rm(temporary);
+  return await readSecrets(path);
+}
+
+/** The callers with their roles, as the services know them: by the hash of their secret. */
+export async function credentialEntries(secrets: Secrets): Promise<CredentialEntry[]> {
+  const callers = Object.keys(CALLERS) as Caller[];
+  return await Promise.all(
+    callers.map(async (name) => ({
+      name,
+      roles: CALLERS[name],
+      secretHash: await hashSecret(secrets[name]),
+    })),
+  );
+}
+
+async function readSecrets(path: string): Promise<Secrets> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return secretsFile.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new PlatformError(
+      'invalid_request',
+      `${path} is not as the platform wrote it. Put it back, or remove it to have new secrets made.`,
+      { cause },
+    );
+  }
+}
+
+function randomSecret(): string {
+  return randomBytes(32).toString('base64url');
+}

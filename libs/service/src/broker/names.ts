@@ -1,0 +1,24 @@
+import { PlatformError } from '@morpheo/common';
+
+/** The longest message, in bytes of UTF-8: messages are hints that carry an id, never data. */
+export const MOST_MESSAGE_BYTES = 65_536;
+
+/** Throws `invalid_request` unless it is a name that every broker takes as it is. */
+export function checkName(what: 'topic' | 'channel', name: string): void {
+  if (/^[.a-zA-Z0-9_-]{1,64}$/.test(name)) return;
+  throw new PlatformError(
+    'invalid_request',
+    `The ${what} ${JSON.stringify(name.slice(0, 80))} is not a name of 1 to 64 letters, digits, ".", "_" or "-".`,
+  );
+}
+
+/** Throws `invalid_request` for an empty message, and `too_large` for one that is longer than a hint may be. */
+export function checkMessage(message: string): void {
+  if (message === '') throw new PlatformError('invalid_request', 'An empty message cannot be published.');
+  const bytes = Buffer.byteLength(message);
+  if (bytes <= MOST_MESSAGE_BYTES) return;
+  throw new PlatformError(
+    'too_large',
+    `The message has ${bytes} bytes, and ${MOST_MESSAGE_BYTES} are allowed: publish an id, not the data.`,
+  );
+}

@@ -1,0 +1,96 @@
+import { Command, Option } from 'commander';
+import type { Setting, Settings } from './settings.ts';
+
+/** What the command line says. */
+export interface Flags {
+  readonly help: boolean;
+  readonly version: boolean;
+  /** The text that each flag was given, by the flag's name without dashes; `true` where it stands without a value. */
+  readonly given: ReadonlyMap<string, string | true>;
+  readonly problems: readonly string[];
+}
+
+/** The command whose help lists the settings. */
+export function buildCommand(options: {
+  readonly name: string;
+  readonly description: string;
+  readonly settings: Settings;
+}): Command {
+  const command = new Command(options.name)
+    .description(options.description)
+    .usage('[settings]')
+    .helpOption('-h, --help', 'show this text')
+    .configureHelp({ helpWidth: 110, showGlobalOptions: false })
+    .configureOutput({ getOutHasColors: () => false });
+  for (const setting of Object.values(options.settings)) {
+    command.addOption(describe(setting));
+    for (const alias of setting.aliases ?? []) command.addOption(hidden(alias));
+    if (setting.secret === true) command.addOption(hidden(`${setting.flag}-file`));
+  }
+  return command.addOption(new Option('--version', 'show the version'));
+}
+
+/**
+ * Reads flags; `-host x`, as the first Morpheo services had it, is `--host x`. Values are optional to the parser, so
+ * that it goes on after a flag without one, and all problems come to light together.
+ */
+export function readFlags(command: Command, settings: Settings, argv: readonly string[]): Flags {
+  const given = new Map<string, string | true>();
+  for (const option of command.options) {
+    const flag = option.long?.slice(2) ?? '';
+    command.on(`option:${option.name()}`, (value: string | null | undefined) =>
+      given.set(flag, value ?? true),
+    );
+  }
+  const { operands, unknown } = command.parseOptions(argv.map(withTwoDashes));
+  const help = unknown.some((argument) => argument === '--help' || argument === '-h');
+  const problems = [...operands.map(refuseWord), ...refuseUnknown(unknown)];
+  return { help, version: given.has('version'), given: mergeAliases(settings, given), problems };
+}
+
+function withTwoDashes(argument: string): string {
+  return /^-[a-zA-Z][\w-]/.test(argument) ? `-${argument}` : argument;
+}
+
+function refuseWord(word: string): string {
+  return `${word}: stands alone and belongs to no flag; remove it.`;
+}
+
+/** One problem for each flag; a word behind a flag that is unknown is its value, and no problem of its own. */
+function refuseUnknown(unknown: readonly string[]): string[] {
+  return unknown.flatMap((argument, index) => {
+    if (argument.startsWith('-')) {
+      return [`${argument.replace(/=.*/s, '')}: there is no such flag; correct its name or remove it.`];
+    }
+    return unknown[index - 1]?.startsWith('-') === true ? [] : [refuseWord(argument)];
+  });
+}
+
+function mergeAliases(
+  settings: Settings,
+  given: ReadonlyMap<string, string | true>,
+): Map<string, string | true> {
+  const merged = new Map(given);
+  for (const { flag, aliases = [] } of Object.values(settings)) {
+    for (const alias of aliases) {
+      const value = given.get(alias);
+      if (value !== undefined && !merged.has(flag)) merged.set(flag, value);
+    }
+  }
+  return merged;
+}
+
+function describe(setting: Setting): Option {
+  const notes = [
+    ...(setting.default === undefined ? [] : [`default: ${JSON.stringify(setting.default)}`]),
+    `env: ${setting.env}`,
+    ...(setting.secret === true ? [`from a file: --${setting.flag}-file, ${setting.env}_FILE`] : []),
+    ...(setting.aliases ?? []).map((alias) => `also: --${alias}`),
+  ];
+  const value = setting.switch === true ? '[bool]' : '[value]';
+  return new Option(`--${setting.flag} ${value}`, `${setting.help} (${notes.join('; ')})`);
+}
+
+function hidden(flag: string): Option {
+  return new Option(`--${flag} [value]`).hideHelp();
+}

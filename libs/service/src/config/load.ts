@@ -1,0 +1,65 @@
+import { PlatformError } from '@morpheo/common';
+import { buildCommand, readFlags } from './command-line.ts';
+import { checkEnvironment } from './environment.ts';
+import { readSetting } from './read-setting.ts';
+import type { Settings, SettingsOf } from './settings.ts';
+
+/** What {@link loadSettings} is given. Nothing but `argv` and `env` is read (and the files that secrets name). */
+export interface LoadSettings<S extends Settings> {
+  /** The program's name, for help. */
+  readonly name: string;
+  /** What the program does, in one sentence, for help. */
+  readonly description: string;
+  readonly version: string;
+  readonly settings: S;
+  /** Every variable that begins with this must be a known one, so that a misspelt one is found. */
+  readonly envPrefix?: string;
+  /** What contradicts in the values, and what to do: one sentence each. Called when all are well formed. */
+  readonly check?: (values: SettingsOf<S>) => readonly string[];
+  /** The arguments after the program's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Settings to run with, or the text that was asked for instead. */
+export type Loaded<S extends Settings> =
+  | { readonly kind: 'settings'; readonly values: SettingsOf<S> }
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'version'; readonly text: string };
+
+/**
+ * Reads the settings of a program from its flags and its environment. Throws `invalid_request` that lists all problems
+ * at once, each with the flag and the variable that it is about; `details.problems` has them one by one.
+ */
+export function loadSettings<const S extends Settings>(options: LoadSettings<S>): Loaded<S> {
+  const command = buildCommand(options);
+  const flags = readFlags(command, options.settings, options.argv);
+  if (flags.help) return { kind: 'help', text: command.helpInformation() };
+  if (flags.version) return { kind: 'version', text: options.version };
+
+  const problems = [...flags.problems];
+  if (options.envPrefix !== undefined) {
+    problems.push(...checkEnvironment(options.settings, options.envPrefix, options.env));
+  }
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(options.settings)) {
+    const read = readSetting(setting, flags.given, options.env);
+    if ('problem' in read) problems.push(read.problem);
+    else values[name] = read.value;
+  }
+  // Every name has been read by its own schema: the record has become what the declarations say.
+  const complete = values as SettingsOf<S>;
+  if (problems.length === 0) problems.push(...(options.check?.(complete) ?? []));
+  if (problems.length > 0) throw refusal(options.name, problems);
+  return { kind: 'settings', values: complete };
+}
+
+function refusal(name: string, problems: readonly string[]): PlatformError {
+  const list =
+    problems.length === 1 ? ` ${problems[0]}` : problems.map((problem) => `\n  - ${problem}`).join('');
+  const count =
+    problems.length === 1 ? 'The settings have a problem:' : `The settings have ${problems.length} problems:`;
+  return new PlatformError('invalid_request', `${count}${list}\nSee ${name} --help.`, {
+    details: { problems },
+  });
+}

@@ -1,0 +1,74 @@
+import { readFileSync } from 'node:fs';
+import { Secret } from './secret.ts';
+import type { Setting } from './settings.ts';
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Given = ReadonlyMap<string, string | true>;
+
+/** The value of one setting, or what is wrong with it in one sentence. */
+export type ReadSetting = { readonly value: unknown } | { readonly problem: string };
+
+/** Finds what a setting was given, flags before the environment, and turns it into its value. */
+export function readSetting(setting: Setting, given: Given, env: Env): ReadSetting {
+  const names = `--${setting.flag} (${setting.env})`;
+  const found = find(setting, given, env);
+  if ('problem' in found) return { problem: `${names}: ${found.problem}` };
+  if (found.text === undefined && setting.default !== undefined)
+    return { value: wrap(setting, setting.default) };
+
+  const parsed = setting.schema.safeParse(found.text);
+  if (parsed.success) return { value: wrap(setting, parsed.data) };
+  if (found.text === undefined)
+    return { problem: `${names}: is required; give one of the two. ${setting.help}` };
+  const complaint = parsed.error.issues.map((issue) => issue.message).join('; ');
+  // The value of a secret is not repeated, not even a wrong one.
+  const got = setting.secret === true ? '' : `, got ${JSON.stringify(found.text)}`;
+  return { problem: `${names}: ${complaint}${got}. ${setting.help}` };
+}
+
+type Found = { readonly text: string | undefined } | { readonly problem: string };
+
+function find(setting: Setting, given: Given, env: Env): Found {
+  const flag = textOfFlag(setting, given);
+  if ('problem' in flag) return flag;
+  const flagFile = setting.secret === true ? given.get(`${setting.flag}-file`) : undefined;
+  if (flagFile === true) return { problem: `--${setting.flag}-file needs the path of a file.` };
+  const fromFlags = choose(flag.text, flagFile, `--${setting.flag}`, `--${setting.flag}-file`);
+  if ('problem' in fromFlags || fromFlags.text !== undefined) return fromFlags;
+  const envFile = setting.secret === true ? env[`${setting.env}_FILE`] : undefined;
+  return choose(env[setting.env], envFile, setting.env, `${setting.env}_FILE`);
+}
+
+function textOfFlag(setting: Setting, given: Given): Found {
+  const value = given.get(setting.flag);
+  if (value !== true) return { text: value };
+  if (setting.switch === true) return { text: 'true' };
+  return { problem: `needs a value; write --${setting.flag}=VALUE where it begins with a dash.` };
+}
+
+function choose(
+  text: string | undefined,
+  file: string | undefined,
+  textName: string,
+  fileName: string,
+): Found {
+  const hasText = text !== undefined && text !== '';
+  if (file === undefined || file === '') return { text: hasText ? text : undefined };
+  if (hasText) return { problem: `${textName} and ${fileName} are both given; keep one of them.` };
+  return readSecretFile(file, fileName);
+}
+
+/** The content of a file without the newline that editors put at its end. */
+function readSecretFile(path: string, name: string): Found {
+  try {
+    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
+    return text === '' ? { problem: `${name} names ${path}, which is empty.` } : { text };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { problem: `${name} names a file that cannot be read: ${reason}.` };
+  }
+}
+
+function wrap(setting: Setting, value: unknown): unknown {
+  return setting.secret === true && value !== undefined ? new Secret(value) : value;
+}

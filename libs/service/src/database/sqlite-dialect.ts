@@ -1,0 +1,96 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type DatabaseConnection, type Driver, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely';
+import { closedError, type SqliteConnection } from './sqlite-connection.ts';
+
+/** Set while a function given to `write` runs, and in whatever it starts. */
+export const insideWrite = new AsyncLocalStorage<{ active: boolean }>();
+
+/** Throws where a function given to `write` calls something that waits for that very write: it would wait for ever. */
+export function refuseInsideWrite(what: string): void {
+  if (insideWrite.getStore()?.active !== true) return;
+  throw new Error(`A function given to write() called ${what}; use the transaction that it was given.`);
+}
+
+/**
+ * Kysely's dialect for one SQLite connection that reads and batches of writes take turns at. Its transactions are
+ * savepoints: inside the transaction of a batch each is all or nothing by itself, and alone one is a transaction.
+ */
+export class OneConnectionDialect extends SqliteDialect {
+  readonly #connection: SqliteConnection;
+  readonly #file: string;
+
+  constructor(connection: SqliteConnection, file: string) {
+    super({ database: connection });
+    this.#connection = connection;
+    this.#file = file;
+  }
+
+  override createDriver(): Driver {
+    return new OneConnectionDriver(this.#connection, this.#file);
+  }
+
+  override createAdapter(): SqliteAdapter {
+    return new OneConnectionAdapter();
+  }
+}
+
+class OneConnectionAdapter extends SqliteAdapter {
+  /** True, so that Kysely leaves the queue for the connection to this driver, which is a fair one. */
+  override get supportsMultipleConnections(): true {
+    return true;
+  }
+
+  /** SQLite's schema changes are part of a transaction, so that a step that fails leaves nothing behind. */
+  override get supportsTransactionalDdl(): true {
+    return true;
+  }
+}
+
+class OneConnectionDriver extends SqliteDriver {
+  readonly #connection: SqliteConnection;
+  readonly #file: string;
+  readonly #line: (() => void)[] = [];
+  #state: 'free' | 'taken' = 'free';
+
+  constructor(connection: SqliteConnection, file: string) {
+    super({ database: connection });
+    this.#connection = connection;
+    this.#file = file;
+  }
+
+  /** Waits its turn: first come, first served, so that a stream of writes does not keep reads waiting. */
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    refuseInsideWrite('the database');
+    if (this.#state === 'taken') await new Promise<void>((resolve) => this.#line.push(resolve));
+    this.#state = 'taken';
+    if (!this.#connection.isOpen) {
+      this.#next();
+      throw closedError(this.#file);
+    }
+    return await super.acquireConnection();
+  }
+
+  override async releaseConnection(): Promise<void> {
+    this.#next();
+  }
+
+  override async beginTransaction(): Promise<void> {
+    this.#connection.prepare('savepoint work').run([]);
+  }
+
+  override async commitTransaction(): Promise<void> {
+    this.#connection.prepare('release work').run([]);
+  }
+
+  override async rollbackTransaction(): Promise<void> {
+    this.#connection.prepare('rollback to work').run([]);
+    this.#connection.prepare('release work').run([]);
+  }
+
+  #next(): void {
+    const next = this.#line.shift();
+    // Stays taken where somebody waits: it is handed on, and nobody gets in between.
+    if (next === undefined) this.#state = 'free';
+    else next();
+  }
+}

@@ -1,0 +1,50 @@
+import { type Endpoint, PlatformError, type Principal } from '@morpheo/common';
+import type { Authenticate } from './credentials.ts';
+import { type PageRequest, refuseAnonymousPage, refuseBorrowedCredentials, trustOf } from './origin.ts';
+
+/** Who may call, as a service is configured. */
+export interface AccessRules {
+  /** Null: nobody is asked for credentials. */
+  readonly authenticate: Authenticate | null;
+  readonly anonymousIntake: boolean;
+  /** The origins whose pages are trusted; see `ServeOptions.origins`. */
+  readonly origins: readonly string[];
+}
+
+/** Who calls where nobody is asked for credentials: may do everything. */
+const ANYBODY: Principal = { name: 'anybody', roles: ['admin'] };
+
+/**
+ * Lets a call to a route pass, or throws `unauthenticated` or `forbidden`. Returns who calls; undefined on routes that
+ * ask nobody. On the open intake, credentials that are there and wrong are refused all the same.
+ */
+export async function admit(
+  endpoint: Endpoint,
+  request: PageRequest,
+  rules: AccessRules,
+): Promise<Principal | undefined> {
+  const { access } = endpoint;
+  if (access === 'public') return undefined;
+  const { authorization } = request.headers;
+  const trust = trustOf(request, rules.origins);
+  const open = rules.authenticate === null;
+  if (open || (access === 'intake' && rules.anonymousIntake && authorization === undefined)) {
+    refuseAnonymousPage(request, trust);
+    return open ? ANYBODY : undefined;
+  }
+  const principal = (await rules.authenticate?.(authorization)) ?? null;
+  if (principal === null) {
+    const what =
+      authorization === undefined ? 'This needs credentials' : 'These credentials are not known here';
+    throw new PlatformError('unauthenticated', `${what}: send Basic or Bearer ones.`);
+  }
+  refuseBorrowedCredentials(request, trust);
+  requireRole(endpoint, principal);
+  return principal;
+}
+
+function requireRole({ access }: Endpoint, { name, roles }: Principal): void {
+  const wanted = Array.isArray(access) ? access : ['orchestrator'];
+  if (roles.includes('admin') || wanted.some((role) => roles.includes(role))) return;
+  throw new PlatformError('forbidden', `${name} may not do this: it takes the role ${wanted.join(' or ')}.`);
+}

@@ -1,0 +1,50 @@
+import Router from '@koa/router';
+import { type Contract, serviceContract } from '@morpheo/common';
+import { docsRoutes } from './docs.ts';
+import type { Registry } from './metrics.ts';
+import { type ApiInfo, openApiDocument } from './openapi.ts';
+import { CLASSIC_JSON } from './problem.ts';
+import { type Check, readinessOf } from './ready.ts';
+import { answer, type Context, type State } from './state.ts';
+
+/** What the routes of every service need. */
+export interface House {
+  readonly contract: Contract;
+  readonly info: ApiInfo;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly metrics?: Registry | undefined;
+}
+
+/** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
+export function houseRoutes({ contract, info, checks, metrics }: House): Router<State> {
+  const router = new Router<State>({ strict: true, sensitive: true });
+  const { health, ready } = serviceContract.endpoints;
+  router.get(health.path, (ctx) => {
+    ctx.state.route = 'health';
+    return answerText(ctx, 200, CLASSIC_JSON, '{"status":"ok"}');
+  });
+  router.get(ready.path, async (ctx) => {
+    ctx.state.route = 'ready';
+    const found = await readinessOf(checks);
+    if (found.status !== 'ok') ctx.res.setHeader('retry-after', '1');
+    return answerText(ctx, found.status === 'ok' ? 200 : 503, 'application/json', JSON.stringify(found));
+  });
+  let document: string | undefined;
+  router.get('/openapi.json', (ctx) => {
+    ctx.state.route = 'openapi';
+    document ??= JSON.stringify(openApiDocument(contract, info));
+    return answerText(ctx, 200, 'application/json', document);
+  });
+  if (metrics !== undefined) {
+    router.get('/metrics', async (ctx) => {
+      ctx.state.route = 'metrics';
+      return answerText(ctx, 200, metrics.contentType, await metrics.metrics());
+    });
+  }
+  docsRoutes(router, contract.title);
+  return router;
+}
+
+function answerText(ctx: Context, status: number, type: string, body: string): Promise<void> {
+  return answer(ctx, { status, headers: { 'content-type': type, 'cache-control': 'no-store' }, body });
+}

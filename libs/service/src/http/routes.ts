@@ -1,0 +1,111 @@
+import Router, { type RouterContext } from '@koa/router';
+import {
+  type Api,
+  type BytesOut,
+  type Contract,
+  type Endpoint,
+  PlatformError,
+  type ServerEvent,
+} from '@morpheo/common';
+import { type AccessRules, admit } from './access.ts';
+import { writeBytes } from './byte-stream.ts';
+import type { Calls, OpenCall } from './calls.ts';
+import { writeEvents } from './event-stream.ts';
+import type { Limits } from './limits.ts';
+import { type ParsedInput, parseBody, parseParts, refuseUnknownPath } from './parse-input.ts';
+import { CLASSIC_JSON } from './problem.ts';
+import { answer, type Context, type State } from './state.ts';
+
+/** What the routes of an API are made of. */
+export interface RouteParts {
+  readonly contract: Contract;
+  readonly api: Api<Contract>;
+  readonly rules: AccessRules;
+  readonly limits: Required<Limits>;
+  readonly calls: Calls;
+  readonly validateResponses: boolean;
+}
+
+/** The routes of a contract, in its order: where two match, the earlier one answers. HEAD only where it is named. */
+export function createRoutes(parts: RouteParts): Router<State> {
+  const router = new Router<State>({ strict: true, sensitive: true });
+  for (const [key, endpoint] of Object.entries(parts.contract.endpoints)) {
+    const layer = router.register(
+      endpoint.path,
+      [endpoint.method],
+      (ctx) => serve(ctx, key, endpoint, parts),
+      {
+        name: key,
+      },
+    );
+    // The router adds HEAD to every GET; the originals answer 404 to it.
+    if ('methods' in layer) layer.methods = [endpoint.method];
+  }
+  return router;
+}
+
+/** One request: the path, the caller, the input, the handler, the answer; each may refuse by throwing. */
+async function serve(
+  ctx: RouterContext<State>,
+  key: string,
+  endpoint: Endpoint,
+  parts: RouteParts,
+): Promise<void> {
+  const { req, res } = ctx;
+  ctx.state.endpoint = endpoint;
+  ctx.state.route = key;
+  refuseUnknownPath(parts.contract, endpoint, ctx.params);
+  const call = parts.calls.open(res);
+  const principal = await admit(endpoint, { method: ctx.method, headers: req.headers }, parts.rules);
+  ctx.state.principal = principal;
+  const input = parseParts(endpoint, { params: ctx.params, query: ctx.query, headers: req.headers });
+  if (endpoint.body !== undefined) input.body = await parseBody(endpoint.body, req, res, parts.limits);
+  const output = await run(parts.api, key, input, { signal: call.signal, principal });
+  if (parts.validateResponses) requireFit(key, endpoint, output);
+  await reply(ctx, endpoint, output, { call, limits: parts.limits });
+}
+
+type Handler = (input: ParsedInput, call: { signal: AbortSignal; principal: unknown }) => Promise<unknown>;
+
+function run(api: Api<Contract>, key: string, ...args: Parameters<Handler>): Promise<unknown> {
+  const handlers = api as unknown as Readonly<Record<string, Handler | undefined>>;
+  const handler = handlers[key];
+  if (handler === undefined) throw new Error(`The API has no handler for ${key}`);
+  return handler.apply(api, args);
+}
+
+async function reply(
+  ctx: Context,
+  { status, response, classic }: Endpoint,
+  output: unknown,
+  { call, limits }: { readonly call: OpenCall; readonly limits: Required<Limits> },
+): Promise<void> {
+  if (response.type === 'none') return answer(ctx, { status, headers: {}, body: '' });
+  if (response.type === 'json') {
+    const headers = { 'content-type': classic === true ? CLASSIC_JSON : 'application/json' };
+    return answer(ctx, {
+      status,
+      headers: { ...headers, 'cache-control': 'no-store' },
+      body: JSON.stringify(output),
+    });
+  }
+  ctx.respond = false;
+  // The contract's types bind each kind of response to its output.
+  if (response.type === 'bytes') {
+    const bytes = output as BytesOut;
+    if (!Object.hasOwn(bytes.headers, 'content-length')) call.markLive();
+    return writeBytes(ctx.req, ctx.res, bytes);
+  }
+  call.markLive();
+  const events = output as AsyncIterable<ServerEvent<unknown>>;
+  return writeEvents(ctx.res, { events, signal: call.signal, heartbeatMs: limits.heartbeatMs });
+}
+
+function requireFit(key: string, { response }: Endpoint, output: unknown): void {
+  if (response.type !== 'json') return;
+  const result = response.schema.safeParse(output);
+  if (result.success) return;
+  throw new PlatformError('internal', `The handler of ${key} answered what its contract does not know.`, {
+    cause: result.error,
+  });
+}

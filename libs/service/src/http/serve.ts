@@ -1,0 +1,110 @@
+import type { RequestListener } from 'node:http';
+import cors from '@koa/cors';
+import type { Api, Contract } from '@morpheo/common';
+import Koa from 'koa';
+import type { Log } from '../log/index.ts';
+import { createCalls } from './calls.ts';
+import type { Authenticate } from './credentials.ts';
+import { endOfTheRoad } from './end-of-the-road.ts';
+import { houseRoutes } from './house-routes.ts';
+import { type Limits, withDefaults } from './limits.ts';
+import { measureRequests, type Registry } from './metrics.ts';
+import type { ApiInfo } from './openapi.ts';
+import { trustOf } from './origin.ts';
+import { outermost } from './outermost.ts';
+import type { Check } from './ready.ts';
+import { createRoutes } from './routes.ts';
+import type { State } from './state.ts';
+
+/** An API and what it is served with. */
+export interface ServeOptions<C extends Contract> {
+  readonly contract: C;
+  readonly api: Api<C>;
+  readonly info: ApiInfo;
+  /** The parts that the service needs, by name; `/ready` asks them. */
+  readonly checks: Readonly<Record<string, Check>>;
+  /** Null: no credentials are asked for and every caller may do everything; see `refuseOpenListen`. */
+  readonly authenticate: Authenticate | null;
+  /** Whether `intake` routes are open to callers without credentials, as in the originals. */
+  readonly anonymousIntake: boolean;
+  readonly log: Log;
+  /** Where given, requests are measured in it and `/metrics` shows it. */
+  readonly metrics?: Registry | undefined;
+  readonly limits?: Limits | undefined;
+  /**
+   * Answer pages of other origins (CORS). Any origin is echoed, with `Vary: Origin`, and may call with a token that
+   * its script holds; only listed `origins` may use credentials that the browser keeps
+   * (`Access-Control-Allow-Credentials`), since any page could use those. The original storage allows that to every
+   * origin: list `*` for a client that relies on it.
+   */
+  readonly cors?: boolean | undefined;
+  /**
+   * The origins whose pages are trusted, such as `https://dashboard.example`; `*` is any. Others may not change
+   * anything with Basic credentials in a form post, and nothing at all where no credentials are asked for; the latter
+   * is never opened by `*`, only by name.
+   */
+  readonly origins?: readonly string[] | undefined;
+  /** Check answers against the contract and fail where they do not fit: for tests. */
+  readonly validateResponses?: boolean | undefined;
+}
+
+/** An app that answers requests; `listen` gives it a server. */
+export interface HttpApp {
+  readonly handle: RequestListener;
+  /** Ends the live streams under way, now, and those that come: events, and bytes of unknown length. */
+  endStreams(): void;
+  /** Aborts every call under way: their signals tell the handlers. */
+  abort(): void;
+}
+
+/**
+ * Serves an API by its contract: routes, credentials, parsing, errors, and what every service has (`/health`,
+ * `/ready`, `/openapi.json`, `/docs`, `/metrics`). Nothing listens yet.
+ *
+ * Every error leaves as a problem body (RFC 9457); one that is not a `PlatformError` is answered with 500, which
+ * leaks nothing, and logged with its cause.
+ */
+export function createHttpApp<C extends Contract>(options: ServeOptions<C>): HttpApp {
+  const { contract, log, metrics, origins = [] } = options;
+  const calls = createCalls();
+  const routes = createRoutes({
+    contract,
+    api: options.api as unknown as Api<Contract>,
+    rules: { authenticate: options.authenticate, anonymousIntake: options.anonymousIntake, origins },
+    limits: withDefaults(options.limits),
+    calls,
+    validateResponses: options.validateResponses ?? false,
+  });
+  const app = new Koa<State>();
+  // Koa tells of connections that broke while it answered; the line of the request has said so.
+  app.on('error', (error: Error) => log.debug({ error }, 'A connection broke'));
+  app.use(outermost({ contract, log, measure: measureRequests(metrics) }));
+  if (options.cors === true) app.use(crossOrigin(origins));
+  app.use(houseRoutes({ contract, info: options.info, checks: options.checks, metrics }).routes());
+  app.use(routes.routes());
+  app.use(endOfTheRoad(contract, routes));
+  return {
+    handle: app.callback(),
+    endStreams: () => calls.endStreams(),
+    abort: () => calls.abort(),
+  };
+}
+
+const READABLE = [
+  'ETag',
+  'Repr-Digest',
+  'Content-Range',
+  'Content-Disposition',
+  'Retry-After',
+  'X-Request-Id',
+];
+
+function crossOrigin(origins: readonly string[]): Koa.Middleware {
+  return cors({
+    origin: (ctx) => ctx.get('Origin'),
+    credentials: (ctx) => trustOf(ctx, origins) !== 'foreign',
+    exposeHeaders: READABLE,
+    maxAge: 600,
+    keepHeadersOnError: false,
+  });
+}

@@ -1,0 +1,64 @@
+import pino from 'pino';
+import type { Log, LogFields, LogLevel } from './index.ts';
+import { prettyWriter } from './pretty.ts';
+import { maskText, redact } from './redact.ts';
+
+/** Where lines go: standard output, a file, or a collection in a test. A line ends with a newline. */
+export interface LineWriter {
+  write(line: string): unknown;
+}
+
+/** What {@link createLog} is given. */
+export interface CreateLog {
+  /** Whose log it is; stands in every line. */
+  readonly service: string;
+  /** Lines below this level are not written; `info` where absent. */
+  readonly level?: LogLevel;
+  /** Where lines go; standard output where absent. */
+  readonly destination?: LineWriter;
+  /** Lines of text for a person, instead of JSON. */
+  readonly pretty?: boolean;
+}
+
+/** Makes the log of a service; see the contract of {@link Log}. */
+export function createLog(options: CreateLog): Log {
+  // Written at once, so that the last words of a process that dies are not lost in a buffer.
+  const plain = options.destination ?? pino.destination({ fd: 1, sync: true });
+  const destination = options.pretty === true ? prettyWriter(plain) : plain;
+  const settings = {
+    level: options.level ?? 'info',
+    base: { service: options.service },
+    messageKey: 'message',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  return wrap(pino(settings, { write: (line: string) => void destination.write(line) }));
+}
+
+function wrap(logger: pino.Logger): Log {
+  const at = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
+    if (logger.isLevelEnabled(level)) logger[level](clean(fields), maskText(message));
+  };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => wrap(logger.child(clean(fields))),
+  };
+}
+
+const RESERVED = new Set(['time', 'level', 'service', 'message']);
+
+/** The fields, redacted; a name that the line has already gets a `_`, so that no line has a member twice. */
+function clean(fields: LogFields): Record<string, unknown> {
+  try {
+    const safe = redact({ ...fields }) as Record<string, unknown>;
+    return Object.fromEntries(
+      Object.entries(safe).map(([name, value]) => [RESERVED.has(name) ? `${name}_` : name, value]),
+    );
+  } catch (error) {
+    // A getter or a toJSON of what is logged threw: the line is worth more than the field.
+    return { unloggable: String(error) };
+  }
+}
