@@ -41,7 +41,7 @@ export const migrations: Migrations = {
       orders_model_end: ['model_end'],
       orders_waits_for: ['waits_for'],
       orders_lease: ['lease_until'],
-      orders_publish: ['publish_after'],
+      orders_publish: ['status', 'publish_after'],
       orders_worker: ['worker', 'status'],
     })) {
       await schema.schema.createIndex(name).on('orders').columns(columns).execute();

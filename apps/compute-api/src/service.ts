@@ -2,7 +2,13 @@ import { orchestratorClient, storageClient } from '@morpheo/client';
 import { computeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { openSqlite } from '@morpheo/service/database';
-import { type Authenticate, createHttpApp, type HttpServer, listen } from '@morpheo/service/http';
+import {
+  type Authenticate,
+  createHttpApp,
+  createMetrics,
+  type HttpServer,
+  listen,
+} from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { type ComputeSettings, startCompute } from './compute.ts';
 import { migrations } from './migrations.ts';
@@ -66,6 +72,7 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
     },
     authenticate: options.authenticate,
     anonymousIntake: options.anonymousIntake,
+    metrics: createMetrics(),
     log,
   });
   const server: HttpServer = stack.use(await listen(app, options));

@@ -30,6 +30,9 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
 const IMPORT = /^(?:import|export)\s(?<what>[^;'"]*?from\s+)?['"](?<from>[^'"]+)['"]/gm;
 const LAZY = /\bimport\(\s*['"](?<from>[^'"]+)['"]\s*\)/g;
 
+/** What only tests run. */
+const TESTING = /\.test\.|\.fixture\.|\/testing|\/conformance/;
+
 interface Import {
   readonly from: string;
   readonly typeOnly: boolean;
@@ -37,7 +40,7 @@ interface Import {
 
 /** The rules of the house that `files` (source by path from the root) break, a sentence each; tests may do more. */
 export function violations(files: ReadonlyMap<string, string>): string[] {
-  const sources = [...files].filter(([path]) => !path.includes('.test.') && !path.includes('/testing/'));
+  const sources = [...files].filter(([path]) => !TESTING.test(path));
   const imports = new Map(sources.map(([path, source]) => [path, importsOf(source)]));
   return [...imports]
     .flatMap(([path, list]) => list.flatMap((one) => broken(path, one.from)))

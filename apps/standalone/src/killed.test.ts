@@ -24,6 +24,7 @@ test('Orders survive a platform that is killed at random moments', async (t) => 
   const [storage = 0, compute = 0, orchestrator = 0] = await freePorts(3);
   await using platform = new KillablePlatform(home, { storage, compute, orchestrator });
   const starts = [await platform.start()];
+  await eventually(t, async (t) => await t.notThrowsAsync(connect(home)));
   const apis = await connect(home);
   const { workflow, test_data, ...chains } = await startChains(apis);
   const posting = postOrders(apis, { workflow, test_data, ...chains });

@@ -45,7 +45,7 @@ export async function credentialEntries(secrets: Secrets): Promise<CredentialEnt
     callers.map(async (name) => ({
       name,
       roles: CALLERS[name],
-      secretHash: await hashSecret(secrets[name]),
+      secretHash: await hashSecret(secrets[name], { isRandom: true }),
     })),
   );
 }

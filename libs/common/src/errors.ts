@@ -95,15 +95,18 @@ export const problemBody = z.looseObject({
 /** See {@link problemBody}. */
 export type ProblemBody = z.infer<typeof problemBody>;
 
-/** The problem body (RFC 9457) of an error; `textKey` is the member that carries the original's text. */
+/**
+ * The problem body (RFC 9457) of an error; `textKey` is the member that carries the original's text. Details that
+ * have the name of one of its own members are left out.
+ */
 export function toProblem(error: PlatformError, textKey = 'error'): ProblemBody {
-  return {
+  const own = {
     type: `urn:morpheo:error:${error.code}`,
     title: ERRORS[error.code].title,
     status: error.status,
     detail: error.message,
     code: error.code,
     [textKey]: error.message,
-    ...error.details,
   };
+  return { ...own, ...error.details, ...own };
 }

@@ -75,10 +75,13 @@ test('A service without authentication lets everybody do everything', async (t) 
 
 test('The handler learns who calls', async (t) => {
   const principals: unknown[] = [];
-  const drop = async (_input: unknown, call?: { principal?: unknown }) => {
-    principals.push(call?.principal);
+  const api: SmallOptions['api'] = {
+    drop: async (_input, call) => {
+      principals.push(call?.principal);
+      return undefined;
+    },
   };
-  await using service = await openSmallService({ ...closed, api: { drop: async (...args) => (await drop(...args), undefined) } });
+  await using service = await openSmallService({ ...closed, api });
   await statusOf(service.url, 'drop', { authorization: 'Bearer worker.worker' });
   t.deepEqual(principals, [{ name: 'worker', roles: ['worker'] }]);
 });

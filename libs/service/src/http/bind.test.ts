@@ -14,14 +14,19 @@ test('Loopback names and addresses are told from others', (t) => {
 
 test('Listening openly beyond loopback is refused until acknowledged', (t) => {
   const open = { host: '0.0.0.0', authenticated: false, acknowledged: false };
-  t.throws(() => refuseOpenListen({ ...open, setting: '--open' }), { code: 'invalid_request', message: /--open/ });
+  t.throws(() => refuseOpenListen({ ...open, setting: '--open' }), {
+    code: 'invalid_request',
+    message: /--open/,
+  });
   t.notThrows(() => refuseOpenListen({ ...open, authenticated: true }));
   t.notThrows(() => refuseOpenListen({ ...open, acknowledged: true }));
   t.notThrows(() => refuseOpenListen({ ...open, host: '127.0.0.1' }));
 });
 
 const statusFor = async (url: string, host: string) =>
-  /^HTTP\/1.1 (\d+)/.exec(await talk(url, `GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`))?.[1];
+  /^HTTP\/1.1 (\d+)/.exec(
+    await talk(url, `GET /health HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`),
+  )?.[1];
 
 test('On loopback only loopback names are answered', async (t) => {
   await using service = await openSmallService();

@@ -78,14 +78,21 @@ test('A connection serves on after a small refused body', async (t) => {
 
 test('JSON that does not arrive in time is given up', async (t) => {
   await using service = await openSmallService({ limits: { jsonMs: 50 } });
-  const answer = await talk(service.url, 'POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{');
+  const answer = await talk(
+    service.url,
+    'POST /order HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{',
+  );
   t.regex(answer, /^HTTP\/1.1 408 .*"code":"timed_out"/s);
 });
 
 test('Bytes come as a stream with what describes them', async (t) => {
   await using service = await openSmallService();
   const headers = { 'content-type': 'application/gzip' };
-  const known = await fetch(`${service.url}/data`, { method: 'POST', headers, body: Buffer.alloc(3_000_000) });
+  const known = await fetch(`${service.url}/data`, {
+    method: 'POST',
+    headers,
+    body: Buffer.alloc(3_000_000),
+  });
   t.is(known.status, 201);
   t.deepEqual(await known.json(), { size: 3_000_000, type: 'application/gzip', length: 3_000_000 });
   const empty = await fetch(`${service.url}/data`, { method: 'POST' });
@@ -95,7 +102,11 @@ test('Bytes come as a stream with what describes them', async (t) => {
 test('A refused upload is answered before its client has sent it', async (t) => {
   const upload = () => Promise.reject(new Error('must not be called'));
   await using service = await openSmallService({ authenticate: async () => null, api: { upload } });
-  const sent = request(`${service.url}/data`, { method: 'POST', agent: false, headers: { expect: '100-continue' } });
+  const sent = request(`${service.url}/data`, {
+    method: 'POST',
+    agent: false,
+    headers: { expect: '100-continue' },
+  });
   sent.flushHeaders();
   sent.on('continue', () => t.fail('The body was asked for'));
   const [response] = await once(sent, 'response');
@@ -107,7 +118,11 @@ test('A refused upload is answered before its client has sent it', async (t) => 
 
 test('A client that waits for leave to send gets it', async (t) => {
   await using service = await openSmallService();
-  const sent = request(`${service.url}/data`, { method: 'POST', agent: false, headers: { expect: '100-continue' } });
+  const sent = request(`${service.url}/data`, {
+    method: 'POST',
+    agent: false,
+    headers: { expect: '100-continue' },
+  });
   sent.flushHeaders();
   await once(sent, 'continue');
   sent.end('bytes');
@@ -154,6 +169,9 @@ test('A handler learns that its client has cut the upload', async (t) => {
 
 test('An upload that falls silent is given up', async (t) => {
   await using service = await openSmallService({ limits: { idleMs: 50 } });
-  const answer = await talk(service.url, 'POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab');
+  const answer = await talk(
+    service.url,
+    'POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab',
+  );
   t.regex(answer, /^HTTP\/1.1 408 .*"code":"timed_out"/s);
 });

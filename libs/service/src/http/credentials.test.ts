@@ -45,7 +45,9 @@ test('A wrong secret stays wrong and a right one stays right', async (t) => {
 test('A flood of guesses is refused while known secrets pass', async (t) => {
   const authenticate = credentials([entry]);
   await authenticate(basic('ann', 'pass:wörd').authorization);
-  const guesses = Array.from({ length: 80 }, (_, at) => authenticate(basic('ann', `guess ${at}`).authorization));
+  const guesses = Array.from({ length: 80 }, (_, at) =>
+    authenticate(basic('ann', `guess ${at}`).authorization),
+  );
   const outcomes = Promise.allSettled(guesses);
   t.is((await authenticate(basic('ann', 'pass:wörd').authorization))?.name, 'ann');
   const refused = (await outcomes).filter(({ status }) => status === 'rejected');

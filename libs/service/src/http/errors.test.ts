@@ -37,11 +37,15 @@ test('On routes of the originals the problem body has their content type', async
 
 test('Anything else thrown is a 500 that leaks nothing and is logged once', async (t) => {
   await using service = await openSmallService({ api: failing(new Error('the password is x')) });
-  const response = await fetch(`${service.url}/v1/things/a`, { method: 'DELETE', headers: { 'x-request-id': 'r1' } });
+  const response = await fetch(`${service.url}/v1/things/a`, {
+    method: 'DELETE',
+    headers: { 'x-request-id': 'r1' },
+  });
   t.is(response.status, 500);
   const text = await response.text();
   t.false(text.includes('password'));
   t.like(JSON.parse(text), { code: 'internal', request_id: 'r1' });
+  await service.drain();
   const lines = service.log.entries.filter(({ level }) => level === 'error');
   t.is(lines.length, 1);
   t.regex(JSON.stringify(lines[0]), /the password is x/);

@@ -60,6 +60,7 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
   // Whoever waits for leave to send a body gets it when somebody starts to read.
   server.on('request', guarded).on('checkContinue', guarded);
   const { port } = await bound(server, options);
+  server.on('error', (error) => log.error({ error }, 'The server failed'));
   const url = urlOf(options, port);
   log.info({ url, host }, 'Listening');
   const drain = () => {

@@ -5,7 +5,8 @@ import { openSmallService } from './testing/small-service.ts';
 test('Requests are counted by route and status, not by path', async (t) => {
   const metrics = createMetrics();
   await using service = await openSmallService({ metrics });
-  for (const path of ['/data/a', '/data/b', '/nothing/at/all']) await (await fetch(service.url + path)).text();
+  for (const path of ['/data/a', '/data/b', '/nothing/at/all'])
+    await (await fetch(service.url + path)).text();
   const response = await fetch(`${service.url}/metrics`);
   t.regex(response.headers.get('content-type') ?? '', /^text\/plain; version=/);
   const text = await response.text();

@@ -4,7 +4,9 @@ import { cheapHash } from './testing/cheap-hash.ts';
 import { openSmallService, type SmallOptions } from './testing/small-service.ts';
 import { basic } from './testing/talk.ts';
 
-const authenticate = credentials([{ name: 'up', roles: ['uploader', 'reader'], secretHash: cheapHash('load') }]);
+const authenticate = credentials([
+  { name: 'up', roles: ['uploader', 'reader'], secretHash: cheapHash('load') },
+]);
 const known = basic('up', 'load');
 const EVIL = 'https://evil.example';
 const OURS = 'https://dashboard.example';
@@ -41,7 +43,11 @@ test('A page of another site reads nothing where nobody is asked for credentials
 });
 
 test('A form of another site cannot use the credentials of a browser', async (t) => {
-  const form = (origin: string, headers: Record<string, string>, type = 'multipart/form-data; boundary=x') => ({
+  const form = (
+    origin: string,
+    headers: Record<string, string>,
+    type = 'multipart/form-data; boundary=x',
+  ) => ({
     method: 'POST',
     body: 'x',
     headers: { origin, 'content-type': type, ...headers },

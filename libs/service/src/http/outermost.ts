@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Contract, type PlatformError, toPlatformError } from '@morpheo/common';
+import { type Contract, isPlatformError, type PlatformError, toPlatformError } from '@morpheo/common';
 import type { Middleware } from 'koa';
 import type { Log } from '../log/index.ts';
 import type { Measure } from './metrics.ts';
@@ -26,13 +26,19 @@ export function outermost({ contract, log, measure }: Outermost): Middleware<Sta
     try {
       await next();
     } catch (thrown) {
-      error = toPlatformError(thrown);
+      error = toPlatformError(reasonOf(thrown));
       await tell(ctx, error, contract);
     }
     const ms = performance.now() - started;
     note(log, ctx, ms, error);
     measure(ctx.state.route ?? 'none', ctx.res.statusCode, ms / 1000);
   };
+}
+
+/** What Node throws where a signal aborted its work is an AbortError: the reason of the signal is its cause. */
+function reasonOf(thrown: unknown): unknown {
+  const aborted = thrown instanceof Error && thrown.name === 'AbortError';
+  return aborted && isPlatformError(thrown.cause) ? thrown.cause : thrown;
 }
 
 function requestIdOf(ctx: Context): string {

@@ -27,6 +27,8 @@ export async function readBody(
   { limit, ms }: { readonly limit: number; readonly ms: number },
 ): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit);
+  // Who is gone already is not heard going.
+  if (request.destroyed) throw cut(0);
   askForBody(request, response);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -59,10 +61,16 @@ export function streamBody(request: IncomingMessage, response: ServerResponse, i
   const digest = request.headers['content-digest'];
   return {
     body: iterate(request, response, idleMs),
+    release: detach,
     contentType: request.headers['content-type'],
     contentLength: length === undefined ? undefined : Number(length),
     contentDigest: Array.isArray(digest) ? digest.join(', ') : digest,
   };
+}
+
+/** Detaches the memory of a piece that has it for itself; one that shares it is left to the collector. */
+function detach({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 async function* iterate(

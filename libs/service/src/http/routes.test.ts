@@ -1,5 +1,6 @@
 import test from 'ava';
 import { openSmallService } from './testing/small-service.ts';
+import { until } from './testing/until.ts';
 
 test('A call reaches its handler with all parts parsed', async (t) => {
   await using service = await openSmallService();
@@ -26,7 +27,10 @@ test('Misfits of each part name their place', async (t) => {
   t.regex(String((await put(`/v1/things/${long}`, good)).detail), /^params\.id: /);
   t.regex(String((await put('/v1/things/a?limit=0', good)).detail), /^query\.limit: /);
   t.regex(String((await put('/v1/things/a?limit=1&limit=2', good)).detail), /^query\.limit: /);
-  t.regex(String((await put('/v1/things/a', good, { 'if-match': '"123456"' })).detail), /^headers\.if-match: /);
+  t.regex(
+    String((await put('/v1/things/a', good, { 'if-match': '"123456"' })).detail),
+    /^headers\.if-match: /,
+  );
   const misfit = await put('/v1/things/a', { name: 3 });
   t.regex(String(misfit.detail), /^body\.name: .*; body\.size: /);
   t.is((misfit.issues as unknown[]).length, 2);
@@ -97,7 +101,9 @@ test('A service is ready when each of its parts answers', async (t) => {
   const check = async () => {
     if (!parts.has('broker')) throw new Error('refused\nat some line');
   };
-  await using service = await openSmallService({ checks: { database: async () => undefined, broker: check } });
+  await using service = await openSmallService({
+    checks: { database: async () => undefined, broker: check },
+  });
   const down = await fetch(`${service.url}/ready`);
   t.is(down.status, 503);
   t.is(down.headers.get('retry-after'), '1');
@@ -133,5 +139,7 @@ test('A request keeps the id that it came with, in the log too', async (t) => {
   t.is(mine.headers.get('x-request-id'), 'abc-1');
   const odd = await fetch(`${service.url}/`, { headers: { 'x-request-id': 'a b' } });
   t.regex(odd.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/);
-  t.true(service.log.entries.some(({ request, route }) => request === 'abc-1' && route === 'index'));
+  await until(() =>
+    service.log.entries.some(({ request, route }) => request === 'abc-1' && route === 'index'),
+  );
 });

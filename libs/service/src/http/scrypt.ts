@@ -3,6 +3,8 @@ import { PlatformError } from '@morpheo/common';
 
 /** The cost of new hashes: 32 MiB of memory and some 80 ms of one core each (RFC 7914 §2). */
 const COST = { N: 32_768, r: 8, p: 1 } as const;
+/** The cost where the secret itself is out of reach: see `isRandom`. */
+const LITTLE = { N: 16, r: 8, p: 1 } as const;
 const KEY_BYTES = 32;
 /** What a hash that somebody wrote into a configuration may cost at most, so that it cannot exhaust the process. */
 const MOST = { N: 1_048_576, r: 16, p: 4 } as const;
@@ -18,12 +20,14 @@ export interface SecretHash {
 
 /**
  * Hashes a secret for a `CredentialEntry`: `scrypt$N$r$p$<salt>$<key>` in base64url. Every call gives another text.
- * Takes some 80 ms, off the main thread.
+ * Takes some 80 ms, off the main thread. `isRandom`: a machine drew the secret, of 128 bits at least; trying all such
+ * secrets is hopeless at any price, so that a quick hash does.
  */
-export async function hashSecret(secret: string): Promise<string> {
+export async function hashSecret(secret: string, { isRandom = false } = {}): Promise<string> {
+  const { N, r, p } = isRandom ? LITTLE : COST;
   const salt = randomBytes(16);
-  const key = await derive(secret, { ...COST, salt, key: Buffer.alloc(KEY_BYTES) });
-  return ['scrypt', COST.N, COST.r, COST.p, salt.toString('base64url'), key.toString('base64url')].join('$');
+  const key = await derive(secret, { N, r, p, salt, key: Buffer.alloc(KEY_BYTES) });
+  return ['scrypt', N, r, p, salt.toString('base64url'), key.toString('base64url')].join('$');
 }
 
 /** Reads what {@link hashSecret} wrote. Throws `invalid_request`, naming `owner`, where it is something else. */

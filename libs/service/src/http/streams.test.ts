@@ -3,6 +3,7 @@ import { get, type IncomingMessage } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import { openSmallService } from './testing/small-service.ts';
+import { until } from './testing/until.ts';
 
 /** Opens a connection and resolves to the answer when its headers have come. */
 async function open(url: string): Promise<IncomingMessage> {
@@ -103,7 +104,8 @@ test('A stream of events that fails ends without telling an end', async (t) => {
   })().catch((error: unknown) => error);
   t.false(text.includes('event: end'));
   t.true(cut === undefined || cut instanceof Error);
-  t.true(service.log.entries.some((line) => line.level === 'error' && JSON.stringify(line).includes('lost')));
+  await until(() => service.log.entries.some(({ level }) => level === 'error'));
+  t.regex(JSON.stringify(service.log.entries), /lost/);
 });
 
 test('Bytes keep the status and headers that the handler gives', async (t) => {
@@ -141,7 +143,8 @@ test('Bytes that fail in the middle cut the connection', async (t) => {
   });
   await using service = await openSmallService({ api: { blob } });
   await t.throwsAsync(async () => await (await fetch(`${service.url}/data/x`)).arrayBuffer());
-  t.true(service.log.entries.some((line) => line.level === 'error' && JSON.stringify(line).includes('disk')));
+  await until(() => service.log.entries.some(({ level }) => level === 'error'));
+  t.regex(JSON.stringify(service.log.entries), /disk/);
 });
 
 test('A client that goes away cancels the bytes', async (t) => {
@@ -159,5 +162,6 @@ test('A client that goes away cancels the bytes', async (t) => {
   await once(response, 'data');
   response.destroy();
   await cancelled.promise;
+  await until(() => service.log.entries.some(({ message }) => message === 'The client gave up'));
   t.false(service.log.entries.some(({ level }) => level === 'error'));
 });

@@ -1,4 +1,15 @@
-import { type Api, bytes, defineContract, events, goInt, goJson, goStruct, goUuid, json, nothing } from '@morpheo/common';
+import {
+  type Api,
+  bytes,
+  defineContract,
+  events,
+  goInt,
+  goJson,
+  goStruct,
+  goUuid,
+  json,
+  nothing,
+} from '@morpheo/common';
 import { z } from 'zod';
 import { memoryLog } from '../../log/index.ts';
 import { createHttpApp, type HttpServer, type ListenOptions, listen, type ServeOptions } from '../index.ts';
@@ -45,7 +56,12 @@ export const smallContract = defineContract({
       body: json(z.object({ name: z.string(), size: z.int() })),
       status: 200,
       response: json(
-        z.object({ id: z.string(), name: z.string(), limit: z.int().optional(), match: z.string().optional() }),
+        z.object({
+          id: z.string(),
+          name: z.string(),
+          limit: z.int().optional(),
+          match: z.string().optional(),
+        }),
       ),
       errors: ['invalid_request', 'conflict'],
     },

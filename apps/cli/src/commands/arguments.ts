@@ -1,0 +1,31 @@
+import { NIL_UUID, uuid } from '@morpheo/common';
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
+export function readUuid(text: string): string {
+  const read = uuid.safeParse(text);
+  if (read.success) return read.data;
+  throw new InvalidArgumentError(
+    text === NIL_UUID
+      ? 'It is the nil UUID.'
+      : 'It should be a UUID such as 6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11.',
+  );
+}
+
+/** Makes a reader of options that are whole numbers from `least` to `most`. */
+export function readInteger(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It should be a whole number from ${least} to ${most}.`);
+  };
+}
+
+/** Adds examples to a command's help: each is a command line and what it does. */
+export function examples(command: Command, lines: readonly (readonly [string, string])[]): Command {
+  const width = Math.max(...lines.map(([line]) => line.length));
+  const text = lines.map(([line, what]) =>
+    width > 60 ? `  # ${what}\n  ${line}` : `  ${line.padEnd(width)}  # ${what}`,
+  );
+  return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
+}

@@ -1,0 +1,159 @@
+import { type Learnuplet, NIL_UUID, PlatformError, type Preduplet } from '@morpheo/common';
+import test from 'ava';
+import { morpheo } from '../testing/morpheo.ts';
+import { fakePlatform } from '../testing/platform.ts';
+import { IDS, sampleHistory, sampleOrder } from '../testing/samples.ts';
+import { fakeStorage } from '../testing/storage-fake.ts';
+
+async function setUp() {
+  const learned: Learnuplet[] = [];
+  const predicted: Preduplet[] = [];
+  const storage = fakeStorage();
+  for (const [type, uuid] of [
+    ['problem', IDS.workflow],
+    ['algo', IDS.algo],
+    ['data', IDS.train],
+    ['data', IDS.test],
+    ['data', IDS.data],
+    ['model', IDS.model],
+  ] as const) {
+    storage.add(type, Buffer.from(uuid), { uuid });
+  }
+  const platform = await fakePlatform({
+    storage: storage.api,
+    compute: {
+      learn: async ({ body }) => {
+        learned.push(body);
+        return { message: 'Learn-uplet ingested accordingly' };
+      },
+      pred: async ({ body }) => {
+        predicted.push(body);
+        return { message: 'Pred-uplet ingested' };
+      },
+      getOrder: async ({ params }) => sampleOrder({ id: params.id }),
+      orderEvents: async () =>
+        (async function* () {
+          yield* sampleHistory();
+        })(),
+    },
+  });
+  return {
+    learned,
+    predicted,
+    env: platform.env,
+    [Symbol.asyncDispose]: () => platform[Symbol.asyncDispose](),
+  };
+}
+
+const LEARN = [
+  'learn',
+  '--problem-workflow',
+  '7d4a',
+  '--algo',
+  'a1b6',
+  '--train',
+  '1111',
+  '3333',
+  '--test',
+  IDS.test,
+];
+
+test('a training is ordered by the beginnings of ids', async (t) => {
+  await using place = await setUp();
+  const { code, stdout, stderr } = await morpheo(LEARN, { env: place.env });
+  t.is(code, 0, stderr);
+  const [body] = place.learned;
+  t.like(body, {
+    problem: IDS.workflow,
+    workflow: IDS.workflow,
+    algo: IDS.algo,
+    train_data: [IDS.train, IDS.data],
+    test_data: [IDS.test],
+    model_start: NIL_UUID,
+    rank: 0,
+    status: 'todo',
+  });
+  t.is(stdout, `✓ learn order ${body?.uuid}\n  its model will be  ${body?.model_end}\n`);
+  t.is(stderr, `Watch it with: morpheo orders watch ${body?.uuid.slice(0, 8)}\n`);
+});
+
+test('the same order again is the same but for its time', async (t) => {
+  await using place = await setUp();
+  const argv = [...LEARN, '--uuid', IDS.order, '--json'];
+  const { stdout, stderr } = await morpheo(argv, { env: place.env });
+  await morpheo(argv, { env: place.env });
+  const [first, second] = place.learned.map(({ timestamp_request: _time, ...body }) => body);
+  t.deepEqual(first, second);
+  t.deepEqual(JSON.parse(stdout), { id: IDS.order, kind: 'learn', model_end: first?.model_end });
+  t.regex(first?.model_end ?? '', /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  t.is(stderr, '');
+});
+
+test('a later rank goes on from a model', async (t) => {
+  await using place = await setUp();
+  t.is((await morpheo([...LEARN, '--model-start', 'f3b0', '-q'], { env: place.env })).code, 0);
+  t.like(place.learned[0], { rank: 1, model_start: IDS.model });
+  t.is((await morpheo([...LEARN, '--model-start', 'f3b0', '--rank', '2'], { env: place.env })).code, 0);
+  t.is(place.learned[1]?.rank, 2);
+  for (const wrong of [
+    ['--rank', '1'],
+    ['--rank', '0', '--model-start', 'f3b0'],
+    ['--rank', '-1'],
+    ['--rank', 'x'],
+  ]) {
+    t.is((await morpheo([...LEARN, ...wrong], { env: place.env })).code, 2, wrong.join(' '));
+  }
+});
+
+test('an order can be watched at once', async (t) => {
+  await using place = await setUp();
+  const text = await morpheo([...LEARN, '--watch'], { env: place.env });
+  t.is(text.code, 0);
+  t.regex(text.stdout, /^✓ learn order [\s\S]*accepted\n[\s\S]*done\n {2}perf 0\.9380/);
+  const json = await morpheo([...LEARN, '--watch', '--json'], { env: place.env });
+  t.is(
+    json.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown).length,
+    sampleHistory().length + 1,
+  );
+});
+
+test('a prediction is ordered', async (t) => {
+  await using place = await setUp();
+  const argv = ['predict', '--model', 'f3b0', '--data', '3333', '--workflow', '7d4a', '-q'];
+  const { code, stdout } = await morpheo(argv, { env: place.env });
+  t.is(code, 0);
+  t.like(place.predicted[0], {
+    model: IDS.model,
+    data: IDS.data,
+    workflow: IDS.workflow,
+    problem: IDS.workflow,
+  });
+  t.is(stdout, `${place.predicted[0]?.uuid}\n`);
+});
+
+test('an order that is taken by another is exit code 5', async (t) => {
+  const learn = async () => {
+    throw new PlatformError('conflict', 'Another order has this id.');
+  };
+  await using platform = await fakePlatform({ compute: { learn } });
+  const ids = [
+    IDS.workflow,
+    '--algo',
+    IDS.algo,
+    '--train',
+    IDS.train,
+    '--test',
+    IDS.test,
+    '--uuid',
+    IDS.order,
+  ];
+  const { code, stdout, stderr } = await morpheo(['learn', '--problem-workflow', ...ids], {
+    env: platform.env,
+  });
+  t.is(code, 5);
+  t.is(stdout, '');
+  t.is(stderr, 'error: Another order has this id.\n');
+});

@@ -1,0 +1,68 @@
+import type { LogChunk } from '@morpheo/common';
+import type { Command } from 'commander';
+import type { Context, Runner } from '../context.ts';
+import { followOrder } from '../orders/follow-order.ts';
+import { resolveOrder } from '../platform/ids.ts';
+import { plain } from '../terminal/plain.ts';
+import { examples, readInteger } from './arguments.ts';
+
+interface LogOptions {
+  readonly follow?: boolean;
+  readonly attempt?: number;
+}
+
+/** Adds `morpheo logs`. */
+export function addLogs(program: Command, run: Runner): void {
+  const command = program
+    .command('logs')
+    .summary('print the log of an order')
+    .description("Print an order's log: what its containers and the platform said, as text.")
+    .argument('<order>', 'the order: its id, or the beginning of it (4 digits or more)')
+    .option('-f, --follow', 'go on until the order ends')
+    .option('--attempt <n>', 'only this attempt', readInteger(1, 1_000_000))
+    .action(run((context, id: string, options: LogOptions) => logs(context, id, options)));
+  examples(command, [
+    ['morpheo logs 6c7a2f5e -f', 'follow the log of a running order'],
+    ['morpheo logs 6c7a2f5e --attempt 1 > attempt-1.log', 'keep the log of the first attempt'],
+    [
+      'morpheo logs 6c7a2f5e -f --json',
+      'a piece a line: at, attempt, step, stream, text (without -f: text alone)',
+    ],
+  ]);
+}
+
+async function logs(context: Context, text: string, options: LogOptions): Promise<undefined> {
+  const id = await resolveOrder(context.compute(), text, context.signal);
+  if (options.follow === true) await follow(context, id, options.attempt);
+  else await printWhole(context, id, options.attempt);
+}
+
+async function follow(context: Context, id: string, attempt: number | undefined): Promise<void> {
+  const { terminal, compute } = context;
+  const wanted = (chunk: LogChunk) => attempt === undefined || chunk.attempt === attempt;
+  await followOrder(
+    context,
+    id,
+    (after, signal) =>
+      compute().orderLogEvents({ params: { id }, headers: { 'last-event-id': after } }, { signal }),
+    async (chunk) => {
+      if (!wanted(chunk)) return;
+      await terminal.write(terminal.json ? `${JSON.stringify(chunk)}\n` : shown(context, chunk.text));
+    },
+  );
+}
+
+async function printWhole(context: Context, id: string, attempt: number | undefined): Promise<void> {
+  const { terminal, compute, signal } = context;
+  const answer = await compute().orderLog({ params: { id }, query: { attempt } }, { signal });
+  const decoder = new TextDecoder();
+  for await (const bytes of answer.body ?? []) {
+    const piece = decoder.decode(bytes, { stream: true });
+    await terminal.write(terminal.json ? `${JSON.stringify({ text: piece })}\n` : shown(context, piece));
+  }
+}
+
+/** On a terminal, what a container printed is made harmless; into a file or a pipe it goes as it is. */
+function shown({ terminal }: Context, text: string): string {
+  return terminal.interactive ? plain(text) : text;
+}

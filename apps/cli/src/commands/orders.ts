@@ -1,0 +1,86 @@
+import {
+  ORDER_KINDS,
+  ORDER_STATUSES,
+  type OrderKind,
+  type OrderStatus,
+  type OrderSummary,
+  PAGE,
+} from '@morpheo/common';
+import { type Command, Option } from 'commander';
+import type { Context, Runner } from '../context.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { orderTable } from '../orders/order-table.ts';
+import { type OrderQuery, orderPages } from '../platform/pages.ts';
+import { counted } from '../terminal/human.ts';
+import { examples, readInteger, readUuid } from './arguments.ts';
+
+interface ListOptions {
+  readonly kind?: OrderKind;
+  readonly status?: OrderStatus;
+  readonly problem?: string;
+  readonly algo?: string;
+  readonly limit?: number;
+  readonly cursor?: string;
+  readonly all?: boolean;
+}
+
+/** Adds `morpheo orders list`. */
+export function addOrdersList(orders: Command, run: Runner): void {
+  const command = orders
+    .command('list')
+    .summary('list orders, newest first')
+    .description('List orders, newest first.')
+    .addOption(new Option('--kind <kind>', 'only orders of this kind').choices(ORDER_KINDS))
+    .addOption(new Option('--status <status>', 'only orders in this state').choices(ORDER_STATUSES))
+    .option('--problem <uuid>', 'only orders of this problem', readUuid)
+    .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
+    .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
+    .option('--cursor <text>', 'go on where the page before ended')
+    .option('--all', 'all of them, page by page')
+    .action(run((context, options: ListOptions) => list(context, options)));
+  examples(command, [
+    ['morpheo orders list --status failed', 'what failed'],
+    ['morpheo orders list --all --json', 'everything, for a script: {"items":[…],"total":n}'],
+  ]);
+}
+
+async function list(context: Context, options: ListOptions): Promise<ExitCode | undefined> {
+  const { all, ...query } = options;
+  return all === true ? await listAll(context, query) : await listPage(context, query);
+}
+
+async function listPage(context: Context, query: OrderQuery): Promise<undefined> {
+  const { terminal, compute, signal } = context;
+  const page = await compute().listOrders({ query: { limit: PAGE.usual, ...query } }, { signal });
+  await terminal.result(page, () => tableOrNothing(context, page.items));
+  if (terminal.json || page.items.length === 0) return;
+  const next = page.next === undefined ? '' : `; more: --cursor ${page.next}, or --all`;
+  terminal.note(terminal.paintNote('dim', `${page.items.length} of ${counted(page.total, 'order')}${next}`));
+}
+
+async function listAll(context: Context, query: OrderQuery): Promise<undefined> {
+  const { terminal, compute, signal } = context;
+  let written = 0;
+  let total = 0;
+  if (terminal.json) await terminal.write('{"items":[');
+  for await (const page of orderPages(compute(), query, signal)) {
+    total = page.total;
+    if (terminal.json) {
+      for (const [index, order] of page.items.entries()) {
+        await terminal.write(`${written + index === 0 ? '\n' : ',\n'}${JSON.stringify(order)}`);
+      }
+    } else if (page.items.length > 0 || written === 0) {
+      await terminal.line(tableOrNothing(context, page.items, written === 0));
+    }
+    written += page.items.length;
+  }
+  if (terminal.json) await terminal.line(`\n],"total":${total}}`);
+}
+
+function tableOrNothing(
+  { terminal: { paint } }: Context,
+  items: readonly OrderSummary[],
+  head = true,
+): string {
+  return items.length === 0 ? paint('dim', 'No orders.') : orderTable(paint, items, head);
+}

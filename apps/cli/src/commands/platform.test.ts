@@ -1,0 +1,80 @@
+import test from 'ava';
+import { morpheo } from '../testing/morpheo.ts';
+import { fakePlatform } from '../testing/platform.ts';
+import { IDS } from '../testing/samples.ts';
+
+test('a platform that is ready is exit code 0', async (t) => {
+  await using platform = await fakePlatform({ checks: { database: async () => {} } });
+  const { code, stdout } = await morpheo(['status'], { env: platform.env });
+  t.is(code, 0);
+  t.regex(
+    stdout,
+    new RegExp(`^storage +ready, \\d+ ms +${platform.storage.url}\n {2}database +ok\ncompute +ready`),
+  );
+});
+
+test('a part that does not answer is named with its reason', async (t) => {
+  const broker = async () => {
+    throw new Error('nsqd does not answer');
+  };
+  await using platform = await fakePlatform({ checks: { broker } });
+  const { code, stdout } = await morpheo(['status'], { env: platform.env });
+  t.is(code, 1);
+  t.regex(stdout, /compute +not ready[^\n]*\n {2}broker +not ok +nsqd does not answer\n/);
+});
+
+test('a service that does not answer is exit code 3', async (t) => {
+  await using platform = await fakePlatform({});
+  const argv = ['status', '--json', '--orchestrator', 'http://127.0.0.1:1'];
+  const { code, stdout } = await morpheo(argv, { env: platform.env });
+  t.is(code, 3);
+  const { items } = JSON.parse(stdout) as { items: { service: string; state: string }[] };
+  t.deepEqual(
+    items.map(({ service, state }) => [service, state]),
+    [
+      ['storage', 'ready'],
+      ['compute', 'ready'],
+      ['orchestrator', 'unreachable'],
+    ],
+  );
+});
+
+test('workers are shown with what they run', async (t) => {
+  const worker = {
+    id: IDS.worker,
+    name: 'left \u001b[1mone',
+    runtime: 'process',
+    alive: true,
+    last_seen_at: '2025-11-22T15:51:00.000Z',
+    slots: { learn: 2, predict: 1 },
+    running: [{ order: IDS.order, attempt: 3, kind: 'learn' as const, since: '2025-11-22T15:51:00.000Z' }],
+  };
+  const items = [worker, { ...worker, id: IDS.other, alive: false, running: [] }];
+  await using platform = await fakePlatform({ compute: { listWorkers: async () => ({ items }) } });
+  const { stdout } = await morpheo(['workers'], { env: platform.env });
+  t.regex(stdout, /^left .\[1mone +99999999 +alive +process +1\/2 +0\/1 +\d+ d ago +6c7a2f5e #3$/m);
+  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +0\/2 +0\/1 +\d+ d ago +–$/m);
+  t.false(stdout.includes('\u001b'));
+  t.deepEqual(JSON.parse((await morpheo(['workers', '--json'], { env: platform.env })).stdout), { items });
+});
+
+test('the queue is shown, paused and resumed', async (t) => {
+  let paused = false;
+  await using platform = await fakePlatform({
+    compute: {
+      getQueue: async () => ({ paused, counts: { todo: 1200 } }),
+      pauseQueue: async ({ body }) => {
+        ({ paused } = body);
+        return body;
+      },
+    },
+  });
+  const { env } = platform;
+  t.regex((await morpheo(['queue'], { env })).stdout, /^The queue runs\.\n[\s\S]* {2}todo +1,200\n/);
+  t.regex((await morpheo(['queue', 'pause'], { env })).stdout, /^The queue is paused/);
+  t.deepEqual(JSON.parse((await morpheo(['queue', 'resume', '--json'], { env })).stdout), {
+    paused: false,
+    counts: { todo: 1200 },
+  });
+  t.is((await morpheo(['queue', 'stop'], { env })).code, 2);
+});

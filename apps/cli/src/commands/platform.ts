@@ -1,0 +1,90 @@
+import type { WorkerView } from '@morpheo/common';
+import { ORDER_STATUSES } from '@morpheo/common';
+import { Argument, type Command } from 'commander';
+import type { Context, Runner } from '../context.ts';
+import { paintStatus } from '../orders/status-look.ts';
+import { ago } from '../terminal/human.ts';
+import { oneLine } from '../terminal/plain.ts';
+import { idShortener } from '../terminal/short-ids.ts';
+import { type Column, layOut } from '../terminal/table.ts';
+import { examples } from './arguments.ts';
+
+/** Adds `morpheo workers`. */
+export function addWorkers(program: Command, run: Runner): void {
+  const command = program
+    .command('workers')
+    .summary('show the workers and what they run')
+    .description('Show the workers and what they run.')
+    .action(run((context) => workers(context)));
+  examples(command, [['morpheo workers', 'who is there']]);
+}
+
+/** Adds `morpheo queue`. */
+export function addQueue(program: Command, run: Runner): void {
+  const command = program
+    .command('queue')
+    .summary('show the queue; pause or resume it')
+    .description('Show how many orders are in each state. Pausing starts nothing new; what runs goes on.')
+    .addArgument(new Argument('[action]', 'what to do').choices(['pause', 'resume']))
+    .action(run((context, action: 'pause' | 'resume' | undefined) => queue(context, action)));
+  examples(command, [
+    ['morpheo queue', 'how much there is to do'],
+    ['morpheo queue pause', 'start nothing new, for instance before an upgrade'],
+  ]);
+}
+
+const WORKER_COLUMNS: readonly Column[] = [
+  { title: 'worker' },
+  { title: 'id' },
+  { title: 'state' },
+  { title: 'runtime' },
+  { title: 'learn', align: 'right' },
+  { title: 'predict', align: 'right' },
+  { title: 'seen' },
+  { title: 'runs' },
+];
+
+async function workers({ terminal, compute, signal }: Context): Promise<undefined> {
+  const { paint } = terminal;
+  const list = await compute().listWorkers({}, { signal });
+  await terminal.result(list, () => {
+    if (list.items.length === 0) return paint('dim', 'No worker has ever said that it is there.');
+    const short = idShortener(list.items.map((worker) => worker.id));
+    const rows = list.items.map((worker) => [
+      oneLine(worker.name, 40),
+      short(worker.id),
+      worker.alive ? paint('green', 'alive') : paint('red', 'lost'),
+      oneLine(worker.runtime, 20),
+      usedSlots(worker, 'learn'),
+      usedSlots(worker, 'predict'),
+      ago(worker.last_seen_at),
+      runsText(worker),
+    ]);
+    return layOut(WORKER_COLUMNS, rows, { styleHead: (title) => paint('dim', title) });
+  });
+}
+
+function usedSlots(worker: WorkerView, kind: 'learn' | 'predict'): string {
+  return `${worker.running.filter((run) => run.kind === kind).length}/${worker.slots[kind]}`;
+}
+
+function runsText({ running }: WorkerView): string {
+  return running.map((run) => `${run.order.slice(0, 8)} #${run.attempt}`).join(', ') || '–';
+}
+
+async function queue(context: Context, action: 'pause' | 'resume' | undefined): Promise<undefined> {
+  const { terminal, compute, signal } = context;
+  const { paint } = terminal;
+  if (action !== undefined) await compute().pauseQueue({ body: { paused: action === 'pause' } }, { signal });
+  const state = await compute().getQueue({}, { signal });
+  await terminal.result(state, () => {
+    const head = state.paused
+      ? paint('yellow', 'The queue is paused: nothing new starts.')
+      : paint('green', 'The queue runs.');
+    const counts = ORDER_STATUSES.map((status) => {
+      const label = paintStatus(paint, status) + ' '.repeat(10 - status.length);
+      return `  ${label}${(state.counts[status] ?? 0).toLocaleString('en').padStart(9)}`;
+    });
+    return [head, ...counts].join('\n');
+  });
+}

@@ -1,0 +1,51 @@
+import type { OrderSummary } from '@morpheo/common';
+import { humanSeconds, localTime, secondsBetween } from '../terminal/human.ts';
+import { oneLine } from '../terminal/plain.ts';
+import { idShortener } from '../terminal/short-ids.ts';
+import { type Column, layOut } from '../terminal/table.ts';
+import type { Paint } from '../terminal/terminal.ts';
+import { scoreText } from './order-text.ts';
+import { paintStatus } from './status-look.ts';
+
+const COLUMNS: readonly Column[] = [
+  { title: 'order' },
+  { title: 'kind' },
+  { title: 'rank', align: 'right' },
+  { title: 'algo' },
+  { title: 'created' },
+  { title: 'took', align: 'right' },
+  { title: 'status' },
+  { title: 'what came of it' },
+];
+
+/** Orders as a table; ids are cut to what tells them apart. Without `head` for the pages after the first. */
+export function orderTable(paint: Paint, orders: readonly OrderSummary[], head = true): string {
+  const shortOrder = idShortener(orders.map((order) => order.id));
+  const shortAlgo = idShortener(orders.map((order) => order.algo ?? ''));
+  const rows = orders.map((order) => [
+    shortOrder(order.id),
+    order.kind.padEnd(7),
+    order.rank === undefined ? '' : String(order.rank),
+    shortAlgo(order.algo ?? '').padEnd(8),
+    localTime(order.created_at),
+    tookText(order).padStart(8),
+    paintStatus(paint, order.status) + ' '.repeat(9 - order.status.length),
+    outcomeText(order),
+  ]);
+  return layOut(COLUMNS, rows, { styleHead: (title) => paint('dim', title), head });
+}
+
+function tookText(order: OrderSummary): string {
+  const seconds = secondsBetween(order.started_at, order.ended_at);
+  return seconds === undefined ? '' : humanSeconds(seconds);
+}
+
+function outcomeText(order: OrderSummary): string {
+  if (order.status === 'failed' && order.failure !== undefined) {
+    const where = order.failure.step === undefined ? '' : ` in ${order.failure.step}`;
+    return oneLine(`${order.failure.reason}${where}`, 60);
+  }
+  const performance = order.result?.performance;
+  if (performance !== undefined) return `perf ${scoreText(performance.perf)}`;
+  return order.result === undefined ? '' : `prediction ${order.result.uuid.slice(0, 8)}`;
+}

@@ -1,0 +1,69 @@
+import { PlatformError } from '@morpheo/common';
+import test from 'ava';
+import { loadConfig } from './config.ts';
+
+const ENOUGH = ['--data-dir', '/data', '--runtime', 'process', '--compute', 'http://127.0.0.1:8081'];
+const STORAGE = ['--storage', 'http://127.0.0.1:8082'];
+
+function values(argv: readonly string[], env: Record<string, string> = {}) {
+  const loaded = loadConfig(argv, env);
+  if (loaded.kind !== 'settings') throw new Error(loaded.text);
+  return loaded.values;
+}
+
+test('A worker without a runtime refuses to start and says why', (t) => {
+  const argv = ['--data-dir', '/data', '--compute', 'http://127.0.0.1:8081', ...STORAGE];
+  const error = t.throws(() => loadConfig(argv, {}), { instanceOf: PlatformError, code: 'invalid_request' });
+  t.regex(error.message, /--runtime process.*isolates nothing/);
+});
+
+test('The flags of the original are understood', (t) => {
+  const original = [
+    '-learn-parallelism',
+    '3',
+    '-predict-parallelism=4',
+    '-learn-timeout',
+    '5m',
+    '-predict-timeout',
+    '1h30m',
+  ];
+  const storage = [
+    '-storage-host',
+    'storage',
+    '-storage-port',
+    '8082',
+    '-storage-user',
+    'u',
+    '-storage-password',
+    'p',
+  ];
+  const config = values([...ENOUGH, ...original, ...storage]);
+  t.like(config, {
+    learnParallelism: 3,
+    predictParallelism: 4,
+    learnTimeout: 300_000,
+    predictTimeout: 5_400_000,
+  });
+  t.like(config, { storageHost: 'storage', storagePort: 8082, storageUser: 'u' });
+  t.is(config.storagePassword?.reveal(), 'p');
+});
+
+test('A container may run for 20 minutes where nothing else is said', (t) => {
+  const config = values([...ENOUGH, ...STORAGE]);
+  t.like(config, { learnTimeout: 1_200_000, learnParallelism: 1, port: undefined });
+});
+
+test('Sizes and durations have units', (t) => {
+  const config = values([...ENOUGH, ...STORAGE, '--memory', '512MiB', '--cache=2TiB', '--grace', '1.5s'], {});
+  t.like(config, { memory: 512 * 1024 ** 2, cache: 2 * 1024 ** 4, grace: 1500 });
+  for (const bad of ['--memory=lots', '--memory=0', '--grace=soon', '--learn-timeout=-1s', '--poll=0s']) {
+    t.throws(() => values([...ENOUGH, ...STORAGE, bad]), { code: 'invalid_request' });
+  }
+});
+
+test('Storage is named in one way, and credentials are whole', (t) => {
+  const both = [...ENOUGH, ...STORAGE, '--storage-host', 'storage'];
+  for (const argv of [ENOUGH, both, [...ENOUGH, ...STORAGE, '--compute-user', 'worker']]) {
+    t.throws(() => values(argv), { code: 'invalid_request' });
+  }
+});

@@ -1,0 +1,223 @@
+import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { z } from 'zod';
+import { duration, size } from './units.ts';
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+const text = z.string().min(1);
+const port = z.coerce.number().int().min(0).max(65_535);
+const slots = z.coerce.number().int().min(0).max(1000);
+
+/** Every setting of the worker; names of the original are understood where they mean the same. */
+export const settings = defineSettings({
+  dataDir: {
+    flag: 'data-dir',
+    env: 'MORPHEO_WORKER_DATA_DIR',
+    schema: text,
+    help: 'The folder of the worker: who it is, its cache and its workspaces. Two workers need two.',
+  },
+  name: {
+    flag: 'name',
+    env: 'MORPHEO_WORKER_NAME',
+    schema: text.max(200).optional(),
+    help: "What people know the worker by; the machine's name where absent.",
+  },
+  runtime: {
+    flag: 'runtime',
+    env: 'MORPHEO_WORKER_RUNTIME',
+    schema: z.enum(['process']).optional(),
+    help: 'What runs the containers. process: plain processes of this machine, which isolates nothing.',
+  },
+  compute: {
+    flag: 'compute',
+    env: 'MORPHEO_WORKER_COMPUTE',
+    schema: z.url(),
+    help: 'The address of compute-api, such as http://127.0.0.1:8081.',
+  },
+  computeUser: {
+    flag: 'compute-user',
+    env: 'MORPHEO_WORKER_COMPUTE_USER',
+    schema: text.optional(),
+    help: 'Who we are to compute-api.',
+  },
+  computePassword: {
+    flag: 'compute-password',
+    env: 'MORPHEO_WORKER_COMPUTE_PASSWORD',
+    schema: text.optional(),
+    secret: true,
+    help: 'The password of --compute-user.',
+  },
+  storage: {
+    flag: 'storage',
+    env: 'MORPHEO_WORKER_STORAGE',
+    schema: z.url().optional(),
+    help: 'The address of storage-api, such as http://127.0.0.1:8082.',
+  },
+  storageHost: {
+    flag: 'storage-host',
+    env: 'MORPHEO_WORKER_STORAGE_HOST',
+    schema: text.optional(),
+    help: 'The host of storage-api, as the original has it, in place of --storage.',
+  },
+  storagePort: {
+    flag: 'storage-port',
+    env: 'MORPHEO_WORKER_STORAGE_PORT',
+    schema: port,
+    default: 80,
+    help: 'The port of --storage-host.',
+  },
+  storageUser: {
+    flag: 'storage-user',
+    env: 'MORPHEO_WORKER_STORAGE_USER',
+    schema: text.optional(),
+    help: 'Who we are to storage-api.',
+  },
+  storagePassword: {
+    flag: 'storage-password',
+    env: 'MORPHEO_WORKER_STORAGE_PASSWORD',
+    schema: text.optional(),
+    secret: true,
+    help: 'The password of --storage-user.',
+  },
+  learnParallelism: {
+    flag: 'learn-parallelism',
+    env: 'MORPHEO_WORKER_LEARN_PARALLELISM',
+    schema: slots,
+    default: 1,
+    help: 'How many training orders run at once.',
+  },
+  predictParallelism: {
+    flag: 'predict-parallelism',
+    env: 'MORPHEO_WORKER_PREDICT_PARALLELISM',
+    schema: slots,
+    default: 1,
+    help: 'How many prediction orders run at once.',
+  },
+  learnTimeout: {
+    flag: 'learn-timeout',
+    env: 'MORPHEO_WORKER_LEARN_TIMEOUT',
+    schema: duration,
+    default: 20 * 60_000,
+    help: 'How long each container of a training order may run, such as 20m.',
+  },
+  predictTimeout: {
+    flag: 'predict-timeout',
+    env: 'MORPHEO_WORKER_PREDICT_TIMEOUT',
+    schema: duration,
+    default: 20 * 60_000,
+    help: 'How long the container of a prediction order may run, such as 20m.',
+  },
+  memory: {
+    flag: 'memory',
+    env: 'MORPHEO_WORKER_MEMORY',
+    schema: size,
+    default: 4 * GIB,
+    help: 'The memory that a container may use, such as 4GiB.',
+  },
+  disk: {
+    flag: 'disk',
+    env: 'MORPHEO_WORKER_DISK',
+    schema: size,
+    default: 10 * GIB,
+    help: 'What a container may have on disk, such as 10GiB.',
+  },
+  diskFiles: {
+    flag: 'disk-files',
+    env: 'MORPHEO_WORKER_DISK_FILES',
+    schema: z.coerce.number().int().min(1),
+    default: 100_000,
+    help: 'How many files a container may have on disk.',
+  },
+  output: {
+    flag: 'output',
+    env: 'MORPHEO_WORKER_OUTPUT',
+    schema: size,
+    default: 64 * MIB,
+    help: 'What a container may print, such as 64MiB; beyond, it is stopped.',
+  },
+  logSize: {
+    flag: 'log-size',
+    env: 'MORPHEO_WORKER_LOG_SIZE',
+    schema: size,
+    default: 4 * MIB,
+    help: 'How much of what an order prints is kept, such as 4MiB.',
+  },
+  cache: {
+    flag: 'cache',
+    env: 'MORPHEO_WORKER_CACHE',
+    schema: size,
+    default: 20 * GIB,
+    help: 'What inputs may take on disk beside those in use, such as 20GiB.',
+  },
+  poll: {
+    flag: 'poll',
+    env: 'MORPHEO_WORKER_POLL',
+    schema: duration,
+    default: 5000,
+    help: 'About how often to ask for orders while there is room, such as 5s.',
+  },
+  grace: {
+    flag: 'grace',
+    env: 'MORPHEO_WORKER_GRACE',
+    schema: duration,
+    default: 20_000,
+    help: 'How long a worker that is told to stop waits for its orders before it gives them back, such as 20s.',
+  },
+  host: {
+    flag: 'host',
+    env: 'MORPHEO_WORKER_HOST',
+    schema: text,
+    default: '127.0.0.1',
+    help: 'The address at which --port listens.',
+  },
+  port: {
+    flag: 'port',
+    env: 'MORPHEO_WORKER_PORT',
+    schema: port.optional(),
+    help: 'The port that answers /health and /ready, 0 for any; none where absent.',
+  },
+  logLevel: {
+    flag: 'log-level',
+    env: 'MORPHEO_WORKER_LOG_LEVEL',
+    schema: z.enum(['debug', 'info', 'warn', 'error']),
+    default: 'info',
+    help: 'The least serious lines that are logged.',
+  },
+});
+
+/** The settings of a worker's process. */
+export type WorkerConfig = SettingsOf<typeof settings>;
+
+/** Reads the settings; the result may be the text of `--help` instead. Throws `invalid_request` naming every problem. */
+export function loadConfig(argv: readonly string[], env: Readonly<Record<string, string | undefined>>) {
+  return loadSettings({
+    name: 'compute-worker',
+    description: 'Takes orders from compute-api, runs their containers, and hands in what comes of it.',
+    version: '0.1.0',
+    settings,
+    envPrefix: 'MORPHEO_WORKER_',
+    check: contradictions,
+    argv,
+    env,
+  });
+}
+
+function contradictions(config: WorkerConfig): string[] {
+  const problems: string[] = [];
+  if (config.runtime === undefined) {
+    problems.push(
+      '--runtime is not given. The code in the containers is other people’s, so nothing runs it unless told so: ' +
+        'say --runtime process to run it as plain processes of this machine, which isolates nothing.',
+    );
+  }
+  if ((config.storage === undefined) === (config.storageHost === undefined)) {
+    problems.push('Say where storage-api is: give --storage, or --storage-host, and not both.');
+  }
+  if ((config.computeUser === undefined) !== (config.computePassword === undefined)) {
+    problems.push('--compute-user and --compute-password belong together: give both, or neither.');
+  }
+  if ((config.storageUser === undefined) !== (config.storagePassword === undefined)) {
+    problems.push('--storage-user and --storage-password belong together: give both, or neither.');
+  }
+  return problems;
+}

@@ -1,0 +1,109 @@
+import type { Step } from '@morpheo/common';
+
+/**
+ * ContainerRuntime: runs other people's code. What runs is hostile; what it leaves behind is as well.
+ *
+ * - `prepare` makes a build context (an unpacked, checked archive with a Dockerfile at its root) ready to run, once
+ *   per digest: a second call with the same digest finds it done (`cached`), two at once share the work. What is
+ *   wrong with the context throws `OrderFailure` with `build_failed`; anything else thrown is ours. The image may be
+ *   run as long as the context's folder stays: a runtime may read it again at every run.
+ * - `run` starts the image's entry point with `args`, waits for its end and tells how it ended, whatever the code
+ *   did: a run that ends by itself, however badly, resolves. The host folders of `mounts` stand at their container
+ *   paths. Output goes to `onOutput` in order, chunk by chunk; the returned promise is awaited before more is read.
+ *   Should it reject, the run is killed and `run` rejects with the same. When `run` settles, no process of the run
+ *   is left, also none that its entry point left behind, and no output comes any more.
+ * - An entry point that cannot be started ends with 127 (not found) or 126 (not executable), as from a shell, and a
+ *   line on stderr that says so.
+ * - An abort of the signal kills the run, waits until nothing of it is left, and rejects with the signal's reason.
+ * - A limit that is passed kills the run: `ended` names the limit. `wallMs` and `outputBytes` are exact. The limits of
+ *   disk and memory may be passed for a moment before that is seen.
+ * - `recover` is called once at start, before anything runs: it ends and removes whatever an earlier process of the
+ *   same worker left.
+ * - Disposing kills what still runs; doing it twice is harmless.
+ */
+export interface ContainerRuntime {
+  readonly name: 'process' | 'dummy' | 'docker';
+  /** False: the code that runs could read and change what the worker can. */
+  readonly isolates: boolean;
+  prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
+  run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
+  recover(): Promise<void>;
+  /** Rejects with `unavailable` and the reason in one line when nothing can run. */
+  ping(signal?: AbortSignal): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A build context: its archive's SHA-256, and a folder that holds it unpacked (read it only, it is shared). */
+export interface BuildContext {
+  readonly digest: string;
+  readonly folder: string;
+}
+
+/** What goes with a preparation. */
+export interface PrepareOptions {
+  readonly signal: AbortSignal;
+  /** The build's log, line by line or in larger pieces. */
+  readonly onOutput: (chunk: OutputChunk) => Promise<void>;
+}
+
+/** An image that is ready to run; `reference` means something to its runtime alone. */
+export interface PreparedImage {
+  readonly reference: string;
+  readonly cached: boolean;
+}
+
+/** A host folder that stands at a path of the container. */
+export interface Mount {
+  readonly host: string;
+  /** Absolute path inside the container. A mount may lie below another's path if its host folder lies there too. */
+  readonly container: string;
+  readonly readOnly: boolean;
+}
+
+/** The bounds of one run. */
+export interface RunLimits {
+  readonly wallMs: number;
+  /** Of stdout and stderr together. What is within the limit still reaches `onOutput`. */
+  readonly outputBytes: number;
+  /**
+   * Of what the run adds below the writable mounts and to its own file system, in bytes that the disk gave, checked
+   * while it runs and at its end. What stood there when it began does not count.
+   */
+  readonly diskBytes: number;
+  /** Files and folders that the run adds there. */
+  readonly diskFiles: number;
+  readonly memoryBytes: number;
+}
+
+/** One run. */
+export interface RunSpec {
+  readonly image: PreparedImage;
+  readonly args: readonly string[];
+  readonly mounts: readonly Mount[];
+  readonly limits: RunLimits;
+  /** An empty folder of this run alone, which the runtime may fill and the caller removes. */
+  readonly scratch: string;
+  readonly labels: { readonly order: string; readonly attempt: number; readonly step: Step };
+}
+
+/** A piece of what a run prints. */
+export interface OutputChunk {
+  readonly stream: 'stdout' | 'stderr';
+  readonly bytes: Uint8Array;
+}
+
+/** What goes with a run. */
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly onOutput: (chunk: OutputChunk) => Promise<void>;
+}
+
+/** How a run ended, and what it took. */
+export interface RunResult {
+  readonly ended: 'exited' | 'timed_out' | 'out_of_memory' | 'output_limit' | 'disk_full';
+  /** 0 to 255; 128 + n where signal n ended it. */
+  readonly exitCode: number;
+  readonly seconds: number;
+  readonly peakMemoryBytes?: number;
+  readonly cpuSeconds?: number;
+}

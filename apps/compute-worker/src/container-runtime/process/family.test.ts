@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import test from 'ava';
+import { Family, MARKER } from './family.ts';
+
+function start(script: string, environment: NodeJS.ProcessEnv = {}) {
+  const child = spawn('sh', ['-c', script], {
+    detached: true,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const ended = once(child, 'exit');
+  return { pid: child.pid ?? 0, ended, printed: once(child.stdout, 'data') };
+}
+
+test('The worker and what started it are never part of a run', (t) => {
+  for (const pid of [process.pid, process.ppid, 1]) {
+    const family = new Family('no such marker');
+    family.lead(pid);
+    const pids = new Set(family.members().map((member) => member.pid));
+    for (const ours of [process.pid, process.ppid, 1]) t.false(pids.has(ours));
+  }
+});
+
+test('A process is found by the beginning of its mark', async (t) => {
+  const { pid, ended, printed } = start('echo; exec sleep 1000', {
+    [MARKER]: 'worker-a:order',
+    PATH: '/usr/bin:/bin',
+  });
+  await printed;
+  t.deepEqual(new Family('worker-b:').members(), []);
+  t.deepEqual(
+    new Family('worker-a:').members().map((member) => member.pid),
+    [pid],
+  );
+  t.is(await new Family('worker-a:').end(), 1);
+  await ended;
+  t.is(await new Family('worker-a:').end(), 0);
+});
+
+test('Children are known once seen, also when their parent is gone and their session another', async (t) => {
+  const script = 'setsid sleep 1000 & setsid sh -c "sleep 1000" & echo; read wait < /dev/zero';
+  const { pid, ended, printed } = start(script, { PATH: '/usr/bin:/bin' });
+  await printed;
+  const family = new Family('no such marker');
+  family.lead(pid);
+  t.true(family.relatives().length >= 3);
+  process.kill(pid, 'SIGKILL');
+  await ended;
+  t.true(family.relatives().length >= 2);
+  t.true((await family.end()) >= 2);
+  t.deepEqual(family.members(), []);
+});
+
+test('Another process that gets the pid of a dead one is left alone', async (t) => {
+  const first = start('echo; exit 0');
+  const family = new Family('no such marker');
+  family.lead(first.pid);
+  await first.ended;
+  t.deepEqual(family.members(), []);
+});

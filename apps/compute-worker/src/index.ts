@@ -1,0 +1,6 @@
+export type { DummyRuntime, DummyRuntimeOptions, DummyScript } from './container-runtime/dummy.ts';
+export { openDummyRuntime } from './container-runtime/dummy.ts';
+export type { ContainerRuntime } from './container-runtime/index.ts';
+export { openProcessRuntime } from './container-runtime/process.ts';
+export { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
+export { startWorker, type Worker, type WorkerOptions } from './worker.ts';

@@ -1,0 +1,108 @@
+import {
+  type Api,
+  type Claim,
+  type ComputeContract,
+  type Input,
+  isPlatformError,
+  type OrderKind,
+  type Output,
+} from '@morpheo/common';
+import type { Log } from '@morpheo/service/log';
+import { orAborted } from './abort.ts';
+import { answered, patiently } from './patience.ts';
+
+type Endpoints = ComputeContract['endpoints'];
+
+/** What a worker says of itself. */
+export type Introduction = Input<Endpoints['registerWorker']>['body'];
+
+/** How long a lease holds, and how often it is to be renewed, in milliseconds. */
+export type LeaseTerms = Output<Endpoints['registerWorker']>;
+
+/** What came of a renewal. */
+export type Renewal = Output<Endpoints['renewLeases']>;
+
+/** An attempt that a worker holds. */
+export type Held = Renewal['held'][number];
+
+/** What a {@link ComputeSession} is opened with. */
+export interface SessionOptions {
+  readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
+  readonly worker: string;
+  readonly introduction: Introduction;
+  /** Ends the session. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+}
+
+/**
+ * A worker's standing with compute-api: it registers before anything else, as often as it takes, and again where
+ * compute-api has forgotten it. `stale_attempt` leaves it when another process has taken over this worker's id.
+ */
+export class ComputeSession {
+  readonly #options: SessionOptions;
+  #registered: Promise<LeaseTerms> | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when compute-api knows this worker. */
+  async registered(): Promise<LeaseTerms> {
+    this.#registered ??= this.#register();
+    return await this.#registered;
+  }
+
+  /**
+   * Takes an order of one of the kinds, the one named where it is due; null where there is none. `signal` ends the
+   * wait for a registration; a call under way is heard out, for the order may be ours already.
+   */
+  async claim(kinds: OrderKind[], order: string | undefined, signal: AbortSignal): Promise<Claim | null> {
+    const { compute, worker, introduction } = this.#options;
+    const body = { boot: introduction.boot, kinds, ...(order === undefined ? {} : { order }) };
+    const claim = async (stop: AbortSignal) =>
+      await compute.claimOrder({ params: { worker }, body }, { signal: stop });
+    const answer = await this.#known(signal, () => answered('compute-api', this.#options.signal, claim));
+    return answer.claim;
+  }
+
+  /** Renews the leases of these attempts; none is a sign of life. */
+  async renew(attempts: Held[], signal: AbortSignal): Promise<Renewal> {
+    const { compute, worker, introduction } = this.#options;
+    const body = { boot: introduction.boot, attempts };
+    return await this.#known(
+      signal,
+      async () => await compute.renewLeases({ params: { worker }, body }, { signal }),
+    );
+  }
+
+  async #known<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    await orAborted(this.registered(), signal);
+    try {
+      return await call();
+    } catch (error) {
+      if (!isPlatformError(error, 'not_found')) throw error;
+      this.#options.log.warn({}, 'compute-api does not know this worker any more; it registers again');
+      this.#registered = undefined;
+      await orAborted(this.registered(), signal);
+      return await call();
+    }
+  }
+
+  async #register(): Promise<LeaseTerms> {
+    const { compute, worker, introduction, signal, log } = this.#options;
+    let told = false;
+    const onFailure = (error: unknown) => {
+      if (!told) log.warn({ error }, 'compute-api does not let this worker register; it tries on');
+      told = true;
+    };
+    const worth = () => true;
+    const register = async (stop: AbortSignal) =>
+      await compute.registerWorker({ params: { worker }, body: introduction }, { signal: stop });
+    const terms = await patiently({ signal, firstMs: 100, mostMs: 2000, worth, onFailure }, () =>
+      answered('compute-api', signal, register),
+    );
+    log.info({ worker, boot: introduction.boot }, 'Registered with compute-api');
+    return terms;
+  }
+}

@@ -1,0 +1,156 @@
+import {
+  type Api,
+  type Claim,
+  type ComputeContract,
+  computeContract,
+  isPlatformError,
+  type OrderSpec,
+  PlatformError,
+  type Report,
+  type StepRecord,
+} from '@morpheo/common';
+import { refuseAll } from './refuse-all.ts';
+
+/** An order as a test sees it. */
+export interface TestOrder {
+  readonly id: string;
+  readonly spec: OrderSpec;
+  status: 'todo' | 'pending' | 'ended' | 'cancelled';
+  attempt: number;
+  readonly reports: Report[];
+  readonly steps: StepRecord[];
+  readonly started: string[];
+  /** Of the last attempt, by stream. */
+  readonly log: { step: string; stream: string; text: string }[];
+}
+
+type Calls = keyof ComputeContract['endpoints'];
+
+/** The worker's side of compute-api, in memory, with faults on request. */
+export class MemoryCompute {
+  readonly orders = new Map<string, TestOrder>();
+  readonly api: Api<ComputeContract>;
+  /** While set, calls reject with what it returns for them. */
+  fault: (call: Calls) => Error | undefined = () => undefined;
+  terms = { lease_ms: 30_000, renew_ms: 10_000 };
+  /** The boot that is registered, as long as compute-api knows the worker. */
+  boot: string | undefined;
+  readonly registrations: unknown[] = [];
+  readonly calls = new Map<Calls, number>();
+  /** What happened to the answers: calls named here are applied, and then fail as if the answer was lost. */
+  readonly loseAnswerOf = new Set<Calls>();
+
+  constructor() {
+    this.api = { ...refuseAll(computeContract), ...this.#endpoints() };
+  }
+
+  /** Adds an order that is due. */
+  place(spec: OrderSpec): TestOrder {
+    const order: TestOrder = {
+      ...{ id: spec.uplet.uuid, spec, status: 'todo', attempt: 0 },
+      ...{ reports: [], steps: [], started: [], log: [] },
+    };
+    this.orders.set(order.id, order);
+    return order;
+  }
+
+  /** How often a call came. */
+  count(call: Calls): number {
+    return this.calls.get(call) ?? 0;
+  }
+
+  async #answer<T>(call: Calls, apply: () => T): Promise<T> {
+    this.calls.set(call, this.count(call) + 1);
+    await new Promise(setImmediate);
+    const fault = this.fault(call);
+    if (fault !== undefined) throw fault;
+    const answer = apply();
+    if (!this.loseAnswerOf.delete(call)) return answer;
+    throw new PlatformError('unavailable', 'The answer was lost.');
+  }
+
+  #known(boot: string): void {
+    if (this.boot === undefined) throw new PlatformError('not_found', 'There is no such worker.');
+    if (this.boot !== boot) throw new PlatformError('stale_attempt', 'Another process is this worker now.');
+  }
+
+  #held(id: string, attempt: number): TestOrder {
+    const order = this.orders.get(id);
+    if (order?.status === 'pending' && order.attempt === attempt) return order;
+    throw new PlatformError('stale_attempt', `Attempt ${attempt} of ${id} does not run.`);
+  }
+
+  #claim(kinds: readonly string[], hint: string | undefined): Claim | null {
+    const due = [...this.orders.values()].filter(
+      ({ status, spec }) => status === 'todo' && kinds.includes(spec.kind),
+    );
+    const order = due.find(({ id }) => id === hint) ?? due[0];
+    if (order === undefined) return null;
+    order.status = 'pending';
+    order.attempt += 1;
+    return { order: order.id, attempt: order.attempt, spec: order.spec, lease_ms: this.terms.lease_ms };
+  }
+
+  #report(id: string, attempt: number, report: Report): { status: 'done' | 'failed' | 'todo' } {
+    const known = this.orders.get(id)?.reports.at(-1);
+    if (JSON.stringify(known) === JSON.stringify(report)) return { status: 'done' };
+    const order = this.#held(id, attempt);
+    order.reports.push(report);
+    order.status = 'ended';
+    return { status: 'done' };
+  }
+
+  #lost(id: string, attempt: number): 'cancelled' | 'stale' | undefined {
+    try {
+      this.#held(id, attempt);
+      return undefined;
+    } catch (error) {
+      if (!isPlatformError(error)) throw error;
+      return this.orders.get(id)?.status === 'cancelled' ? 'cancelled' : 'stale';
+    }
+  }
+
+  #endpoints(): Partial<Api<ComputeContract>> {
+    return {
+      registerWorker: ({ body }) =>
+        this.#answer('registerWorker', () => {
+          this.boot = body.boot;
+          this.registrations.push(body);
+          return this.terms;
+        }),
+      claimOrder: ({ body }) =>
+        this.#answer('claimOrder', () => {
+          this.#known(body.boot);
+          return { claim: this.#claim(body.kinds, body.order) };
+        }),
+      renewLeases: ({ body }) =>
+        this.#answer('renewLeases', () => {
+          this.#known(body.boot);
+          const judged = body.attempts.map((held) => ({
+            ...held,
+            reason: this.#lost(held.order, held.attempt),
+          }));
+          const lost = judged.flatMap(({ reason, ...held }) =>
+            reason === undefined ? [] : [{ ...held, reason }],
+          );
+          const held = judged.filter(({ reason }) => reason === undefined);
+          return { held, lost, lease_ms: this.terms.lease_ms };
+        }),
+      noteStep: ({ params, body }) =>
+        this.#answer('noteStep', () => {
+          const order = this.#held(params.id, params.attempt);
+          if (body.what === 'started') order.started.push(body.step);
+          else order.steps.push(body.record);
+          return undefined;
+        }),
+      appendLog: ({ params, body }) =>
+        this.#answer('appendLog', () => {
+          const order = this.#held(params.id, params.attempt);
+          for (const { step, stream, text } of body.chunks) order.log.push({ step, stream, text });
+          return undefined;
+        }),
+      reportAttempt: ({ params, body }) =>
+        this.#answer('reportAttempt', () => this.#report(params.id, params.attempt, body)),
+    };
+  }
+}

@@ -1,0 +1,75 @@
+import { type OrderKind, uuid } from '@morpheo/common';
+import type { Broker, Subscription } from '@morpheo/service/broker';
+import type { Log } from '@morpheo/service/log';
+import { z } from 'zod';
+
+/** What to do when the broker tells something. */
+export interface WakeUpOptions {
+  readonly broker: Broker;
+  readonly worker: string;
+  /** An order is said to be due. */
+  readonly onDue: (order: string) => void;
+  /** An order was cancelled. */
+  readonly onCancelled: (order: string) => void;
+  readonly log: Log;
+}
+
+/** What the broker tells a worker; nothing depends on it, and every message is finished as soon as it was heard. */
+export interface WakeUps {
+  /** Leaves the orders of a kind to other workers, or hears of them again. */
+  hear(kind: OrderKind, heard: boolean): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The originals' topics and channel (wire format of the queue), and ours for cancelled orders. */
+const TOPICS = { learn: 'train', predict: 'prediction' } as const;
+const CHANNEL = 'compute';
+const CANCEL_TOPIC = 'cancel';
+
+const dueMessage = z.looseObject({ uuid });
+
+/** Listens to the broker. Where it cannot be had, that is logged: the worker asks by itself anyway. */
+export async function hearWakeUps({
+  broker,
+  worker,
+  onDue,
+  onCancelled,
+  log,
+}: WakeUpOptions): Promise<WakeUps> {
+  await using stack = new AsyncDisposableStack();
+  const byKind = new Map<OrderKind, Subscription>();
+  const due = async (message: string) => {
+    const order = dueMessage.safeParse(parsed(message)).data?.uuid;
+    if (order !== undefined) onDue(order);
+  };
+  try {
+    for (const kind of ['learn', 'predict'] as const) {
+      const subscription = await broker.subscribe({ topic: TOPICS[kind], channel: CHANNEL, handle: due });
+      byKind.set(kind, stack.use(subscription));
+    }
+    const cancelled = async (message: string) => onCancelled(message.trim().toLowerCase());
+    // A channel of its own, for every worker has to hear of it.
+    stack.use(
+      await broker.subscribe({ topic: CANCEL_TOPIC, channel: `worker-${worker}`, handle: cancelled }),
+    );
+  } catch (error) {
+    log.warn({ error }, 'The broker cannot be heard: new orders are found by asking alone');
+  }
+  const opened = stack.move();
+  return {
+    hear(kind, heard) {
+      const subscription = byKind.get(kind);
+      if (heard) subscription?.resume();
+      else subscription?.pause();
+    },
+    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+  };
+}
+
+function parsed(message: string): unknown {
+  try {
+    return JSON.parse(message);
+  } catch {
+    return undefined;
+  }
+}

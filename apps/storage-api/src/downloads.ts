@@ -1,0 +1,107 @@
+import {
+  type Api,
+  type BytesOut,
+  formatDigestField,
+  isPlatformError,
+  PlatformError,
+  type ResourceType,
+  type StorageContract,
+} from '@morpheo/common';
+import type { ByteRange } from './blob-store/index.ts';
+import { type Conditions, selectRepresentation } from './conditions.ts';
+import { requireResource } from './reads.ts';
+import type { ResourceRow } from './schema.ts';
+import type { StorageParts } from './storage-parts.ts';
+
+type BlobRoutes = Pick<Api<StorageContract>, 'getBlob' | 'headBlob' | 'getDataBlob' | 'headDataBlob'>;
+
+/** The routes by which bytes go out: whole, in part, or not at all, as the conditions of the request ask. */
+export function downloadHandlers(parts: StorageParts): BlobRoutes {
+  const blob = (method: 'GET' | 'HEAD', type: ResourceType, uuid: string, conditions: Conditions) =>
+    sendBlob(parts, method, { type, uuid }, conditions);
+  return {
+    getBlob: ({ params: { type, uuid }, headers }) => blob('GET', type, uuid, headers),
+    headBlob: ({ params: { type, uuid }, headers }) => blob('HEAD', type, uuid, headers),
+    getDataBlob: ({ params: { uuid }, headers }) => blob('GET', 'data', uuid, headers),
+    headDataBlob: ({ params: { uuid }, headers }) => blob('HEAD', 'data', uuid, headers),
+  };
+}
+
+async function sendBlob(
+  parts: StorageParts,
+  method: 'GET' | 'HEAD',
+  { type, uuid }: { readonly type: ResourceType; readonly uuid: string },
+  conditions: Conditions,
+): Promise<BytesOut> {
+  const row = await requireResource(parts, type, uuid);
+  const etag = `"${row.sha256}"`;
+  const selection = selectRepresentation(method, conditions, { etag, size: row.size });
+  const known = { etag, 'cache-control': 'private, no-cache', 'accept-ranges': 'bytes' };
+  switch (selection.status) {
+    case 304:
+      return { status: 304, headers: known };
+    case 412:
+      throw new PlatformError(
+        'precondition_failed',
+        `The blob of ${type} ${uuid} is another: it is ${etag}.`,
+      );
+    case 416:
+      throw new PlatformError(
+        'range_not_satisfiable',
+        `The range ${conditions.range} lies outside the ${row.size} bytes of ${type} ${uuid}.`,
+        { details: { size: row.size } },
+      );
+    case 206:
+      return {
+        status: 206,
+        headers: { ...known, ...describe(row, selection.range) },
+        body: await openBlob(parts, row, selection.range),
+      };
+    case 200:
+      return {
+        status: 200,
+        headers: { ...known, ...describe(row) },
+        body: method === 'HEAD' ? await requireBlob(parts, row) : await openBlob(parts, row),
+      };
+  }
+}
+
+/** The fields that describe what is sent; the digest is that of the whole blob (RFC 9530 §3). */
+function describe({ uuid, size, sha256 }: ResourceRow, range?: ByteRange): Record<string, string> {
+  const length = range === undefined ? size : range.end - range.start + 1;
+  return {
+    'content-type': 'application/octet-stream',
+    'content-length': String(length),
+    'content-disposition': `attachment; filename="${uuid}"`,
+    'x-content-type-options': 'nosniff',
+    'repr-digest': formatDigestField(sha256),
+    ...(range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end}/${size}` }),
+  };
+}
+
+async function openBlob(
+  { blobs }: StorageParts,
+  row: ResourceRow,
+  range?: ByteRange,
+): Promise<ReadableStream<Uint8Array>> {
+  const whole = row.size === 0 ? undefined : { start: 0, end: row.size - 1 };
+  try {
+    return await blobs.get(row.sha256, range ?? whole);
+  } catch (error) {
+    throw unreadable(row, error);
+  }
+}
+
+/** A HEAD promises what a GET would answer, so it looks whether the bytes are there. */
+async function requireBlob({ blobs }: StorageParts, row: ResourceRow): Promise<undefined> {
+  const found = await blobs.stat(row.sha256);
+  if (found?.size !== row.size)
+    throw unreadable(row, new Error(`the store has ${found?.size ?? 'no'} bytes`));
+}
+
+/** Our fault, whatever the store calls it: the row says that the bytes are there. */
+function unreadable({ type, uuid }: ResourceRow, cause: unknown): PlatformError {
+  const code = isPlatformError(cause, 'unavailable') ? 'unavailable' : 'internal';
+  const message = `Error retrieving ${type} ${uuid}: its bytes cannot be read; the log of the service says why`;
+  return new PlatformError(code, message, { cause });
+}

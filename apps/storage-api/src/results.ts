@@ -1,0 +1,42 @@
+import { type Api, PlatformError, type StorageContract } from '@morpheo/common';
+import { expectedOfBody, refuseOverLimit } from './expectations.ts';
+import type { StorageParts } from './storage-parts.ts';
+
+type ResultRoutes = Pick<Api<StorageContract>, 'stageResult' | 'publishResult' | 'discardResults'>;
+
+/**
+ * The results of attempts: staged by workers, seen by nobody, and made visible or dropped by whoever keeps the orders.
+ * So the result of an attempt that was overtaken never shows.
+ */
+export function resultHandlers({ keeper, staged, settings }: StorageParts): ResultRoutes {
+  return {
+    stageResult: async ({ params: { order, attempt }, query: { type, uuid, algo }, body }, call) => {
+      if (type === 'model' && algo === undefined)
+        throw new PlatformError(
+          'invalid_request',
+          'A model is staged with the algo that made it: add ?algo=.',
+        );
+      refuseOverLimit(body, settings);
+      if (algo !== undefined) await staged.requireAlgo(algo);
+      const { body: source, release } = body;
+      const limit = settings.maxUploadBytes;
+      const options = { ...expectedOfBody(body), release, signal: call?.signal, limit };
+      const result = { order, attempt, type, uuid, algo: type === 'model' ? algo : undefined };
+      const { blob, freed } = await keeper.keep(source, options, async (stored) => ({
+        blob: stored,
+        freed: await staged.stage(result, stored),
+      }));
+      await keeper.release(freed);
+      return { size: blob.size, sha256: blob.digest };
+    },
+    publishResult: async ({ params: { order, attempt } }) => {
+      const { resource, freed } = await staged.publish(order, attempt);
+      await keeper.release(freed);
+      return resource;
+    },
+    discardResults: async ({ params: { order } }) => {
+      await keeper.release(await staged.discard(order));
+      return undefined;
+    },
+  };
+}

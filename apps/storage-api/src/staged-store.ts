@@ -1,0 +1,156 @@
+import { PlatformError, type Resource } from '@morpheo/common';
+import type { Kysely } from 'kysely';
+import { holdBlob, letGoOfBlobs } from './blob-rows.ts';
+import type { StoredBlob } from './blob-store/index.ts';
+import { findResource, insertResource, requireAlgo, toResource } from './resource-rows.ts';
+import type { Changed } from './resource-store.ts';
+import type { ResourceRow, StagedRow, StorageDatabase, StorageSchema } from './schema.ts';
+
+/** A result of an attempt, as it is staged. */
+export interface StagedResult {
+  readonly order: string;
+  readonly attempt: number;
+  readonly type: 'model' | 'prediction';
+  /** The id that it will have. */
+  readonly uuid: string;
+  readonly algo?: string | undefined;
+}
+
+/**
+ * Results that attempts brought and that nobody sees before they are published. Every function is one transaction;
+ * those that resolve with digests name the blobs that nobody refers to since.
+ */
+export interface StagedStore {
+  /** Throws `not_found` where there is no such algo. */
+  requireAlgo(algo: string): Promise<void>;
+  /** Stages a result in place of what the attempt staged before. Throws `not_found` where its algo is not there. */
+  stage(result: StagedResult, blob: StoredBlob): Promise<readonly string[]>;
+  /**
+   * Makes the result of an attempt visible and drops those of the order's other attempts; again, it answers the same.
+   * Throws `not_found` where nothing is staged, and `conflict` where the uuid belongs to something else or another
+   * attempt of the order was published.
+   */
+  publish(order: string, attempt: number): Promise<Changed>;
+  discard(order: string): Promise<readonly string[]>;
+  /** Drops what was staged more than `ageMs` ago. */
+  discardOlderThan(ageMs: number): Promise<readonly string[]>;
+}
+
+/** The {@link StagedStore} of a database. */
+export function createStagedStore(database: StorageDatabase): StagedStore {
+  return {
+    requireAlgo: (algo) => requireAlgo(database.read, algo),
+    stage: (result, blob) =>
+      database.write((transaction) => stageResult(transaction, database.now, result, blob)),
+    publish: (order, attempt) =>
+      database.write((transaction) => publishResult(transaction, database.now, order, attempt)),
+    discard: (order) => database.write((transaction) => dropStaged(transaction, order)),
+    discardOlderThan: (ageMs) =>
+      database.write(async (transaction) => {
+        const old = await transaction
+          .deleteFrom('staged')
+          .where(({ eb }) => eb(eb(eb.ref('staged_at'), '+', ageMs), '<', database.now))
+          .returning('sha256')
+          .execute();
+        return await letGoOfBlobs(
+          transaction,
+          old.map(({ sha256 }) => sha256),
+        );
+      }),
+  };
+}
+
+async function stageResult(
+  transaction: Kysely<StorageSchema>,
+  now: StorageDatabase['now'],
+  { order, attempt, type, uuid, algo }: StagedResult,
+  blob: StoredBlob,
+): Promise<readonly string[]> {
+  if (algo !== undefined) await requireAlgo(transaction, algo);
+  await holdBlob(transaction, now, blob);
+  const before = await findStaged(transaction, order, attempt);
+  const values = { type, uuid, algo: algo ?? null, sha256: blob.digest, size: blob.size, staged_at: now };
+  await transaction
+    .insertInto('staged')
+    .values({ order_id: order, attempt, ...values })
+    .onConflict((conflict) => conflict.columns(['order_id', 'attempt']).doUpdateSet(values))
+    .execute();
+  return before === undefined ? [] : await letGoOfBlobs(transaction, [before.sha256]);
+}
+
+async function publishResult(
+  transaction: Kysely<StorageSchema>,
+  now: StorageDatabase['now'],
+  order: string,
+  attempt: number,
+): Promise<Changed> {
+  const published = await findPublished(transaction, order);
+  if (published !== undefined) return await publishedBefore(transaction, published, order, attempt);
+  const staged = await findStaged(transaction, order, attempt);
+  if (staged === undefined)
+    throw new PlatformError('not_found', `Nothing is staged for attempt ${attempt} of order ${order}.`);
+  const resource = await insertStaged(transaction, now, staged);
+  return { resource, freed: await dropStaged(transaction, order) };
+}
+
+async function publishedBefore(
+  transaction: Kysely<StorageSchema>,
+  published: ResourceRow,
+  order: string,
+  attempt: number,
+): Promise<Changed> {
+  if (published.attempt !== attempt)
+    throw new PlatformError(
+      'conflict',
+      `The order ${order} has a published result already, that of its attempt ${published.attempt}.`,
+    );
+  return { resource: toResource(published), freed: await dropStaged(transaction, order) };
+}
+
+async function insertStaged(
+  transaction: Kysely<StorageSchema>,
+  now: StorageDatabase['now'],
+  staged: StagedRow,
+): Promise<Resource> {
+  const { type, uuid, algo, sha256, size, order_id: order, attempt } = staged;
+  if ((await findResource(transaction, type, uuid)) !== undefined)
+    throw new PlatformError('conflict', `The id ${uuid} belongs to another ${type} already.`);
+  const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt } };
+  return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }));
+}
+
+async function dropStaged(transaction: Kysely<StorageSchema>, order: string): Promise<string[]> {
+  const dropped = await transaction
+    .deleteFrom('staged')
+    .where('order_id', '=', order)
+    .returning('sha256')
+    .execute();
+  return await letGoOfBlobs(
+    transaction,
+    dropped.map(({ sha256 }) => sha256),
+  );
+}
+
+async function findStaged(
+  transaction: Kysely<StorageSchema>,
+  order: string,
+  attempt: number,
+): Promise<StagedRow | undefined> {
+  return await transaction
+    .selectFrom('staged')
+    .selectAll()
+    .where('order_id', '=', order)
+    .where('attempt', '=', attempt)
+    .executeTakeFirst();
+}
+
+async function findPublished(
+  transaction: Kysely<StorageSchema>,
+  order: string,
+): Promise<ResourceRow | undefined> {
+  return await transaction
+    .selectFrom('resources')
+    .selectAll()
+    .where('order_id', '=', order)
+    .executeTakeFirst();
+}

@@ -1,0 +1,21 @@
+/** What the operator decides about a storage service. */
+export interface StorageSettings {
+  /** The most bytes that a blob may have. */
+  readonly maxUploadBytes: number;
+  /** Compare the `size` of a form with the bytes that come, as the originals never did; a digest always asks for it. */
+  readonly strictSize: boolean;
+  /** How long a blob that nobody refers to is left alone, in milliseconds: longer than any upload takes to be recorded. */
+  readonly orphanGraceMs: number;
+  /** How long a result that nobody publishes or discards is kept, in milliseconds. */
+  readonly stagedMaxAgeMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** What holds where the operator says nothing. */
+export const DEFAULT_SETTINGS: StorageSettings = {
+  maxUploadBytes: 16 * 1024 ** 3,
+  strictSize: false,
+  orphanGraceMs: HOUR_MS,
+  stagedMaxAgeMs: 7 * 24 * HOUR_MS,
+};

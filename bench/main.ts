@@ -1,0 +1,20 @@
+import { writeFile } from 'node:fs/promises';
+import type { Report } from './src/bench.ts';
+import { drawFigures } from './src/figures.ts';
+import { HELP, readOptions } from './src/options.ts';
+import { toText } from './src/report.ts';
+import { runBenches } from './src/run-benches.ts';
+
+const options = readOptions(process.argv.slice(2));
+if (options.help) {
+  process.stdout.write(HELP);
+} else {
+  const reports: Report[] = [];
+  const say = (line: string) => void process.stderr.write(`${line}\n`);
+  for await (const report of runBenches({ ...options, say })) {
+    reports.push(report);
+    if (!options.json) process.stdout.write(`${toText(report)}\n`);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(reports, undefined, 2)}\n`);
+  if (options.svg) await writeFile(new URL('figures.svg', import.meta.url), drawFigures(reports));
+}

@@ -1,0 +1,53 @@
+/** What a benchmark is given. */
+export interface BenchContext {
+  /** An empty folder on the disk that is measured; removed afterwards. */
+  readonly folder: string;
+  /** How much is done. */
+  readonly size: BenchSize;
+  /** Tells what is going on, a line at a time. */
+  readonly say: (line: string) => void;
+}
+
+/** `full` is what the figures are made with; `quick` takes a fraction of the time; `tiny` only proves that it runs. */
+export type BenchSize = 'full' | 'quick' | 'tiny';
+
+/** One benchmark. It throws where something came out wrong, never where something was slow. */
+export interface Bench {
+  readonly name: string;
+  readonly run: (context: BenchContext) => Promise<Report>;
+}
+
+/** What a benchmark found. */
+export interface Report {
+  readonly name: string;
+  readonly title: string;
+  /** Lines of a table; all have the same members, whose names are the headings and tell the unit. */
+  readonly rows: readonly Readonly<Record<string, string | number>>[];
+  readonly aims: readonly Aim[];
+  /** What a reader has to know beside the figures. */
+  readonly notes: readonly string[];
+  /** The figures that a picture shows. */
+  readonly bars: readonly Bar[];
+}
+
+/** What was aimed at: a figure that should be at least, or at most, so much. */
+export interface Aim {
+  readonly what: string;
+  readonly measured: number;
+  readonly least?: number;
+  readonly most?: number;
+}
+
+/** One bar of a picture. */
+export interface Bar {
+  readonly label: string;
+  readonly value: number;
+  readonly unit: string;
+  /** True for the plain tool or the limit that the others are compared with. */
+  readonly plain: boolean;
+}
+
+/** True where the aim was reached. */
+export function isReached({ measured, least = -Infinity, most = Infinity }: Aim): boolean {
+  return measured >= least && measured <= most;
+}

@@ -1,0 +1,47 @@
+import { tmpdir } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { BenchSize } from './bench.ts';
+
+/** What the program is asked to do. */
+export interface Options {
+  readonly help: boolean;
+  readonly size: BenchSize;
+  /** The names of the benchmarks to run; empty: all. */
+  readonly only: readonly string[];
+  readonly json: boolean;
+  readonly svg: boolean;
+  /** Where the files are made that are measured: a folder on the disk that matters. */
+  readonly folder: string;
+}
+
+/** How the program is used. */
+export const HELP = `Measures the platform, each figure beside the plain tool or the limit.
+
+Usage: node bench/main.ts [options]
+
+  --quick          a fraction of the time, and figures that say less
+  --tiny           only proves that everything runs
+  --only <name>    this benchmark alone; may be given again
+  --json           one JSON document instead of tables
+  --svg            draw bench/figures.svg as well
+  --folder <path>  measure on the disk of this folder; the system's temporary folder where absent
+  --help           this text
+`;
+
+/** Reads the arguments of the program. Throws where one is not known. */
+export function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      tiny: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      json: { type: 'boolean', default: false },
+      svg: { type: 'boolean', default: false },
+      folder: { type: 'string', default: tmpdir() },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { help, only, json, svg, folder, tiny, quick } = values;
+  return { help, only, json, svg, folder, size: tiny ? 'tiny' : quick ? 'quick' : 'full' };
+}

@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { BenchContext, BenchSize, Report } from '../bench.ts';
+import { type ServerProcess, startServer } from '../process/start-server.ts';
+import { median, percentile } from '../statistics.ts';
+import { commitsPerSecond } from './disk-limit.ts';
+import { load } from './load.ts';
+import { requireListed } from './require-listed.ts';
+
+interface Size {
+  readonly callers: readonly number[];
+  /** The two servers are loaded in turns, so that both meet the same disturbances. */
+  readonly rounds: number;
+  readonly ms: number;
+}
+
+const SIZES: Readonly<Record<BenchSize, Size>> = {
+  full: { callers: [1, 16, 64], rounds: 4, ms: 3000 },
+  quick: { callers: [1, 16, 64], rounds: 2, ms: 1000 },
+  tiny: { callers: [2], rounds: 1, ms: 150 },
+};
+
+const TITLE = 'learn orders taken in a second, each on disk before its 202, beside a bare koa route';
+/** Of the bare route's rate, with as many callers as an orchestrator under load has. */
+const AIM = { callers: 64, share: 1 / 3 };
+
+/** Orders that compute-api takes in a second; afterwards each of them is in its list. */
+export async function ordersAccepted({ folder, size, say }: BenchContext): Promise<Report> {
+  const { callers, rounds, ms } = SIZES[size];
+  const commits = commitsPerSecond(join(folder, 'disk-limit'), ms);
+  await using bare = await startServer('bare', []);
+  await using compute = await startServer('compute', [join(folder, 'compute.db')]);
+  await round(bare, { callers: 4, ms: ms / 2 });
+  const accepted = (await round(compute, { callers: 4, ms: ms / 2 })).accepted.slice();
+  const found: Found[] = [];
+  for (const count of callers) {
+    say(`orders-accepted: ${count} callers`);
+    const plain: Round[] = [];
+    const ours: Round[] = [];
+    for (let turn = 0; turn < rounds; turn++) {
+      plain.push(await round(bare, { callers: count, ms }));
+      ours.push(await round(compute, { callers: count, ms }));
+    }
+    accepted.push(...ours.flatMap((one) => one.accepted));
+    found.push({ callers: count, plain: summary(plain), ours: summary(ours) });
+  }
+  say(`orders-accepted: looking for ${accepted.length} orders in the list`);
+  await requireListed(compute.url, accepted);
+  return reportOf(found, [
+    `All ${accepted.length.toLocaleString('en')} orders that were accepted are in the list afterwards.`,
+    `The disk alone: ${Math.round(commits).toLocaleString('en')} appends of 4 KiB in a second, each synced.`,
+    'CPU µs is what the server process takes for one order: it depends little on what else the machine does.',
+  ]);
+}
+
+interface Round {
+  readonly accepted: readonly string[];
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly cpuMicros: number;
+}
+
+type Summary = Omit<Round, 'accepted'>;
+
+interface Found {
+  readonly callers: number;
+  readonly plain: Summary;
+  readonly ours: Summary;
+}
+
+async function round(server: ServerProcess, how: { callers: number; ms: number }): Promise<Round> {
+  const before = await server.usage();
+  const { accepted, latencies, seconds } = await load({ url: server.url, path: '/learn', next, ...how });
+  const after = await server.usage();
+  return {
+    accepted,
+    perSecond: accepted.length / seconds,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+    cpuMicros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / accepted.length,
+  };
+}
+
+function next(): { id: string; body: string } {
+  const [id, problem, workflow, algo, model_end, train, test] = Array.from({ length: 7 }, () => randomUUID());
+  const data = { train_data: [train], test_data: [test] };
+  const order = { uuid: id, problem, workflow, algo, model_start: algo, model_end, ...data, rank: 0 };
+  return { id: id ?? '', body: JSON.stringify({ ...order, status: 'todo' }) };
+}
+
+function summary(rounds: readonly Round[]): Summary {
+  const middle = (of: (one: Round) => number) => median(rounds.map(of));
+  return {
+    perSecond: middle((one) => one.perSecond),
+    p50: middle((one) => one.p50),
+    p99: middle((one) => one.p99),
+    cpuMicros: middle((one) => one.cpuMicros),
+  };
+}
+
+function reportOf(found: readonly Found[], notes: readonly string[]): Report {
+  const line = (route: string, callers: number, of: Summary, ratio: number) => ({
+    callers: String(callers),
+    route,
+    'orders/s': of.perSecond,
+    'p50 ms': of.p50,
+    'p99 ms': of.p99,
+    'CPU µs': of.cpuMicros,
+    ratio,
+  });
+  const rows = found.flatMap(({ callers, plain, ours }) => [
+    line('bare koa', callers, plain, 1),
+    line('compute-api', callers, ours, ours.perSecond / plain.perSecond),
+  ]);
+  const aimed = found.filter(({ callers }) => callers === AIM.callers);
+  return {
+    name: 'orders-accepted',
+    title: TITLE,
+    rows,
+    aims: aimed.map(({ plain, ours }) => ({
+      what: `share of the bare route's rate at ${AIM.callers} callers`,
+      measured: ours.perSecond / plain.perSecond,
+      least: AIM.share,
+    })),
+    notes,
+    bars: found.flatMap(({ callers, plain, ours }) => [
+      { label: `bare koa, ${callers} callers`, value: plain.perSecond, unit: 'orders/s', plain: true },
+      { label: `compute-api, ${callers} callers`, value: ours.perSecond, unit: 'orders/s', plain: false },
+    ]),
+  };
+}

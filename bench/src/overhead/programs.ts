@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { uploadForm } from '@morpheo/client';
+import type { Api, StorageContract } from '@morpheo/common';
+import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { timed } from '../statistics.ts';
+
+/** What the orders of the benchmark run; both do the least that the container contract asks. */
+export type Program = 'problem' | 'algo';
+
+/** Uploads a program, and returns its new id. */
+export async function uploadProgram(storage: Api<StorageContract>, program: Program): Promise<string> {
+  const names = ['Dockerfile', 'main.cjs'];
+  const entries = names.map(async (name) => ({ name, body: await readFile(fileOf(program, name)) }));
+  const fields = { name: program, ...(program === 'problem' ? { description: program } : {}) };
+  return await upload(storage, program, fields, rawTarGz(await Promise.all(entries)));
+}
+
+/** Uploads a data set that is like no other, and returns its new id. */
+export async function uploadData(storage: Api<StorageContract>): Promise<string> {
+  return await upload(storage, 'data', {}, Buffer.from(`${randomUUID()}\n`));
+}
+
+/**
+ * Runs the three programs of a learn order one after another, as plain processes on plain folders, without any
+ * platform. Returns the milliseconds that takes. Throws where one fails.
+ */
+export async function timePlainPrograms(folder: string): Promise<number> {
+  const places = Object.fromEntries(
+    ['hidden', 'submission', 'data'].map((name) => [name, join(folder, name)]),
+  );
+  const { hidden = '', submission = '', data = '' } = places;
+  for (const inside of ['hidden/test', 'hidden/perf', 'submission/test', 'submission/train', 'data/model']) {
+    await mkdir(join(folder, inside), { recursive: true });
+  }
+  for (const inside of ['hidden/test', 'submission/train', 'data/train', 'data/test']) {
+    await mkdir(join(folder, inside), { recursive: true });
+    await writeFile(join(folder, inside, 'one'), '\n');
+  }
+  const { ms } = await timed(async () => {
+    await run('problem', ['-T', 'detarget', '-i', hidden, '-s', submission]);
+    await run('algo', ['-V', data, '-T', 'train']);
+    await run('problem', ['-T', 'perf', '-i', hidden, '-s', submission]);
+  });
+  await rm(folder, { recursive: true });
+  return ms;
+}
+
+async function run(program: Program, args: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [fileOf(program, 'main.cjs'), ...args], { stdio: ['ignore', 2, 2] });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`The program ${program} ended with ${code} (${args.join(' ')})`);
+}
+
+function fileOf(program: Program, name: string): string {
+  return fileURLToPath(new URL(`programs/${program}/${name}`, import.meta.url));
+}
+
+async function upload(
+  storage: Api<StorageContract>,
+  type: Program | 'data',
+  names: Readonly<Record<string, string>>,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  const uuid = randomUUID();
+  const fields = { uuid, ...names, size: String(bytes.byteLength) };
+  await storage.upload({
+    params: { type },
+    query: {},
+    body: uploadForm({ fields, blob: new Blob([bytes]) }),
+  });
+  return uuid;
+}

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import { type Learnuplet, learnuplet, type OrderEvent, type Step } from '@morpheo/common';
+import type { Platform } from '@morpheo/standalone';
+
+/** What an order is about: ids on storage. */
+export interface Subject {
+  readonly problem: string;
+  readonly algo: string;
+  readonly train: string;
+  readonly test: string;
+}
+
+/** How long an order took, in milliseconds. */
+export interface OrderTimes {
+  /** From before the POST until the news that it is done had come. */
+  readonly whole: number;
+  /** From the 202 until a worker had claimed it. */
+  readonly claim: number;
+  readonly steps: Readonly<Partial<Record<Step, number>>>;
+  /** From the worker's report until the model could be seen and the order was done. */
+  readonly publish: number;
+}
+
+/** Orders a training, waits for its end and tells what took how long. Throws unless it is done and its model is there. */
+export async function timeOrder(
+  { compute, storage }: Pick<Platform, 'compute' | 'storage'>,
+  subject: Subject,
+): Promise<OrderTimes> {
+  const order = orderOf(subject);
+  const id = order.uuid;
+  const started = performance.now();
+  await compute.learn({ body: order });
+  const history: OrderEvent[] = [];
+  for await (const { data } of await compute.orderEvents({ params: { id }, headers: {} })) {
+    history.push(data);
+    if (data.what === 'done') break;
+  }
+  const whole = performance.now() - started;
+  const { status, result, attempts } = await compute.getOrder({ params: { id } });
+  const model = await storage.get({ params: { type: 'model', uuid: order.model_end } });
+  if (status !== 'done' || result === undefined || model.sha256 !== result.sha256 || attempts.length !== 1) {
+    throw new Error(
+      `The order ${id} is ${status} after ${attempts.length} attempts, or its model is another`,
+    );
+  }
+  const at = (what: OrderEvent['what']) => Date.parse(history.find((event) => event.what === what)?.at ?? '');
+  const steps = attempts.flatMap((attempt) => attempt.steps);
+  return {
+    whole,
+    claim: at('claimed') - at('accepted'),
+    steps: Object.fromEntries(steps.map(({ step, seconds }) => [step, seconds * 1000])),
+    publish: at('done') - at('publishing'),
+  };
+}
+
+function orderOf({ problem, algo, train, test }: Subject): Learnuplet {
+  return learnuplet.parse({
+    uuid: randomUUID(),
+    problem: randomUUID(),
+    workflow: problem,
+    algo,
+    model_start: algo,
+    model_end: randomUUID(),
+    train_data: [train],
+    test_data: [test],
+    rank: 0,
+    status: 'todo',
+  });
+}

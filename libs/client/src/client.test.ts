@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import { openAsBlob } from 'node:fs';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { createClient } from './client.ts';
+import { contract } from './testing/contract.ts';
+import { openPeer } from './testing/peer.ts';
+
+const N1 = '{"n":1}';
+
+test('A call becomes the request that its contract says', async (t) => {
+  await using peer = await openPeer((response) => response.end(N1));
+  const client = createClient(contract, { url: `${peer.url}/prefix/`, headers: { 'x-mine': 'yes' } });
+  const input = {
+    params: { id: 'a/b ü?' },
+    query: { limit: 3, word: undefined },
+    headers: { 'if-match': '"1"' },
+    body: { name: 'näme' },
+  };
+  t.deepEqual(await client.change(input), { n: 1 });
+  const [request] = peer.seen;
+  t.is(request?.method, 'PUT');
+  t.is(request?.url, '/prefix/things/a%2Fb%20%C3%BC%3F?limit=3');
+  t.like(request?.headers, { 'if-match': '"1"', 'content-type': 'application/json', 'x-mine': 'yes' });
+  t.regex(request?.headers.accept ?? '', /application\/json/);
+  t.is(request?.headers.authorization, undefined);
+  t.is(request?.body, '{"name":"näme"}');
+});
+
+test('Credentials are sent as Basic ones in UTF-8, wherever they are given', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(204).end());
+  const secret = 'p:äss';
+  await createClient(contract, { url: peer.url, credentials: { name: 'u', secret } }).drop({
+    params: { id: '1' },
+  });
+  const inUrl = peer.url.replace('//', `//u:${encodeURIComponent(secret)}@`);
+  await createClient(contract, { url: inUrl }).drop({ params: { id: '1' } });
+  const expected = `Basic ${Buffer.from('u:p:äss').toString('base64')}`;
+  t.deepEqual(
+    peer.seen.map(({ headers }) => headers.authorization),
+    [expected, expected],
+  );
+});
+
+test('A path parameter that is empty or dots is never sent', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(204).end());
+  const client = createClient(contract, { url: peer.url });
+  for (const id of ['', '.', '..']) {
+    await t.throwsAsync(client.drop({ params: { id } }), {
+      code: 'invalid_request',
+      message: /path parameter id/,
+    });
+  }
+  t.is(peer.seen.length, 0);
+});
+
+test('An address that is no web address is refused at once', (t) => {
+  for (const url of ['', 'nothing', 'ftp://a', 'file:///etc/passwd']) {
+    t.throws(() => createClient(contract, { url }), { code: 'invalid_request' }, url);
+  }
+});
+
+async function* pieces() {
+  yield new TextEncoder().encode('ab');
+  yield new TextEncoder().encode('cde');
+}
+
+test('Bytes are sent as a stream, with their length where it is known', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(201).end(N1));
+  const client = createClient(contract, { url: peer.url });
+  const described = { contentType: 'application/gzip', contentDigest: 'sha-256=:x:' };
+  await client.upload({ body: { body: pieces(), ...described, contentLength: 5 } });
+  await client.upload({ body: { body: pieces() } });
+  const [known, unknown] = peer.seen;
+  t.like(known?.headers, {
+    'content-length': '5',
+    'content-type': 'application/gzip',
+    'content-digest': 'sha-256=:x:',
+  });
+  t.is(known?.body, 'abcde');
+  t.like(unknown?.headers, { 'transfer-encoding': 'chunked', 'content-type': 'application/octet-stream' });
+  t.is(unknown?.body, 'abcde');
+});
+
+test('A file is sent with its length', async (t) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'client-'));
+  await writeFile(join(folder.path, 'file'), 'abcde');
+  const blob = await openAsBlob(join(folder.path, 'file'));
+  await using peer = await openPeer((response) => response.writeHead(201).end(N1));
+  await createClient(contract, { url: peer.url }).upload({ body: { body: pieces(), blob } });
+  t.is(peer.seen[0]?.headers['content-length'], '5');
+  t.is(peer.seen[0]?.body, 'abcde');
+});
+
+test('An upload is not held in memory', async (t) => {
+  const sink = createServer((request, response) => request.on('end', () => response.end(N1)).resume());
+  await once(sink.listen(0, '127.0.0.1'), 'listening');
+  const address = sink.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  let held = 0;
+  async function* large() {
+    for (let at = 0; at < 4000; at++) {
+      yield new Uint8Array(65_536);
+      held = Math.max(held, process.memoryUsage().arrayBuffers);
+    }
+  }
+  await createClient(contract, { url: `http://127.0.0.1:${port}` }).upload({ body: { body: large() } });
+  t.true(held < 130_000_000, `${held} of 262,144,000 bytes were held`);
+  sink.close();
+});
+
+test('A redirect is not followed', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(307, { location: '/elsewhere' }).end());
+  const client = createClient(contract, { url: peer.url });
+  await t.throwsAsync(client.drop({ params: { id: '1' } }), {
+    code: 'unavailable',
+    message: /unexpected redirect/,
+  });
+  t.is(peer.seen.length, 1);
+});
+
+test('What the source of an upload throws is thrown as it is', async (t) => {
+  const broken = new Error('disk');
+  async function* source() {
+    yield* pieces();
+    throw broken;
+  }
+  await using peer = await openPeer((response) => response.end(N1));
+  const call = createClient(contract, { url: peer.url }).upload({ body: { body: source() } });
+  t.is(await t.throwsAsync(call), broken);
+});
+
+test('Downloads give status, headers and a stream', async (t) => {
+  await using peer = await openPeer((response, request) => {
+    if (request.headers['if-none-match'] === '"1"') response.writeHead(304, { etag: '"1"' }).end();
+    else response.writeHead(206, { 'content-range': 'bytes 0-2/9' }).end('abc');
+  });
+  const client = createClient(contract, { url: peer.url });
+  const part = await client.download({ params: { id: '1' }, headers: {} });
+  t.is(part.status, 206);
+  t.is(part.headers['content-range'], 'bytes 0-2/9');
+  t.is(await new Response(part.body ?? null).text(), 'abc');
+  const same = await client.download({ params: { id: '1' }, headers: { 'if-none-match': '"1"' } });
+  t.is(same.status, 304);
+  t.is(same.body, undefined);
+});
+
+test('A download that breaks off says so', async (t) => {
+  await using peer = await openPeer((response) => {
+    response.writeHead(200, { 'content-length': '9' }).write('abc', () => response.destroy());
+  });
+  const client = createClient(contract, { url: peer.url });
+  const whole = async () =>
+    await new Response((await client.download({ params: { id: '1' }, headers: {} })).body ?? null).text();
+  await t.throwsAsync(whole, { code: 'unavailable', message: /^GET http:.*\/things\/1\/blob/ });
+});

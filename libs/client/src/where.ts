@@ -1,0 +1,40 @@
+import { PlatformError } from '@morpheo/common';
+
+/** A request, as far as a message tells of it: credentials are in none of these. */
+export interface Where {
+  readonly method: string;
+  readonly url: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * What to throw where `fetch`, or the reading of its answer, failed: the reason of the signal where it was aborted,
+ * else `unavailable` with the address and the reason.
+ */
+export function toNetworkError(cause: unknown, { method, url, signal }: Where): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  if (cause instanceof PlatformError) return cause;
+  const message = `${method} ${url} got no answer: ${reasonOf(cause)}.`;
+  return new PlatformError('unavailable', message, { cause });
+}
+
+/** `fetch` says "fetch failed" and hides the reason in the cause; of several addresses each has its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return error.errors.map((each) => reasonOf(each)).join('; ');
+  }
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : reasonOf(error.cause);
+}
+
+/** The error of an answer that does not fit its contract: the two sides are of different versions. */
+export function misfit(
+  { method, url }: Where,
+  issue: { readonly path: readonly PropertyKey[]; readonly message: string } | undefined,
+  cause: unknown,
+): PlatformError {
+  const at =
+    issue === undefined ? '' : ` (${issue.path.map(String).join('.') || 'the whole'}: ${issue.message})`;
+  const message = `${method} ${url} answered what its contract does not know${at}.`;
+  return new PlatformError('internal', message, { cause });
+}
