@@ -79,26 +79,25 @@ export class OutboxStore {
 
   /** Orders of which workers are to be told; they are due again, should nobody take them, after a growing pause. */
   async takeWakeUps(tx: Tx, most: number): Promise<{ id: string; spec: string }[]> {
-    const query = tx
+    const due = tx
       .selectFrom('orders')
-      .select(['id', 'spec', 'publishes'])
-      .where('publish_after', '<=', this.#database.now)
+      .select('id')
       .where('status', '=', 'todo')
+      .where('publish_after', '<=', this.#database.now)
       .orderBy('publish_after')
       .limit(most);
-    const rows = await (this.#database.engine === 'postgres'
-      ? query.forUpdate().skipLocked()
-      : query
-    ).execute();
-    for (const row of rows) {
-      const pause = Math.min(60_000, 2000 * 2 ** Math.min(row.publishes, 5));
-      await tx
-        .updateTable('orders')
-        .set({ publish_after: this.#in(pause), publishes: row.publishes + 1 })
-        .where('id', '=', row.id)
-        .execute();
-    }
-    return rows;
+    const held = this.#database.engine === 'postgres' ? due.forUpdate().skipLocked() : due;
+    // 2, 4, … 32 seconds, then every minute.
+    const pause = sql<number>`case when publishes < 5 then 2000 * (1 << publishes) else 60000 end`;
+    return await tx
+      .updateTable('orders')
+      .set({
+        publish_after: sql<number>`${this.#database.now} + ${pause}`,
+        publishes: sql<number>`publishes + 1`,
+      })
+      .where('id', 'in', held)
+      .returning(['id', 'spec'])
+      .execute();
   }
 
   /** Rejects with `unavailable` while effects of a lane fail, with their number and the latest reason. */

@@ -10,7 +10,7 @@ test('A worker whose services are away lives and is not ready', async (t) => {
   await using folder = await temporaryFolder();
   const places = ['--data-dir', folder.path, '--compute', NOWHERE, '--storage', NOWHERE, '--port', '0'];
   await using service = await start([...places, '--runtime', 'process', '--log-level', 'error'], {});
-  const url = String(service?.ready?.['url']);
+  const url = String(service?.ready?.url);
   t.is((await fetch(`${url}/health`)).status, 200);
   const answer = await fetch(`${url}/ready`);
   t.is(answer.status, 503);

@@ -59,13 +59,14 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const storage = stack.use(await openStorage(folder, ports.storage, authenticate, options.log));
 
   // The orchestrator and compute-api call one another; the orchestrator asks where the other is when it posts.
-  let computeUrl = '';
+  let computeUrl: string | undefined;
   const orchestrator = stack.use(
     await openOrchestrator({
       host: HOST,
       port: ports.orchestrator,
       databaseFile: join(folder, 'orchestrator.db'),
-      compute: () => ({ url: computeUrl, credentials: as('orchestrator', secrets) }),
+      compute: () =>
+        computeUrl === undefined ? undefined : { url: computeUrl, credentials: as('orchestrator', secrets) },
       authenticate,
       everyMs: 500,
       version: VERSION,

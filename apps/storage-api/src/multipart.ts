@@ -83,7 +83,7 @@ class FormReader implements MultipartReader {
   readonly #window: ByteWindow;
   readonly #delimiter: Buffer;
   #parts = 0;
-  #ended = false;
+  #ended: boolean = false;
 
   constructor(window: ByteWindow, boundary: string) {
     this.#window = window;
@@ -120,7 +120,8 @@ class FormReader implements MultipartReader {
       if (follows === '\r\n') return false;
       if (follows.length < 2) throw malformed('multipart: NextPart: EOF');
       // Padding may stand between a boundary and the end of its line.
-      if (!/^[ \t]/.test(follows)) throw malformed('a boundary is followed by something else than a line end');
+      if (!/^[ \t]/.test(follows))
+        throw malformed('a boundary is followed by something else than a line end');
       this.#window.skip(1);
     }
   }

@@ -19,8 +19,8 @@ export interface OrchestratorOptions {
   readonly host: string;
   readonly port: number;
   readonly databaseFile: string;
-  /** Where orders are posted; asked at each use, since compute-api may open after the orchestrator. */
-  readonly compute: () => { url: string; credentials: { name: string; secret: string } };
+  /** Where orders are posted; asked at each use, and undefined until compute-api is open, which is later. */
+  readonly compute: () => { url: string; credentials: { name: string; secret: string } } | undefined;
   readonly authenticate: Authenticate;
   readonly everyMs: number;
   readonly version: string;
@@ -50,7 +50,10 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
       everyMs: options.everyMs,
       maxPauseMs: 5000,
       log,
-      work: async () => await postOrders(database, computeClient(options.compute()), log),
+      work: async () => {
+        const compute = options.compute();
+        if (compute !== undefined) await postOrders(database, computeClient(compute), log);
+      },
     }),
   );
   const app = createHttpApp({

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { Agent, get } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import test from 'ava';
 import { openSmallService } from './testing/small-service.ts';
 
@@ -50,6 +50,16 @@ test('Draining answers what is under way and closes idle connections', async (t)
   await drained;
   await service.drain();
   agent.destroy();
+});
+
+test('Draining closes connections on which no request ever came', async (t) => {
+  const service = await openSmallService({});
+  const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
+  await once(socket, 'connect');
+  await (await fetch(`${service.url}/health`)).text();
+  const from = performance.now();
+  await Promise.all([service.drain(), once(socket, 'close')]);
+  t.true(performance.now() - from < 3000, 'it did not wait for the grace time');
 });
 
 test('Draining ends live streams without telling an end', async (t) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { PlatformError, toProblem } from '@morpheo/common';
 import type { Log } from '../log/index.ts';
 import { hostGuard, isLoopback } from './bind.ts';
@@ -59,12 +59,13 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
   const guarded = hostGuard(allowedHosts(options), onRequest, refuseHost);
   // Whoever waits for leave to send a body gets it when somebody starts to read.
   server.on('request', guarded).on('checkContinue', guarded);
+  const unused = unusedConnections(server, options);
   const { port } = await bound(server, options);
   server.on('error', (error) => log.error({ error }, 'The server failed'));
   const url = urlOf(options, port);
   log.info({ url, host }, 'Listening');
   const drain = () => {
-    draining ??= drainServer(server, app, graceMs);
+    draining ??= drainServer(server, app, graceMs, unused);
     return draining;
   };
   return { url, port, drain, [Symbol.asyncDispose]: drain };
@@ -119,9 +120,27 @@ function urlOf({ host, tls }: ListenOptions, port: number): string {
   return `${tls === undefined ? 'http' : 'https'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-async function drainServer(server: Server, app: HttpApp, graceMs: number): Promise<void> {
+/** The connections on which no request has come yet: `closeIdleConnections` does not know them. */
+function unusedConnections(server: Server, { tls }: ListenOptions): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  const used = ({ socket }: IncomingMessage) => void unused.delete(socket);
+  server.on('request', used).on('checkContinue', used);
+  return unused;
+}
+
+async function drainServer(
+  server: Server,
+  app: HttpApp,
+  graceMs: number,
+  unused: ReadonlySet<Socket>,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  for (const socket of unused) socket.destroy();
   app.endStreams();
   const abort = setTimeout(() => app.abort(), graceMs);
   const cut = setTimeout(() => server.closeAllConnections(), graceMs + LAST_WORDS_MS);
