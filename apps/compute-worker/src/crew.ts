@@ -84,7 +84,7 @@ export class Crew {
   async listen(): Promise<void> {
     const { broker, id, log } = this.#options;
     if (broker === undefined) return;
-    const onDue = (order: string) => this.#intake.wake(order);
+    const onDue = () => this.#intake.wake();
     const onCancelled = (order: string) => {
       if (this.#leases.holds(order)) this.#leases.renewNow();
     };

@@ -9,11 +9,7 @@ export type Slots = Readonly<Record<OrderKind, number>>;
 /** What an {@link Intake} works with. */
 export interface IntakeOptions {
   readonly slots: Slots;
-  readonly claim: (
-    kinds: OrderKind[],
-    order: string | undefined,
-    signal: AbortSignal,
-  ) => Promise<Claim | null>;
+  readonly claim: (kinds: OrderKind[], signal: AbortSignal) => Promise<Claim | null>;
   /** Runs an order to its end; never rejects. `claimedAt` is when it was asked for, by the monotonic clock. */
   readonly run: (claim: Claim, claimedAt: number) => Promise<void>;
   /** Called when a kind of order has no room any more, and when it has some again. */
@@ -34,7 +30,6 @@ export class Intake {
   readonly #stop = new AbortController();
   readonly #loop: Loop;
   readonly #inTurn = pLimit(1);
-  readonly #hints = new Set<string>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -49,9 +44,8 @@ export class Intake {
     return this.#running.size;
   }
 
-  /** Looks for orders now; `order` is one that is said to be due. */
-  wake(order?: string): void {
-    if (order !== undefined && this.#kindsWithRoom().length > 0) this.#hints.add(order);
+  /** Looks for orders now. */
+  wake(): void {
     this.#loop.wake();
   }
 
@@ -76,7 +70,6 @@ export class Intake {
     return await this.#inTurn(async () => {
       let claimed = 0;
       while (!this.#stop.signal.aborted && (await this.#claimOne())) claimed += 1;
-      this.#hints.clear();
       return claimed;
     });
   }
@@ -84,11 +77,9 @@ export class Intake {
   async #claimOne(): Promise<boolean> {
     const kinds = this.#kindsWithRoom();
     if (kinds.length === 0) return false;
-    const [hint] = this.#hints;
-    if (hint !== undefined) this.#hints.delete(hint);
     const askedAt = performance.now();
     try {
-      const claim = await this.#options.claim(kinds, hint, this.#stop.signal);
+      const claim = await this.#options.claim(kinds, this.#stop.signal);
       if (claim !== null) this.#start(claim, askedAt);
       return claim !== null;
     } catch (error) {

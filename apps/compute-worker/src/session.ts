@@ -54,12 +54,12 @@ export class ComputeSession {
   }
 
   /**
-   * Takes an order of one of the kinds, the one named where it is due; null where there is none. `signal` ends the
-   * wait for a registration; a call under way is heard out, for the order may be ours already.
+   * Takes the oldest due order of the kinds; null where there is none. `signal` ends the wait for a registration; a
+   * call under way is heard out, for the order may be ours already.
    */
-  async claim(kinds: OrderKind[], order: string | undefined, signal: AbortSignal): Promise<Claim | null> {
+  async claim(kinds: OrderKind[], signal: AbortSignal): Promise<Claim | null> {
     const { compute, worker, introduction } = this.#options;
-    const body = { boot: introduction.boot, kinds, ...(order === undefined ? {} : { order }) };
+    const body = { boot: introduction.boot, kinds };
     const claim = async (stop: AbortSignal) =>
       await compute.claimOrder({ params: { worker }, body }, { signal: stop });
     const answer = await this.#known(signal, () => answered('compute-api', this.#options.signal, claim));

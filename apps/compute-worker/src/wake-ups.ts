@@ -1,14 +1,13 @@
-import { type OrderKind, uuid } from '@morpheo/common';
+import type { OrderKind } from '@morpheo/common';
 import type { Broker, Subscription } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
-import { z } from 'zod';
 
 /** What to do when the broker tells something. */
 export interface WakeUpOptions {
   readonly broker: Broker;
   readonly worker: string;
-  /** An order is said to be due. */
-  readonly onDue: (order: string) => void;
+  /** An order is said to be due: whichever is the oldest is then claimed, so the message is not looked into. */
+  readonly onDue: () => void;
   /** An order was cancelled. */
   readonly onCancelled: (order: string) => void;
   readonly log: Log;
@@ -26,8 +25,6 @@ const TOPICS = { learn: 'train', predict: 'prediction' } as const;
 const CHANNEL = 'compute';
 const CANCEL_TOPIC = 'cancel';
 
-const dueMessage = z.looseObject({ uuid });
-
 /** Listens to the broker. Where it cannot be had, that is logged: the worker asks by itself anyway. */
 export async function hearWakeUps({
   broker,
@@ -38,10 +35,7 @@ export async function hearWakeUps({
 }: WakeUpOptions): Promise<WakeUps> {
   await using stack = new AsyncDisposableStack();
   const byKind = new Map<OrderKind, Subscription>();
-  const due = async (message: string) => {
-    const order = dueMessage.safeParse(parsed(message)).data?.uuid;
-    if (order !== undefined) onDue(order);
-  };
+  const due = async () => onDue();
   try {
     for (const kind of ['learn', 'predict'] as const) {
       const subscription = await broker.subscribe({ topic: TOPICS[kind], channel: CHANNEL, handle: due });
@@ -64,12 +58,4 @@ export async function hearWakeUps({
     },
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
-}
-
-function parsed(message: string): unknown {
-  try {
-    return JSON.parse(message);
-  } catch {
-    return undefined;
-  }
 }

@@ -80,11 +80,11 @@ export class MemoryCompute {
     throw new PlatformError('stale_attempt', `Attempt ${attempt} of ${id} does not run.`);
   }
 
-  #claim(kinds: readonly string[], hint: string | undefined): Claim | null {
+  #claim(kinds: readonly string[]): Claim | null {
     const due = [...this.orders.values()].filter(
       ({ status, spec }) => status === 'todo' && kinds.includes(spec.kind),
     );
-    const order = due.find(({ id }) => id === hint) ?? due[0];
+    const [order] = due;
     if (order === undefined) return null;
     order.status = 'pending';
     order.attempt += 1;
@@ -121,7 +121,7 @@ export class MemoryCompute {
       claimOrder: ({ body }) =>
         this.#answer('claimOrder', () => {
           this.#known(body.boot);
-          return { claim: this.#claim(body.kinds, body.order) };
+          return { claim: this.#claim(body.kinds) };
         }),
       renewLeases: ({ body }) =>
         this.#answer('renewLeases', () => {

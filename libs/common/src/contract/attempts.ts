@@ -63,11 +63,10 @@ export const attempts = {
   claimOrder: {
     method: 'POST',
     path: '/v1/workers/:worker/claim',
-    summary:
-      'Take an order: the one named if it is due, else the oldest due one of the kinds; null where none is',
+    summary: 'Take the oldest due order of the kinds; null where none is due, or the queue is paused',
     access: ['worker'],
     params: worker,
-    body: json(z.object({ boot, kinds: z.array(z.enum(ORDER_KINDS)).min(1), order: uuid.optional() })),
+    body: json(z.object({ boot, kinds: z.array(z.enum(ORDER_KINDS)).min(1) })),
     status: 200,
     response: json(z.object({ claim: claim.nullable() })),
     errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],

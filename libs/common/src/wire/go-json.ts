@@ -36,6 +36,13 @@ export function decodeGoJson<T extends z.ZodType>(text: string, schema: T): z.ou
 const MAYBE_FRACTION = /[:,[{][ \t\r\n]*-?\d+[.eE]|^-?\d+[.eE]/;
 
 function parseFirstValue(text: string): unknown {
+  if (!MAYBE_FRACTION.test(text)) {
+    try {
+      return JSON.parse(text);
+    } catch {
+      // Not one value alone, or none at all: what follows tells.
+    }
+  }
   const value = firstValue(text);
   try {
     return MAYBE_FRACTION.test(value) ? JSON.parse(value, markFractions) : JSON.parse(value);
