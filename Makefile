@@ -9,12 +9,13 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Not `npm ci`: it refuses a lock file without the binaries of every other platform, which not all registries serve.
 node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json bench/package.json)
-	npm ci --no-audit --no-fund
+	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 examples/digits/node_modules/.package-lock.json: examples/digits/package-lock.json
-	npm ci --no-audit --no-fund --prefix examples/digits
+	npm ci --no-audit --no-fund --loglevel=error --prefix examples/digits
 	@touch $@
 
 .PHONY: install
