@@ -1,0 +1,164 @@
+import { isPlatformError, type OrderStatus } from '@morpheo/common';
+import { eventually } from '@morpheo/service/testing';
+import test from 'ava';
+import fc from 'fast-check';
+import { openTestCompute, type TestCompute } from './testing/open-test-compute.ts';
+import { resultOf, TestWorker } from './testing/test-worker.ts';
+import { aLearnuplet } from './testing/uplets.ts';
+
+/** Where an entry of the history may lead from where the one before it stood. */
+const LEADS_TO: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
+  waiting: ['todo', 'failed', 'cancelled'],
+  todo: ['pending', 'cancelled'],
+  pending: ['pending', 'todo', 'done', 'failed', 'cancelled'],
+  done: [],
+  failed: ['todo', 'waiting'],
+  cancelled: ['todo', 'waiting'],
+};
+
+const WORKERS = 2;
+const ORDERS = 3;
+const which = (most: number) => fc.nat({ max: most - 1 });
+
+/** What anybody may do, at any time, whether it is allowed then or not; `held` is any attempt that was ever claimed. */
+const step = fc.oneof(
+  fc.record({ do: fc.constant('claim' as const), worker: which(WORKERS) }),
+  fc.record({
+    do: fc.constantFrom('finish', 'fail', 'error', 'release', 'renew', 'note'),
+    held: fc.nat({ max: 30 }),
+  }),
+  fc.record({ do: fc.constantFrom('cancel', 'retry', 'post'), order: which(ORDERS) }),
+  fc.record({ do: fc.constant('restart' as const), worker: which(WORKERS) }),
+);
+
+test('Whatever workers and people do in whatever order, every history is a way that orders may go', async (t) => {
+  t.timeout(120_000);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      await using compute = await openTestCompute({ attempts: 3 });
+      const play = await Play.open(compute);
+      for (const one of steps) await play.do(one);
+      await eventually(t, async (t) =>
+        t.deepEqual(await compute.database.read.selectFrom('outbox').selectAll().execute(), []),
+      );
+      for (const { uuid } of play.orders) await checkHistory(compute, uuid);
+    }),
+    { numRuns: 60, includeErrorInReport: true },
+  );
+  t.pass();
+});
+
+class Play {
+  readonly orders = Array.from({ length: ORDERS }, () => aLearnuplet());
+  readonly #compute: TestCompute;
+  readonly #workers: TestWorker[];
+  readonly #held: { claim: Awaited<ReturnType<TestWorker['mustClaim']>>; worker: number }[] = [];
+
+  constructor(compute: TestCompute, workers: TestWorker[]) {
+    this.#compute = compute;
+    this.#workers = workers;
+  }
+
+  static async open(compute: TestCompute): Promise<Play> {
+    const workers = await Promise.all(Array.from({ length: WORKERS }, async () => await compute.worker()));
+    const play = new Play(compute, workers);
+    const [first, second] = play.orders;
+    if (first !== undefined && second !== undefined) {
+      second.rank = 1;
+      second.model_start = first.model_end;
+    }
+    for (const body of play.orders) await compute.api.learn({ body });
+    return play;
+  }
+
+  /** Does a step; that it is refused is an answer as good as any, that it breaks is not. */
+  async do(one: typeof step extends fc.Arbitrary<infer S> ? S : never): Promise<void> {
+    try {
+      if ('order' in one) await this.#intervene(one.do, this.orders[one.order]?.uuid ?? '');
+      else if ('held' in one) await this.#report(one.do, one.held);
+      else if (one.do === 'claim') await this.#claim(one.worker);
+      else await this.#restart(one.worker);
+    } catch (error) {
+      if (!isPlatformError(error, 'stale_attempt', 'wrong_state')) throw error;
+    }
+  }
+
+  async #claim(worker: number): Promise<void> {
+    const claim = await this.#workers[worker]?.claim();
+    if (claim !== null && claim !== undefined) this.#held.push({ claim, worker });
+  }
+
+  async #restart(worker: number): Promise<void> {
+    const old = this.#workers[worker];
+    if (old !== undefined) this.#workers[worker] = await TestWorker.register(this.#compute.api, old.id);
+  }
+
+  async #intervene(what: 'cancel' | 'retry' | 'post', id: string): Promise<void> {
+    const { api } = this.#compute;
+    if (what === 'cancel') await api.cancelOrder({ params: { id } });
+    else if (what === 'retry') await api.retryOrder({ params: { id } });
+    else for (const body of this.orders.filter(({ uuid }) => uuid === id)) await api.learn({ body });
+  }
+
+  async #report(
+    what: 'finish' | 'fail' | 'error' | 'release' | 'renew' | 'note',
+    index: number,
+  ): Promise<void> {
+    const held = this.#held[index % Math.max(1, this.#held.length)];
+    const worker = held === undefined ? undefined : this.#workers[held.worker];
+    if (held === undefined || worker === undefined) return;
+    const { claim } = held;
+    const failure = { reason: 'internal', message: 'It broke.' } as const;
+    const params = { id: claim.order, attempt: claim.attempt };
+    if (what === 'finish') await worker.report(claim, { outcome: 'done', result: resultOf(claim) });
+    else if (what === 'fail') await worker.fail(claim);
+    else if (what === 'error') await worker.report(claim, { outcome: 'error', failure });
+    else if (what === 'release') await worker.report(claim, { outcome: 'released' });
+    else if (what === 'note')
+      await this.#compute.api.noteStep({ params, body: { what: 'started', step: 'train' } });
+    else {
+      const attempts = [{ order: claim.order, attempt: claim.attempt }];
+      await this.#compute.api.renewLeases({
+        params: { worker: worker.id },
+        body: { boot: worker.boot, attempts },
+      });
+    }
+  }
+}
+
+async function checkHistory({ api, database }: TestCompute, id: string): Promise<void> {
+  const order = await api.getOrder({ params: { id } });
+  const events = await database.read
+    .selectFrom('events')
+    .selectAll()
+    .where('order_id', '=', id)
+    .orderBy('n')
+    .execute();
+  const [first, ...rest] = events;
+  let before = first;
+  for (const event of rest) {
+    const from = before?.status ?? 'todo';
+    const ways = event.what === 'told' ? [from] : LEADS_TO[from];
+    hold(ways.includes(event.status), `${from} leads to ${event.status} at entry ${event.n} of ${id}`);
+    hold(event.n === (before?.n ?? 0) + 1, `the entry before ${event.n} of ${id} is missing`);
+    hold(event.attempt >= (before?.attempt ?? 0), `the attempt falls at entry ${event.n} of ${id}`);
+    before = event;
+  }
+  hold(
+    before?.status === order.status,
+    `the history of ${id} ends with ${before?.status}, the order is ${order.status}`,
+  );
+  const claims = events.filter((event) => event.what === 'claimed').length;
+  hold(claims === order.attempt && order.attempts.length === order.attempt, `${id} has ${claims} claims`);
+  const open = order.attempts.filter((attempt) => attempt.outcome === undefined).length;
+  hold(open === (order.status === 'pending' ? 1 : 0), `${id} is ${order.status} with ${open} open attempts`);
+  const wins = order.attempts.filter((attempt) => attempt.outcome === 'done').length;
+  hold(
+    wins === (order.status === 'done' ? 1 : 0),
+    `${id} is ${order.status}, and ${wins} attempts brought a result`,
+  );
+}
+
+function hold(condition: boolean, otherwise: string): void {
+  if (!condition) throw new Error(otherwise);
+}
