@@ -1,3 +1,4 @@
+import { PlatformError } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { away, openTestCompute } from './testing/open-test-compute.ts';
@@ -240,5 +241,56 @@ test('While the orchestrator is away its messages wait, in their order', async (
       `taken learnuplet ${body.uuid} ${worker.id}`,
       `learndone ${body.uuid} {"status":"failed"}`,
     ]);
+  });
+});
+
+test('An order that loses every worker it meets fails after the last attempt, and others go on', async (t) => {
+  await using compute = await openTestCompute({ attempts: 2 });
+  const poison = aLearnuplet();
+  await compute.api.learn({ body: poison });
+  let worker = await compute.worker();
+  for (const attempt of [1, 2]) {
+    await eventually(t, async (t) => t.is((await worker.claim())?.attempt, attempt));
+    worker = await TestWorker.register(compute.api, worker.id);
+  }
+  const view = await compute.api.getOrder({ params: { id: poison.uuid } });
+  t.like(view, { status: 'failed', failure: { reason: 'worker_lost' } });
+  t.regex(view.failure?.message ?? '', /its process was started again\. That was attempt 2 of 2\.$/);
+  await compute.api.learn({ body: aLearnuplet() });
+  t.is((await worker.mustClaim()).attempt, 1);
+});
+
+test('An orchestrator that knows already has been told', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  compute.broken.orchestrator = new PlatformError('invalid_request', `no update of learnuplet ${body.uuid}`);
+  await worker.fail(await worker.mustClaim());
+  await eventually(t, async (t) => {
+    t.deepEqual(await compute.database.read.selectFrom('outbox').selectAll().execute(), []);
+    const told = await compute.database.read
+      .selectFrom('events')
+      .select('n')
+      .where('what', '=', 'told')
+      .execute();
+    t.is(told.length, 2);
+  });
+});
+
+test('An orchestrator that refuses otherwise is told again', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  compute.broken.orchestrator = new PlatformError('unauthenticated', 'Unauthorized Access');
+  await worker.fail(await worker.mustClaim());
+  await eventually(t, async (t) => {
+    const [row] = await compute.database.read
+      .selectFrom('outbox')
+      .selectAll()
+      .where('lane', '=', 'orchestrator')
+      .execute();
+    t.true((row?.tries ?? 0) >= 3);
+    t.is(row?.last_error, 'Unauthorized Access');
   });
 });
