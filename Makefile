@@ -31,7 +31,7 @@ up: install ## Start the platform on this machine and leave it running
 
 .PHONY: check
 check: install ## Check formatting, lint rules and types
-	biome check
+	biome check --error-on-warnings
 	tsc --noEmit
 
 .PHONY: test

@@ -103,7 +103,7 @@ export function startCompute(parts: ComputeParts): Compute {
     feed,
     settings,
     changed,
-    placing: createPlacing({ database, store, wake: relay.wake }),
+    placing: createPlacing({ database, store, announce: relay.announce }),
     claims: createClaims({ database, store, workers, leaseMs: settings.leaseMs, tell, changed }),
     interventions: createInterventions({ database, store, endings, changed, cancelled }),
     queries: new OrderQueries(database),

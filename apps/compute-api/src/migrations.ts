@@ -35,6 +35,7 @@ export const migrations: Migrations = {
       .execute();
     for (const [name, columns] of Object.entries({
       orders_newest: ['created_at', 'id'],
+      orders_status: ['status', 'created_at', 'id'],
       orders_queue: ['status', 'kind', 'created_at', 'id'],
       orders_problem: ['problem', 'created_at', 'id'],
       orders_algo: ['algo', 'created_at', 'id'],

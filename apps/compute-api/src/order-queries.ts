@@ -125,11 +125,9 @@ function matches(row: Row, filter: OrderFilter) {
   );
 }
 
+/** As one comparison of two columns: of an `or`, engines read all that is newer. */
 function olderThan(row: Row, after: { at: number; id: string }) {
-  return row.or([
-    row('created_at', '<', after.at),
-    row.and([row('created_at', '=', after.at), row('id', '<', after.id)]),
-  ]);
+  return row(row.refTuple('created_at', 'id'), '<', row.tuple(after.at, after.id));
 }
 
 function cursorOf(row: OrderRow): string {

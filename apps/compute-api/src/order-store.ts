@@ -27,16 +27,20 @@ export class OrderStore {
     this.#database = database;
   }
 
-  /** Adds an order and the first entry of its history; false where its id is taken, and then nothing is written. */
+  /**
+   * Adds an order and the first entry of its history; false where its id is taken, and then nothing is written. It
+   * counts as published once: the caller announces it after the commit, and if that fails it is due soon by itself.
+   */
   async insert(tx: Tx, row: NewOrder): Promise<boolean> {
     const now = this.#database.now;
+    const again = row.status === 'todo' ? sql`${now} + ${FIRST_PAUSE_MS}` : null;
     // Written out, since orders come in by the thousand: to build these two takes longer than to run them.
     const inserted = await sql`
       insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
         waits_for, attempt, charged, publishes, events, effects, due_at, created_at, publish_after)
       values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
-        ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, 0, 0, 0, 1, 0, ${now},
-        ${now}, ${row.status === 'todo' ? now : null})
+        ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, 0, 0, ${again === null ? 0 : 1}, 1, 0,
+        ${now}, ${now}, ${again})
       on conflict (id) do nothing`.execute(tx);
     if (inserted.numAffectedRows === 0n) return false;
     await sql`
@@ -155,6 +159,9 @@ export class OrderStore {
       .execute();
   }
 }
+
+/** Between the first message about an order that nobody takes and the second, in milliseconds. */
+export const FIRST_PAUSE_MS = 2000;
 
 /** What a new order brings; the rest of its row starts as zero or null. */
 export interface NewOrder

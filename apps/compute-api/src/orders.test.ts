@@ -118,7 +118,7 @@ test('The list is filtered, counted, and paged without gap or repetition', async
     seen.push(...page.items.map((order) => order.id));
     cursor = page.next;
   } while (cursor !== undefined);
-  t.deepEqual(seen.toSorted(), bodies.map((body) => body.uuid).toSorted());
+  t.deepEqual(seen.toSorted(byText), bodies.map((body) => body.uuid).toSorted(byText));
   t.is((await compute.api.listOrders({ query: { kind: 'predict', status: 'todo' } })).total, 3);
   t.is((await compute.api.listOrders({ query: { algo: bodies[0]?.algo } })).total, 1);
   await t.throwsAsync(compute.api.listOrders({ query: { cursor: 'x' } }), { code: 'invalid_request' });
@@ -224,4 +224,8 @@ async function aDoneOrder(compute: TestCompute, t: Parameters<typeof eventually>
 
 async function textOf({ body }: { body?: ReadableStream<Uint8Array> | undefined }): Promise<string> {
   return await new Response(body ?? null).text();
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }

@@ -2,7 +2,7 @@ import { PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import { sql } from 'kysely';
 import type { Effect } from './effects.ts';
-import type { Tx } from './order-store.ts';
+import { FIRST_PAUSE_MS, type Tx } from './order-store.ts';
 import type { OutboxRow, Schema } from './schema.ts';
 
 /** An effect that is due. */
@@ -88,7 +88,7 @@ export class OutboxStore {
       .limit(most);
     const held = this.#database.engine === 'postgres' ? due.forUpdate().skipLocked() : due;
     // 2, 4, … 32 seconds, then every minute.
-    const pause = sql<number>`case when publishes < 5 then 2000 * (1 << publishes) else 60000 end`;
+    const pause = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
     return await tx
       .updateTable('orders')
       .set({

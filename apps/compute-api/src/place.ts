@@ -15,21 +15,21 @@ export interface Placing {
   place(spec: OrderSpec): Promise<void>;
 }
 
-/** Makes the {@link Placing}; `wake` is called when there may be something to publish. */
+/** Makes the {@link Placing}; `announce` is given each order that a worker may take, once it is on disk. */
 export function createPlacing(options: {
   database: Database<Schema>;
   store: OrderStore;
-  wake: () => void;
+  announce: (order: OrderSpec) => void;
 }): Placing {
-  const { database, store, wake } = options;
+  const { database, store, announce } = options;
   return {
     async place(posted) {
       checkRules(posted);
       const identity = identityOf(posted);
       const spec = withModelEnd(posted);
-      const isNew = await database.write(async (tx) => {
+      const isDue = await database.write(async (tx) => {
         const start = await startOf(tx, store, startModelOf(spec));
-        if (await store.insert(tx, { ...rowOf(spec), identity, ...start })) return true;
+        if (await store.insert(tx, { ...rowOf(spec), identity, ...start })) return start.status === 'todo';
         const known = await store.take(tx, spec.uplet.uuid);
         if (known?.identity === identity) return false;
         throw new PlatformError(
@@ -37,7 +37,7 @@ export function createPlacing(options: {
           `There is another order with the uuid ${spec.uplet.uuid}. Send the same body as before, or a new uuid.`,
         );
       });
-      if (isNew) wake();
+      if (isDue) announce(spec);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { isPlatformError, type PlatformError, toPlatformError } from '@morpheo/common';
+import { isPlatformError, type OrderSpec, type PlatformError, toPlatformError } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Database } from '@morpheo/service/database';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
@@ -20,6 +20,8 @@ const HOLD_MS = 30_000;
 export interface Relay {
   /** There may be something to do. */
   wake(): void;
+  /** Wakes workers for an order that was just committed, without a further look at the database. */
+  announce(order: OrderSpec): void;
   /** Stops after the round under way. What is left stays due, for the next process. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -56,22 +58,29 @@ export function startRelay(parts: RelayParts): Relay {
   function wake(): void {
     for (const loop of loops) loop.wake();
   }
+  function announce(order: OrderSpec): void {
+    publish(parts, order).catch((err: unknown) => {
+      log.debug({ order: order.uplet.uuid, err }, 'Workers could not be told; they are when it is due again');
+    });
+  }
   return {
     wake,
+    announce,
     async [Symbol.asyncDispose]() {
       await Promise.all(loops.map(async (loop) => await loop[Symbol.asyncDispose]()));
     },
   };
 }
 
-async function publishRound({ database, outbox, broker }: RelayParts): Promise<void> {
-  if (process.env.NORELAY) return;
+async function publish({ broker }: RelayParts, order: OrderSpec): Promise<void> {
+  await broker.publish(TOPICS[order.kind], queueMessage(order));
+}
+
+async function publishRound(parts: RelayParts): Promise<void> {
+  const { database, outbox } = parts;
   for (;;) {
     const orders = await database.write(async (tx) => await outbox.takeWakeUps(tx, ROUND));
-    for (const order of orders) {
-      const spec = specOf(order);
-      await broker.publish(TOPICS[spec.kind], queueMessage(spec));
-    }
+    for (const order of orders) await publish(parts, specOf(order));
     if (orders.length < ROUND) return;
   }
 }

@@ -50,6 +50,15 @@ export class ByteWindow {
     this.#start += count;
   }
 
+  /** Reads on to the end of the source and drops what comes, about `most` bytes at the most. */
+  async discard(most: number): Promise<void> {
+    let dropped = 0;
+    do {
+      dropped += this.#end - this.#start;
+      this.#start = this.#end;
+    } while (dropped < most && (await this.#more()));
+  }
+
   /** Tells the source to stop, and does not wait for it: it may be stalled. */
   close(): void {
     this.#source.return?.().then(undefined, () => {});

@@ -6,6 +6,7 @@ import { ByteWindow, UnexpectedEnd } from './byte-window.ts';
 export const MOST_TEXT_BYTES = 255;
 const MOST_HEADER_BYTES = 16 * 1024;
 const MOST_PREAMBLE_BYTES = 64 * 1024;
+const MOST_EPILOGUE_BYTES = 64 * 1024;
 const MOST_PARTS = 100;
 
 /** A part of a form. Its file name and its type are of no meaning; only its name is. */
@@ -30,6 +31,11 @@ export type Part =
 export interface MultipartReader extends Disposable {
   /** The next part, or null after the last; nothing is read behind a blob. */
   next(): Promise<Part | null>;
+  /**
+   * Drops the little that follows the last boundary, so that the connection can be used again. Never throws: what went
+   * before is complete.
+   */
+  finish(): Promise<void>;
 }
 
 /**
@@ -102,6 +108,10 @@ class FormReader implements MultipartReader {
     if (name !== 'blob') return await this.#readText(name);
     this.#ended = true;
     return { kind: 'blob', body: this.#readBlob() };
+  }
+
+  async finish(): Promise<void> {
+    await this.#window.discard(MOST_EPILOGUE_BYTES).catch(() => {});
   }
 
   /** Goes behind the first boundary, which may stand at the very beginning. */

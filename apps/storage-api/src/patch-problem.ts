@@ -44,5 +44,7 @@ async function change(
   if (blob === null) return await record(wanted);
   const expected = expectedOfForm(fields, parts.settings);
   const options = { ...expected, signal, limit: parts.settings.maxUploadBytes };
-  return await parts.keeper.keep(blob, options, (stored) => record({ ...wanted, blob: stored }));
+  const changed = await parts.keeper.keep(blob, options, (stored) => record({ ...wanted, blob: stored }));
+  await reader.finish();
+  return changed;
 }

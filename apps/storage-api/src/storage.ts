@@ -27,7 +27,7 @@ export interface CreateStorage {
 export interface Storage {
   readonly api: Api<StorageContract>;
   /** The parts that it needs, by name, each rejecting with what is wrong. */
-  readonly checks: Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
+  readonly checks: Readonly<Record<'database' | 'blobs', (signal: AbortSignal) => Promise<void>>>;
   /** Removes what nobody needs: half-written files, blobs without a row, results that nobody published. */
   sweep(signal?: AbortSignal): Promise<void>;
 }

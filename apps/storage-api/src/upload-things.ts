@@ -50,7 +50,10 @@ async function uploadForm(
   checkForm(type, fields, { change: false, blob: true });
   const { uuid = randomUUID(), name, description } = fields;
   const expected = expectedOfForm(fields, parts.settings);
-  return await storeResource(parts, { type, uuid, name, description }, { source: blob, signal, ...expected });
+  const bytes = { source: blob, signal, ...expected };
+  const made = await storeResource(parts, { type, uuid, name, description }, bytes);
+  await reader.finish();
+  return made;
 }
 
 /** The first dialect: the body is the blob, and the answer names what was made. */

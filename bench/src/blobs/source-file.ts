@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 
 const BLOCK_BYTES = 1 << 20;
 
@@ -34,12 +35,13 @@ export async function copySynced(from: string, to: string): Promise<void> {
 /** Writes bytes as they come into a new file, and syncs it. Returns their SHA-256. */
 export async function saveSynced(bytes: AsyncIterable<Uint8Array>, to: string): Promise<string> {
   const hash = createHash('sha256');
-  await using target = await open(to, 'wx');
-  for await (const piece of bytes) {
-    hash.update(piece);
-    await target.writeFile(piece);
-  }
-  await target.sync();
+  const hashed = async function* () {
+    for await (const piece of bytes) {
+      hash.update(piece);
+      yield piece;
+    }
+  };
+  await pipeline(hashed, createWriteStream(to, { flags: 'wx', flush: true, highWaterMark: 4 * BLOCK_BYTES }));
   return hash.digest('hex');
 }
 

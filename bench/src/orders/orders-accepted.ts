@@ -1,10 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
 import { type ServerProcess, startServer } from '../process/start-server.ts';
 import { median, percentile } from '../statistics.ts';
+import { rowsPerSecond } from './database-limit.ts';
 import { commitsPerSecond } from './disk-limit.ts';
 import { load } from './load.ts';
+import { nextOrder } from './next-order.ts';
 import { requireListed } from './require-listed.ts';
 
 interface Size {
@@ -28,6 +29,7 @@ const AIM = { callers: 64, share: 1 / 3 };
 export async function ordersAccepted({ folder, size, say }: BenchContext): Promise<Report> {
   const { callers, rounds, ms } = SIZES[size];
   const commits = commitsPerSecond(join(folder, 'disk-limit'), ms);
+  const rows = await rowsPerSecond(join(folder, 'database-limit.db'), ms, () => nextOrder().body);
   await using bare = await startServer('bare', []);
   await using compute = await startServer('compute', [join(folder, 'compute.db')]);
   await round(bare, { callers: 4, ms: ms / 2 });
@@ -48,6 +50,7 @@ export async function ordersAccepted({ folder, size, say }: BenchContext): Promi
   await requireListed(compute.url, accepted);
   return reportOf(found, [
     `All ${accepted.length.toLocaleString('en')} orders that were accepted are in the list afterwards.`,
+    `The embedded database alone, 64 orders to a commit: ${Math.round(rows).toLocaleString('en')} orders in a second.`,
     `The disk alone: ${Math.round(commits).toLocaleString('en')} appends of 4 KiB in a second, each synced.`,
     'CPU µs is what the server process takes for one order: it depends little on what else the machine does.',
   ]);
@@ -71,7 +74,12 @@ interface Found {
 
 async function round(server: ServerProcess, how: { callers: number; ms: number }): Promise<Round> {
   const before = await server.usage();
-  const { accepted, latencies, seconds } = await load({ url: server.url, path: '/learn', next, ...how });
+  const { accepted, latencies, seconds } = await load({
+    url: server.url,
+    path: '/learn',
+    next: nextOrder,
+    ...how,
+  });
   const after = await server.usage();
   return {
     accepted,
@@ -80,13 +88,6 @@ async function round(server: ServerProcess, how: { callers: number; ms: number }
     p99: percentile(latencies, 0.99),
     cpuMicros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / accepted.length,
   };
-}
-
-function next(): { id: string; body: string } {
-  const [id, problem, workflow, algo, model_end, train, test] = Array.from({ length: 7 }, () => randomUUID());
-  const data = { train_data: [train], test_data: [test] };
-  const order = { uuid: id, problem, workflow, algo, model_start: algo, model_end, ...data, rank: 0 };
-  return { id: id ?? '', body: JSON.stringify({ ...order, status: 'todo' }) };
 }
 
 function summary(rounds: readonly Round[]): Summary {

@@ -79,7 +79,10 @@ async function repeat<T>(times: number, work: () => Promise<T>): Promise<T[]> {
 }
 
 function reportOf(found: ReadonlyMap<Case, readonly OrderTimes[]>, plain: readonly number[]): Report {
-  const row = (part: string, of: (times: readonly OrderTimes[], name: Case) => number) => ({
+  const row = (
+    part: string,
+    of: (times: readonly OrderTimes[], name: Case) => number,
+  ): Record<string, string | number> => ({
     'p50 ms': part,
     ...Object.fromEntries(CASES.map((name) => [name, of(found.get(name) ?? [], name)])),
   });

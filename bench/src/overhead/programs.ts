@@ -64,14 +64,14 @@ async function upload(
   storage: Api<StorageContract>,
   type: Program | 'data',
   names: Readonly<Record<string, string>>,
-  bytes: Uint8Array<ArrayBuffer>,
+  bytes: Uint8Array,
 ): Promise<string> {
   const uuid = randomUUID();
   const fields = { uuid, ...names, size: String(bytes.byteLength) };
   await storage.upload({
     params: { type },
     query: {},
-    body: uploadForm({ fields, blob: new Blob([bytes]) }),
+    body: uploadForm({ fields, blob: new Blob([new Uint8Array(bytes)]) }),
   });
   return uuid;
 }

@@ -37,7 +37,11 @@ async function demonstrate(home: string): Promise<void> {
   say(`${TRAINING.length} sets to train with, ${TESTS.length} to test with, and a few digits to predict`);
 
   chapter('The platform: storage-api, compute-api, compute-worker and an orchestrator in this process');
-  const log = createLog({ service: 'demo', level: 'info', destination: createWriteStream(join(home, 'platform.log')) });
+  const log = createLog({
+    service: 'demo',
+    level: 'info',
+    destination: createWriteStream(join(home, 'platform.log')),
+  });
   await using platform = await startPlatform({
     folder: join(home, 'platform'),
     slots: { learn: 2, predict: 1 },

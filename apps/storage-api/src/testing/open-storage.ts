@@ -7,6 +7,7 @@ import { type BlobStore, openLocalBlobStore } from '../blob-store/index.ts';
 import { type StorageDatabase, type StorageSchema, storageMigrations } from '../schema.ts';
 import { createStorage, type Storage } from '../storage.ts';
 import type { StorageSettings } from '../storage-settings.ts';
+import { sorted } from './requests.ts';
 
 /** A storage in a temporary folder, with what it is made of. */
 export interface TestStorage extends Storage, AsyncDisposable {
@@ -14,7 +15,7 @@ export interface TestStorage extends Storage, AsyncDisposable {
   readonly blobs: BlobStore;
   readonly log: MemoryLog;
   readonly folder: string;
-  /** The names of all files that hold bytes, staging included. */
+  /** The names of all files that hold bytes, staging included, sorted. */
   files(): Promise<string[]>;
 }
 
@@ -49,5 +50,5 @@ async function filesOf(folder: string): Promise<string[]> {
       readdir(join(folder, place), { recursive: true, withFileTypes: true }),
     ),
   );
-  return entries.flat().flatMap((entry) => (entry.isFile() ? entry.name : []));
+  return sorted(entries.flat().flatMap((entry) => (entry.isFile() ? entry.name : [])));
 }

@@ -42,3 +42,8 @@ export function sha256(bytes: Buffer | string): string {
 export function id(number: number): string {
   return `00000000-0000-4000-8000-${number.toString(16).padStart(12, '0')}`;
 }
+
+/** The texts in one order, whatever order they came in. */
+export function sorted(texts: Iterable<string>): string[] {
+  return [...texts].sort((a, b) => (a < b ? -1 : 1));
+}

@@ -60,16 +60,16 @@ export class WriteQueue<Schema> {
   }
 
   async #batch(bound: Kysely<Schema>): Promise<void> {
-    const batch = this.#waiting.splice(0, MOST_WRITES_IN_BATCH); (globalThis as any).BS ??= []; (globalThis as any).BS.push(batch.length); if ((globalThis as any).BS.length % 50 === 0) console.error('avg batch', (globalThis as any).BS.splice(0).reduce((a: number, b: number) => a + b, 0) / 50);
+    const batch = this.#waiting.splice(0, MOST_WRITES_IN_BATCH);
     const slow = setTimeout(() => this.#complain(batch.length), SLOW_BATCH_MS);
     const answers: (() => void)[] = [];
     try {
-      const T0 = performance.now(); this.#connection.begin();
+      this.#connection.begin();
       for (const write of batch) {
         answers.push(await perform(bound, write));
         if (this.#connection.isBroken) break;
       }
-      const T1 = performance.now(), C0 = process.cpuUsage(); this.#connection.commit(); const T2 = performance.now(), C1 = process.cpuUsage(C0); const g = globalThis as any; g.W ??= []; g.LAST ??= T0; g.W.push([T1 - T0, T2 - T1, C1.user / 1000, C1.system / 1000, T0 - g.LAST]); g.LAST = T2; if (g.W.length % 50 === 0) { const w = g.W.splice(0); console.error('stmts ms', (w.reduce((a: number, b: number[]) => a + b[0]!, 0) / 50).toFixed(2), 'commit', (w.reduce((a: number, b: number[]) => a + b[1]!, 0) / 50).toFixed(2), 'commit cpu u/s', (w.reduce((a: number, b: number[]) => a + b[2]!, 0) / 50).toFixed(2), (w.reduce((a: number, b: number[]) => a + b[3]!, 0) / 50).toFixed(2), 'between', (w.reduce((a: number, b: number[]) => a + b[4]!, 0) / 50).toFixed(2), 'max commit', Math.max(...w.map((x: number[]) => x[1]!)).toFixed(1)); }
+      this.#connection.commit();
     } catch (error) {
       answers.splice(0, answers.length, ...batch.map((write) => () => write.reject(error)));
     } finally {

@@ -6,8 +6,8 @@ import { readerWithMemory, sendStream } from './send-stream.ts';
 
 /**
  * Sends bytes with the status and headers that describe them, no faster than the client reads. A client that goes
- * away cancels the stream (`cancelled` is thrown). Where the stream fails in the middle the connection is cut, so that nobody takes a part
- * for the whole, and what it threw is thrown.
+ * away cancels the stream (`cancelled` is thrown). Where the stream fails in the middle the connection is cut, so that
+ * nobody takes a part for the whole, and what it threw is thrown.
  */
 export async function writeBytes(
   request: IncomingMessage,

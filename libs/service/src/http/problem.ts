@@ -41,6 +41,10 @@ function errorHeaders(error: PlatformError, contract: Contract): Record<string, 
   if (error.code === 'unauthenticated') headers['www-authenticate'] = `Basic realm="${contract.realm}"`;
   if (error.status === 503 || error.status === 429) headers['retry-after'] = '1';
   if (error.code === 'disk_full') headers['retry-after'] = '60';
+  // RFC 9110 §15.5.17: how much there is, for a client that asked for what lies behind it.
+  if (error.code === 'range_not_satisfiable' && typeof error.details.size === 'number') {
+    headers['content-range'] = `bytes */${error.details.size}`;
+  }
   return headers;
 }
 

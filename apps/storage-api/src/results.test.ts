@@ -1,0 +1,180 @@
+import { formatDigestField, RESOURCE_TYPES } from '@morpheo/common';
+import test from 'ava';
+import { refused, textOf } from './testing/expect.ts';
+import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { bodyOf, formOf, id, sha256, sorted } from './testing/requests.ts';
+
+const ALGO = id(1);
+const ORDER = id(100);
+
+async function openWithAlgo(settings = {}) {
+  const storage = await openTestStorage(settings);
+  const body = formOf(['uuid', ALGO], ['name', 'fast'], ['size', '1'], ['blob', 'algo']);
+  await storage.api.upload({ params: { type: 'algo' }, query: {}, body });
+  return storage;
+}
+
+const stage = ({ api }: TestStorage, attempt: number, bytes: string, order = ORDER, uuid = id(2)) =>
+  api.stageResult({
+    params: { order, attempt },
+    query: { type: 'model', uuid, algo: ALGO },
+    body: bodyOf(bytes),
+  });
+
+const publish = ({ api }: TestStorage, attempt: number, order = ORDER) =>
+  api.publishResult({ params: { order, attempt } });
+
+/** The digests of what is visible, and those of all files but the algo's. */
+async function visible({ api, files }: TestStorage) {
+  const pages = await Promise.all(RESOURCE_TYPES.map((type) => api.list({ params: { type }, query: {} })));
+  const shown = pages.flatMap(({ items }) => items.map(({ sha256: digest }) => digest));
+  const without = (digests: string[]) => sorted(digests.filter((digest) => digest !== sha256('algo')));
+  return { shown: without(shown), stored: without(await files()) };
+}
+
+test('a staged result is stored and seen by nobody', async (t) => {
+  await using storage = await openWithAlgo();
+  t.deepEqual(await stage(storage, 1, 'model'), { size: 5, sha256: sha256('model') });
+  t.deepEqual(await visible(storage), { shown: [], stored: [sha256('model')] });
+  const place = { params: { type: 'model', uuid: id(2) } } as const;
+  await refused(t, storage.api.get(place), 'not_found');
+  await refused(t, storage.api.getBlob({ ...place, headers: {} }), 'not_found');
+  await t.notThrowsAsync(
+    storage.api.uploadModel({ query: { algo: ALGO, uuid: id(2) }, body: bodyOf('other') }),
+    'the uuid is not taken yet',
+  );
+});
+
+test('publishing shows one attempt and drops the others', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'of a zombie');
+  await stage(storage, 2, 'model');
+  await stage(storage, 1, 'of another order', id(101), id(3));
+  const made = await publish(storage, 2);
+  t.like(made, { uuid: id(2), algo: ALGO, size: 5, sha256: sha256('model') });
+  t.deepEqual(await visible(storage), {
+    shown: [sha256('model')],
+    stored: sorted([sha256('model'), sha256('of another order')]),
+  });
+  const answer = await storage.api.getBlob({ params: { type: 'model', uuid: id(2) }, headers: {} });
+  t.is(await textOf(answer), 'model');
+});
+
+test('publishing again answers the same, and drops what a zombie staged since', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 2, 'model');
+  const made = await publish(storage, 2);
+  await stage(storage, 1, 'of a zombie');
+  t.deepEqual(await publish(storage, 2), made);
+  t.deepEqual(await visible(storage), { shown: [sha256('model')], stored: [sha256('model')] });
+});
+
+test('calls at once publish once', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'model');
+  const answers = await Promise.all(Array.from({ length: 6 }, () => publish(storage, 1)));
+  for (const answer of answers) t.deepEqual(answer, answers[0]);
+  t.deepEqual((await visible(storage)).shown, [sha256('model')]);
+});
+
+test('an order has one published result', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'first');
+  await publish(storage, 1);
+  await stage(storage, 2, 'second', ORDER, id(3));
+  await refused(t, publish(storage, 2), 'conflict', /that of its attempt 1/);
+});
+
+test('a uuid that belongs to something else is a conflict', async (t) => {
+  await using storage = await openWithAlgo();
+  await storage.api.uploadModel({ query: { algo: ALGO, uuid: id(2) }, body: bodyOf('another') });
+  await stage(storage, 1, 'model');
+  await refused(t, publish(storage, 1), 'conflict', /belongs to another model/);
+  t.deepEqual((await visible(storage)).shown, [sha256('another')]);
+});
+
+test('what nobody staged cannot be published', async (t) => {
+  await using storage = await openWithAlgo();
+  await refused(t, publish(storage, 1), 'not_found');
+  await stage(storage, 1, 'model');
+  await refused(t, publish(storage, 2), 'not_found');
+});
+
+test('a second result of an attempt takes the place of the first', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'first');
+  await stage(storage, 1, 'second');
+  t.deepEqual((await visible(storage)).stored, [sha256('second')]);
+  t.is((await publish(storage, 1)).sha256, sha256('second'));
+});
+
+test('the same bytes staged twice are kept once and survive', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'model');
+  await stage(storage, 1, 'model');
+  await stage(storage, 2, 'model');
+  t.deepEqual((await visible(storage)).stored, [sha256('model')]);
+  await publish(storage, 2);
+  t.deepEqual(await visible(storage), { shown: [sha256('model')], stored: [sha256('model')] });
+});
+
+test('discarding drops what was staged and leaves what was published', async (t) => {
+  await using storage = await openWithAlgo();
+  const discard = () => storage.api.discardResults({ params: { order: ORDER } });
+  await stage(storage, 1, 'dropped');
+  await discard();
+  await discard();
+  t.deepEqual((await visible(storage)).stored, []);
+  await stage(storage, 2, 'model');
+  await publish(storage, 2);
+  await discard();
+  t.deepEqual((await visible(storage)).shown, [sha256('model')]);
+});
+
+test('a prediction is staged and published without an algo', async (t) => {
+  await using storage = await openTestStorage();
+  const params = { order: ORDER, attempt: 1 };
+  await storage.api.stageResult({
+    params,
+    query: { type: 'prediction', uuid: id(5) },
+    body: bodyOf('guess'),
+  });
+  const made = await storage.api.publishResult({ params });
+  t.deepEqual(await storage.api.get({ params: { type: 'prediction', uuid: id(5) } }), made);
+});
+
+test('a result without its algo, or with a false digest, is refused', async (t) => {
+  await using storage = await openWithAlgo();
+  const params = { order: ORDER, attempt: 1 };
+  const send = (query: { algo?: string }, contentDigest?: string) =>
+    storage.api.stageResult({
+      params,
+      query: { type: 'model', uuid: id(2), ...query },
+      body: bodyOf('model', { contentDigest }),
+    });
+  await refused(t, send({ algo: id(9) }), 'not_found', /sql: no rows/);
+  await refused(t, send({}), 'invalid_request');
+  await refused(t, send({ algo: ALGO }, formatDigestField(sha256('other'))), 'digest_mismatch');
+  t.deepEqual((await visible(storage)).stored, []);
+  await t.notThrowsAsync(send({ algo: ALGO }, formatDigestField(sha256('model'))));
+});
+
+test('an algo is not deleted while a staged model needs it', async (t) => {
+  await using storage = await openWithAlgo();
+  await stage(storage, 1, 'model');
+  const remove = () => storage.api.remove({ params: { type: 'algo', uuid: ALGO } });
+  await refused(t, remove(), 'in_use', /result of the order/);
+  await storage.api.discardResults({ params: { order: ORDER } });
+  await t.notThrowsAsync(remove());
+});
+
+test('results that nobody wanted for long are swept', async (t) => {
+  await using old = await openWithAlgo({ stagedMaxAgeMs: -1 });
+  await stage(old, 1, 'model');
+  await old.sweep();
+  t.deepEqual((await visible(old)).stored, []);
+  await using young = await openWithAlgo({ stagedMaxAgeMs: 60_000 });
+  await stage(young, 1, 'model');
+  await young.sweep();
+  t.deepEqual((await visible(young)).stored, [sha256('model')]);
+});

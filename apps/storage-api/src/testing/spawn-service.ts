@@ -1,0 +1,39 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** A service in a process of its own. */
+export interface ServiceProcess extends AsyncDisposable {
+  readonly url: string;
+  /** The most memory that the process ever held, in bytes. */
+  peakBytes(): Promise<number>;
+  sweep(): Promise<void>;
+  /** Ends the process as a power switch would, but for the disk. */
+  kill(): Promise<void>;
+}
+
+/** Starts a service on a folder; see `service-child.ts`. */
+export async function spawnService(folder: string): Promise<ServiceProcess> {
+  const child = fork(fileURLToPath(new URL('service-child.ts', import.meta.url)), [folder]);
+  const exited = once(child, 'exit');
+  const ask = async (question: string): Promise<unknown> => {
+    const answered = once(child, 'message');
+    child.send(question);
+    return (await answered)[0];
+  };
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  const [url] = await Promise.race([
+    once(child, 'message'),
+    exited.then(() => Promise.reject(new Error('the service ended before it was ready'))),
+  ]);
+  return {
+    url: String(url),
+    peakBytes: async () => Number(await ask('peak')),
+    sweep: async () => void (await ask('sweep')),
+    kill,
+    [Symbol.asyncDispose]: kill,
+  };
+}
