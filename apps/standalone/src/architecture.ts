@@ -18,8 +18,6 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   pino: ['libs/service/src/log/'],
   'node:sqlite': ['libs/service/src/database/'],
   commander: ['libs/service/src/config/', 'apps/cli/src/'],
-  '@fastify/busboy': ['apps/storage-api/src/multipart.ts'],
-  'range-parser': ['apps/storage-api/src/'],
   'tar-stream': ['apps/compute-worker/src/archive/', 'apps/cli/src/archive/'],
   'dockerfile-ast': ['apps/compute-worker/src/container-runtime/'],
   'cli-progress': ['apps/cli/src/terminal/'],

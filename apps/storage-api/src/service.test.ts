@@ -140,15 +140,16 @@ test('a form that a client cuts leaves nothing, wherever it is cut', async (t) =
     ['blob', 'x'.repeat(200_000)],
   ]);
   const head = `POST /data HTTP/1.1\r\nHost: localhost\r\n${CREDENTIALS}\r\nContent-Type: ${FORM_TYPE}\r\n`;
-  for (const length of [0, 10, 100, 70_000, 190_000, form.length - 1]) {
+  // Within the delimiter that ends the blob; behind it the blob is whole, and nothing is read any more.
+  const almost = form.lastIndexOf('\r\n--') + 5;
+  for (const length of [0, 10, 100, 70_000, 190_000, almost]) {
     const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
     socket.write(`${head}Content-Length: ${form.length}\r\n\r\n`);
     socket.write(form.subarray(0, length));
-    await eventually(t, async (inner) => inner.true((await service.staged()) === 1 || length < 200));
+    if (length > 200) await eventually(t, async (inner) => inner.is(await service.staged(), 1), 20_000);
     socket.destroy();
-    await once(socket, 'close');
+    await eventually(t, async (inner) => inner.is(await service.staged(), 0), 20_000);
   }
-  await eventually(t, async (inner) => inner.is(await service.staged(), 0));
   t.is(await totalOf(service), 0);
 });
 

@@ -13,11 +13,28 @@ export async function explained<T>(prefix: string, work: () => Promise<T>): Prom
   try {
     return await work();
   } catch (error) {
-    if (error instanceof FinalError) throw error;
-    if (error instanceof PlatformError) throw withPrefix(prefix, error);
-    const message = `${prefix} Error writing blob content to storage: the disk failed; the log of the service says how`;
-    throw new PlatformError('internal', message, { cause: error });
+    throw explanation(prefix, error);
   }
+}
+
+/** As {@link explained}, for the first dialect: it told its errors under another name, `string`. */
+export async function explainedAtFirst<T>(prefix: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, message, cause, details } = explanation(prefix, error);
+    throw new FinalError(code, message, { cause, details: { ...details, string: message } });
+  }
+}
+
+function explanation(prefix: string, error: unknown): PlatformError {
+  if (error instanceof FinalError) return error;
+  if (error instanceof PlatformError) {
+    const { code, message, cause, details } = error;
+    return new FinalError(code, `${prefix} ${message}`, { cause, details });
+  }
+  const message = `${prefix} Error writing blob content to storage: the disk failed; the log of the service says how`;
+  return new FinalError('internal', message, { cause: error });
 }
 
 /**
@@ -33,12 +50,4 @@ export async function recorded<T>(type: ResourceType, uuid: string, work: () => 
     const reason = isPlatformError(error) ? error.message : 'the log of the service says how it failed';
     throw new FinalError(code, `Error inserting ${type} ${uuid} in database: ${reason}`, { cause: error });
   }
-}
-
-/** The same error, with words before its own. */
-export function withPrefix(prefix: string, error: PlatformError): PlatformError {
-  return new PlatformError(error.code, `${prefix} ${error.message}`, {
-    cause: error.cause,
-    details: error.details,
-  });
 }

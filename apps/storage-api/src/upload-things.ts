@@ -12,7 +12,7 @@ import { multipartBoundary, notMultipart, parseMediaType, readMultipart } from '
 import { parseResourceId } from './resource-id.ts';
 import type { StorageParts } from './storage-parts.ts';
 import { refuseTaken, storeResource } from './store-upload.ts';
-import { explained, withPrefix } from './upload-errors.ts';
+import { explained, explainedAtFirst } from './upload-errors.ts';
 import { checkForm, readUploadForm } from './upload-form.ts';
 
 type FormType = 'problem' | 'algo' | 'data' | 'prediction';
@@ -62,15 +62,13 @@ async function uploadRaw(
   { type, body, signal }: Upload<SeedType>,
   wanted: string | undefined,
 ): Promise<{ status: string; uuid: string }> {
-  try {
+  return await explainedAtFirst(`[Error uploading ${type}]`, async () => {
     const uuid = newId(wanted);
     await refuseTaken(parts, type, uuid);
     const bytes = { source: orNoForm(body), release: body.release, signal, ...expectedOfBody(body) };
     await storeResource(parts, { type, uuid }, bytes);
     return { status: `${type} created`, uuid };
-  } catch (error) {
-    throw error instanceof PlatformError ? inFirstDialect(type, error) : error;
-  }
+  });
 }
 
 /** The id that was asked for, or a new one for none and for nil. */
@@ -91,11 +89,4 @@ async function* orNoForm(body: BytesIn): AsyncGenerator<Uint8Array> {
 
 function noForm({ contentType }: BytesIn): PlatformError {
   return notMultipart(parseMediaType(contentType).essence);
-}
-
-/** The first dialect told its errors under another name. */
-function inFirstDialect(type: SeedType, error: PlatformError): PlatformError {
-  const { message } = withPrefix(`[Error uploading ${type}]`, error);
-  const details = { ...error.details, string: message };
-  return new PlatformError(error.code, error.message, { cause: error.cause, details });
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { storageClient, uploadForm } from '@morpheo/client';
 import type { Api, StorageContract } from '@morpheo/common';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
-import { startServer } from '../process/start-server.ts';
+import { type ServerProcess, startServer } from '../process/start-server.ts';
 import { median, timed } from '../statistics.ts';
 import { copySynced, digestOf, saveSynced, writeSource } from './source-file.ts';
 
@@ -28,63 +28,104 @@ const MIB = 2 ** 20;
 export async function blobs({ folder, size, say }: BenchContext): Promise<Report> {
   const { mib, rounds } = SIZES[size];
   await using server = await startServer('storage', [join(folder, 'storage')]);
-  const storage = storageClient({ url: server.url });
   const before = await server.usage();
   const found: Round[] = [];
   for (let turn = 0; turn < rounds; turn++) {
     say(`blobs: round ${turn + 1} of ${rounds}`);
-    found.push(await round(storage, folder, mib));
+    found.push(await round(server, folder, mib));
   }
   const after = await server.usage();
-  const speed = (of: (one: Round) => number) => mib / (median(found.map(of)) / 1000);
-  const [copy, up, down] = [speed((one) => one.copyMs), speed((one) => one.upMs), speed((one) => one.downMs)];
-  const lines = [
-    { what: 'plain copy, synced', speed: copy, plain: true },
-    { what: 'upload as a form', speed: up, plain: false },
-    { what: 'download, synced', speed: down, plain: false },
-  ];
+  const copy = summary(
+    'plain copy, synced',
+    mib,
+    found.flatMap(({ copies }) => copies),
+  );
+  const up = summary(
+    'upload as a form',
+    mib,
+    found.map((one) => one.up),
+  );
+  const down = summary(
+    'download, synced',
+    mib,
+    found.map((one) => one.down),
+  );
   return {
     name: 'blobs',
     title: `${mib} MiB to storage-api and back, beside a copy of the file on the same disk`,
-    rows: lines.map((line) => ({ what: line.what, 'MiB/s': line.speed, ratio: line.speed / copy })),
-    aims: lines
-      .filter(({ plain }) => !plain)
-      .map((line) => ({
-        what: `${line.what}, share of the copy's speed`,
-        measured: line.speed / copy,
-        least: AIM,
-      })),
+    rows: [copy, up, down].map((line) => ({
+      what: line.what,
+      'MiB/s': line.speed,
+      ratio: line.speed / copy.speed,
+      'server CPU s/GiB': line.cpuSeconds,
+    })),
+    aims: [up, down].map(({ what, speed }) => ({
+      what: `${what}, share of the copy's speed`,
+      measured: speed / copy.speed,
+      least: AIM,
+    })),
     notes: [
       'An upload is digested and synced before it is answered; a download is digested and synced by its client.',
       `Digests are equal, of what went up, what storage says, and what came down, in all ${rounds} rounds.`,
       `Memory of the server: ${inMib(before.memoryBytes)} MiB before, ${inMib(after.peakMemoryBytes)} MiB at its peak.`,
     ],
-    bars: lines.map((line) => ({ label: line.what, value: line.speed, unit: 'MiB/s', plain: line.plain })),
+    bars: [copy, up, down].map((line) => ({
+      label: line.what,
+      value: line.speed,
+      unit: 'MiB/s',
+      plain: line === copy,
+    })),
   };
 }
 
-interface Round {
-  readonly copyMs: number;
-  readonly upMs: number;
-  readonly downMs: number;
+/** One transfer: milliseconds, and seconds of CPU that the server took for it. */
+interface Cost {
+  readonly ms: number;
+  readonly cpuSeconds: number;
 }
 
-/** Each on bytes that storage has never seen: it stores the same bytes once. */
-async function round(storage: Api<StorageContract>, folder: string, mib: number): Promise<Round> {
-  const [source, copy, back] = ['source', 'copy', 'back'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
+interface Round {
+  readonly copies: readonly Cost[];
+  readonly up: Cost;
+  readonly down: Cost;
+}
+
+/** On bytes that storage has never seen: it stores the same bytes once. The disk is tried before, between and after. */
+async function round(server: ServerProcess, folder: string, mib: number): Promise<Round> {
+  const storage = storageClient({ url: server.url });
+  const [source, back] = [join(folder, 'source'), join(folder, 'back')];
   const digest = await writeSource(source, mib);
-  const copied = await timed(() => copySynced(source, copy));
-  const up = await timed(() => upload(storage, source, mib * MIB));
+  const copy = async () => {
+    const { cost } = await costOf(server, () => copySynced(source, join(folder, 'copy')));
+    await rm(join(folder, 'copy'));
+    return cost;
+  };
+  const first = await copy();
+  const up = await costOf(server, () => upload(storage, source, mib * MIB));
   if (up.result.sha256 !== digest) throw new Error('storage-api holds other bytes than were sent');
-  const down = await timed(() => download(storage, up.result.uuid, back));
+  const second = await copy();
+  const down = await costOf(server, () => download(storage, up.result.uuid, back));
   if (down.result !== digest) throw new Error('storage-api answered other bytes than it was sent');
   if ((await digestOf(back)) !== digest) throw new Error('What was downloaded is not what is in the file');
-  await Promise.all([source, copy, back].map((file) => rm(file)));
-  return { copyMs: copied.ms, upMs: up.ms, downMs: down.ms };
+  await rm(back);
+  const third = await copy();
+  await rm(source);
+  return { copies: [first, second, third], up: up.cost, down: down.cost };
+}
+
+async function costOf<T>(server: ServerProcess, work: () => Promise<T>): Promise<{ result: T; cost: Cost }> {
+  const before = await server.usage();
+  const { result, ms } = await timed(work);
+  const after = await server.usage();
+  return { result, cost: { ms, cpuSeconds: after.cpuSeconds - before.cpuSeconds } };
+}
+
+function summary(what: string, mib: number, costs: readonly Cost[]) {
+  return {
+    what,
+    speed: mib / (median(costs.map(({ ms }) => ms)) / 1000),
+    cpuSeconds: (median(costs.map(({ cpuSeconds }) => cpuSeconds)) * 1024) / mib,
+  };
 }
 
 async function upload(

@@ -100,13 +100,14 @@ export type ProblemBody = z.infer<typeof problemBody>;
  * have the name of one of its own members are left out.
  */
 export function toProblem(error: PlatformError, textKey = 'error'): ProblemBody {
-  const own = {
+  return {
+    ...error.details,
     type: `urn:morpheo:error:${error.code}`,
     title: ERRORS[error.code].title,
     status: error.status,
     detail: error.message,
     code: error.code,
+    // Last, since clients of the originals match the end of the body.
     [textKey]: error.message,
   };
-  return { ...own, ...error.details, ...own };
 }
