@@ -52,7 +52,7 @@ export async function ordersAccepted({ folder, size, say }: BenchContext): Promi
     `All ${accepted.length.toLocaleString('en')} orders that were accepted are in the list afterwards.`,
     `The embedded database alone, 64 orders to a commit: ${Math.round(rows).toLocaleString('en')} orders in a second.`,
     `The disk alone: ${Math.round(commits).toLocaleString('en')} appends of 4 KiB in a second, each synced.`,
-    'CPU µs is what the server process takes for one order: it depends little on what else the machine does.',
+    'CPU µs is what the server process takes for one order; on a busy machine it varies less than the rates do.',
   ]);
 }
 
