@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openMemoryBroker } from '@morpheo/service/broker';
+import { settingsOrPrint } from '@morpheo/service/config';
 import { credentials, isLoopback, readCredentials, refuseOpenListen } from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
@@ -15,12 +16,8 @@ export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const loaded = loadConfig(argv, env);
-  if (loaded.kind !== 'settings') {
-    process.stdout.write(`${loaded.text}\n`);
-    return undefined;
-  }
-  return await startWith(loaded.values);
+  const config = settingsOrPrint(loadConfig(argv, env));
+  return config === undefined ? undefined : await startWith(config);
 }
 
 async function startWith(config: ComputeConfig): Promise<RunningService> {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type ClientOptions, computeClient, storageClient } from '@morpheo/client';
 import { type Api, defineContract, type StorageContract } from '@morpheo/common';
+import { settingsOrPrint } from '@morpheo/service/config';
 import { createHttpApp, listen } from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog, type Log } from '@morpheo/service/log';
@@ -18,10 +19,8 @@ export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const loaded = loadConfig(argv, env);
-  if (loaded.kind === 'settings') return await startWith(loaded.values);
-  process.stdout.write(`${loaded.text}\n`);
-  return undefined;
+  const config = settingsOrPrint(loadConfig(argv, env));
+  return config === undefined ? undefined : await startWith(config);
 }
 
 async function startWith(config: WorkerConfig): Promise<RunningService> {

@@ -1,3 +1,4 @@
+import { settingsOrPrint } from '@morpheo/service/config';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
 import { loadConfig } from './config.ts';
@@ -8,12 +9,8 @@ export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const loaded = loadConfig(argv, env);
-  if (loaded.kind !== 'settings') {
-    process.stdout.write(`${loaded.text}\n`);
-    return undefined;
-  }
-  const config = loaded.values;
+  const config = settingsOrPrint(loadConfig(argv, env));
+  if (config === undefined) return undefined;
   const log = createLog({ service: 'standalone', level: config.logLevel });
   const platform = await startPlatform({
     folder: config.home,

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { settingsOrPrint } from '@morpheo/service/config';
 import { type CredentialEntry, credentials, hashSecret, readCredentials } from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
@@ -10,12 +11,8 @@ export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const loaded = loadConfig(argv, env);
-  if (loaded.kind !== 'settings') {
-    process.stdout.write(`${loaded.text}\n`);
-    return undefined;
-  }
-  const config = loaded.values;
+  const config = settingsOrPrint(loadConfig(argv, env));
+  if (config === undefined) return undefined;
   const log = createLog({ service: 'storage-api', level: config.logLevel });
   const entries = await credentialEntries(config);
   const service = await openStorageService({

@@ -3,3 +3,4 @@ export { loadSettings } from './load.ts';
 export { Secret } from './secret.ts';
 export type { Setting, Settings, SettingsOf } from './settings.ts';
 export { defineSettings } from './settings.ts';
+export { settingsOrPrint } from './settings-or-print.ts';

@@ -1,0 +1,12 @@
+import type { Loaded } from './load.ts';
+import type { Settings, SettingsOf } from './settings.ts';
+
+/** The settings to run with; undefined where a text was asked for instead (help, the version), which is then printed. */
+export function settingsOrPrint<S extends Settings>(
+  loaded: Loaded<S>,
+  output: { write(text: string): unknown } = process.stdout,
+): SettingsOf<S> | undefined {
+  if (loaded.kind === 'settings') return loaded.values;
+  output.write(`${loaded.text}\n`);
+  return undefined;
+}
