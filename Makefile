@@ -10,7 +10,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Not `npm ci`: it refuses a lock file without the binaries of every other platform, which not all registries serve.
-node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json bench/package.json)
+node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json utils/*/package.json bench/package.json)
 	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -38,6 +38,10 @@ check: install ## Check formatting, lint rules and types
 test: check ## Check everything and run all tests
 	nx run-many --target=test --parallel=1 --output-style=stream
 	cd examples/digits && ava
+
+.PHONY: real-parts
+real-parts: ## Get NSQ, PostgreSQL, MinIO and Docker onto this machine, for the tests that need them
+	utils/real-parts/install/all
 
 .PHONY: bench
 bench: install ## Measure speed, each beside the plain tool, and print tables

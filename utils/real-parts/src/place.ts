@@ -1,0 +1,35 @@
+import { accessSync, constants } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+/** Where the installers put what they build, and where the tests keep what is slow to make. */
+export const partsFolder =
+  process.env.MORPHEO_PARTS ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'morpheo/real-parts');
+
+/** The path of a program: ours first, then the `PATH`'s; undefined where there is none. */
+export function findProgram(name: string): string | undefined {
+  const folders = [
+    join(partsFolder, 'bin'),
+    ...(process.env.PATH ?? '').split(delimiter),
+    '/usr/sbin',
+    '/sbin',
+  ];
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** The path of a program that must be there; throws with the remedy where it is not. */
+export function requireProgram(name: string): string {
+  const path = findProgram(name);
+  if (path === undefined) throw new Error(`${name} is not on this machine: run \`make real-parts\`.`);
+  return path;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
