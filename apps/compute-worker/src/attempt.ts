@@ -1,18 +1,16 @@
-import type { Api, Claim, ComputeContract, OrderResult, Report } from '@morpheo/common';
+import type { Api, Claim, ComputeContract, Report } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { AttemptFeed } from './attempt-feed.ts';
 import { reportAttempt } from './report.ts';
 import { AttemptOver, verdictOn } from './verdict.ts';
-import type { AttemptTools, WorkerParts } from './workflows/attempt-tools.ts';
-import { learn } from './workflows/learn.ts';
-import { predict } from './workflows/predict.ts';
-import type { Workspaces } from './workspace.ts';
+import type { Work } from './work.ts';
 
 /** What attempts run with. */
 export interface AttemptOptions {
   readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog' | 'reportAttempt'>;
-  readonly parts: WorkerParts;
-  readonly workspaces: Workspaces;
+  readonly work: Work;
+  /** How much of an attempt's log is kept, in bytes. */
+  readonly logBytes: number;
   readonly log: Log;
 }
 
@@ -20,7 +18,7 @@ export interface AttemptOptions {
 const LOG_GRACE_MS = 5000;
 
 /**
- * Runs a claimed order to its end: its workspace, its workflow, and the report of how that ended. Never throws, and
+ * Runs a claimed order to its end: its work, and the report of how that ended. Never throws, and
  * leaves nothing behind. `over` ends it early, with an {@link AttemptOver} as the reason: the work is stopped, and
  * nothing is reported unless the order is to be given back.
  */
@@ -30,10 +28,9 @@ export async function runAttempt(
   options: AttemptOptions,
 ): Promise<void> {
   const { order, attempt, spec } = claim;
-  const { compute, parts } = options;
+  const { compute, logBytes: limitBytes } = options;
   const log = options.log.child({ order, attempt, kind: spec.kind });
   const onStale = () => over.abort(new AttemptOver('stale'));
-  const limitBytes = parts.limits.logBytes;
   const feed = new AttemptFeed({ compute, order, attempt, log, over: over.signal, onStale, limitBytes });
   const startedAt = performance.now();
   log.info({}, 'An attempt began');
@@ -52,19 +49,15 @@ export async function runAttempt(
   }
 }
 
-/** Does the work, cleans up after it, and says what to report; null for nothing. */
+/** Does the work, and says what to report of it; null for nothing. */
 async function conclude(
   claim: Claim,
   signal: AbortSignal,
   feed: AttemptFeed,
-  { parts, workspaces, log }: AttemptOptions,
+  { work, log }: AttemptOptions,
 ): Promise<Report | null> {
-  const { order, attempt, spec } = claim;
   try {
-    await using workspace = await workspaces.open(order, attempt);
-    using held = new DisposableStack();
-    const tools = { ...parts, kind: spec.kind, order, attempt, feed, workspace, held, signal };
-    return { outcome: 'done', result: await work(claim, tools) };
+    return { outcome: 'done', result: await work(claim, { feed, signal }) };
   } catch (error) {
     const report = verdictOn(error, signal, feed);
     if (report?.outcome === 'error')
@@ -73,14 +66,5 @@ async function conclude(
       feed.say(report.failure.step ?? feed.step, `${report.outcome}: ${report.failure.message}`);
     }
     return report;
-  }
-}
-
-async function work({ spec }: Claim, tools: AttemptTools): Promise<OrderResult> {
-  switch (spec.kind) {
-    case 'learn':
-      return await learn(spec.uplet, tools);
-    case 'predict':
-      return await predict(spec.uplet, tools);
   }
 }

@@ -9,6 +9,7 @@ import { takeIdentity } from './identity.ts';
 import { createInputs } from './inputs.ts';
 import type { Slots } from './intake.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
+import { createWork } from './work.ts';
 import { openWorkspaces } from './workspace.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
@@ -66,10 +67,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const workspaces = await openWorkspaces(join(folder, 'work'), log);
   const cache = opening.use(await openCache({ folder: join(folder, 'cache'), limitBytes: cacheBytes, log }));
   const inputs = createInputs({ storage, cache });
-  const parts = { storage, inputs, cache, runtime, limits: options.limits ?? DEFAULT_LIMITS };
+  const limits = options.limits ?? DEFAULT_LIMITS;
+  const work = createWork({ storage, inputs, cache, runtime, limits }, workspaces);
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs, compute } = options;
-  const crew = new Crew({ ...options, id, pollMs, graceMs }, { compute, parts, workspaces, log });
+  const crew = new Crew(
+    { ...options, id, pollMs, graceMs },
+    { compute, work, logBytes: limits.logBytes, log },
+  );
   opening.defer(async () => await crew.close());
   await crew.listen();
   const opened = opening.move();

@@ -1,0 +1,43 @@
+import type { Claim, OrderResult } from '@morpheo/common';
+import type { AttemptFeed } from './attempt-feed.ts';
+import type { AttemptTools, WorkerParts } from './workflows/attempt-tools.ts';
+import { learn } from './workflows/learn.ts';
+import { predict } from './workflows/predict.ts';
+import type { Workspaces } from './workspace.ts';
+
+/** What the work of an attempt tells, and is told. */
+export interface WorkSignals {
+  readonly feed: AttemptFeed;
+  /** Aborts the work when the attempt is over; the reason says why. */
+  readonly signal: AbortSignal;
+}
+
+/** Does what an order asks for and resolves with its result, staged on storage; leaves nothing else behind. */
+export type Work = (claim: Claim, signals: WorkSignals) => Promise<OrderResult>;
+
+/** The {@link Work} of a worker: the workflow of the order's kind, in a workspace of the attempt alone. */
+export function createWork(parts: WorkerParts, workspaces: Workspaces): Work {
+  return async (claim, signals) => {
+    const { order, attempt, spec } = claim;
+    await using workspace = await workspaces.open(order, attempt);
+    using held = new DisposableStack();
+    return await workflowOf(claim, {
+      ...parts,
+      ...signals,
+      kind: spec.kind,
+      order,
+      attempt,
+      workspace,
+      held,
+    });
+  };
+}
+
+async function workflowOf({ spec }: Claim, tools: AttemptTools): Promise<OrderResult> {
+  switch (spec.kind) {
+    case 'learn':
+      return await learn(spec.uplet, tools);
+    case 'predict':
+      return await predict(spec.uplet, tools);
+  }
+}
