@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { type Claim, isPlatformError, OrderFailure, type OrderResult } from '@morpheo/common';
+import type { Work } from '@morpheo/compute-worker';
+import type { Faults } from './faults.ts';
+import type { Random } from './random.ts';
+import type { ResultStorage } from './storage.ts';
+import { sleep } from './virtual-time.ts';
+
+const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
+const RETRY_MS = 1000;
+
+/** The work of a simulated worker: it takes a while, may break or fail, and stages a result on storage. */
+export function simulatedWork(storage: ResultStorage, faults: Faults, random: Random): Work {
+  return async (claim, { feed, signal }) => {
+    feed.note({ what: 'started', step: 'train' });
+    await during(random.between(200, 40_000), signal);
+    const fate = faults.work();
+    if (fate === 'broken') throw new Error('The worker broke.');
+    if (fate === 'failed')
+      throw new OrderFailure({ reason: 'exit_code', message: 'It exited with 1.', exit_code: 1 });
+    await feed.output('train', 'stdout', new TextEncoder().encode('trained\n'));
+    const result = resultOf(claim);
+    await stage(claim, result, storage, signal);
+    return result;
+  };
+}
+
+async function during(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  signal.throwIfAborted();
+  await Promise.race([sleep(ms), over]);
+}
+
+async function stage(
+  { order, attempt, spec }: Claim,
+  { uuid }: OrderResult,
+  storage: ResultStorage,
+  signal: AbortSignal,
+): Promise<void> {
+  const type = spec.kind === 'learn' ? ('model' as const) : ('prediction' as const);
+  const body = { body: (async function* () {})() };
+  for (;;) {
+    try {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(10_000)]);
+      await storage.stageResult(
+        { params: { order, attempt }, query: { type, uuid }, body },
+        { signal: patience },
+      );
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isPlatformError(error) && !error.retry) throw error;
+      await during(RETRY_MS, signal);
+    }
+  }
+}
+
+function resultOf({ spec }: Claim): OrderResult {
+  const blob = { sha256: 'a'.repeat(64), size: 1 };
+  if (spec.kind === 'predict') return { uuid: randomUUID(), ...blob };
+  return { uuid: spec.uplet.model_end, ...blob, performance: SCORES };
+}
