@@ -20,6 +20,8 @@ export async function publishConnection(folder: string, connection: Connection):
   {
     await using file = await open(temporary, 'wx', 0o600);
     await file.writeFile(`${JSON.stringify(connection, null, 2)}\n`);
+    // Else a power cut leaves the name, and nothing behind it.
+    await file.sync();
   }
   await rename(temporary, path);
   return {

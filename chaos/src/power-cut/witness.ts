@@ -1,0 +1,90 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { computeClient, storageClient, uploadForm } from '@morpheo/client';
+import { isPlatformError, learnuplet } from '@morpheo/common';
+import type { Connection } from '@morpheo/standalone';
+
+/** What was sent and what was acknowledged, over all cuts. */
+export class Account {
+  /** Orders that were answered with 202. */
+  readonly orders = new Set<string>();
+  /** The SHA-256 of each data set that was sent, by its id. */
+  readonly sent = new Map<string, string>();
+  /** Those that were answered with 201. */
+  readonly stored = new Set<string>();
+}
+
+/** The two APIs that a witness talks to. */
+export function apisOf({
+  storage,
+  compute,
+  credentials,
+}: Pick<Connection, 'storage' | 'compute' | 'credentials'>) {
+  return {
+    storage: storageClient({ url: storage, credentials }),
+    compute: computeClient({ url: compute, credentials }),
+  };
+}
+
+/** See {@link apisOf}. */
+export type Apis = ReturnType<typeof apisOf>;
+
+/** Posts orders and uploads data side by side until the platform is gone, and keeps what was acknowledged. */
+export async function witness(apis: Apis, account: Account): Promise<void> {
+  const poster = async (): Promise<void> => {
+    for (;;) {
+      const body = anOrder();
+      await apis.compute.learn({ body });
+      account.orders.add(body.uuid);
+    }
+  };
+  const uploader = async (): Promise<void> => {
+    for (;;) {
+      const uuid = randomUUID();
+      const bytes = randomBytes(1 + Math.floor(Math.random() * 300_000));
+      account.sent.set(uuid, sha256(bytes));
+      const fields = { uuid, size: String(bytes.length) };
+      const body = uploadForm({ fields, blob: new Blob([bytes]) });
+      await apis.storage.upload({ params: { type: 'data' }, query: {}, body });
+      account.stored.add(uuid);
+    }
+  };
+  await Promise.allSettled([poster(), poster(), uploader(), uploader()]);
+}
+
+/** What was acknowledged and is not there, and what is there and wrong, a sentence each. */
+export async function losses({ compute, storage }: Apis, account: Account): Promise<string[]> {
+  const lost: string[] = [];
+  for (const id of account.orders) {
+    await compute.getOrder({ params: { id } }).catch(() => lost.push(`order ${id} was accepted and is lost`));
+  }
+  for (const [uuid, digest] of account.sent) {
+    const found = await digestOf(storage, uuid);
+    if (found === undefined && account.stored.has(uuid)) lost.push(`data ${uuid} was stored and is lost`);
+    if (found !== undefined && found !== digest) lost.push(`data ${uuid} is there with other bytes`);
+  }
+  return lost;
+}
+
+async function digestOf(storage: Apis['storage'], uuid: string): Promise<string | undefined> {
+  try {
+    const { body } = await storage.getDataBlob({ params: { uuid }, headers: {} });
+    const hash = createHash('sha256');
+    for await (const piece of body ?? []) hash.update(piece);
+    return hash.digest('hex');
+  } catch (error) {
+    if (isPlatformError(error, 'not_found')) return undefined;
+    throw error;
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+function anOrder() {
+  const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: randomUUID(), algo: randomUUID() };
+  return learnuplet.parse({
+    ...{ ...ids, model_end: randomUUID(), status: 'todo', rank: 0 },
+    ...{ train_data: [randomUUID()], test_data: [randomUUID()] },
+  });
+}
