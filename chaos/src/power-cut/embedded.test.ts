@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Connection } from '@morpheo/standalone';
 import { freePorts, KillablePlatform } from '@morpheo/standalone/killable-platform';
 import { makeLoopDisk } from './loop-disk.ts';
 import { powerCutTest } from './power-cut-test.ts';
@@ -19,7 +17,7 @@ powerCutTest('What was acknowledged on SQLite and local blobs survives power cut
       const home = join(disk.folder, 'home');
       await using platform = new KillablePlatform(home, ports);
       await platform.start();
-      const apis = await connect(home);
+      const apis = apisOf(await platform.connection());
       t.deepEqual(await losses(apis, account), []);
       if (cut === CUTS) break;
       const witnessing = witness(apis, account);
@@ -36,12 +34,3 @@ powerCutTest('What was acknowledged on SQLite and local blobs survives power cut
     `${CUTS} power cuts: ${account.orders.size} orders and ${account.stored.size} blobs acknowledged, none lost`,
   );
 });
-
-/** The file appears when the platform has begun to serve. */
-async function connect(home: string) {
-  for (;;) {
-    const text = await readFile(join(home, 'connection.json'), 'utf8').catch(() => undefined);
-    if (text !== undefined) return apisOf(JSON.parse(text) as Connection);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}

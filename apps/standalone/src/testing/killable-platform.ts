@@ -1,17 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Connection } from '../connection.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 /** The platform as a process that is killed and started again on the same folder and ports. */
 export class KillablePlatform implements AsyncDisposable {
+  readonly #home: string;
   readonly #args: readonly string[];
   readonly #ready: string;
   #child: ChildProcess | undefined;
 
   constructor(home: string, ports: { storage: number; compute: number; orchestrator: number }) {
+    this.#home = home;
     this.#ready = `http://127.0.0.1:${ports.compute}/ready`;
     this.#args = Object.entries({
       home,
@@ -24,6 +29,11 @@ export class KillablePlatform implements AsyncDisposable {
     }).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
   }
 
+  /** The id of the process; undefined before the first start. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** Starts it, and resolves once it is ready: with the milliseconds that took. */
   async start(): Promise<number> {
     const from = performance.now();
@@ -34,6 +44,15 @@ export class KillablePlatform implements AsyncDisposable {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     return performance.now() - from;
+  }
+
+  /** How clients find it: the file that tells so appears soon after it is ready. */
+  async connection(): Promise<Connection> {
+    for (;;) {
+      const text = await readFile(join(this.#home, 'connection.json'), 'utf8').catch(() => undefined);
+      if (text !== undefined) return JSON.parse(text) as Connection;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   /** Kills the process, as a power switch would, and resolves when it is gone. */
