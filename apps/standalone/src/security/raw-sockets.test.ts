@@ -12,7 +12,7 @@ import { hostileRequest } from './hostile-requests.ts';
 const REQUESTS = Number(process.env.REQUESTS ?? 5000);
 const SEED = Number(process.env.SEED ?? 20_261_122);
 /** Before the memory is looked at: a process that has never answered grows anyway. */
-const WARM_UP = 2500;
+const WARM_UP = 10_000;
 const AT_ONCE = 20;
 const MIB = 1024 ** 2;
 
