@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { findProgram } from './place.ts';
 
 /** A part of a team's installation that tests may need. */
-export type Part = 'nsq' | 'postgres' | 'minio' | 'docker';
+export type Part = 'nsq' | 'postgres' | 'minio' | 'docker' | 'schemathesis';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
 interface Skippable {
@@ -13,6 +13,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker'>, readonly string[]>> = {
   nsq: ['nsqd', 'nsqlookupd'],
   postgres: ['initdb', 'postgres'],
   minio: ['minio'],
+  schemathesis: ['schemathesis'],
 };
 
 /**

@@ -35,6 +35,8 @@ const conditions = z.object({
   'if-range': z.string().max(200).optional(),
   'if-none-match': z.string().max(2000).optional(),
   'if-match': z.string().max(2000).optional(),
+  /** `redirect`: 307 to where the bytes are kept is welcome, where the service can do that. */
+  prefer: z.string().max(200).optional(),
 });
 
 const list = z.object({
@@ -49,6 +51,9 @@ const uploaded = z.union([resource, z.object({ status: z.string(), uuid: z.strin
 const seedTypes = z.object({ type: z.enum(['problem', 'algo', 'data', 'prediction']) });
 const attempt = z.object({ order: uuid, attempt: z.coerce.number().int().min(1) });
 
+const REDIRECT =
+  'To `Prefer: redirect` the answer may be 307 with the address, good for a short time, of the store that keeps the bytes.';
+
 /** storage-api: the routes of the original in both of its dialects, and ours. */
 export const storageContract = defineContract({
   title: 'Morpheo storage API',
@@ -56,6 +61,7 @@ export const storageContract = defineContract({
   errorKey: 'error',
   realm: 'Authorization Required',
   emptyUnauthorized: true,
+  order: 'order',
   endpoints: {
     index: {
       method: 'GET',
@@ -93,7 +99,7 @@ export const storageContract = defineContract({
       params: attempt,
       status: 200,
       response: json(resource),
-      errors: ['not_found', 'conflict'],
+      errors: ['invalid_request', 'not_found', 'conflict'],
     },
     discardResults: {
       method: 'DELETE',
@@ -103,7 +109,7 @@ export const storageContract = defineContract({
       params: z.object({ order: uuid }),
       status: 204,
       response: nothing,
-      errors: [],
+      errors: ['invalid_request'],
     },
     uploadModel: {
       method: 'POST',
@@ -149,6 +155,7 @@ export const storageContract = defineContract({
       method: 'GET',
       path: '/data/:uuid/blob',
       summary: 'The bytes of a data set: for workers alone, since its author shows them to nobody',
+      description: REDIRECT,
       access: ['worker'],
       params: z.object({ uuid: rawUuid }),
       headers: conditions,
@@ -173,6 +180,7 @@ export const storageContract = defineContract({
       method: 'GET',
       path: '/:type/:uuid/blob',
       summary: 'The bytes, with `ETag`, `Repr-Digest`, ranges and conditions',
+      description: REDIRECT,
       access: ANYONE_KNOWN,
       ...item,
       headers: conditions,
