@@ -2,7 +2,6 @@ import type { OrderStatus } from '@morpheo/common';
 import type { Schema } from '@morpheo/compute-api';
 import type { Database } from '@morpheo/service/database';
 import type { Customers } from './customers.ts';
-import type { World } from './world.ts';
 
 /** Where an entry of an order's history may lead from where the one before it stood. */
 const LEADS_TO: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
@@ -30,9 +29,21 @@ export async function unsettled(database: Database<Schema>, { accepted }: Custom
   );
 }
 
-/** What of the promise does not hold in a world that has come to rest, a sentence each. */
-export async function brokenPromises(world: World, customers: Customers): Promise<string[]> {
-  const { read } = world.database;
+/** What there is to be judged once all has come to rest. */
+export interface Rest {
+  readonly database: Pick<Database<Schema>, 'read'>;
+  /** The attempt whose result is visible, by order. */
+  readonly visible: ReadonlyMap<string, number>;
+  /** How each order ended, as the orchestrator was told, oldest first. */
+  readonly heard: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What of the promise does not hold, a sentence each. */
+export async function brokenPromises(
+  rest: Rest,
+  customers: { readonly accepted: ReadonlySet<string>; readonly retried: ReadonlySet<string> },
+): Promise<string[]> {
+  const { read } = rest.database;
   const orders = await read.selectFrom('orders').selectAll().execute();
   const attempts = await read.selectFrom('attempts').selectAll().execute();
   const events = await read.selectFrom('events').selectAll().orderBy('order_id').orderBy('n').execute();
@@ -49,8 +60,8 @@ export async function brokenPromises(world: World, customers: Customers): Promis
     if (mine.length !== order.attempt) say(`is at attempt ${order.attempt} and has ${mine.length} of them`);
     if (mine.some(({ outcome }) => outcome === null)) say('has an attempt that never ended');
     const wins = mine.filter(({ outcome }) => outcome === 'done').map(({ attempt }) => attempt);
-    checkResult(order.status, wins, world.storage.visible.get(order.id), say);
-    checkTold(order.status, world.orchestrator.heard.get(order.id) ?? [], say);
+    checkResult(order.status, wins, rest.visible.get(order.id), say);
+    checkTold(order.status, rest.heard.get(order.id) ?? [], say);
   }
   return broken;
 }

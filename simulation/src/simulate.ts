@@ -48,7 +48,10 @@ export async function simulate(seed: number, profile: Partial<Profile> = {}): Pr
     while ((await unsettled(world.database, customers)) > 0 && Date.now() - calmSince < REST_MS)
       await sleep(1000);
     const recoverySeconds = (Date.now() - calmSince) / 1000;
-    const broken = await brokenPromises(world, customers);
+    const broken = await brokenPromises(
+      { database: world.database, visible: world.storage.visible, heard: world.orchestrator.heard },
+      customers,
+    );
     await world.close();
     return {
       seed,

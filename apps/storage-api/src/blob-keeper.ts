@@ -1,5 +1,6 @@
 import type { Log } from '@morpheo/service/log';
 import type { BlobStore, PutOptions, StoredBlob } from './blob-store/index.ts';
+import type { StorageMeters } from './meters.ts';
 
 /** What decides whether bytes are needed. */
 export interface BlobReferences {
@@ -24,7 +25,11 @@ export interface BlobKeeper {
 }
 
 /** The {@link BlobKeeper} of a store and of the rows that refer to it. */
-export function createBlobKeeper(blobs: BlobStore, references: BlobReferences, log: Log): BlobKeeper {
+export function createBlobKeeper(
+  blobs: BlobStore,
+  references: BlobReferences,
+  { log, meters }: { readonly log: Log; readonly meters: StorageMeters },
+): BlobKeeper {
   const removeUnused = (digest: string) => blobs.remove(digest, () => references.hasBlob(digest));
 
   async function release(digests: readonly string[]): Promise<void> {
@@ -55,21 +60,30 @@ export function createBlobKeeper(blobs: BlobStore, references: BlobReferences, l
   return {
     release,
     async keep(source, options, record) {
-      const recorded = await putAndRecord(blobs, source, options, record);
-      if ('result' in recorded) return recorded.result;
+      let known = false;
+      const recorded = await putAndRecord(blobs, source, options, async (blob) => {
+        // For the meters alone: where it fails, so does what follows, which says why in its own words.
+        known = await references.hasBlob(blob.digest).catch(() => false);
+        return await record(blob);
+      });
+      if ('result' in recorded) {
+        meters.stored(recorded.blob.size, known);
+        return recorded.result;
+      }
       if (recorded.blob !== undefined) await release([recorded.blob.digest]);
       throw recorded.error;
     },
     async sweep(graceMs, signal) {
       const half = await blobs.sweep(graceMs);
       const orphans = await removeOrphans(Date.now() - graceMs, signal);
+      meters.swept(half.files, orphans);
       if (half.files > 0 || orphans > 0) log.info({ ...half, orphans }, 'swept what nobody refers to');
     },
   };
 }
 
 type Recorded<T> =
-  | { readonly result: T }
+  | { readonly result: T; readonly blob: StoredBlob }
   | { readonly error: unknown; readonly blob: StoredBlob | undefined };
 
 /** Stores and records; where recording failed, the blob that is now in doubt is named beside the error. */
@@ -86,8 +100,8 @@ async function putAndRecord<T>(
     results.push(await record(blob));
   };
   try {
-    await blobs.put(source, { ...options, commit });
-    return { result: results[0] as T };
+    const blob = await blobs.put(source, { ...options, commit });
+    return { result: results[0] as T, blob };
   } catch (error) {
     return { error, blob: doubtful };
   }

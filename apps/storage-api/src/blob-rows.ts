@@ -2,7 +2,10 @@ import type { Kysely, RawBuilder } from 'kysely';
 import type { StoredBlob } from './blob-store/index.ts';
 import type { StorageSchema } from './schema.ts';
 
-/** Writes down, within a transaction, that a blob is there; done again it changes nothing. */
+/**
+ * Writes down, within a transaction, that a blob is there; done again it changes nothing. Until the transaction ends
+ * nobody else lets go of it.
+ */
 export async function holdBlob(
   transaction: Kysely<StorageSchema>,
   now: RawBuilder<number>,
@@ -11,7 +14,10 @@ export async function holdBlob(
   await transaction
     .insertInto('blobs')
     .values({ sha256: digest, size, stored_at: now })
-    .onConflict((conflict) => conflict.column('sha256').doNothing())
+    // Not `do nothing`, which would not hold the row that is there.
+    .onConflict((conflict) =>
+      conflict.column('sha256').doUpdateSet((row) => ({ stored_at: row.ref('blobs.stored_at') })),
+    )
     .execute();
 }
 
@@ -24,6 +30,14 @@ export async function letGoOfBlobs(
   digests: readonly string[],
 ): Promise<string[]> {
   if (digests.length === 0) return [];
+  // First, so that what the next statement sees of references is what was committed by whoever held the rows.
+  await transaction
+    .selectFrom('blobs')
+    .select('sha256')
+    .where('sha256', 'in', [...new Set(digests)])
+    .orderBy('sha256')
+    .forUpdate()
+    .execute();
   const gone = await transaction
     .deleteFrom('blobs')
     .where('sha256', 'in', [...new Set(digests)])

@@ -7,6 +7,8 @@ export interface Conditions {
   readonly 'if-range'?: string | undefined;
   readonly 'if-none-match'?: string | undefined;
   readonly 'if-match'?: string | undefined;
+  /** How the sender would like to be served (RFC 7240). */
+  readonly prefer?: string | undefined;
 }
 
 /** What is to be sent: everything, a part, or nothing and why. */

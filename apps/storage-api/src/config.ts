@@ -1,7 +1,11 @@
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
 import { isLoopback } from '@morpheo/service/http';
+import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
+import { BLOB_STORES, bucketContradictions, s3Settings } from './blob-settings.ts';
 import { DEFAULT_SETTINGS } from './storage-settings.ts';
+import { unusedContradictions, unusedSettings } from './unused-settings.ts';
 
 const text = z.string().min(1);
 const count = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
@@ -67,10 +71,11 @@ export const settings = defineSettings({
   blobstore: {
     flag: 'blobstore',
     env: 'MORPHEO_STORAGE_BLOBSTORE',
-    schema: z.enum(['local']),
+    schema: z.enum(BLOB_STORES),
     default: 'local',
-    help: 'Where bytes are kept. local: in the data folder; the others of the original are not built in.',
+    help: 'Where bytes are kept. local: in the data folder; s3: in a bucket; gc or gcs: in a bucket of Google Cloud.',
   },
+  ...s3Settings,
   dataDir: {
     flag: 'data-dir',
     env: 'MORPHEO_STORAGE_DATA_DIR',
@@ -78,6 +83,7 @@ export const settings = defineSettings({
     default: '/data',
     help: 'The folder of the bytes and of the embedded database; one process at a time.',
   },
+  ...databaseSettings('MORPHEO_STORAGE_'),
   maxUploadBytes: {
     flag: 'max-upload-bytes',
     env: 'MORPHEO_STORAGE_MAX_UPLOAD_BYTES',
@@ -107,6 +113,8 @@ export const settings = defineSettings({
     default: DEFAULT_SETTINGS.stagedMaxAgeMs,
     help: 'How long the result of an attempt waits to be published or discarded.',
   },
+  ...traceSettings,
+  ...unusedSettings,
   logLevel: {
     flag: 'log-level',
     env: 'MORPHEO_STORAGE_LOG_LEVEL',
@@ -129,6 +137,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'Keeps problems, algos, models, data and predictions: what they are, and their bytes.',
     version: VERSION,
     settings,
+    canCheck: true,
     envPrefix: 'MORPHEO_STORAGE_',
     check: contradictions,
     argv,
@@ -159,5 +168,10 @@ function contradictions(config: StorageConfig): string[] {
       `Everybody knows the original's user u and password p: choose others to listen on ${host}.`,
     ],
   ];
-  return problems.flatMap(([wrong, problem]) => (wrong ? problem : []));
+  return [
+    ...problems.flatMap(([wrong, problem]) => (wrong ? problem : [])),
+    ...bucketContradictions(config.blobstore, config),
+    ...databaseContradictions(config, true),
+    ...unusedContradictions(config),
+  ];
 }

@@ -37,6 +37,8 @@ async function sendBlob(
   const etag = `"${row.sha256}"`;
   const selection = selectRepresentation(method, conditions, { etag, size: row.size });
   const known = { etag, 'cache-control': 'private, no-cache', 'accept-ranges': 'bytes' };
+  const link = await linkTo(parts, method, row, selection.status, conditions);
+  if (link !== undefined) return { status: 307, headers: link };
   switch (selection.status) {
     case 304:
       return { status: 304, headers: known };
@@ -76,6 +78,32 @@ function describe({ uuid, size, sha256 }: ResourceRow, range?: ByteRange): Recor
     'x-content-type-options': 'nosniff',
     'repr-digest': formatDigestField(sha256),
     ...(range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end}/${size}` }),
+  };
+}
+
+/**
+ * The headers that send a download to the store itself, where the client prefers that (`Prefer: redirect`, RFC 7240)
+ * and the store can: the address is good for a short time, and only there. The store knows tags of its own, so a
+ * request that depends on ours is answered here.
+ */
+async function linkTo(
+  { blobs }: StorageParts,
+  method: 'GET' | 'HEAD',
+  { uuid, sha256 }: ResourceRow,
+  status: number,
+  conditions: Conditions,
+): Promise<Record<string, string> | undefined> {
+  const wanted = method === 'GET' && /(?:^|,)\s*redirect\s*(?:$|[,;])/i.test(conditions.prefer ?? '');
+  const ours = conditions['if-match'] ?? conditions['if-range'];
+  if (!wanted || ours !== undefined || blobs.link === undefined || (status !== 200 && status !== 206))
+    return undefined;
+  return {
+    location: await blobs.link(sha256, { fileName: uuid, contentType: 'application/octet-stream' }),
+    'cache-control': 'no-store',
+    'preference-applied': 'redirect',
+    'repr-digest': formatDigestField(sha256),
+    vary: 'Prefer',
+    'content-length': '0',
   };
 }
 

@@ -1,8 +1,8 @@
 import { PlatformError } from '@morpheo/common';
-import test from 'ava';
 import type { BlobStore } from './blob-store/index.ts';
 import { refused } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, formOf, id } from './testing/requests.ts';
 
 const upload = ({ api }: TestStorage) =>
@@ -25,7 +25,7 @@ const failing =
     ping: (...given) => blobs.ping(...given),
   });
 
-test('a disk that fails is told as our fault, without its secrets', async (t) => {
+testOnEngines('a disk that fails is told as our fault, without its secrets', async (t, openTestStorage) => {
   const cause = new Error('EIO: i/o error, write /secret/place');
   await using storage = await openTestStorage({}, failing(cause));
   const error = await refused(
@@ -38,7 +38,7 @@ test('a disk that fails is told as our fault, without its secrets', async (t) =>
   t.is(error?.cause, cause);
 });
 
-test('a disk that is full is told as such, and may be tried again', async (t) => {
+testOnEngines('a disk that is full is told as such, and may be tried again', async (t, openTestStorage) => {
   const full = new PlatformError('disk_full', 'There is no room left.');
   await using storage = await openTestStorage({}, failing(full));
   const error = await refused(
@@ -50,7 +50,7 @@ test('a disk that is full is told as such, and may be tried again', async (t) =>
   t.true(error?.retry);
 });
 
-test('a database that fails is no conflict', async (t) => {
+testOnEngines('a database that fails is no conflict', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await storage.database[Symbol.asyncDispose]();
   await refused(
@@ -64,15 +64,18 @@ test('a database that fails is no conflict', async (t) => {
   await refused(t, storage.api.get({ params: { type: 'data', uuid: id(1) } }), 'unavailable');
 });
 
-test('a database that fails after the bytes are stored leaves them to the sweep', async (t) => {
-  await using storage = await openTestStorage();
-  async function* source() {
-    yield Buffer.from('bytes');
-    await storage.database[Symbol.asyncDispose]();
-  }
-  const body = bodyOf('', { body: source(), contentLength: undefined });
-  const send = storage.api.upload({ params: { type: 'data' }, query: { uuid: id(1) }, body });
-  await refused(t, send, 'unavailable', /^Error inserting data /);
-  t.is((await storage.files()).length, 1);
-  t.true(storage.log.entries.some(({ level }) => level === 'warn'));
-});
+testOnEngines(
+  'a database that fails after the bytes are stored leaves them to the sweep',
+  async (t, openTestStorage) => {
+    await using storage = await openTestStorage();
+    async function* source() {
+      yield Buffer.from('bytes');
+      await storage.database[Symbol.asyncDispose]();
+    }
+    const body = bodyOf('', { body: source(), contentLength: undefined });
+    const send = storage.api.upload({ params: { type: 'data' }, query: { uuid: id(1) }, body });
+    await refused(t, send, 'unavailable', /^Error inserting data /);
+    t.is((await storage.files()).length, 1);
+    t.true(storage.log.entries.some(({ level }) => level === 'warn'));
+  },
+);

@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import test from 'ava';
-import { type ServiceProcess, spawnService } from './testing/spawn-service.ts';
+import { startMinio } from '@morpheo/real-parts';
+import test, { type ExecutionContext } from 'ava';
+import { minioTest } from './testing/minio.ts';
+import { type ChildBucket, type ServiceProcess, spawnService } from './testing/spawn-service.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const HEAD =
@@ -48,13 +50,12 @@ async function exchange(service: ServiceProcess, count: number): Promise<number[
   return [await download(service, raw), await download(service, form)];
 }
 
-const linux = process.platform === 'linux' ? test : test.skip;
-
-linux('a large blob takes no more memory than a small one', async (t) => {
+/** Sends a large blob to and fro, twice, and expects that memory hardly grows. */
+async function staysFlat(t: ExecutionContext, bucket?: ChildBucket): Promise<void> {
   t.timeout(180_000);
   const folder = await mkdtemp(join(tmpdir(), 'storage-memory-'));
   t.teardown(() => rm(folder, { recursive: true }));
-  await using service = await spawnService(folder);
+  await using service = await spawnService(folder, bucket);
   for (let warmUp = 0; warmUp < 3; warmUp++) await exchange(service, 2 * MEBIBYTE + warmUp);
   const before = await service.peakBytes();
   const size = 256 * MEBIBYTE;
@@ -62,4 +63,16 @@ linux('a large blob takes no more memory than a small one', async (t) => {
   const raised = (await service.peakBytes()) - before;
   t.log(`peak memory rose by ${(raised / MEBIBYTE).toFixed(1)} MiB`);
   t.true(raised < 64 * MEBIBYTE);
+}
+
+const linux = process.platform === 'linux' ? test : test.skip;
+
+linux('a large blob takes no more memory than a small one', async (t) => await staysFlat(t));
+
+const linuxWithMinio = process.platform === 'linux' ? minioTest : test.skip;
+
+linuxWithMinio('a large blob that goes to a bucket takes no more memory either', async (t) => {
+  await using server = await startMinio();
+  const { endpoint, credentials } = server;
+  await staysFlat(t, { bucket: await server.createBucket(), endpoint, ...credentials });
 });

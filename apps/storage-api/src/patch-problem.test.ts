@@ -1,13 +1,13 @@
 import { NIL_UUID } from '@morpheo/common';
-import test from 'ava';
 import { refused, textOf } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { type OpenTestStorage, testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, type FormPart, formOf, id, sha256, sorted } from './testing/requests.ts';
 
 const TAIL = 'Make sure that each form field is sent before blob in the multipart/form';
 
 /** A storage with two problems, 1 and 2. */
-async function openWithProblems(): Promise<TestStorage> {
+async function openWithProblems(openTestStorage: OpenTestStorage): Promise<TestStorage> {
   const storage = await openTestStorage();
   for (const number of [1, 2]) {
     const body = formOf(
@@ -28,14 +28,14 @@ const patch = ({ api }: TestStorage, uuid: string, ...parts: FormPart[]) =>
 const blobOf = async ({ api }: TestStorage, uuid: string) =>
   await textOf(await api.getBlob({ params: { type: 'problem', uuid }, headers: {} }));
 
-test('a change of words leaves the bytes', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a change of words leaves the bytes', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   t.like(await patch(storage, id(1), ['description', 'new']), { uuid: id(1), name: 'n', description: 'new' });
   t.is(await blobOf(storage, id(1)), 'old 1');
 });
 
-test('a changed problem becomes the newest', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a changed problem becomes the newest', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   await patch(storage, id(1), ['name', 'new']);
   const { items } = await storage.api.list({ params: { type: 'problem' }, query: {} });
   t.deepEqual(
@@ -44,36 +44,36 @@ test('a changed problem becomes the newest', async (t) => {
   );
 });
 
-test('a new uuid takes the bytes along', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a new uuid takes the bytes along', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   t.like(await patch(storage, id(1), ['uuid', id(3)]), { uuid: id(3), name: 'n', sha256: sha256('old 1') });
   t.is(await blobOf(storage, id(3)), 'old 1');
   await refused(t, blobOf(storage, id(1)), 'not_found');
 });
 
-test('new bytes take the place of the old ones', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('new bytes take the place of the old ones', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   t.like(await patch(storage, id(1), ['size', '3'], ['blob', 'new']), { uuid: id(1), sha256: sha256('new') });
   t.is(await blobOf(storage, id(1)), 'new');
   t.deepEqual(await storage.files(), sorted([sha256('new'), sha256('old 2')]));
 });
 
-test('no parts, or a size alone, change nothing but the time', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('no parts, or a size alone, change nothing but the time', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   t.like(await patch(storage, id(1)), { uuid: id(1), name: 'n', description: 'd' });
   t.like(await patch(storage, id(1), ['size', '12']), { uuid: id(1), size: 5 });
 });
 
-test('a uuid that is taken is refused, its own as well', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a uuid that is taken is refused, its own as well', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   for (const taken of [id(1), id(2)]) {
     const text = `[Error patching problem] [model] UUID ${taken} already exist in table 'problem'`;
     await refused(t, patch(storage, id(1), ['uuid', taken]), 'conflict', text);
   }
 });
 
-test('a false change is refused and changes nothing', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a false change is refused and changes nothing', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   const cases: [FormPart[], string][] = [
     [[['name', '']], `Invalid form: 'Name' unset. ${TAIL}`],
     [[['description', '']], `Invalid form: 'Description' unset. ${TAIL}`],
@@ -91,8 +91,8 @@ test('a false change is refused and changes nothing', async (t) => {
   t.is((await storage.files()).length, 2);
 });
 
-test('an unknown problem and a bad id are told apart', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('an unknown problem and a bad id are told apart', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   await refused(
     t,
     patch(storage, id(9)),
@@ -102,8 +102,8 @@ test('an unknown problem and a bad id are told apart', async (t) => {
   await refused(t, patch(storage, 'x'), 'invalid_request', /^Impossible to parse UUID/);
 });
 
-test('a change that is no form is refused', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('a change that is no form is refused', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   const body = bodyOf('{}', { contentType: 'application/json' });
   await refused(
     t,
@@ -113,8 +113,8 @@ test('a change that is no form is refused', async (t) => {
   );
 });
 
-test('of changes of one problem at once none is lost or mixed', async (t) => {
-  await using storage = await openWithProblems();
+testOnEngines('of changes of one problem at once none is lost or mixed', async (t, openTestStorage) => {
+  await using storage = await openWithProblems(openTestStorage);
   await Promise.all(
     Array.from({ length: 8 }, (_, index) => patch(storage, id(1), ['size', '1'], ['blob', `new ${index}`])),
   );

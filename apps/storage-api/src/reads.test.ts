@@ -1,8 +1,8 @@
 import { RESOURCE_TYPES } from '@morpheo/common';
-import test from 'ava';
 import fc from 'fast-check';
 import { refused } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, formOf, id } from './testing/requests.ts';
 
 const upload = ({ api }: TestStorage, type: 'algo' | 'data', number: number) =>
@@ -13,14 +13,14 @@ const list = async ({ api }: TestStorage, query: Parameters<TestStorage['api']['
 
 const uuids = (items: readonly { uuid: string }[]) => items.map(({ uuid }) => uuid);
 
-test('the index names every route of the original', async (t) => {
+testOnEngines('the index names every route of the original', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const patterns = await storage.api.index({});
   t.is(patterns.length, 17);
   for (const type of RESOURCE_TYPES) t.true(patterns.includes(`/${type}/:uuid/blob`));
 });
 
-test('without parameters the newest thirty are listed', async (t) => {
+testOnEngines('without parameters the newest thirty are listed', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   t.deepEqual(await list(storage), { items: [], length: 0, page: 0, total: 0 });
   for (let number = 1; number <= 35; number++) await upload(storage, 'data', number);
@@ -33,7 +33,7 @@ test('without parameters the newest thirty are listed', async (t) => {
   t.is(typeof next, 'string');
 });
 
-test('pages and cursors lead through everything once, newest first', async (t) => {
+testOnEngines('pages and cursors lead through everything once, newest first', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const count = 17;
   for (let number = 1; number <= count; number++) await upload(storage, 'data', number);
@@ -58,7 +58,7 @@ test('pages and cursors lead through everything once, newest first', async (t) =
   t.deepEqual((await list(storage, { page: 9 })).items, []);
 });
 
-test('a cursor shows nothing twice while things come and go', async (t) => {
+testOnEngines('a cursor shows nothing twice while things come and go', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (let number = 1; number <= 4; number++) await upload(storage, 'data', number);
   const first = await list(storage, { limit: 2 });
@@ -74,14 +74,14 @@ test('a cursor shows nothing twice while things come and go', async (t) => {
   );
 });
 
-test('a cursor that no list gave is refused, and one beside a page', async (t) => {
+testOnEngines('a cursor that no list gave is refused, and one beside a page', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const cursor of ['x', 'AAAA', Buffer.from('1.x').toString('base64url')])
     await refused(t, list(storage, { cursor }), 'invalid_request');
   await refused(t, list(storage, { cursor: 'x', page: 1 }), 'invalid_request', /not by both/);
 });
 
-test('models are listed by the algo that made them', async (t) => {
+testOnEngines('models are listed by the algo that made them', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const algo of [1, 2]) {
     await upload(storage, 'algo', algo);
@@ -91,7 +91,7 @@ test('models are listed by the algo that made them', async (t) => {
   t.deepEqual([uuids(items), total], [[id(12)], 1]);
 });
 
-test('what is not there is told in the words of the originals', async (t) => {
+testOnEngines('what is not there is told in the words of the originals', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const type of RESOURCE_TYPES) {
     const given = id(9).toUpperCase();
@@ -111,7 +111,7 @@ test('what is not there is told in the words of the originals', async (t) => {
   }
 });
 
-test('what is deleted is gone with its bytes', async (t) => {
+testOnEngines('what is deleted is gone with its bytes', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await upload(storage, 'data', 1);
   const place = { params: { type: 'data', uuid: id(1) } } as const;
@@ -122,7 +122,7 @@ test('what is deleted is gone with its bytes', async (t) => {
   await t.notThrowsAsync(upload(storage, 'data', 1));
 });
 
-test('bytes stay while another thing has the same', async (t) => {
+testOnEngines('bytes stay while another thing has the same', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const number of [1, 2]) {
     const body = formOf(['uuid', id(number)], ['size', '1'], ['blob', 'shared']);
@@ -134,7 +134,7 @@ test('bytes stay while another thing has the same', async (t) => {
   t.deepEqual(await storage.files(), []);
 });
 
-test('an algo is not deleted while it has models', async (t) => {
+testOnEngines('an algo is not deleted while it has models', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await upload(storage, 'algo', 1);
   await storage.api.uploadModel({ query: { algo: id(1), uuid: id(2) }, body: bodyOf('m') });

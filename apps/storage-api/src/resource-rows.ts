@@ -43,6 +43,21 @@ export async function findResource(
     .executeTakeFirst();
 }
 
+/** The row of a thing, held for this transaction; or undefined. */
+export async function takeResource(
+  transaction: Kysely<StorageSchema>,
+  type: ResourceType,
+  uuid: string,
+): Promise<ResourceRow | undefined> {
+  return await transaction
+    .selectFrom('resources')
+    .selectAll()
+    .where('type', '=', type)
+    .where('uuid', '=', uuid)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
 /** The place in the order of lists that a thing of a type gets when it is uploaded or changed now. */
 export function nextPlace(type: ResourceType): RawBuilder<number> {
   return sql<number>`(select coalesce(max(seq), 0) + 1 from resources where type = ${type})`;
@@ -59,7 +74,7 @@ export async function insertResource(
   blob: StoredBlob,
 ): Promise<ResourceRow> {
   const { type, uuid, algo } = resource;
-  if (algo !== undefined) await requireAlgo(transaction, algo);
+  if (algo !== undefined) await holdAlgo(transaction, algo);
   await holdBlob(transaction, now, blob);
   const row = await transaction
     .insertInto('resources')
@@ -86,6 +101,18 @@ export async function insertResource(
 /** Throws `not_found`, in the originals' words, where there is no such algo. */
 export async function requireAlgo(database: Kysely<StorageSchema>, algo: string): Promise<void> {
   if ((await findResource(database, 'algo', algo)) === undefined) throw noSuchResource('algo', algo);
+}
+
+/** Throws as {@link requireAlgo} does; until the transaction ends nobody deletes the algo. */
+export async function holdAlgo(transaction: Kysely<StorageSchema>, algo: string): Promise<void> {
+  const held = await transaction
+    .selectFrom('resources')
+    .select('uuid')
+    .where('type', '=', 'algo')
+    .where('uuid', '=', algo)
+    .forKeyShare()
+    .executeTakeFirst();
+  if (held === undefined) throw noSuchResource('algo', algo);
 }
 
 /** What is thrown where a uuid is taken, in the originals' words. */

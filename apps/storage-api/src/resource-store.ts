@@ -10,6 +10,7 @@ import {
   type NewResource,
   nextPlace,
   noSuchResource,
+  takeResource,
   toResource,
 } from './resource-rows.ts';
 import type { ResourceRow, StorageDatabase, StorageSchema } from './schema.ts';
@@ -68,7 +69,7 @@ async function changeProblem(
   uuid: string,
   { uuid: newUuid, name, description, blob }: ProblemChange,
 ): Promise<Changed> {
-  const before = await findResource(transaction, 'problem', uuid);
+  const before = await takeResource(transaction, 'problem', uuid);
   if (before === undefined) throw noSuchResource('problem', uuid);
   if (newUuid !== undefined && (await findResource(transaction, 'problem', newUuid)) !== undefined)
     throw alreadyExists('problem', newUuid);
@@ -95,7 +96,7 @@ async function removeResource(
   type: ResourceType,
   uuid: string,
 ): Promise<string[]> {
-  const row = await findResource(transaction, type, uuid);
+  const row = await takeResource(transaction, type, uuid);
   if (row === undefined) throw noSuchResource(type, uuid);
   if (type === 'algo') await refuseWhileUsed(transaction, uuid);
   await transaction.deleteFrom('resources').where('type', '=', type).where('uuid', '=', uuid).execute();

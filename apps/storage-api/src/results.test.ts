@@ -1,13 +1,13 @@
 import { formatDigestField, RESOURCE_TYPES } from '@morpheo/common';
-import test from 'ava';
 import { refused, textOf } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { type OpenTestStorage, testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, formOf, id, sha256, sorted } from './testing/requests.ts';
 
 const ALGO = id(1);
 const ORDER = id(100);
 
-async function openWithAlgo(settings = {}) {
+async function openWithAlgo(openTestStorage: OpenTestStorage, settings = {}) {
   const storage = await openTestStorage(settings);
   const body = formOf(['uuid', ALGO], ['name', 'fast'], ['size', '1'], ['blob', 'algo']);
   await storage.api.upload({ params: { type: 'algo' }, query: {}, body });
@@ -32,8 +32,8 @@ async function visible({ api, files }: TestStorage) {
   return { shown: without(shown), stored: without(await files()) };
 }
 
-test('a staged result is stored and seen by nobody', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('a staged result is stored and seen by nobody', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   t.deepEqual(await stage(storage, 1, 'model'), { size: 5, sha256: sha256('model') });
   t.deepEqual(await visible(storage), { shown: [], stored: [sha256('model')] });
   const place = { params: { type: 'model', uuid: id(2) } } as const;
@@ -45,8 +45,8 @@ test('a staged result is stored and seen by nobody', async (t) => {
   );
 });
 
-test('publishing shows one attempt and drops the others', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('publishing shows one attempt and drops the others', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'of a zombie');
   await stage(storage, 2, 'model');
   await stage(storage, 1, 'of another order', id(101), id(3));
@@ -60,56 +60,59 @@ test('publishing shows one attempt and drops the others', async (t) => {
   t.is(await textOf(answer), 'model');
 });
 
-test('publishing again answers the same, and drops what a zombie staged since', async (t) => {
-  await using storage = await openWithAlgo();
-  await stage(storage, 2, 'model');
-  const made = await publish(storage, 2);
-  await stage(storage, 1, 'of a zombie');
-  t.deepEqual(await publish(storage, 2), made);
-  t.deepEqual(await visible(storage), { shown: [sha256('model')], stored: [sha256('model')] });
-});
+testOnEngines(
+  'publishing again answers the same, and drops what a zombie staged since',
+  async (t, openTestStorage) => {
+    await using storage = await openWithAlgo(openTestStorage);
+    await stage(storage, 2, 'model');
+    const made = await publish(storage, 2);
+    await stage(storage, 1, 'of a zombie');
+    t.deepEqual(await publish(storage, 2), made);
+    t.deepEqual(await visible(storage), { shown: [sha256('model')], stored: [sha256('model')] });
+  },
+);
 
-test('calls at once publish once', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('calls at once publish once', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'model');
   const answers = await Promise.all(Array.from({ length: 6 }, () => publish(storage, 1)));
   for (const answer of answers) t.deepEqual(answer, answers[0]);
   t.deepEqual((await visible(storage)).shown, [sha256('model')]);
 });
 
-test('an order has one published result', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('an order has one published result', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'first');
   await publish(storage, 1);
   await stage(storage, 2, 'second', ORDER, id(3));
   await refused(t, publish(storage, 2), 'conflict', /that of its attempt 1/);
 });
 
-test('a uuid that belongs to something else is a conflict', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('a uuid that belongs to something else is a conflict', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await storage.api.uploadModel({ query: { algo: ALGO, uuid: id(2) }, body: bodyOf('another') });
   await stage(storage, 1, 'model');
   await refused(t, publish(storage, 1), 'conflict', /belongs to another model/);
   t.deepEqual((await visible(storage)).shown, [sha256('another')]);
 });
 
-test('what nobody staged cannot be published', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('what nobody staged cannot be published', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await refused(t, publish(storage, 1), 'not_found');
   await stage(storage, 1, 'model');
   await refused(t, publish(storage, 2), 'not_found');
 });
 
-test('a second result of an attempt takes the place of the first', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('a second result of an attempt takes the place of the first', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'first');
   await stage(storage, 1, 'second');
   t.deepEqual((await visible(storage)).stored, [sha256('second')]);
   t.is((await publish(storage, 1)).sha256, sha256('second'));
 });
 
-test('the same bytes staged twice are kept once and survive', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('the same bytes staged twice are kept once and survive', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'model');
   await stage(storage, 1, 'model');
   await stage(storage, 2, 'model');
@@ -118,20 +121,23 @@ test('the same bytes staged twice are kept once and survive', async (t) => {
   t.deepEqual(await visible(storage), { shown: [sha256('model')], stored: [sha256('model')] });
 });
 
-test('discarding drops what was staged and leaves what was published', async (t) => {
-  await using storage = await openWithAlgo();
-  const discard = () => storage.api.discardResults({ params: { order: ORDER } });
-  await stage(storage, 1, 'dropped');
-  await discard();
-  await discard();
-  t.deepEqual((await visible(storage)).stored, []);
-  await stage(storage, 2, 'model');
-  await publish(storage, 2);
-  await discard();
-  t.deepEqual((await visible(storage)).shown, [sha256('model')]);
-});
+testOnEngines(
+  'discarding drops what was staged and leaves what was published',
+  async (t, openTestStorage) => {
+    await using storage = await openWithAlgo(openTestStorage);
+    const discard = () => storage.api.discardResults({ params: { order: ORDER } });
+    await stage(storage, 1, 'dropped');
+    await discard();
+    await discard();
+    t.deepEqual((await visible(storage)).stored, []);
+    await stage(storage, 2, 'model');
+    await publish(storage, 2);
+    await discard();
+    t.deepEqual((await visible(storage)).shown, [sha256('model')]);
+  },
+);
 
-test('a prediction is staged and published without an algo', async (t) => {
+testOnEngines('a prediction is staged and published without an algo', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const params = { order: ORDER, attempt: 1 };
   await storage.api.stageResult({
@@ -143,8 +149,8 @@ test('a prediction is staged and published without an algo', async (t) => {
   t.deepEqual(await storage.api.get({ params: { type: 'prediction', uuid: id(5) } }), made);
 });
 
-test('a result without its algo, or with a false digest, is refused', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('a result without its algo, or with a false digest, is refused', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   const params = { order: ORDER, attempt: 1 };
   const send = (query: { algo?: string }, contentDigest?: string) =>
     storage.api.stageResult({
@@ -159,8 +165,8 @@ test('a result without its algo, or with a false digest, is refused', async (t) 
   await t.notThrowsAsync(send({ algo: ALGO }, formatDigestField(sha256('model'))));
 });
 
-test('an algo is not deleted while a staged model needs it', async (t) => {
-  await using storage = await openWithAlgo();
+testOnEngines('an algo is not deleted while a staged model needs it', async (t, openTestStorage) => {
+  await using storage = await openWithAlgo(openTestStorage);
   await stage(storage, 1, 'model');
   const remove = () => storage.api.remove({ params: { type: 'algo', uuid: ALGO } });
   await refused(t, remove(), 'in_use', /result of the order/);
@@ -168,12 +174,12 @@ test('an algo is not deleted while a staged model needs it', async (t) => {
   await t.notThrowsAsync(remove());
 });
 
-test('results that nobody wanted for long are swept', async (t) => {
-  await using old = await openWithAlgo({ stagedMaxAgeMs: -1 });
+testOnEngines('results that nobody wanted for long are swept', async (t, openTestStorage) => {
+  await using old = await openWithAlgo(openTestStorage, { stagedMaxAgeMs: -1 });
   await stage(old, 1, 'model');
   await old.sweep();
   t.deepEqual((await visible(old)).stored, []);
-  await using young = await openWithAlgo({ stagedMaxAgeMs: 60_000 });
+  await using young = await openWithAlgo(openTestStorage, { stagedMaxAgeMs: 60_000 });
   await stage(young, 1, 'model');
   await young.sweep();
   t.deepEqual((await visible(young)).stored, [sha256('model')]);

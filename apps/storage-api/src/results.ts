@@ -8,7 +8,7 @@ type ResultRoutes = Pick<Api<StorageContract>, 'stageResult' | 'publishResult' |
  * The results of attempts: staged by workers, seen by nobody, and made visible or dropped by whoever keeps the orders.
  * So the result of an attempt that was overtaken never shows.
  */
-export function resultHandlers({ keeper, staged, settings }: StorageParts): ResultRoutes {
+export function resultHandlers({ keeper, staged, settings, log }: StorageParts): ResultRoutes {
   return {
     stageResult: async ({ params: { order, attempt }, query: { type, uuid, algo }, body }, call) => {
       if (type === 'model' && algo === undefined)
@@ -27,15 +27,19 @@ export function resultHandlers({ keeper, staged, settings }: StorageParts): Resu
         freed: await staged.stage(result, stored),
       }));
       await keeper.release(freed);
+      log.info({ order, attempt, type, uuid, bytes: blob.size }, 'A result was staged');
       return { size: blob.size, sha256: blob.digest };
     },
     publishResult: async ({ params: { order, attempt } }) => {
       const { resource, freed } = await staged.publish(order, attempt);
       await keeper.release(freed);
+      log.info({ order, attempt, uuid: resource.uuid }, 'A result was published');
       return resource;
     },
     discardResults: async ({ params: { order } }) => {
-      await keeper.release(await staged.discard(order));
+      const dropped = await staged.discard(order);
+      await keeper.release(dropped);
+      log.info({ order, blobs: dropped.length }, 'The results of an order were dropped');
       return undefined;
     },
   };

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { storageContract } from '@morpheo/common';
-import { openSqlite } from '@morpheo/service/database';
-import { type Authenticate, createHttpApp, createMetrics, listen } from '@morpheo/service/http';
+import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
+import { type Authenticate, createHttpApp, listen } from '@morpheo/service/http';
 import { startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
-import { openLocalBlobStore } from './blob-store/index.ts';
+import { createMetrics, type Metrics } from '@morpheo/service/metrics';
+import type { Tracer } from '@morpheo/service/trace';
+import { type BlobPlace, openBlobStore } from './blob-store/index.ts';
 import { type StorageSchema, storageMigrations } from './schema.ts';
 import { createStorage, type Storage } from './storage.ts';
 import type { StorageSettings } from './storage-settings.ts';
@@ -12,14 +14,24 @@ import type { StorageSettings } from './storage-settings.ts';
 /** How often the service tidies up. */
 const SWEEP_EVERY_MS = 600_000;
 
+/** The name of the embedded database in the data folder. */
+export const DATABASE_FILE = 'storage.db';
+
+/** Who owns the schema on a server that others may share. */
+export const DATABASE_OWNER = 'storage_api';
+
 /** What storage-api is opened with. */
 export interface StorageServiceOptions {
   readonly host: string;
   /** 0 for any. */
   readonly port: number;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
-  /** The folder of the database and of the bytes: made where there is none, held by this process alone. */
+  /** The folder of the database, and of the bytes by default: made where there is none, held by this process alone. */
   readonly dataFolder: string;
+  /** Where the bytes are kept; in the data folder where absent. */
+  readonly blobs?: BlobPlace | undefined;
+  /** Where the rows are; a file of the data folder where absent. On PostgreSQL several services may share them. */
+  readonly database?: DatabasePlace | undefined;
   /** Null: every caller may do everything. */
   readonly authenticate: Authenticate | null;
   /** The origins whose pages may use credentials that the browser keeps; none where absent. */
@@ -27,6 +39,10 @@ export interface StorageServiceOptions {
   readonly settings?: Partial<StorageSettings> | undefined;
   readonly version: string;
   readonly log: Log;
+  /** Shown at `/metrics`; of this service alone where absent. */
+  readonly metrics?: Metrics | undefined;
+  /** Where spans go; nowhere where absent. Whoever opened it closes it, after this service. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** A storage-api that runs. */
@@ -42,19 +58,22 @@ export interface StorageService extends Pick<Storage, 'api' | 'sweep'> {
  * closes first. What a process that died here left half-written is removed before anybody is answered.
  */
 export async function openStorageService(options: StorageServiceOptions): Promise<StorageService> {
-  const { dataFolder, log, settings } = options;
+  const { dataFolder, log, settings, tracer, metrics = createMetrics() } = options;
   await using stack = new AsyncDisposableStack();
   const database = stack.use(
-    await openSqlite<StorageSchema>({
-      file: join(dataFolder, 'storage.db'),
-      migrations: storageMigrations,
-      log,
-    }),
+    await openDatabase<StorageSchema>(
+      options.database ?? { engine: 'sqlite', file: join(dataFolder, DATABASE_FILE) },
+      { owner: DATABASE_OWNER, migrations: storageMigrations, log },
+    ),
   );
-  const blobs = await openLocalBlobStore({ folder: dataFolder });
-  const swept = await blobs.sweep(0);
+  const place = options.blobs ?? { kind: 'local', folder: dataFolder };
+  const blobs = stack.use(await openBlobStore(place, { shared: database.engine === 'postgres' }));
+  // In a folder that the file of the database holds nobody else writes; elsewhere others may, and what is left
+  // half-written is swept when it is old.
+  const alone = place.kind === 'local' && database.engine === 'sqlite';
+  const swept = alone ? await blobs.sweep(0) : { files: 0 };
   if (swept.files > 0) log.info({ ...swept }, 'removed what the process before left half-written');
-  const storage = createStorage({ database, blobs, log, settings });
+  const storage = createStorage({ database, blobs, log, settings, metrics });
   stack.use(
     startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, log, work: (signal) => storage.sweep(signal) }),
   );
@@ -65,7 +84,8 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     checks: storage.checks,
     authenticate: options.authenticate,
     anonymousIntake: false,
-    metrics: createMetrics(),
+    metrics,
+    tracer,
     cors: true,
     origins: options.origins,
     log,

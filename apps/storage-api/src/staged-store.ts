@@ -2,7 +2,7 @@ import { PlatformError, type Resource } from '@morpheo/common';
 import type { Kysely } from 'kysely';
 import { holdBlob, letGoOfBlobs } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
-import { findResource, insertResource, requireAlgo, toResource } from './resource-rows.ts';
+import { findResource, holdAlgo, insertResource, requireAlgo, toResource } from './resource-rows.ts';
 import type { Changed } from './resource-store.ts';
 import type { ResourceRow, StagedRow, StorageDatabase, StorageSchema } from './schema.ts';
 
@@ -66,15 +66,18 @@ async function stageResult(
   { order, attempt, type, uuid, algo }: StagedResult,
   blob: StoredBlob,
 ): Promise<readonly string[]> {
-  if (algo !== undefined) await requireAlgo(transaction, algo);
+  if (algo !== undefined) await holdAlgo(transaction, algo);
   await holdBlob(transaction, now, blob);
-  const before = await findStaged(transaction, order, attempt);
   const values = { type, uuid, algo: algo ?? null, sha256: blob.digest, size: blob.size, staged_at: now };
-  await transaction
+  const added = await transaction
     .insertInto('staged')
     .values({ order_id: order, attempt, ...values })
-    .onConflict((conflict) => conflict.columns(['order_id', 'attempt']).doUpdateSet(values))
-    .execute();
+    .onConflict((conflict) => conflict.columns(['order_id', 'attempt']).doNothing())
+    .executeTakeFirst();
+  if (added.numInsertedOrUpdatedRows === 1n) return [];
+  const before = (await takeStaged(transaction, order)).find((row) => row.attempt === attempt);
+  const again = transaction.updateTable('staged').set(values).where('order_id', '=', order);
+  await again.where('attempt', '=', attempt).execute();
   return before === undefined ? [] : await letGoOfBlobs(transaction, [before.sha256]);
 }
 
@@ -84,9 +87,11 @@ async function publishResult(
   order: string,
   attempt: number,
 ): Promise<Changed> {
+  // Of those who publish results of one order at once, the first is done before the next looks.
+  const all = await takeStaged(transaction, order);
   const published = await findPublished(transaction, order);
   if (published !== undefined) return await publishedBefore(transaction, published, order, attempt);
-  const staged = await findStaged(transaction, order, attempt);
+  const staged = all.find((row) => row.attempt === attempt);
   if (staged === undefined)
     throw new PlatformError('not_found', `Nothing is staged for attempt ${attempt} of order ${order}.`);
   const resource = await insertStaged(transaction, now, staged);
@@ -131,17 +136,15 @@ async function dropStaged(transaction: Kysely<StorageSchema>, order: string): Pr
   );
 }
 
-async function findStaged(
-  transaction: Kysely<StorageSchema>,
-  order: string,
-  attempt: number,
-): Promise<StagedRow | undefined> {
+/** What is staged for an order, held for this transaction. */
+async function takeStaged(transaction: Kysely<StorageSchema>, order: string): Promise<StagedRow[]> {
   return await transaction
     .selectFrom('staged')
     .selectAll()
     .where('order_id', '=', order)
-    .where('attempt', '=', attempt)
-    .executeTakeFirst();
+    .orderBy('attempt')
+    .forUpdate()
+    .execute();
 }
 
 async function findPublished(

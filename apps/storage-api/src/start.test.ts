@@ -1,11 +1,14 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { startMinio } from '@morpheo/real-parts';
 import { hashSecret } from '@morpheo/service/http';
 import test from 'ava';
+import { blobPlaceOf } from './blob-settings.ts';
 import { loadConfig } from './config.ts';
 import { start } from './start.ts';
 import { refused } from './testing/expect.ts';
+import { minioTest } from './testing/minio.ts';
 
 const problemsOf = (...argv: string[]) => {
   try {
@@ -38,8 +41,58 @@ test('the known password of the original is for loopback alone', (t) => {
   t.regex(problemsOf(...known, '-host', '0.0.0.0'), /Everybody knows/);
 });
 
-test('a store that is not built in is refused', (t) => {
-  t.regex(problemsOf('--insecure-open', '-blobstore', 's3'), /--blobstore .*"local"/);
+const BUCKET = ['--insecure-open', '-blobstore', 's3', '-s3-bucket', 'b'];
+
+test('a store that there is not is refused', (t) => {
+  t.regex(problemsOf('--insecure-open', '-blobstore', 'mock'), /--blobstore .*"local"/);
+});
+
+test('settings of a bucket that contradict one another are refused', (t) => {
+  t.is(problemsOf(...BUCKET, '-s3-region', 'eu-west-1'), '');
+  t.is(problemsOf('--insecure-open', '-blobstore', 'gc', '-gc-bucket', 'b'), '');
+  t.regex(problemsOf('--insecure-open', '-blobstore', 's3'), /needs --s3-bucket/);
+  t.regex(problemsOf('--insecure-open', '--s3-bucket', 'b'), /say --blobstore s3/);
+  t.regex(problemsOf(...BUCKET, '--s3-access-key', 'a'), /belong together/);
+  t.regex(problemsOf(...BUCKET, '--s3-session-token', 'a'), /belongs to --s3-access-key/);
+  t.regex(problemsOf(...BUCKET, '--s3-public-endpoint', 'http://a'), /say --s3-links/);
+  t.regex(problemsOf(...BUCKET, '--s3-endpoint', 'http://a', '--s3-ca', 'x'), /says http/);
+  t.regex(problemsOf(...BUCKET, '--s3-endpoint', 'ftp://a'), /--s3-endpoint/);
+  t.regex(
+    problemsOf(...BUCKET, '--s3-endpoint', 'http://key:secret@a'),
+    /keys do not belong into an address/,
+  );
+});
+
+test('the keys of a bucket come from the environment and are not shown', async (t) => {
+  const env = { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'hush-hush' };
+  const loaded = loadConfig([...BUCKET, '--s3-links'], env);
+  if (loaded.kind !== 'settings') return t.fail(loaded.kind);
+  const place = await blobPlaceOf('s3', loaded.values, '/data');
+  t.false(JSON.stringify(place).includes('hush'));
+  t.like(place, { kind: 's3', options: { bucket: 'b', links: { seconds: 300 }, partCopies: true } });
+  const google = await blobPlaceOf('gc', loaded.values, '/data');
+  t.like(google, { options: { endpoint: 'https://storage.googleapis.com', checksums: 'when-required' } });
+  await refused(
+    t,
+    blobPlaceOf('s3', { ...loaded.values, s3Ca: '/none' }, '/data'),
+    'invalid_request',
+    /--s3-ca/,
+  );
+});
+
+minioTest('a service whose bucket is not there does not start', async (t) => {
+  await using server = await startMinio();
+  const folder = await mkdtemp(join(tmpdir(), 'storage-start-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const flags = [...BUCKET, '--port', '0', '--data-dir', folder, '--s3-endpoint', server.endpoint];
+  const { accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY } = server.credentials;
+  const env = { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY };
+  const named = [...flags, '--s3-bucket', 'made-at-start', '--log-level', 'error'];
+  await refused(t, start(named, env), 'unavailable', /no such bucket: create it/);
+  await using service = await start([...named, '--s3-create-bucket'], env);
+  t.is((await fetch(`${String(service?.ready?.url)}/ready`)).status, 200);
+  await server.kill();
+  t.is((await fetch(`${String(service?.ready?.url)}/ready`)).status, 503);
 });
 
 test('a service starts from its flags and knows its callers', async (t) => {

@@ -1,34 +1,52 @@
 import { readFile } from 'node:fs/promises';
-import { settingsOrPrint } from '@morpheo/service/config';
+import { join } from 'node:path';
+import { settingsOrCheck } from '@morpheo/service/check';
+import { readDatabasePlace } from '@morpheo/service/database';
 import { type CredentialEntry, credentials, hashSecret, readCredentials } from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
+import { createMetrics } from '@morpheo/service/metrics';
+import { tracerOf } from '@morpheo/service/trace';
+import { blobPlaceOf } from './blob-settings.ts';
+import { probesOf } from './check.ts';
 import { loadConfig, type StorageConfig, VERSION } from './config.ts';
-import { openStorageService } from './service.ts';
+import { DATABASE_FILE, openStorageService } from './service.ts';
+import { unusedFlags } from './unused-settings.ts';
 
-/** Starts storage-api as its flags and environment say; undefined where only a text was asked for, which is printed. */
+/** Starts storage-api as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const config = settingsOrPrint(loadConfig(argv, env));
+  const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
   if (config === undefined) return undefined;
   const log = createLog({ service: 'storage-api', level: config.logLevel });
+  const unused = unusedFlags(config);
+  if (unused.length > 0) log.warn({ unused }, 'Flags of the original are given that have no use here');
   const entries = await credentialEntries(config);
-  const service = await openStorageService({
-    host: config.host,
-    port: config.port,
-    tls: await readTls(config),
-    dataFolder: config.dataDir,
-    authenticate: entries.length === 0 ? null : credentials(entries),
-    origins: config.origins,
-    settings: config,
-    version: VERSION,
-    log,
-  });
+  await using stack = new AsyncDisposableStack();
+  const tracer = stack.use(await tracerOf(config, { service: 'storage-api', version: VERSION, log }));
+  const service = stack.use(
+    await openStorageService({
+      host: config.host,
+      port: config.port,
+      tls: await readTls(config),
+      dataFolder: config.dataDir,
+      database: await readDatabasePlace(config, join(config.dataDir, DATABASE_FILE)),
+      blobs: await blobPlaceOf(config.blobstore, config, config.dataDir),
+      authenticate: entries.length === 0 ? null : credentials(entries),
+      origins: config.origins,
+      settings: config,
+      version: VERSION,
+      log,
+      metrics: createMetrics({ process: true }),
+      tracer,
+    }),
+  );
+  const opened = stack.move();
   return {
     drain: () => service.drain(),
-    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
     ready: { url: service.url },
     log,
   };

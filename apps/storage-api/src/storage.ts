@@ -1,8 +1,10 @@
 import type { Api, StorageContract } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
+import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { createBlobKeeper } from './blob-keeper.ts';
 import type { BlobStore } from './blob-store/index.ts';
 import { downloadHandlers } from './downloads.ts';
+import { createStorageMeters, watchStorage } from './meters.ts';
 import { patchProblemHandler } from './patch-problem.ts';
 import { readHandlers } from './reads.ts';
 import { createResourceStore } from './resource-store.ts';
@@ -21,6 +23,8 @@ export interface CreateStorage {
   readonly blobs: BlobStore;
   readonly log: Log;
   readonly settings?: Partial<StorageSettings> | undefined;
+  /** Where what happens is counted; nowhere where absent. */
+  readonly metrics?: Metrics | undefined;
 }
 
 /** The storage API as functions, and what keeps it tidy. */
@@ -33,10 +37,12 @@ export interface Storage {
 }
 
 /** Makes a storage. */
-export function createStorage({ database, blobs, log, settings }: CreateStorage): Storage {
+export function createStorage(made: CreateStorage): Storage {
+  const { database, blobs, log, settings, metrics = createMetrics() } = made;
+  watchStorage(metrics, database);
   const resources = createResourceStore(database);
   const staged = createStagedStore(database);
-  const keeper = createBlobKeeper(blobs, resources, log);
+  const keeper = createBlobKeeper(blobs, resources, { log, meters: createStorageMeters(metrics) });
   const parts: StorageParts = {
     blobs,
     keeper,

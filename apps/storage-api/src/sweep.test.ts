@@ -1,11 +1,11 @@
 import { rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import test from 'ava';
 import fc from 'fast-check';
 import { inPieces } from './blob-store/conformance.ts';
 import type { BlobStore } from './blob-store/index.ts';
 import { refused } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, id, sha256, sorted } from './testing/requests.ts';
 
 const upload = ({ api }: TestStorage, number: number, bytes: string) =>
@@ -17,7 +17,7 @@ async function makeOld({ folder }: TestStorage, bytes: string): Promise<void> {
   await utimes(join(folder, 'blobs', digest.slice(0, 2), digest), longAgo, longAgo);
 }
 
-test('bytes without a row are swept once they are old', async (t) => {
+testOnEngines('bytes without a row are swept once they are old', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await storage.blobs.put(inPieces(Buffer.from('orphan')));
   await storage.sweep();
@@ -27,7 +27,7 @@ test('bytes without a row are swept once they are old', async (t) => {
   t.deepEqual(await storage.files(), []);
 });
 
-test('bytes with a row are never swept', async (t) => {
+testOnEngines('bytes with a row are never swept', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await upload(storage, 1, 'kept');
   await makeOld(storage, 'kept');
@@ -35,7 +35,7 @@ test('bytes with a row are never swept', async (t) => {
   t.deepEqual(await storage.files(), [sha256('kept')]);
 });
 
-test('bytes that could not be removed are swept later', async (t) => {
+testOnEngines('bytes that could not be removed are swept later', async (t, openTestStorage) => {
   const disk: { broken: boolean } = { broken: true };
   const breaking = (blobs: BlobStore): BlobStore => ({
     put: (...given) => blobs.put(...given),
@@ -56,31 +56,38 @@ test('bytes that could not be removed are swept later', async (t) => {
   t.deepEqual(await storage.files(), []);
 });
 
-test('uploads, deletions and sweeps at once never lose the bytes of what is there', async (t) => {
-  await using storage = await openTestStorage({ orphanGraceMs: 60_000 });
-  const step = fc.oneof(
-    fc.record({ what: fc.constant('upload' as const), number: fc.nat(5), bytes: fc.constantFrom('a', 'b') }),
-    fc.record({ what: fc.constant('remove' as const), number: fc.nat(5), bytes: fc.constant('') }),
-    fc.record({ what: fc.constant('sweep' as const), number: fc.constant(0), bytes: fc.constant('') }),
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-      await Promise.allSettled(
-        steps.map(({ what, number, bytes }) => {
-          if (what === 'sweep') return storage.sweep();
-          if (what === 'upload') return upload(storage, number, bytes);
-          return storage.api.remove({ params: { type: 'data', uuid: id(number) } });
-        }),
-      );
-      const { items } = await storage.api.list({ params: { type: 'data' }, query: {} });
-      const needed = new Set(items.map(({ sha256: digest }) => digest));
-      t.deepEqual(await storage.files(), sorted(needed));
-    }),
-    { numRuns: 60 },
-  );
-});
+testOnEngines(
+  'uploads, deletions and sweeps at once never lose the bytes of what is there',
+  async (t, openTestStorage) => {
+    await using storage = await openTestStorage({ orphanGraceMs: 60_000 });
+    const step = fc.oneof(
+      fc.record({
+        what: fc.constant('upload' as const),
+        number: fc.nat(5),
+        bytes: fc.constantFrom('a', 'b'),
+      }),
+      fc.record({ what: fc.constant('remove' as const), number: fc.nat(5), bytes: fc.constant('') }),
+      fc.record({ what: fc.constant('sweep' as const), number: fc.constant(0), bytes: fc.constant('') }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
+        await Promise.allSettled(
+          steps.map(({ what, number, bytes }) => {
+            if (what === 'sweep') return storage.sweep();
+            if (what === 'upload') return upload(storage, number, bytes);
+            return storage.api.remove({ params: { type: 'data', uuid: id(number) } });
+          }),
+        );
+        const { items } = await storage.api.list({ params: { type: 'data' }, query: {} });
+        const needed = new Set(items.map(({ sha256: digest }) => digest));
+        t.deepEqual(await storage.files(), sorted(needed));
+      }),
+      { numRuns: 60 },
+    );
+  },
+);
 
-test('the checks say which part does not answer', async (t) => {
+testOnEngines('the checks say which part does not answer', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const { signal } = new AbortController();
   await Promise.all(Object.values(storage.checks).map((check) => check(signal)));

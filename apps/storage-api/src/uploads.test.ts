@@ -1,7 +1,7 @@
 import { NIL_UUID } from '@morpheo/common';
-import test from 'ava';
 import { refused, textOf } from './testing/expect.ts';
-import { openTestStorage, type TestStorage } from './testing/open-storage.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import type { TestStorage } from './testing/open-storage.ts';
 import { bodyOf, FORM_TYPE, type FormPart, formBytes, formOf, id, sha256 } from './testing/requests.ts';
 
 type FormType = 'problem' | 'algo' | 'data' | 'prediction';
@@ -28,7 +28,7 @@ const NEEDED: Readonly<Record<FormType, readonly FormPart[]>> = {
   prediction: [['size', '1']],
 };
 
-test('a form makes a thing of its type with its bytes', async (t) => {
+testOnEngines('a form makes a thing of its type with its bytes', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const blob = 'the\r\n--bytes\0';
   const made = await post(storage, 'problem', ...PROBLEM, ['blob', blob]);
@@ -47,7 +47,7 @@ test('a form makes a thing of its type with its bytes', async (t) => {
   );
 });
 
-test('a form without uuid gets a new one', async (t) => {
+testOnEngines('a form without uuid gets a new one', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const type of ['problem', 'algo', 'data', 'prediction'] as const) {
     const { uuid } = await post(storage, type, ...NEEDED[type], ['blob', type]);
@@ -55,13 +55,13 @@ test('a form without uuid gets a new one', async (t) => {
   }
 });
 
-test('the parts before the blob may come in any order', async (t) => {
+testOnEngines('the parts before the blob may come in any order', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const made = await post(storage, 'prediction', ['size', '5'], ['uuid', id(5)], ['blob', 'guess']);
   t.is(made.uuid, id(5));
 });
 
-test('a size that is not that of the blob is taken, as ever', async (t) => {
+testOnEngines('a size that is not that of the blob is taken, as ever', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   for (const [index, size] of ['666', '-7', '+3', '9223372036854775807'].entries()) {
     await t.notThrowsAsync(
@@ -71,7 +71,7 @@ test('a size that is not that of the blob is taken, as ever', async (t) => {
   }
 });
 
-test('a false form is refused in the words of the originals', async (t) => {
+testOnEngines('a false form is refused in the words of the originals', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const long = 'x'.repeat(256);
   const cases: [FormType, FormPart[], string][] = [
@@ -190,7 +190,7 @@ test('a false form is refused in the words of the originals', async (t) => {
   t.deepEqual(await storage.files(), []);
 });
 
-test('what is no form is refused in the words of the originals', async (t) => {
+testOnEngines('what is no form is refused in the words of the originals', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const send = (type: FormType, body: string, contentType?: string) =>
     storage.api.upload({ params: { type }, query: {}, body: bodyOf(body, { contentType }) });
@@ -214,15 +214,20 @@ test('what is no form is refused in the words of the originals', async (t) => {
   t.deepEqual(await storage.files(), []);
 });
 
-test('a uuid that is taken is refused before anything behind it is read', async (t) => {
-  await using storage = await openTestStorage();
-  await post(storage, 'problem', ...PROBLEM, ['blob', 'first']);
-  const text = `[Error uploading problem] [model] UUID ${id(1)} already exist in table 'problem'`;
-  await refused(t, post(storage, 'problem', ['uuid', id(1)], ['colour', 'red']), 'conflict', text);
-  await t.notThrowsAsync(post(storage, 'data', ['uuid', id(1)], ['size', '1'], ['blob', 'of another type']));
-});
+testOnEngines(
+  'a uuid that is taken is refused before anything behind it is read',
+  async (t, openTestStorage) => {
+    await using storage = await openTestStorage();
+    await post(storage, 'problem', ...PROBLEM, ['blob', 'first']);
+    const text = `[Error uploading problem] [model] UUID ${id(1)} already exist in table 'problem'`;
+    await refused(t, post(storage, 'problem', ['uuid', id(1)], ['colour', 'red']), 'conflict', text);
+    await t.notThrowsAsync(
+      post(storage, 'data', ['uuid', id(1)], ['size', '1'], ['blob', 'of another type']),
+    );
+  },
+);
 
-test('of uploads of one uuid at once exactly one is made', async (t) => {
+testOnEngines('of uploads of one uuid at once exactly one is made', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const uploads = Array.from({ length: 12 }, (_, index) =>
     post(storage, 'data', ['uuid', id(1)], ['size', '1'], ['blob', `bytes of ${index}`]),
@@ -236,7 +241,7 @@ test('of uploads of one uuid at once exactly one is made', async (t) => {
   t.deepEqual(await storage.files(), [made.sha256]);
 });
 
-test('the same bytes uploaded twice are stored once', async (t) => {
+testOnEngines('the same bytes uploaded twice are stored once', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   await Promise.all([
     post(storage, 'data', ['size', '1'], ['blob', 'same']),
@@ -246,7 +251,7 @@ test('the same bytes uploaded twice are stored once', async (t) => {
   t.deepEqual(await storage.files(), [sha256('same')]);
 });
 
-test('a promised digest is checked, and with it the size', async (t) => {
+testOnEngines('a promised digest is checked, and with it the size', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const digest = sha256('bytes');
   const send = (...parts: FormPart[]) => post(storage, 'data', ...parts, ['blob', 'bytes']);
@@ -258,14 +263,14 @@ test('a promised digest is checked, and with it the size', async (t) => {
   await t.notThrowsAsync(send(['size', '5'], ['sha256', digest.toUpperCase()]));
 });
 
-test('the operator may ask for true sizes', async (t) => {
+testOnEngines('the operator may ask for true sizes', async (t, openTestStorage) => {
   await using storage = await openTestStorage({ strictSize: true });
   await refused(t, post(storage, 'data', ['size', '666'], ['blob', 'abc']), 'digest_mismatch');
   t.deepEqual(await storage.files(), []);
   await t.notThrowsAsync(post(storage, 'data', ['size', '3'], ['blob', 'abc']));
 });
 
-test('an upload over the limit is refused and leaves nothing', async (t) => {
+testOnEngines('an upload over the limit is refused and leaves nothing', async (t, openTestStorage) => {
   await using storage = await openTestStorage({ maxUploadBytes: 1000 });
   await refused(t, post(storage, 'data', ['size', '1'], ['blob', 'x'.repeat(1001)]), 'too_large');
   await t.notThrowsAsync(post(storage, 'data', ['size', '1'], ['blob', 'x'.repeat(1000)]));
@@ -276,7 +281,7 @@ test('an upload over the limit is refused and leaves nothing', async (t) => {
   await refused(t, storage.api.upload({ params: { type: 'data' }, query: {}, body }), 'too_large');
 });
 
-test('an upload that is aborted leaves nothing', async (t) => {
+testOnEngines('an upload that is aborted leaves nothing', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const abort = new AbortController();
   async function* source() {

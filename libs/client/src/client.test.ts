@@ -148,6 +148,18 @@ test('Downloads give status, headers and a stream', async (t) => {
   t.is(same.body, undefined);
 });
 
+test('A download that prefers it goes where it is sent, without its credentials', async (t) => {
+  await using store = await openPeer((response) => response.end('from the store'));
+  await using peer = await openPeer((response) => response.writeHead(307, { location: store.url }).end());
+  const options = { url: peer.url, credentials: { name: 'a', secret: 'b' } };
+  const input = { params: { id: '1' }, headers: {} };
+  await t.throwsAsync(createClient(contract, options).download(input), { message: /unexpected redirect/ });
+  const client = createClient(contract, { ...options, headers: { prefer: 'redirect' } });
+  t.is(await new Response((await client.download(input)).body ?? null).text(), 'from the store');
+  t.truthy(peer.seen.at(-1)?.headers.authorization);
+  t.is(store.seen[0]?.headers.authorization, undefined);
+});
+
 test('A download that breaks off says so', async (t) => {
   await using peer = await openPeer((response) => {
     response.writeHead(200, { 'content-length': '9' }).write('abc', () => response.destroy());
@@ -156,4 +168,17 @@ test('A download that breaks off says so', async (t) => {
   const whole = async () =>
     await new Response((await client.download({ params: { id: '1' }, headers: {} })).body ?? null).text();
   await t.throwsAsync(whole, { code: 'unavailable', message: /^GET http:.*\/things\/1\/blob/ });
+});
+
+test('What a call is for is asked at each call, and goes with it', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(204).end());
+  let calls = 0;
+  const about = () => ({ baggage: `call=${++calls}`, accept: 'nothing' });
+  const client = createClient(contract, { url: peer.url, about });
+  for (const id of ['1', '2']) await client.drop({ params: { id } });
+  t.deepEqual(
+    peer.seen.map(({ headers }) => headers.baggage),
+    ['call=1', 'call=2'],
+  );
+  t.regex(peer.seen[0]?.headers.accept ?? '', /json/, 'the contract has the last word');
 });

@@ -14,6 +14,8 @@ export interface ClientOptions {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Headers that go with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Asked at each request for headers that tell what it is for, such as `traceparent` and `baggage`. */
+  readonly about?: (() => Readonly<Record<string, string>>) | undefined;
 }
 
 /** A service as its client sees it. */
@@ -21,6 +23,7 @@ interface Peer {
   /** Without a slash at the end. */
   readonly address: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly about: () => Readonly<Record<string, string>>;
   readonly fetch: typeof globalThis.fetch;
 }
 
@@ -39,8 +42,9 @@ type Call = (input: RawInput, call?: { readonly signal?: AbortSignal | undefined
  * gives no code, the one of the status); `unavailable` where no answer comes, or none that is whole; `internal` where
  * the answer does not fit the contract. An aborted call throws the reason of its signal.
  *
- * Redirects are not followed: the credentials are for this address. Nothing is tried again here: only the caller knows whether a second call does harm, and how long it may take. There
- * is no time limit of its own either: give a signal.
+ * Redirects are not followed: the credentials are for this address. A download whose header `prefer` is `redirect` is
+ * the exception: it goes where the service sends it, without them. Nothing is tried again here: only the caller knows
+ * whether a second call does harm, and how long it may take. There is no time limit of its own either: give a signal.
  */
 export function createClient<C extends Contract>(contract: C, options: ClientOptions): Api<C> {
   const peer = toPeer(contract.title, options);
@@ -61,13 +65,15 @@ async function request(
   const { path, headers, body, sourceError } = buildRequest(endpoint, input);
   const url = `${peer.address}${path}`;
   const where = { method: endpoint.method, url, signal };
+  const given = { ...peer.about(), ...peer.headers, ...headers };
   // A stream as a body is read while the answer may come already: "half" is the one mode there is (Fetch §5.4).
   const init = {
     method: endpoint.method,
-    headers: { ...peer.headers, ...headers },
+    headers: given,
     ...(body === undefined ? {} : { body, duplex: 'half' }),
     ...(signal === undefined ? {} : { signal }),
     ...NO_SECOND_SENDING,
+    ...(asksForRedirect(endpoint, given) ? { redirect: 'follow' as const } : {}),
   };
   let response: Response;
   try {
@@ -80,7 +86,12 @@ async function request(
   return readAnswer(response, endpoint, where);
 }
 
-function toPeer(title: string, { url, credentials, headers, fetch }: ClientOptions): Peer {
+/** A download that says `Prefer: redirect` goes where it is sent; `fetch` leaves the credentials behind (Fetch §4.4). */
+function asksForRedirect({ method, response }: Endpoint, headers: Readonly<Record<string, string>>): boolean {
+  return method === 'GET' && response.type === 'bytes' && headers.prefer === 'redirect';
+}
+
+function toPeer(title: string, { url, credentials, headers, about, fetch }: ClientOptions): Peer {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
     throw new PlatformError('invalid_request', `The address of the ${title} is no http or https URL.`);
@@ -90,6 +101,7 @@ function toPeer(title: string, { url, credentials, headers, fetch }: ClientOptio
   return {
     address: `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`,
     headers: { ...headers, ...(used === undefined ? {} : { authorization: basic(used) }) },
+    about: about ?? (() => ({})),
     fetch: fetch ?? ((...args) => globalThis.fetch(...args)),
   };
 }

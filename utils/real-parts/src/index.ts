@@ -1,4 +1,14 @@
+export type { Authority, Certificate } from './certificates.ts';
+export { createAuthority } from './certificates.ts';
+export type { Dind, DindOptions, DindTls } from './dind.ts';
+export { BASE_IMAGES, startDind } from './dind.ts';
+export type { MinioServer, StartMinio } from './minio.ts';
+export { startMinio } from './minio.ts';
+export type { NsqdOptions, NsqServer } from './nsq.ts';
+export { startNsqd, startNsqlookupd } from './nsq.ts';
 export { findProgram, partsFolder, requireProgram } from './place.ts';
+export type { PostgresServer, PostgresTarget, StartPostgres, TestDatabase } from './postgres.ts';
+export { startPostgres } from './postgres.ts';
 export type { ServerOptions, ServerProcess } from './server-process.ts';
 export { startServer } from './server-process.ts';
 export type { Part } from './with-parts.ts';

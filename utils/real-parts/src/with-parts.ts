@@ -2,14 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { findProgram } from './place.ts';
 
 /** A part of a team's installation that tests may need. */
-export type Part = 'nsq' | 'postgres' | 'minio' | 'docker' | 'schemathesis';
+export type Part = 'nsq' | 'postgres' | 'minio' | 'docker' | 'compose' | 'schemathesis';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
 interface Skippable {
-  readonly skip: unknown;
+  skipIf(condition: boolean): unknown;
 }
 
-const PROGRAMS: Readonly<Record<Exclude<Part, 'docker'>, readonly string[]>> = {
+const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly string[]>> = {
   nsq: ['nsqd', 'nsqlookupd'],
   postgres: ['initdb', 'postgres'],
   minio: ['minio'],
@@ -17,8 +17,8 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker'>, readonly string[]>> = {
 };
 
 /**
- * ava's `test` where the machine has the parts, else `test.skip`, said in one line on stderr. Where nothing may be
- * skipped (`CI` or `MORPHEO_REQUIRE_REAL_PARTS` is set) it throws instead.
+ * ava's `test` where the machine has the parts, else one that skips whatever is declared with it, hooks too, said in
+ * one line on stderr. Where nothing may be skipped (`CI` or `MORPHEO_REQUIRE_REAL_PARTS` is set) it throws instead.
  */
 export function withParts<Test extends Skippable>(test: Test, ...parts: readonly Part[]): Test {
   const missing = parts.map(whyNot).filter((reason) => reason !== undefined);
@@ -28,20 +28,25 @@ export function withParts<Test extends Skippable>(test: Test, ...parts: readonly
     throw new Error(`A real part is missing where none may be: ${reason}`);
   }
   process.stderr.write(`SKIPPED the tests that need ${parts.join(' and ')}: ${reason}\n`);
-  return test.skip as Test;
+  return test.skipIf(true) as Test;
 }
 
 function whyNot(part: Part): string | undefined {
-  if (part === 'docker') return whyNoDocker();
+  if (part === 'docker')
+    return succeeds('docker', 'version') ? undefined : 'the Docker daemon does not answer';
+  if (part === 'compose') {
+    const found = succeeds('docker', 'compose', 'version') || succeeds('docker-compose', 'version');
+    return found ? undefined : 'Docker Compose not found';
+  }
   const absent = PROGRAMS[part].filter((name) => findProgram(name) === undefined);
   return absent.length === 0 ? undefined : `${absent.join(' and ')} not found`;
 }
 
-function whyNoDocker(): string | undefined {
+function succeeds(program: string, ...args: string[]): boolean {
   try {
-    execFileSync('docker', ['version'], { stdio: 'ignore', timeout: 10_000 });
-    return undefined;
+    execFileSync(program, args, { stdio: 'ignore', timeout: 10_000 });
+    return true;
   } catch {
-    return 'the Docker daemon does not answer';
+    return false;
   }
 }

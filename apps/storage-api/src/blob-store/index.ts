@@ -14,8 +14,11 @@
  *   `not_found`. Cancelling the stream frees what it holds. A blob that is removed meanwhile is read to its end.
  * - `stat` is a blob's size and when it was last put, or null.
  * - `remove` asks `unless` first, while no `commit` of the digest is under way, and does nothing if it answers true.
- *   It resolves with whether something was removed; what is not there is harmless.
+ *   It resolves with whether something was removed; what is not there is harmless. A store that cannot remove what is
+ *   being read rejects with `unavailable`, in bounded time, and keeps it.
  * - `list` names every blob; those that are put or removed meanwhile may be missing or named.
+ * - `link`, where a store has it, signs an address by which anybody may begin to download a blob for a short time. That
+ *   the blob is there, and that the caller may have it, is the caller's to know. It is a secret for as long as it lives.
  * - `sweep` removes what dead writers left half-written more than `olderThanMs` ago, and says how much that was.
  *   What this process is writing is never touched.
  */
@@ -25,6 +28,7 @@ export interface BlobStore {
   stat(digest: string): Promise<{ size: number; storedAt: Date } | null>;
   remove(digest: string, unless?: () => Promise<boolean>): Promise<boolean>;
   list(): AsyncIterable<{ digest: string; size: number; storedAt: Date }>;
+  link?(digest: string, link: BlobLink): Promise<string>;
   sweep(olderThanMs: number): Promise<{ files: number; bytes: number }>;
   /** Rejects with `unavailable` and the reason in one line when the store cannot be used. */
   ping(signal?: AbortSignal): Promise<void>;
@@ -45,6 +49,13 @@ export interface PutOptions {
   readonly commit?: ((blob: StoredBlob) => Promise<void>) | undefined;
 }
 
+/** What a download by a link tells of itself. */
+export interface BlobLink {
+  /** Letters, digits and dashes. */
+  readonly fileName: string;
+  readonly contentType: string;
+}
+
 /** A part of a blob; both ends inclusive, in bytes. */
 export interface ByteRange {
   readonly start: number;
@@ -58,3 +69,5 @@ export interface StoredBlob {
 }
 
 export { openLocalBlobStore } from './local.ts';
+export { type BlobPlace, openBlobStore } from './open.ts';
+export type { S3BlobStoreOptions } from './s3/options.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { isPlatformError } from '@morpheo/common';
 import test from 'ava';
-import { inPieces, sha256, testBlobStore } from './conformance.ts';
+import { inPieces, testBlobStore } from './conformance.ts';
 import { openLocalBlobStore } from './local.ts';
 
 async function openTemporary() {
@@ -31,19 +31,6 @@ test('what a dead writer left is swept by age', async (t) => {
   await utimes(join(under.staging, 'old'), hourAgo, hourAgo);
   t.deepEqual(await under.store.sweep(1_800_000), { files: 1, bytes: 4 });
   t.deepEqual(await readdir(under.staging), ['young']);
-});
-
-test('a sweep spares what this process is writing', async (t) => {
-  await using under = await openTemporary();
-  const bytes = randomBytes(3_000_000);
-  let swept: unknown;
-  async function* source() {
-    yield bytes.subarray(0, 2_000_000);
-    swept = await under.store.sweep(0);
-    yield bytes.subarray(2_000_000);
-  }
-  t.is((await under.store.put(source())).digest, sha256(bytes));
-  t.deepEqual(swept, { files: 0, bytes: 0 });
 });
 
 test('a blob that was cut short on disk is not served as good', async (t) => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { PlatformError } from '@morpheo/common';
+import { checkExpectations, checkRoom } from './expectations.ts';
 import type { PutOptions, StoredBlob } from './index.ts';
 
 /** How much is handed to the disk at once: large enough that calls do not count, small enough to stay unnoticed. */
@@ -99,26 +99,4 @@ class BlockWriter {
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) done += (await handle.write(bytes, done)).bytesWritten;
-}
-
-function checkRoom(size: number, { limit }: Pick<PutOptions, 'limit'>): void {
-  if (limit === undefined || size <= limit) return;
-  throw new PlatformError('too_large', `The blob is larger than the ${limit} bytes that are taken.`, {
-    details: { limit },
-  });
-}
-
-function checkExpectations(blob: StoredBlob, expected: Pick<PutOptions, 'digest' | 'size'>): void {
-  if (expected.size !== undefined && expected.size !== blob.size) {
-    throw new PlatformError(
-      'digest_mismatch',
-      `The blob should have ${expected.size} bytes and has ${blob.size}: send it again, or correct its size.`,
-    );
-  }
-  if (expected.digest !== undefined && expected.digest !== blob.digest) {
-    throw new PlatformError(
-      'digest_mismatch',
-      `The blob should have the SHA-256 ${expected.digest} and has ${blob.digest}: send it again.`,
-    );
-  }
 }

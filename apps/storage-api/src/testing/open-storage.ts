@@ -19,17 +19,26 @@ export interface TestStorage extends Storage, AsyncDisposable {
   files(): Promise<string[]>;
 }
 
-/** Opens an empty storage; `wrap` may put something before its blob store. */
+/**
+ * Opens an empty storage; `wrap` may put something before its blob store, and the database, a file in the folder where
+ * absent, is closed with it.
+ */
 export async function openTestStorage(
   settings: Partial<StorageSettings> = {},
   wrap: (blobs: BlobStore) => BlobStore = (blobs) => blobs,
+  given?: StorageDatabase,
 ): Promise<TestStorage> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'storage-api-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const log = memoryLog();
   const database = stack.use(
-    await openSqlite<StorageSchema>({ file: join(folder, 'storage.db'), migrations: storageMigrations, log }),
+    given ??
+      (await openSqlite<StorageSchema>({
+        file: join(folder, 'storage.db'),
+        migrations: storageMigrations,
+        log,
+      })),
   );
   const blobs = wrap(await openLocalBlobStore({ folder }));
   const opened = stack.move();

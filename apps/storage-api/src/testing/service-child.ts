@@ -1,15 +1,28 @@
 import { readFile } from 'node:fs/promises';
+import { Secret } from '@morpheo/service/config';
 import { silentLog } from '@morpheo/service/log';
+import type { BlobPlace } from '../blob-store/index.ts';
 import { openStorageService } from '../service.ts';
+import type { ChildBucket } from './spawn-service.ts';
+
+/** See {@link ChildBucket}. */
+function bucketOf(text: string | undefined): BlobPlace | undefined {
+  if (text === undefined) return undefined;
+  const { bucket, endpoint, accessKeyId, secretAccessKey } = JSON.parse(text) as ChildBucket;
+  const credentials = { accessKeyId, secretAccessKey: new Secret(secretAccessKey) };
+  return { kind: 's3', options: { bucket, endpoint, credentials } };
+}
 
 /**
- * A service in a process of its own, for tests that kill or measure it: the folder is its argument. It sends its
+ * A service in a process of its own, for tests that kill or measure it: the folder is its argument, and the bucket of
+ * its bytes where that is not the folder. It sends its
  * address, and answers `peak` with the most memory that it ever held, in bytes, and `sweep` when it has swept.
  */
 const service = await openStorageService({
   host: '127.0.0.1',
   port: 0,
   dataFolder: process.argv[2] ?? '',
+  blobs: bucketOf(process.argv[3]),
   authenticate: null,
   settings: { orphanGraceMs: 1 },
   version: '0.0.0',

@@ -12,9 +12,18 @@ export interface ServiceProcess extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-/** Starts a service on a folder; see `service-child.ts`. */
-export async function spawnService(folder: string): Promise<ServiceProcess> {
-  const child = fork(fileURLToPath(new URL('service-child.ts', import.meta.url)), [folder]);
+/** A bucket of a test's server, as the child is told of it. */
+export interface ChildBucket {
+  readonly bucket: string;
+  readonly endpoint: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** Starts a service on a folder, with its bytes there or in a bucket; see `service-child.ts`. */
+export async function spawnService(folder: string, bucket?: ChildBucket): Promise<ServiceProcess> {
+  const told = bucket === undefined ? [folder] : [folder, JSON.stringify(bucket)];
+  const child = fork(fileURLToPath(new URL('service-child.ts', import.meta.url)), told);
   const exited = once(child, 'exit');
   const ask = async (question: string): Promise<unknown> => {
     const answered = once(child, 'message');

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isPlatformError } from '@morpheo/common';
-import test, { type ExecutionContext } from 'ava';
+import ava, { type ExecutionContext } from 'ava';
 import { fault, listen, listenGated, uniqueTopic, until } from './conformance-listeners.ts';
 import type { Broker } from './index.ts';
 import { MOST_MESSAGE_BYTES } from './names.ts';
@@ -13,8 +13,14 @@ export interface BrokerUnderTest {
   readonly open: () => Promise<Broker>;
 }
 
-/** Registers the contract of {@link Broker} as tests of one driver; brokers may be slow and may deliver twice. */
-export function testBroker({ name, open }: BrokerUnderTest): void {
+/** What of ava's `test` is used, which `test.serial` and a driver's own have too. */
+type RegisterTest = (title: string, run: (t: ExecutionContext) => Promise<void>) => void;
+
+/**
+ * Registers the contract of {@link Broker} as tests of one driver; brokers may be slow and may deliver twice. A driver
+ * that needs a part of an installation gives a `test` that skips where the part is missing.
+ */
+export function testBroker({ name, open }: BrokerUnderTest, test: RegisterTest = ava): void {
   const behaves = (title: string, run: (t: ExecutionContext, broker: Broker) => Promise<void>) =>
     test(`${name}: ${title}`, async (t) => {
       await using broker = await open();
@@ -25,6 +31,7 @@ export function testBroker({ name, open }: BrokerUnderTest): void {
   behaves('every channel gets every message', deliversToAllChannels);
   behaves('one subscriber of a channel gets a message', sharesAChannel);
   behaves('a channel keeps messages while nobody listens', keepsMessages);
+  behaves('a transient channel goes with its last subscriber', forgetsTransient);
   behaves('a message whose handler throws does not return', finishesOnError);
   behaves('no more handlers run than concurrency allows', limitsConcurrency);
   behaves('a paused subscription handles nothing until resumed', pausesAndResumes);
@@ -51,8 +58,8 @@ async function deliversToAllChannels(t: ExecutionContext, broker: Broker): Promi
   const second = await listen(broker, topic, 'second');
   await publishAll(broker, topic, ['a', 'b', 'c']);
   await until(() => new Set(first.messages).size === 3 && new Set(second.messages).size === 3);
-  t.deepEqual(new Set(first.messages), new Set(['a', 'b', 'c']));
-  t.deepEqual(new Set(second.messages), new Set(['a', 'b', 'c']));
+  t.is(new Set([...first.messages, 'a', 'b', 'c']).size, 3, 'nothing else');
+  t.is(new Set([...second.messages, 'a', 'b', 'c']).size, 3, 'nothing else');
 }
 
 async function sharesAChannel(t: ExecutionContext, broker: Broker): Promise<void> {
@@ -76,6 +83,27 @@ async function keepsMessages(t: ExecutionContext, broker: Broker): Promise<void>
   t.is(after.messages[0], 'while away');
 }
 
+async function forgetsTransient(t: ExecutionContext, broker: Broker): Promise<void> {
+  const topic = uniqueTopic();
+  const messages: string[] = [];
+  const handle = async (message: string) => void messages.push(message);
+  const what = { topic, channel: 'test', transient: true, handle };
+  const witness = await listen(broker, topic, 'witness');
+  await broker.publish(topic, 'first');
+  await until(() => witness.messages.length === 1);
+  const before = await broker.subscribe(what);
+  await before[Symbol.asyncDispose]();
+  await broker.ping();
+  await broker.publish(topic, 'while away');
+  await until(() => witness.messages.includes('while away'));
+  await broker.subscribe(what);
+  while (messages.length === 0) {
+    await broker.publish(topic, 'after');
+    await pause(50);
+  }
+  t.false(messages.includes('while away'));
+}
+
 async function finishesOnError(t: ExecutionContext, broker: Broker): Promise<void> {
   const heard: string[] = [];
   const topic = uniqueTopic();
@@ -88,8 +116,8 @@ async function finishesOnError(t: ExecutionContext, broker: Broker): Promise<voi
     },
   });
   await publishAll(broker, topic, ['bad', 'good', 'better']);
-  await until(() => heard.includes('good') && heard.includes('better'));
-  t.is(heard.filter((message) => message === 'bad').length, 1);
+  await until(() => new Set(heard).size === 3);
+  t.true(heard.filter((message) => message === 'bad').length <= 2, 'twice at most, as any message');
 }
 
 async function limitsConcurrency(t: ExecutionContext, broker: Broker): Promise<void> {
@@ -194,6 +222,8 @@ async function refusesNames(t: ExecutionContext, broker: Broker): Promise<void> 
     const asChannel = broker.subscribe({ topic: uniqueTopic(), channel: bad, handle });
     t.true(isPlatformError(await fault(asChannel), 'invalid_request'), JSON.stringify(bad));
   }
+  const long = { topic: uniqueTopic(), channel: 'x'.repeat(55), transient: true, handle };
+  t.true(isPlatformError(await fault(broker.subscribe(long)), 'invalid_request'));
   await t.notThrowsAsync(broker.publish(`${uniqueTopic()}.a-Z_9`.padEnd(64, 'x'), 'm'));
 }
 

@@ -27,6 +27,11 @@ export interface Subscribe {
   readonly channel: string;
   /** How many messages are handled at once; 1 where absent. */
   readonly concurrency?: number;
+  /**
+   * The channel goes with its last subscriber, and a broker of several servers may miss what comes first at one of
+   * them: for what only concerns who is there. Its name has at most 54 characters.
+   */
+  readonly transient?: boolean;
   readonly handle: (message: string) => Promise<void>;
 }
 
@@ -40,3 +45,8 @@ export interface Subscription {
 
 export type { MemoryBrokerOptions } from './memory.ts';
 export { openMemoryBroker } from './memory.ts';
+export { nsqdAddresses, nsqHttpAddresses } from './nsq/address.ts';
+export type { NsqBrokerOptions } from './nsq/index.ts';
+export { openNsqBroker } from './nsq/index.ts';
+export type { NsqSecurityValues } from './nsq/settings.ts';
+export { nsqSecurityProblems, nsqSecuritySettings, readNsqSecurity } from './nsq/settings.ts';

@@ -17,6 +17,11 @@ export class MemoryChannel {
     this.#log = log;
   }
 
+  /** Whether anybody subscribes. */
+  get isHeard(): boolean {
+    return this.#subscribers.size > 0;
+  }
+
   /** Adds a message, and drops the oldest where there is no room. */
   add(message: string): void {
     this.#waiting.push(message);

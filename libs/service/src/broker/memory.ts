@@ -2,7 +2,7 @@ import { PlatformError } from '@morpheo/common';
 import { type Log, silentLog } from '../log/index.ts';
 import type { Broker, Subscribe, Subscription } from './index.ts';
 import { MemoryChannel } from './memory-channel.ts';
-import { checkMessage, checkName } from './names.ts';
+import { checkMessage, checkName, checkNames } from './names.ts';
 
 /** What {@link openMemoryBroker} may be given. */
 export interface MemoryBrokerOptions {
@@ -37,14 +37,14 @@ class MemoryBroker implements Broker {
   }
 
   async subscribe(options: Subscribe): Promise<Subscription> {
-    checkName('topic', options.topic);
-    checkName('channel', options.channel);
+    checkNames(options);
     this.#assertOpen(this.#ending !== undefined);
-    const subscription = this.#channel(options.topic, options.channel).subscribe(
-      options.concurrency ?? 1,
-      options.handle,
-      () => this.#subscriptions.delete(subscription),
-    );
+    const { topic, channel: name, transient = false } = options;
+    const channel = this.#channel(topic, name);
+    const subscription = channel.subscribe(options.concurrency ?? 1, options.handle, () => {
+      this.#subscriptions.delete(subscription);
+      if (transient && !channel.isHeard) this.#topics.get(topic)?.delete(name);
+    });
     this.#subscriptions.add(subscription);
     return subscription;
   }

@@ -1,4 +1,5 @@
 import { PlatformError } from '@morpheo/common';
+import type { Subscribe } from './index.ts';
 
 /** The longest message, in bytes of UTF-8: messages are hints that carry an id, never data. */
 export const MOST_MESSAGE_BYTES = 65_536;
@@ -10,6 +11,15 @@ export function checkName(what: 'topic' | 'channel', name: string): void {
     'invalid_request',
     `The ${what} ${JSON.stringify(name.slice(0, 80))} is not a name of 1 to 64 letters, digits, ".", "_" or "-".`,
   );
+}
+
+/** What may come after the name of a channel, for brokers that mark transient ones. */
+const TRANSIENT_MARK_LENGTH = 10;
+
+/** Throws `invalid_request` unless topic and channel are names. */
+export function checkNames({ topic, channel, transient = false }: Subscribe): void {
+  checkName('topic', topic);
+  checkName('channel', transient ? channel + '-'.repeat(TRANSIENT_MARK_LENGTH) : channel);
 }
 
 /** Throws `invalid_request` for an empty message, and `too_large` for one that is longer than a hint may be. */

@@ -5,16 +5,21 @@ import type { Setting, Settings } from './settings.ts';
 export interface Flags {
   readonly help: boolean;
   readonly version: boolean;
+  readonly check: boolean;
   /** The text that each flag was given, by the flag's name without dashes; `true` where it stands without a value. */
   readonly given: ReadonlyMap<string, string | true>;
   readonly problems: readonly string[];
 }
+
+const CHECK =
+  'check the settings, reach everything that they name, say what is well and what is not, and end; nothing is changed';
 
 /** The command whose help lists the settings. */
 export function buildCommand(options: {
   readonly name: string;
   readonly description: string;
   readonly settings: Settings;
+  readonly canCheck?: boolean;
 }): Command {
   const command = new Command(options.name)
     .description(options.description)
@@ -27,6 +32,7 @@ export function buildCommand(options: {
     for (const alias of setting.aliases ?? []) command.addOption(hidden(alias));
     if (setting.secret === true) command.addOption(hidden(`${setting.flag}-file`));
   }
+  if (options.canCheck === true) command.addOption(new Option('--check', CHECK));
   return command.addOption(new Option('--version', 'show the version'));
 }
 
@@ -36,16 +42,24 @@ export function buildCommand(options: {
  */
 export function readFlags(command: Command, settings: Settings, argv: readonly string[]): Flags {
   const given = new Map<string, string | true>();
+  const lists = new Set(Object.values(settings).flatMap(({ flag, list }) => (list === true ? [flag] : [])));
   for (const option of command.options) {
     const flag = option.long?.slice(2) ?? '';
-    command.on(`option:${option.name()}`, (value: string | null | undefined) =>
-      given.set(flag, value ?? true),
-    );
+    command.on(`option:${option.name()}`, (value: string | null | undefined) => {
+      const before = lists.has(flag) ? given.get(flag) : undefined;
+      given.set(flag, before === undefined || value == null ? (value ?? true) : `${before},${value}`);
+    });
   }
   const { operands, unknown } = command.parseOptions(argv.map(withTwoDashes));
   const help = unknown.some((argument) => argument === '--help' || argument === '-h');
   const problems = [...operands.map(refuseWord), ...refuseUnknown(unknown)];
-  return { help, version: given.has('version'), given: mergeAliases(settings, given), problems };
+  return {
+    help,
+    version: given.has('version'),
+    check: given.has('check'),
+    given: mergeAliases(settings, given),
+    problems,
+  };
 }
 
 function withTwoDashes(argument: string): string {
@@ -85,6 +99,7 @@ function describe(setting: Setting): Option {
     ...(setting.default === undefined ? [] : [`default: ${JSON.stringify(setting.default)}`]),
     `env: ${setting.env}`,
     ...(setting.secret === true ? [`from a file: --${setting.flag}-file, ${setting.env}_FILE`] : []),
+    ...(setting.list === true ? ['several: with commas, or the flag again'] : []),
     ...(setting.aliases ?? []).map((alias) => `also: --${alias}`),
   ];
   const value = setting.switch === true ? '[bool]' : '[value]';

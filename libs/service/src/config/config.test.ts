@@ -198,3 +198,11 @@ test('One problem reads as one line', (t) => {
     'The settings have a problem: --port (DEMO_PORT): Too big: expected number to be <=65535, got "70000". The port to listen at.\nSee demo --help.',
   );
 });
+
+test('A setting that lists may be given several times', (t) => {
+  const list = { flag: 'peer', env: 'DEMO_PEER', schema: z.string(), list: true, help: 'Peers.' };
+  const read = (...argv: string[]) =>
+    loadSettings({ name: 'demo', description: '', version: '1', settings: { list }, argv, env: {} });
+  t.deepEqual(read('-peer', 'a', '--peer=b,c'), { kind: 'settings', values: { list: 'a,b,c' } });
+  t.throws(() => read('--peer', 'a', '--peer'), { message: /needs a value/ });
+});

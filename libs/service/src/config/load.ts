@@ -16,6 +16,8 @@ export interface LoadSettings<S extends Settings> {
   readonly envPrefix?: string;
   /** What contradicts in the values, and what to do: one sentence each. Called when all are well formed. */
   readonly check?: (values: SettingsOf<S>) => readonly string[];
+  /** Understand `--check`, and answer with what is to be checked instead of the settings to run with. */
+  readonly canCheck?: boolean;
   /** The arguments after the program's name. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -24,6 +26,12 @@ export interface LoadSettings<S extends Settings> {
 /** Settings to run with, or the text that was asked for instead. */
 export type Loaded<S extends Settings> =
   | { readonly kind: 'settings'; readonly values: SettingsOf<S> }
+  /** `--check`: the settings where they are well, and what is wrong with them where they are not. */
+  | {
+      readonly kind: 'check';
+      readonly values: SettingsOf<S> | undefined;
+      readonly problems: readonly string[];
+    }
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'version'; readonly text: string };
 
@@ -50,6 +58,7 @@ export function loadSettings<const S extends Settings>(options: LoadSettings<S>)
   // Every name has been read by its own schema: the record has become what the declarations say.
   const complete = values as SettingsOf<S>;
   if (problems.length === 0) problems.push(...(options.check?.(complete) ?? []));
+  if (flags.check) return { kind: 'check', values: problems.length === 0 ? complete : undefined, problems };
   if (problems.length > 0) throw refusal(options.name, problems);
   return { kind: 'settings', values: complete };
 }

@@ -19,6 +19,8 @@ export interface Setting<Schema extends z.ZodType = z.ZodType> {
   readonly secret?: boolean;
   /** The flag may stand without a value and then means `true`; the schema gets the text `true`. */
   readonly switch?: boolean;
+  /** The flag may be given several times; the schema gets the texts joined by commas. */
+  readonly list?: boolean;
 }
 
 /** The settings of a service, by the name that the program uses. */

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import { credentialsProbe, folderProbe, type Probes, tlsProbe, traceProbes } from '@morpheo/service/check';
+import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
+import { blobPlaceOf } from './blob-settings.ts';
+import { checkBlobPlace } from './blob-store/check-place.ts';
+import type { StorageConfig } from './config.ts';
+import { storageMigrations as migrations } from './schema.ts';
+import { DATABASE_FILE, DATABASE_OWNER } from './service.ts';
+
+/** What `--check` of storage-api asks. */
+export function probesOf(config: StorageConfig): Probes {
+  const { dataDir, credentials, cert, key, blobstore } = config;
+  return {
+    'data folder': folderProbe(dataDir),
+    ...(credentials === undefined ? {} : { credentials: credentialsProbe(credentials) }),
+    ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
+    database: {
+      ask: async () => {
+        const place = await readDatabasePlace(config, join(dataDir, DATABASE_FILE));
+        return await checkDatabase(place, { owner: DATABASE_OWNER, migrations });
+      },
+    },
+    blobs: {
+      ask: async (signal) => await checkBlobPlace(await blobPlaceOf(blobstore, config, dataDir), signal),
+    },
+    ...traceProbes(config),
+  };
+}

@@ -1,0 +1,86 @@
+import { RESOURCE_TYPES } from '@morpheo/common';
+import type { Gauge, Metrics } from '@morpheo/service/metrics';
+import { sql } from 'kysely';
+import type { StorageDatabase } from './schema.ts';
+
+/** What storage-api counts while it runs. */
+export interface StorageMeters {
+  /** An upload of so many bytes was stored; `known`: its bytes were there already. */
+  stored(bytes: number, known: boolean): void;
+  /** A sweep has removed so many half-written files, and blobs that nothing refers to. */
+  swept(halfWritten: number, orphans: number): void;
+}
+
+/** Tables are counted row by row: this often at most, in milliseconds. */
+const EVERY_MS = 15_000;
+
+const countAndSize = [sql<number>`count(*)`.as('n'), sql<number | null>`sum(size)`.as('bytes')] as const;
+
+/** Makes the {@link StorageMeters}. */
+export function createStorageMeters(metrics: Metrics): StorageMeters {
+  const counter = (name: string, help: string) =>
+    metrics.counter({ name: `morpheo_storage_${name}_total`, help });
+  const uploads = counter('uploads', 'Uploads that were stored, results of workers included');
+  const bytes = counter('uploaded_bytes', 'Bytes of uploads that were stored');
+  const hits = counter('dedupe_hits', 'Uploads whose bytes were there already, and were not kept twice');
+  const saved = counter('dedupe_saved_bytes', 'Bytes that were not kept twice');
+  const swept = metrics.counter({
+    name: 'morpheo_storage_swept_files_total',
+    help: 'Files that nobody needs and the sweep has removed: half-written ones, and blobs without a row',
+    labels: ['what'],
+  });
+  for (const zero of [uploads, bytes, hits, saved]) zero.add({}, 0);
+  return {
+    stored(size, known) {
+      uploads.add({});
+      bytes.add({}, size);
+      if (!known) return;
+      hits.add({});
+      saved.add({}, size);
+    },
+    swept(halfWritten, orphans) {
+      swept.add({ what: 'half_written' }, halfWritten);
+      swept.add({ what: 'orphan' }, orphans);
+    },
+  };
+}
+
+/** Shows at a scrape what the database knows of what is stored. */
+export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void {
+  const gauge = <Label extends string = never>(
+    name: string,
+    help: string,
+    ...labels: Label[]
+  ): Gauge<Label> => metrics.gauge({ name: `morpheo_storage_${name}`, help, labels });
+  const blobs = gauge('blobs', 'Blobs that are kept, each once');
+  const blobBytes = gauge('blob_bytes', 'Bytes of the blobs');
+  const staged = gauge('staged_results', 'Results of attempts that are not published yet');
+  const stagedBytes = gauge('staged_bytes', 'Bytes of those results');
+  const resources = gauge('resources', 'Things that are kept, by type', 'type');
+  const resourceBytes = gauge(
+    'resource_bytes',
+    'Bytes of things by type, as if each were kept by itself',
+    'type',
+  );
+  const refresh = async (): Promise<void> => {
+    const kept = await read.selectFrom('blobs').select(countAndSize).executeTakeFirst();
+    blobs.set({}, Number(kept?.n ?? 0));
+    blobBytes.set({}, Number(kept?.bytes ?? 0));
+    const waiting = await read.selectFrom('staged').select(countAndSize).executeTakeFirst();
+    staged.set({}, Number(waiting?.n ?? 0));
+    stagedBytes.set({}, Number(waiting?.bytes ?? 0));
+    const rows = await read
+      .selectFrom('resources')
+      .select('type')
+      .select(countAndSize)
+      .groupBy('type')
+      .execute();
+    for (const type of RESOURCE_TYPES) {
+      const row = rows.find((one) => one.type === type);
+      resources.set({ type }, Number(row?.n ?? 0));
+      resourceBytes.set({ type }, Number(row?.bytes ?? 0));
+    }
+  };
+  const stale: Pick<Gauge, 'clear'>[] = [blobs, blobBytes, staged, stagedBytes, resources, resourceBytes];
+  metrics.onScrape({ everyMs: EVERY_MS, refresh, stale });
+}

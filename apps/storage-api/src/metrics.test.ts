@@ -1,0 +1,56 @@
+import { utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readFigures } from '@morpheo/service/testing';
+import test from 'ava';
+import { openTestService, type TestService } from './testing/open-service.ts';
+import { FORM_TYPE, formBytes, id } from './testing/requests.ts';
+
+async function upload({ call }: TestService, uuid: string, bytes: string): Promise<number> {
+  const body = new Uint8Array(
+    formBytes([
+      ['uuid', uuid],
+      ['size', String(bytes.length)],
+      ['blob', bytes],
+    ]),
+  );
+  const answer = await call('uploader', '/data', {
+    method: 'POST',
+    headers: { 'content-type': FORM_TYPE },
+    body,
+  });
+  await answer.text();
+  return answer.status;
+}
+
+test('What is stored, and what had not to be stored twice, is shown', async (t) => {
+  await using service = await openTestService();
+  t.is((await readFigures(service.url)).get('morpheo_storage_dedupe_hits_total'), 0);
+  await using other = await openTestService();
+  t.is(await upload(other, id(1), 'the same bytes'), 201);
+  t.is(await upload(other, id(2), 'the same bytes'), 201);
+  t.is(await upload(other, id(3), 'others'), 201);
+  await (await other.call('worker', `/data/${id(3)}/blob`)).text();
+  const figures = await readFigures(other.url);
+  t.is(figures.get('morpheo_storage_uploads_total'), 3);
+  t.is(figures.get('morpheo_storage_uploaded_bytes_total'), 34);
+  t.is(figures.get('morpheo_storage_dedupe_hits_total'), 1);
+  t.is(figures.get('morpheo_storage_dedupe_saved_bytes_total'), 14);
+  t.is(figures.get('morpheo_storage_blobs'), 2);
+  t.is(figures.get('morpheo_storage_blob_bytes'), 20);
+  t.is(figures.get('morpheo_storage_resources{type="data"}'), 3);
+  t.is(figures.get('morpheo_storage_resource_bytes{type="data"}'), 34);
+  t.is(figures.get('morpheo_storage_staged_results'), 0);
+  t.is(figures.get('morpheo_dependency_up{service="storage-api",dependency="blobs"}'), 1);
+  t.true((figures.get('http_sent_bytes_total{route="getDataBlob"}') ?? 0) > 6);
+});
+
+test('What the sweep removes is counted', async (t) => {
+  await using service = await openTestService({ settings: { orphanGraceMs: 1 } });
+  const left = join(service.folder, 'staging', 'left-by-a-dead-writer');
+  await writeFile(left, 'half');
+  await utimes(left, 1, 1);
+  await service.sweep();
+  const figures = await readFigures(service.url);
+  t.is(figures.get('morpheo_storage_swept_files_total{what="half_written"}'), 1);
+  t.is(figures.get('morpheo_storage_swept_files_total{what="orphan"}'), 0);
+});

@@ -1,0 +1,100 @@
+import { isPlatformError } from '@morpheo/common';
+import { migrations, type Schema } from '@morpheo/compute-api';
+import { type Database, openDatabase } from '@morpheo/service/database';
+import { brokenPromises } from '@morpheo/simulation/invariants';
+import type { Cluster } from './cluster/cluster.ts';
+import type { Customers } from './customers.ts';
+import type { Fault } from './trouble.ts';
+
+/** The orders' database, as an onlooker reads it. */
+export type Onlooker = Database<Schema>;
+
+/** Opens it. */
+export async function openOnlooker({ database }: Cluster): Promise<Onlooker> {
+  const address = {
+    host: database.host,
+    port: database.port,
+    database: database.database,
+    user: database.user,
+    password: database.password,
+  };
+  return await openDatabase<Schema>(
+    { engine: 'postgres', address, poolSize: 2 },
+    { migrations, owner: 'compute_api' },
+  );
+}
+
+/** How many orders have not ended, or have effects that did not happen yet. */
+export async function unsettled({ read }: Onlooker): Promise<number> {
+  const open = await read
+    .selectFrom('orders')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', 'not in', ['done', 'failed', 'cancelled'])
+    .executeTakeFirstOrThrow();
+  const due = await read
+    .selectFrom('outbox')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  return Number(open.count) + Number(due.count);
+}
+
+/** What of the promise does not hold, a sentence each: in the database, on storage and with the orchestrator. */
+export async function judge(cluster: Cluster, database: Onlooker, customers: Customers): Promise<string[]> {
+  const results = await visibleResults(cluster, database);
+  const { visible, strange } = results;
+  const broken = await brokenPromises({ database, visible, heard: cluster.orchestrator.heard }, customers);
+  return [...strange, ...broken];
+}
+
+/** Every result that storage shows, as the attempt that it is of; a sentence on each that is nobody's. */
+async function visibleResults({ storageApis: [storage] }: Cluster, { read }: Onlooker) {
+  if (storage === undefined) throw new Error('There is no storage.');
+  const visible = new Map<string, number>();
+  const strange: string[] = [];
+  const orders = await read
+    .selectFrom('orders')
+    .select(['id', 'kind', 'status', 'attempt', 'model_end', 'result'])
+    .execute();
+  for (const order of orders) {
+    const result =
+      order.result === null ? undefined : (JSON.parse(order.result) as { uuid: string; sha256: string });
+    const uuid = order.kind === 'learn' ? order.model_end : result?.uuid;
+    if (uuid === null || uuid === undefined) continue;
+    const type = order.kind === 'learn' ? ('model' as const) : ('prediction' as const);
+    const shown = await storage.get({ params: { type, uuid } }).catch((error: unknown) => {
+      if (isPlatformError(error, 'not_found')) return undefined;
+      throw error;
+    });
+    if (shown === undefined) continue;
+    if (shown.sha256 !== result?.sha256)
+      strange.push(`${order.id} shows other bytes than those of its result`);
+    visible.set(order.id, order.attempt);
+  }
+  return { visible, strange };
+}
+
+/** From the loss of a worker to the next attempt at the order that it held, in seconds: the slowest. */
+export async function slowestTakeover({ read }: Onlooker, faults: readonly Fault[]): Promise<number> {
+  const lost = await read.selectFrom('attempts').selectAll().where('outcome', '=', 'lost').execute();
+  const attempts = await read.selectFrom('attempts').select(['order_id', 'attempt', 'started_at']).execute();
+  const startedAt = new Map(
+    attempts.map((one) => [`${one.order_id} ${one.attempt}`, Number(one.started_at)]),
+  );
+  const strikes = faults.filter(({ target }) => target.startsWith('worker')).map(({ at }) => at);
+  const takeovers = lost.flatMap(({ order_id, attempt, started_at, ended_at }) => {
+    const next = startedAt.get(`${order_id} ${attempt + 1}`);
+    const struck = strikes.filter((at) => at >= Number(started_at) - 1000 && at <= Number(ended_at)).at(-1);
+    return next === undefined || struck === undefined ? [] : [(next - struck) / 1000];
+  });
+  return Math.max(0, ...takeovers);
+}
+
+/** How many attempts ended how. */
+export async function attemptsByOutcome({ read }: Onlooker): Promise<Record<string, number>> {
+  const rows = await read
+    .selectFrom('attempts')
+    .select(({ fn }) => ['outcome', fn.countAll<number>().as('count')])
+    .groupBy('outcome')
+    .execute();
+  return Object.fromEntries(rows.map(({ outcome, count }) => [outcome ?? 'open', Number(count)]));
+}

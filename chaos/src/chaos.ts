@@ -1,0 +1,122 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { randomFrom } from '@morpheo/simulation/random';
+import { attemptsByOutcome, judge, openOnlooker, slowestTakeover, unsettled } from './account.ts';
+import { type Cluster, openCluster } from './cluster/cluster.ts';
+import { postOrders, uploadGoods } from './customers.ts';
+import { makeTrouble } from './trouble.ts';
+
+/** What a run is like. */
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly orders: number;
+  /** Between two orders, and between two faults, on average. */
+  readonly paceMs: number;
+  readonly faultEveryMs: number;
+  /** The trouble ends with the last order, and after so many faults or minutes at the latest. */
+  readonly mostFaults: number;
+  readonly mostMinutes: number;
+  readonly dockerWorkers: number;
+  readonly processWorkers: number;
+  /** Ends the run early: everything that it started is ended. */
+  readonly signal?: AbortSignal;
+  /** Told now and then how far it is. */
+  readonly onProgress?: (line: string) => void;
+}
+
+/** What came of a run. */
+export interface ChaosResult {
+  readonly seed: number;
+  readonly orders: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly attempts: Readonly<Record<string, number>>;
+  readonly slowestTakeoverSeconds: number;
+  /** From the last mended fault to the moment when nothing was left to do. */
+  readonly recoverySeconds: number;
+  /** Until an order was accepted: the 99th of a hundred, in milliseconds. */
+  readonly acceptP99Ms: number;
+  readonly minutes: number;
+  /** What of the promise did not hold, a sentence each. */
+  readonly broken: readonly string[];
+}
+
+const REST_MS = 600_000;
+
+/** Starts the real parts, has orders posted while faults are made, waits for rest, and judges. */
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seed, orders, onProgress = () => undefined } = options;
+  const { dockerWorkers, processWorkers } = options;
+  const startedAt = Date.now();
+  await using cluster = await openCluster({ computes: 2, storages: 2, dockerWorkers, processWorkers });
+  await using database = await openOnlooker(cluster);
+  const goods = await uploadGoods(cluster);
+  onProgress('everything runs');
+  const progress = watch(database, onProgress);
+  const stopped = Promise.withResolvers<never>();
+  stopped.promise.catch(() => undefined);
+  options.signal?.addEventListener('abort', () => stopped.reject(new Error('The run was stopped.')), {
+    once: true,
+  });
+  try {
+    return await Promise.race([account(), stopped.promise]);
+  } finally {
+    progress.stop();
+  }
+
+  async function account(): Promise<ChaosResult> {
+    const { customers, faults } = await ordersAmongFaults(cluster, goods, options, progress);
+    const calmSince = Date.now();
+    while ((await unsettled(database).catch(() => 1)) > 0 && Date.now() - calmSince < REST_MS)
+      await sleep(250);
+    const recoverySeconds = (Date.now() - calmSince) / 1000;
+    const counts: Record<string, number> = {};
+    for (const { kind } of faults) counts[kind] = (counts[kind] ?? 0) + 1;
+    return {
+      ...{ seed, orders, faults: counts, recoverySeconds },
+      attempts: await attemptsByOutcome(database),
+      slowestTakeoverSeconds: await slowestTakeover(database, faults),
+      acceptP99Ms: customers.waits.toSorted((a, b) => a - b)[Math.floor(customers.waits.length * 0.99)] ?? 0,
+      minutes: Math.round((Date.now() - startedAt) / 600) / 100,
+      broken: await judge(cluster, database, customers),
+    };
+  }
+}
+
+async function ordersAmongFaults(
+  cluster: Cluster,
+  goods: Awaited<ReturnType<typeof uploadGoods>>,
+  { seed, orders, paceMs, faultEveryMs, mostFaults, mostMinutes }: ChaosOptions,
+  progress: { readonly unfinished: () => number },
+) {
+  const deadline = Date.now() + mostMinutes * 60_000;
+  let isPosting = true;
+  const [customers, faults] = await Promise.all([
+    postOrders(cluster, goods, randomFrom(seed), {
+      ...{ orders, paceMs, unfinished: progress.unfinished },
+      mostUnfinished: 400,
+    }).finally(() => {
+      isPosting = false;
+    }),
+    makeTrouble(cluster, randomFrom(seed + 1), {
+      ...{ everyMs: faultEveryMs, most: mostFaults },
+      isOver: () => !(isPosting || progress.unfinished() > 0) || Date.now() > deadline,
+    }),
+  ]);
+  return { customers, faults };
+}
+
+/** Looks now and then how many orders have not ended. */
+function watch(database: Awaited<ReturnType<typeof openOnlooker>>, onProgress: (line: string) => void) {
+  let unfinished = 1;
+  let looks = 0;
+  const timer = setInterval(() => {
+    unsettled(database).then(
+      (count) => {
+        unfinished = count;
+        looks += 1;
+        if (looks % 10 === 0) onProgress(`${count} orders and effects are open`);
+      },
+      () => onProgress('the database does not answer'),
+    );
+  }, 1000);
+  return { unfinished: () => unfinished, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,30 @@
+import type { ChaosResult } from './chaos.ts';
+
+/** The account of a run as a table for people. */
+export function tableOf(result: ChaosResult): string {
+  const rows: [string, string][] = [
+    ...Object.entries(result.faults)
+      .toSorted(([, a], [, b]) => b - a)
+      .map(([kind, times]): [string, string] => [kind, String(times)]),
+    [
+      'attempts',
+      Object.entries(result.attempts)
+        .map(([outcome, times]) => `${times} ${outcome}`)
+        .join(', '),
+    ],
+    ['slowest takeover', `${result.slowestTakeoverSeconds.toFixed(1)} s`],
+    ['all at rest after the last fault', `${result.recoverySeconds.toFixed(1)} s`],
+    ['accepted within (99 of 100)', `${result.acceptP99Ms.toFixed(0)} ms`],
+    ['took', `${result.minutes} min`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+  return [...lines, ...result.broken.slice(0, 50).map((what) => `BROKEN: ${what}`)].join('\n');
+}
+
+/** The account in one line, to be published. */
+export function lineOf({ seed, orders, faults, broken }: ChaosResult): string {
+  const total = Object.values(faults).reduce((sum, times) => sum + times, 0);
+  const verdict = broken.length === 0 ? '0 lost, 0 ended twice' : `${broken.length} PROMISES BROKEN`;
+  return `${orders} orders, ${total} faults: ${verdict} (SEED=${seed})`;
+}

@@ -1,0 +1,127 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAuthority, startNsqd, withParts } from '@morpheo/real-parts';
+import ava from 'ava';
+import { eventually } from '../../testing/index.ts';
+import { listen, until } from '../conformance-listeners.ts';
+import { openWith } from './nsq.fixture.ts';
+
+const test = withParts(ava, 'nsq');
+
+test('TLS with certificates of both sides carries messages', async (t) => {
+  await using authority = await createAuthority();
+  const server = await authority.certify('nsqd', 'IP:127.0.0.1');
+  const ours = await authority.certify('worker', 'DNS:worker');
+  const tls = { cert: server.certFile, key: server.keyFile, ca: authority.caFile, required: true };
+  await using nsqd = await startNsqd({ tls });
+  await using broker = openWith({
+    nsqds: [nsqd.tcp],
+    tls: { ca: authority.ca, cert: ours.cert, key: ours.key },
+  });
+  const heard = await listen(broker, 'train');
+  await broker.ping();
+  await broker.publish('train', 'x'.repeat(50_000));
+  await until(() => heard.messages.length === 1);
+  // Longer than the silence after which a connection is taken for dead: the plain socket below TLS is silent.
+  await new Promise((resolve) => setTimeout(resolve, 6500));
+  await broker.publish('train', 'y');
+  await until(() => heard.messages.length === 2);
+  t.deepEqual(broker.said('warn'), []);
+});
+
+test('The name in the certificate is that of the address', async (t) => {
+  await using authority = await createAuthority();
+  const { certFile, keyFile } = await authority.certify('nsqd', 'DNS:localhost');
+  await using nsqd = await startNsqd({ tls: { cert: certFile, key: keyFile } });
+  const tls = { ca: authority.ca };
+  await using wrong = openWith({ nsqds: [nsqd.tcp], tls });
+  await t.throwsAsync(wrong.publish('train', 'x'), { message: /do not trust each other .*IP: 127\.0\.0\.1/ });
+  await t.throwsAsync(wrong.ping(), { code: 'unavailable' });
+  await using right = openWith({ nsqds: [nsqd.tcp.replace('127.0.0.1', 'localhost')], tls });
+  await right.publish('train', 'x');
+  await right.ping();
+});
+
+test('An authority that is not ours is not trusted', async (t) => {
+  await using authority = await createAuthority();
+  await using other = await createAuthority();
+  const { certFile, keyFile } = await authority.certify('nsqd', 'IP:127.0.0.1');
+  await using nsqd = await startNsqd({ tls: { cert: certFile, key: keyFile } });
+  await using broker = openWith({ nsqds: [nsqd.tcp], tls: { ca: other.ca } });
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /do not trust each other/ });
+});
+
+test('An nsqd without TLS gets neither message nor secret', async (t) => {
+  const judged: string[] = [];
+  await using judge = await startJudge(judged, []);
+  await using nsqd = await startNsqd({ auth: judge.address });
+  await using authority = await createAuthority();
+  await using broker = openWith({ nsqds: [nsqd.tcp], tls: { ca: authority.ca }, secret: 'hidden' });
+  await listen(broker, 'train');
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /offers no TLS/ });
+  await t.throwsAsync(broker.ping(), { message: /offers no TLS.*leave the TLS settings out/ });
+  t.deepEqual(judged, []);
+});
+
+test('An nsqd that wants TLS of everybody is told as such', async (t) => {
+  await using authority = await createAuthority();
+  const { certFile, keyFile } = await authority.certify('nsqd', 'IP:127.0.0.1');
+  await using nsqd = await startNsqd({ tls: { cert: certFile, key: keyFile, required: true } });
+  await using broker = openWith({ nsqds: [nsqd.tcp] });
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /takes TLS connections alone .*--nsq-ca/ });
+  await t.throwsAsync(broker.ping(), { message: /takes TLS connections alone/ });
+});
+
+test('The right secret opens, a wrong one and none do not', async (t) => {
+  const judged: string[] = [];
+  await using judge = await startJudge(judged, ['.*']);
+  await using nsqd = await startNsqd({ auth: judge.address });
+  await using right = openWith({ nsqds: [nsqd.tcp], secret: 'right' });
+  const heard = await listen(right, 'train');
+  await right.publish('train', 'x');
+  await right.ping();
+  await until(() => heard.messages.length === 1);
+  t.true(judged.includes('right'));
+  for (const secret of ['wrong', undefined]) {
+    await using broker = openWith({ nsqds: [nsqd.tcp], secret });
+    await t.throwsAsync(broker.publish('train', 'x'), {
+      message: /does not accept our secret .*--nsq-secret/,
+    });
+    await t.throwsAsync(broker.ping(), { message: /does not accept our secret/ });
+    await listen(broker, 'train');
+    await eventually(t, (again) => again.regex(broker.said('warn').join(), /does not accept our secret/));
+    t.notRegex(JSON.stringify(broker.log.entries), /wrong/);
+  }
+});
+
+test('A secret that permits other channels alone is told, and does no harm', async (t) => {
+  await using judge = await startJudge([], ['other']);
+  await using nsqd = await startNsqd({ auth: judge.address });
+  await using broker = openWith({ nsqds: [nsqd.tcp], secret: 'right' });
+  const heard = await listen(broker, 'train', 'compute');
+  t.regex(broker.said('warn').join(), /does not accept our secret for this \(.*E_UNAUTHORIZED/);
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /E_UNAUTHORIZED/ });
+  t.deepEqual(heard.messages, []);
+});
+
+/** An authentication server that knows the secret `right`, and permits it these channels of every topic. */
+async function startJudge(judged: string[], channels: readonly string[]) {
+  const server = createServer((request, response) => {
+    const secret = new URL(request.url ?? '', 'http://judge').searchParams.get('secret') ?? '';
+    judged.push(secret);
+    const authorizations =
+      secret === 'right' ? [{ topic: '.*', channels, permissions: ['publish', 'subscribe'] }] : [];
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ ttl: 60, identity: 'test', authorizations }));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/client-s3';
+import getPort from 'get-port';
+import { requireProgram } from './place.ts';
+import { startServer } from './server-process.ts';
+
+/** A MinIO server of a test: it listens on 127.0.0.1, and goes with all its data. */
+export interface MinioServer extends AsyncDisposable {
+  /** Such as `http://127.0.0.1:41234`. */
+  readonly endpoint: string;
+  /** Those of its owner, who may do everything. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** The PEM file of its certificate, which is for 127.0.0.1; where it speaks TLS. */
+  readonly caFile: string | undefined;
+  /** A client of the owner; it goes with the server. */
+  readonly client: S3Client;
+  /** Makes an empty bucket with a name of its own, and says that. */
+  createBucket(): Promise<string>;
+  /** Ends the server at once, as `kill -9`. */
+  kill(): Promise<void>;
+  /** Stops it where it is, until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Starts it again on its data. */
+  start(): Promise<void>;
+  output(): string;
+}
+
+/** What a server is started with. */
+export interface StartMinio {
+  readonly tls?: boolean;
+  /** Puts its data on a disk of so many bytes, in memory; needs root on Linux. */
+  readonly diskBytes?: number;
+}
+
+const OWNER = { accessKeyId: 'morpheo-owner', secretAccessKey: 'of-the-real-parts' } as const;
+const run = promisify(execFile);
+
+/** Starts the machine's MinIO on a free port, with no data. */
+export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): Promise<MinioServer> {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'minio-'));
+  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const data = join(folder, 'data');
+  await mkdir(data);
+  if (diskBytes !== undefined) {
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes}`, 'tmpfs', data]);
+    stack.defer(async () => void (await run('umount', ['--lazy', data])));
+  }
+  const certs = join(folder, 'certs');
+  const caFile = tls ? await makeCertificate(certs) : undefined;
+  const address = `127.0.0.1:${await getPort()}`;
+  const endpoint = `${tls ? 'https' : 'http'}://${address}`;
+  const { client, server } = await serve({ folder, data, certs, address, endpoint });
+  stack.defer(() => client.destroy());
+  stack.use(server);
+  let buckets = 0;
+  const opened = stack.move();
+  return {
+    ...{ endpoint, caFile, client, credentials: OWNER },
+    createBucket: async () => {
+      const Bucket = `bucket-${++buckets}`;
+      await client.send(new CreateBucketCommand({ Bucket }));
+      return Bucket;
+    },
+    kill: () => server.kill('SIGKILL'),
+    freeze: () => server.kill('SIGSTOP'),
+    thaw: () => server.kill('SIGCONT'),
+    start: () => server.start(),
+    output: () => server.output(),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+interface Places {
+  readonly folder: string;
+  readonly data: string;
+  readonly certs: string;
+  readonly address: string;
+  readonly endpoint: string;
+}
+
+async function serve({ folder, data, certs, address, endpoint }: Places) {
+  // Its certificate is nobody's but the test's: this client only asks whether it is there, and makes buckets.
+  const requestHandler = { requestTimeout: 5_000, httpsAgent: { rejectUnauthorized: false } };
+  const s3 = { endpoint, region: 'us-east-1', forcePathStyle: true, credentials: OWNER, requestHandler };
+  const client = new S3Client(s3);
+  const probe = new S3Client({ ...s3, maxAttempts: 1 });
+  const server = await startServer({
+    command: requireProgram('minio'),
+    args: ['server', '--quiet', '--address', address, '--certs-dir', certs, data],
+    env: {
+      HOME: folder,
+      MINIO_ROOT_USER: OWNER.accessKeyId,
+      MINIO_ROOT_PASSWORD: OWNER.secretAccessKey,
+      MINIO_BROWSER: 'off',
+      MINIO_UPDATE: 'off',
+    },
+    ready: () => probe.send(new ListBucketsCommand({})),
+  });
+  return { client, server };
+}
+
+/** A certificate where MinIO looks for it. */
+async function makeCertificate(folder: string): Promise<string> {
+  await mkdir(folder);
+  const [key, certificate] = [join(folder, 'private.key'), join(folder, 'public.crt')];
+  const kind = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=minio'];
+  const name = ['-addext', 'subjectAltName=IP:127.0.0.1'];
+  await run('openssl', [...kind, ...name, '-keyout', key, '-out', certificate]);
+  return certificate;
+}
