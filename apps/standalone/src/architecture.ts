@@ -14,7 +14,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   '@koa/router': ['libs/service/src/http/'],
   '@koa/cors': ['libs/service/src/http/'],
   'swagger-ui-dist': ['libs/service/src/http/'],
-  'prom-client': ['libs/service/src/http/'],
+  'prom-client': ['libs/service/src/metrics/'],
   pino: ['libs/service/src/log/'],
   'node:sqlite': ['libs/service/src/database/'],
   pg: ['libs/service/src/database/'],

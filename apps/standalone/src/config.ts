@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -57,6 +58,7 @@ export const settings = defineSettings({
     default: 5,
     help: 'How often an order is tried that the platform fails.',
   },
+  ...traceSettings,
   logLevel: {
     flag: 'log-level',
     env: 'MORPHEO_UP_LOG_LEVEL',
@@ -66,6 +68,9 @@ export const settings = defineSettings({
   },
 });
 
+/** The version that the platform tells. */
+export const VERSION = '0.1.0';
+
 /** The settings of a platform process. */
 export type PlatformConfig = SettingsOf<typeof settings>;
 
@@ -74,8 +79,9 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
   return loadSettings({
     name: 'morpheo-standalone',
     description: 'The whole platform in one process, on this machine alone.',
-    version: '0.1.0',
+    version: VERSION,
     settings,
+    canCheck: true,
     envPrefix: 'MORPHEO_UP_',
     argv,
     env,

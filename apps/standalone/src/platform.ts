@@ -4,10 +4,13 @@ import { computeClient, orchestratorClient, storageClient } from '@morpheo/clien
 import type { Api, ComputeContract, OrchestratorContract, StorageContract } from '@morpheo/common';
 import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
 import { type ContainerRuntime, openProcessRuntime, startWorker, type Worker } from '@morpheo/compute-worker';
-import { openMemoryBroker } from '@morpheo/service/broker';
-import { type Authenticate, credentials } from '@morpheo/service/http';
+import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
+import type { DatabasePlace } from '@morpheo/service/database';
+import { credentials } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
-import { openStorageService } from '@morpheo/storage-api';
+import { createMetrics, type Metrics } from '@morpheo/service/metrics';
+import { silentTracer, type Tracer, traceHeaders } from '@morpheo/service/trace';
+import { type BlobPlace, openStorageService } from '@morpheo/storage-api';
 import { type Connection, publishConnection } from './connection.ts';
 import { openOrchestrator } from './orchestrator/service.ts';
 import { credentialEntries, readOrMakeSecrets, type Secrets } from './secrets.ts';
@@ -22,6 +25,10 @@ export interface PlatformOptions {
   readonly folder: string;
   /** 0, or absent: any free port. */
   readonly ports?: { readonly storage: number; readonly compute: number; readonly orchestrator: number };
+  /** In place of what the platform keeps in its folder and in its process. */
+  readonly parts?: PlatformParts;
+  /** The worker's own folder, which its containers have to reach; in the data folder where absent. */
+  readonly workerFolder?: string;
   /** Opens what runs the containers; the `process` runtime where absent. */
   readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
   /** How many orders of each kind run at once. */
@@ -31,12 +38,23 @@ export interface PlatformOptions {
     Pick<Parameters<typeof startWorker>[0], 'limits' | 'pollMs' | 'cacheBytes' | 'graceMs'>
   >;
   readonly log: Log;
+  /** Opens where the spans of a service go; nowhere where absent. */
+  readonly openTracer?: ((service: string, log: Log) => Promise<Tracer>) | undefined;
+}
+
+/** The parts of a team's installation; each that is absent is embedded. */
+export interface PlatformParts {
+  readonly database?: DatabasePlace;
+  readonly blobs?: BlobPlace;
+  readonly openBroker?: (log: Log) => Broker;
 }
 
 /** The whole platform in this process. */
 export interface Platform {
   /** The addresses, and the operator's credentials. */
   readonly connection: Connection;
+  /** The worker's own folder. */
+  readonly workerFolder: string;
   /** The public APIs as the operator sees them, over HTTP. */
   readonly storage: Api<StorageContract>;
   readonly compute: Api<ComputeContract>;
@@ -55,8 +73,26 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const secrets = await readOrMakeSecrets(folder);
   const authenticate = credentials(await credentialEntries(secrets));
   await using stack = new AsyncDisposableStack();
-  const broker = stack.use(openMemoryBroker());
-  const storage = stack.use(await openStorage(folder, ports.storage, authenticate, options.log));
+  const { database, blobs, openBroker = () => openMemoryBroker() } = options.parts ?? {};
+  const broker = stack.use(openBroker(options.log));
+  const { openTracer = async () => silentTracer } = options;
+  const logOf = (service: string): Log => options.log.child({ service });
+  const tracerOf = async (service: string): Promise<Tracer> =>
+    stack.use(await openTracer(service, logOf(service)));
+  // The worker of this process has no page of its own: what it counts stands with compute-api.
+  const metrics = createMetrics({ process: true });
+  const storage = stack.use(
+    await openStorageService({
+      host: HOST,
+      port: ports.storage,
+      dataFolder: join(folder, 'storage'),
+      ...{ database, blobs },
+      authenticate,
+      version: VERSION,
+      log: logOf('storage-api'),
+      tracer: await tracerOf('storage-api'),
+    }),
+  );
 
   // The orchestrator and compute-api call one another; the orchestrator asks where the other is when it posts.
   let computeUrl: string | undefined;
@@ -70,14 +106,14 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       authenticate,
       everyMs: 500,
       version: VERSION,
-      log: options.log.child({ service: 'orchestrator' }),
+      log: logOf('orchestrator'),
     }),
   );
   const compute = stack.use(
     await openComputeService({
       host: HOST,
       port: ports.compute,
-      databaseFile: join(folder, 'compute.db'),
+      database: database ?? { engine: 'sqlite', file: join(folder, 'compute.db') },
       broker,
       storage: { url: storage.url, credentials: as('compute-api', secrets) },
       orchestrator: { url: orchestrator.url, credentials: as('compute-api', secrets) },
@@ -85,7 +121,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       anonymousIntake: true,
       settings: { ...COMPUTE_DEFAULTS, ...options.compute },
       version: VERSION,
-      log: options.log.child({ service: 'compute-api' }),
+      log: logOf('compute-api'),
+      metrics,
+      tracer: await tracerOf('compute-api'),
     }),
   );
   computeUrl = compute.url;
@@ -95,45 +133,46 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     orchestrator: orchestrator.url,
     credentials: as('admin', secrets),
   };
-  const worker = stack.use(await openWorker(options, folder, broker, connection, secrets));
+  const workerFolder = options.workerFolder ?? join(folder, 'worker');
+  const worker = stack.use(
+    await openWorker(options, workerFolder, {
+      ...{ broker, connection, secrets, metrics },
+      log: logOf('compute-worker'),
+      tracer: await tracerOf('compute-worker'),
+    }),
+  );
   stack.use(await publishConnection(folder, connection));
   const opened = stack.move();
   return {
-    connection,
+    ...{ connection, workerFolder },
     ...clientsOf(connection),
     drain: async () => await worker.drain(),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }
 
-async function openStorage(folder: string, port: number, authenticate: Authenticate, log: Log) {
-  return await openStorageService({
-    host: HOST,
-    port,
-    dataFolder: join(folder, 'storage'),
-    authenticate,
-    version: VERSION,
-    log: log.child({ service: 'storage-api' }),
-  });
+interface WorkerSurroundings {
+  readonly broker: Broker;
+  readonly connection: Connection;
+  readonly secrets: Secrets;
+  readonly metrics: Metrics;
+  readonly tracer: Tracer;
+  readonly log: Log;
 }
 
 async function openWorker(
   options: PlatformOptions,
-  folder: string,
-  broker: ReturnType<typeof openMemoryBroker>,
-  connection: Connection,
-  secrets: Secrets,
+  home: string,
+  { connection, secrets, log, ...around }: WorkerSurroundings,
 ): Promise<Worker> {
-  const log = options.log.child({ service: 'compute-worker' });
-  const home = join(folder, 'worker');
   const open = options.openRuntime ?? (async (place) => await openProcessRuntime({ folder: place, log }));
   await using stack = new AsyncDisposableStack();
   const runtime = stack.use(await open(home));
-  const callers = { credentials: as('worker', secrets) };
+  const callers = { credentials: as('worker', secrets), about: traceHeaders };
   const worker = await startWorker({
     compute: computeClient({ url: connection.compute, ...callers }),
     storage: storageClient({ url: connection.storage, ...callers }),
-    broker,
+    ...around,
     runtime,
     folder: home,
     name: 'standalone',
