@@ -10,7 +10,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Not `npm ci`: it refuses a lock file without the binaries of every other platform, which not all registries serve.
-node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json utils/*/package.json bench/package.json)
+node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json utils/*/package.json simulation/package.json bench/package.json)
 	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -40,8 +40,52 @@ test: check ## Check everything and run all tests
 	cd examples/digits && ava
 
 .PHONY: real-parts
-real-parts: ## Get NSQ, PostgreSQL, MinIO and Docker onto this machine, for the tests that need them
+real-parts: ## Get NSQ, PostgreSQL, MinIO, Docker and Compose onto this machine, for the tests that need them
 	utils/real-parts/install/all
+
+SERVICES := compute-api compute-worker storage-api
+EXECUTABLES := $(foreach service,$(SERVICES),apps/$(service)/target/$(service)) apps/cli/target/morpheo
+
+.PHONY: all-bin morpheo $(SERVICES)
+all-bin: $(EXECUTABLES) ## Make each program one executable file, apps/*/target/*; or one: make storage-api
+compute-api: apps/compute-api/target/compute-api
+compute-worker: apps/compute-worker/target/compute-worker
+storage-api: apps/storage-api/target/storage-api
+morpheo: apps/cli/target/morpheo
+
+# What each is made from is written beside it when it is made.
+-include $(wildcard apps/*/target/*.d)
+$(EXECUTABLES): | install
+	node packaging/src/executables/main.ts $(@F)
+
+.PHONY: all-docker $(SERVICES:%=%-docker)
+all-docker: $(SERVICES:%=%-docker) ## Make the images morpheo/<service>; or one: make storage-api-docker
+$(SERVICES:%=%-docker): %-docker: %
+	packaging/images/make $*
+
+.PHONY: dev
+dev: install ## Start the platform in containers from these sources, which are watched
+	node packaging/src/dev/main.ts up
+
+.PHONY: dev-images
+dev-images: all-docker ## The same, from the images of `make all-docker`
+	node packaging/src/dev/main.ts up --images
+
+.PHONY: dev-logs
+dev-logs: install ## What the services of `make dev` say, until Ctrl-C
+	node packaging/src/dev/main.ts logs
+
+.PHONY: dev-down
+dev-down: install ## Stop what `make dev` started, and remove all that it kept
+	node packaging/src/dev/main.ts down
+
+.PHONY: demo-dev
+demo-dev: install ## The demonstration on the platform of `make dev`
+	node examples/digits/demo/main.ts --home .morpheo/dev
+
+.PHONY: simulate
+simulate: install ## Live through simulated worlds full of faults (SEED=7 for one with its trace, COUNT=100000)
+	node simulation/src/main.ts $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
 .PHONY: bench
 bench: install ## Measure speed, each beside the plain tool, and print tables

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { addDefaults } from './commands/defaults.ts';
 import { addGet } from './commands/get.ts';
 import { addLeaderboard } from './commands/leaderboard.ts';
 import { addLearn } from './commands/learn.ts';
@@ -66,6 +67,7 @@ export function createProgram(options: ProgramOptions): Command {
   program.commandsGroup('Orders:');
   addLearn(program, run);
   addPredict(program, run);
+  addDefaults(program, run);
   const orders = program
     .command('orders')
     .summary('list, show, watch, cancel and retry orders')

@@ -2,7 +2,6 @@ import type { Api, ComputeContract } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import type { Attempts } from './attempts.ts';
 import type { Claims } from './claims.ts';
-import type { Feed } from './feed.ts';
 import type { LogStore } from './log-store.ts';
 import type { OrderStore } from './order-store.ts';
 import type { Schema } from './schema.ts';
@@ -16,9 +15,10 @@ export interface AttemptParts {
   readonly claims: Claims;
   readonly attempts: Attempts;
   readonly logs: LogStore;
-  readonly feed: Feed;
   /** In milliseconds. */
   readonly settings: { readonly leaseMs: number; readonly renewMs: number };
+  /** The order's history or log grew; or also its state. */
+  readonly noted: (order: string) => void;
   readonly changed: (order: string) => void;
 }
 
@@ -29,20 +29,23 @@ type Handlers = Pick<
 
 /** The handlers of the calls between a worker and compute-api. */
 export function attemptHandlers(parts: AttemptParts): Handlers {
-  const { claims, attempts, logs, feed, settings } = parts;
+  const { claims, attempts, logs, noted, settings } = parts;
   return {
     registerWorker: async ({ params, body }) => {
-      const { slots, ...rest } = body;
+      const { slots, gpus = NO_GPUS, ...rest } = body;
       await register(parts, {
         id: params.worker,
         ...rest,
+        gpu_total: gpus.devices.length,
+        gpu_slots: gpus.slots,
+        gpus: JSON.stringify(gpus.devices),
         learn_slots: slots.learn,
         predict_slots: slots.predict,
       });
       return { lease_ms: settings.leaseMs, renew_ms: settings.renewMs };
     },
     claimOrder: async ({ params, body }) => ({
-      claim: await claims.claim(params.worker, body.boot, body.kinds),
+      claim: await claims.claim(params.worker, body.boot, { kinds: body.kinds, gpus: body.free_gpus ?? 0 }),
     }),
     renewLeases: async ({ params, body }) => ({
       ...(await claims.renew(params.worker, body.boot, body.attempts)),
@@ -54,7 +57,7 @@ export function attemptHandlers(parts: AttemptParts): Handlers {
     },
     appendLog: async ({ params, body }) => {
       await logs.append({ order: params.id, attempt: params.attempt }, body.chunks);
-      feed.announce(params.id);
+      noted(params.id);
       return undefined;
     },
     reportAttempt: async ({ params, body }) => ({
@@ -62,6 +65,8 @@ export function attemptHandlers(parts: AttemptParts): Handlers {
     }),
   };
 }
+
+const NO_GPUS = { devices: [], slots: 1 };
 
 /** A worker that starts again has lost what its earlier process ran: those orders are taken back at once. */
 async function register(parts: AttemptParts, worker: Parameters<WorkerStore['register']>[1]): Promise<void> {

@@ -2,6 +2,7 @@ import type { Api, ComputeContract } from '@morpheo/common';
 import { type AttemptParts, attemptHandlers } from './api-attempts.ts';
 import { type OrderParts, orderHandlers } from './api-orders.ts';
 import type { Placing } from './place.ts';
+import { problemDefaultsHandlers } from './problem-defaults.ts';
 
 /** What the handlers work with. */
 export interface ApiParts extends OrderParts, AttemptParts {
@@ -22,6 +23,7 @@ export function createApi(parts: ApiParts): Api<ComputeContract> {
       return { message: 'Pred-uplet ingested' };
     },
     ...orderHandlers(parts),
+    ...problemDefaultsHandlers(parts),
     ...attemptHandlers(parts),
   };
 }

@@ -1,33 +1,36 @@
 import { PlatformError } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
-import test from 'ava';
-import { away, openTestCompute } from './testing/open-test-compute.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import { away } from './testing/open-test-compute.ts';
 import { resultOf, SCORES, TestWorker } from './testing/test-worker.ts';
 import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
 
 const BROKEN = { reason: 'internal', message: 'Storage was away.' } as const;
 
-test('A learn order is claimed, published, done, and told in this order', async (t) => {
-  await using compute = await openTestCompute();
-  const worker = await compute.worker();
-  const body = aLearnuplet();
-  await compute.api.learn({ body });
-  const claim = await worker.mustClaim();
-  t.like(claim, { order: body.uuid, attempt: 1, spec: { kind: 'learn' } });
-  t.is(await worker.finish(claim), 'pending');
-  await eventually(t, (t) =>
-    t.deepEqual(compute.heard, [
-      `taken learnuplet ${body.uuid} ${worker.id}`,
-      `publish ${body.uuid} 1`,
-      `learndone ${body.uuid} ${JSON.stringify({ ...SCORES, status: 'done' })}`,
-    ]),
-  );
-  const view = await compute.api.getOrder({ params: { id: body.uuid } });
-  t.like(view, { status: 'done', attempt: 1, result: { uuid: body.model_end, performance: SCORES } });
-  t.like(view.attempts[0], { attempt: 1, worker: worker.id, outcome: 'done' });
-});
+testOnEngines(
+  'A learn order is claimed, published, done, and told in this order',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const worker = await compute.worker();
+    const body = aLearnuplet();
+    await compute.api.learn({ body });
+    const claim = await worker.mustClaim();
+    t.like(claim, { order: body.uuid, attempt: 1, spec: { kind: 'learn' } });
+    t.is(await worker.finish(claim), 'pending');
+    await eventually(t, (t) =>
+      t.deepEqual(compute.heard, [
+        `taken learnuplet ${body.uuid} ${worker.id}`,
+        `publish ${body.uuid} 1`,
+        `learndone ${body.uuid} ${JSON.stringify({ ...SCORES, status: 'done' })}`,
+      ]),
+    );
+    const view = await compute.api.getOrder({ params: { id: body.uuid } });
+    t.like(view, { status: 'done', attempt: 1, result: { uuid: body.model_end, performance: SCORES } });
+    t.like(view.attempts[0], { attempt: 1, worker: worker.id, outcome: 'done' });
+  },
+);
 
-test('A predict order tells where its prediction is', async (t) => {
+testOnEngines('A predict order tells where its prediction is', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aPreduplet();
@@ -39,20 +42,29 @@ test('A predict order tells where its prediction is', async (t) => {
   await eventually(t, (t) => t.true(compute.heard.includes(`preddone ${body.uuid} ${told}`)));
 });
 
-test('Orders are claimed oldest first, each once', async (t) => {
+testOnEngines('Orders are claimed oldest first', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const bodies = Array.from({ length: 5 }, () => aLearnuplet());
   for (const body of bodies) await compute.api.learn({ body });
-  const claims = await Promise.all(Array.from({ length: 8 }, async () => await worker.claim()));
+  for (const { uuid } of bodies) t.is((await worker.mustClaim()).order, uuid);
+});
+
+testOnEngines('Orders that many claim at once are claimed each once', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const workers = await Promise.all(Array.from({ length: 8 }, async () => await compute.worker()));
+  const bodies = Array.from({ length: 5 }, () => aLearnuplet());
+  await Promise.all(bodies.map(async (body) => await compute.api.learn({ body })));
+  const claims = await Promise.all(workers.map(async (worker) => await worker.claim()));
   const claimed = claims.flatMap((claim) => (claim === null ? [] : [claim.order]));
+  t.is(claimed.length, 5);
   t.deepEqual(
-    claimed,
-    bodies.map((body) => body.uuid),
+    bodies.filter(({ uuid }) => !claimed.includes(uuid)),
+    [],
   );
 });
 
-test('An order whose code failed is failed, and never claimed again', async (t) => {
+testOnEngines('An order whose code failed is failed, and never claimed again', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aLearnuplet();
@@ -67,27 +79,30 @@ test('An order whose code failed is failed, and never claimed again', async (t) 
   t.true(compute.heard.includes(`discard ${body.uuid}`));
 });
 
-test('What the platform broke is tried again, and fails after the last attempt', async (t) => {
-  await using compute = await openTestCompute({ attempts: 3 });
-  const worker = await compute.worker();
-  const body = aLearnuplet();
-  await compute.api.learn({ body });
-  for (const attempt of [1, 2, 3]) {
-    await eventually(t, async (t) => {
-      const claim = await worker.claim();
-      t.is(claim?.attempt, attempt);
-      if (claim !== null) await worker.report(claim, { outcome: 'error', failure: BROKEN });
-    });
-  }
-  const view = await compute.api.getOrder({ params: { id: body.uuid } });
-  t.like(view, { status: 'failed', failure: { reason: 'internal' } });
-  t.deepEqual(
-    view.attempts.map((attempt) => attempt.outcome),
-    ['error', 'error', 'error'],
-  );
-});
+testOnEngines(
+  'What the platform broke is tried again, and fails after the last attempt',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute({ attempts: 3 });
+    const worker = await compute.worker();
+    const body = aLearnuplet();
+    await compute.api.learn({ body });
+    for (const attempt of [1, 2, 3]) {
+      await eventually(t, async (t) => {
+        const claim = await worker.claim();
+        t.is(claim?.attempt, attempt);
+        if (claim !== null) await worker.report(claim, { outcome: 'error', failure: BROKEN });
+      });
+    }
+    const view = await compute.api.getOrder({ params: { id: body.uuid } });
+    t.like(view, { status: 'failed', failure: { reason: 'internal' } });
+    t.deepEqual(
+      view.attempts.map((attempt) => attempt.outcome),
+      ['error', 'error', 'error'],
+    );
+  },
+);
 
-test('An order that is given back is due at once and not charged', async (t) => {
+testOnEngines('An order that is given back is due at once and not charged', async (t, openTestCompute) => {
   await using compute = await openTestCompute({ attempts: 1 });
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -98,42 +113,47 @@ test('An order that is given back is due at once and not charged', async (t) => 
   }
 });
 
-test('A lease that is not renewed is taken back, and late calls change nothing', async (t) => {
-  await using compute = await openTestCompute();
-  const [first, second] = [await compute.worker(), await compute.worker()];
-  const body = aLearnuplet();
-  await compute.api.learn({ body });
-  const stale = await first.mustClaim();
-  await compute.database.write(
-    async (tx) => await tx.updateTable('orders').set({ lease_until: 1 }).execute(),
-  );
-  await eventually(t, async (t) => t.is((await second.claim())?.attempt, 2));
-  const params = { id: body.uuid, attempt: stale.attempt };
-  const before = await compute.database.read.selectFrom('orders').selectAll().execute();
-  for (const call of [
-    async () => await first.finish(stale),
-    async () => await first.fail(stale),
-    async () => await first.report(stale, { outcome: 'released' }),
-    async () => await compute.api.noteStep({ params, body: { what: 'started', step: 'train' } }),
-    async () =>
-      await compute.api.appendLog({
-        params,
-        body: { chunks: [{ seq: 0, step: 'train', stream: 'stdout', text: 'late' }] },
-      }),
-  ]) {
-    await t.throwsAsync(call(), { code: 'stale_attempt' });
-  }
-  const after = await compute.database.read.selectFrom('orders').selectAll().execute();
-  t.deepEqual(after, before);
-  t.is((await compute.database.read.selectFrom('logs').selectAll().execute()).length, 0);
-});
+testOnEngines(
+  'A lease that is not renewed is taken back, and late calls change nothing',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const [first, second] = [await compute.worker(), await compute.worker()];
+    const body = aLearnuplet();
+    await compute.api.learn({ body });
+    const stale = await first.mustClaim();
+    await compute.database.write(
+      async (tx) => await tx.updateTable('orders').set({ lease_until: 1 }).execute(),
+    );
+    await eventually(t, async (t) => t.is((await second.claim())?.attempt, 2));
+    const params = { id: body.uuid, attempt: stale.attempt };
+    const before = await compute.database.read.selectFrom('orders').selectAll().execute();
+    for (const call of [
+      async () => await first.finish(stale),
+      async () => await first.fail(stale),
+      async () => await first.report(stale, { outcome: 'released' }),
+      async () => await compute.api.noteStep({ params, body: { what: 'started', step: 'train' } }),
+      async () =>
+        await compute.api.appendLog({
+          params,
+          body: { chunks: [{ seq: 0, step: 'train', stream: 'stdout', text: 'late' }] },
+        }),
+    ]) {
+      await t.throwsAsync(call(), { code: 'stale_attempt' });
+    }
+    const after = await compute.database.read.selectFrom('orders').selectAll().execute();
+    t.deepEqual(after, before);
+    t.is((await compute.database.read.selectFrom('logs').selectAll().execute()).length, 0);
+  },
+);
 
-test('A lease that is renewed is kept', async (t) => {
-  await using compute = await openTestCompute({ leaseMs: 100 });
+testOnEngines('A lease that is renewed is kept', async (t, openTestCompute, engine) => {
+  // Long enough that a machine with much else to do renews it in time.
+  const leaseMs = engine === 'sqlite' ? 100 : 800;
+  await using compute = await openTestCompute({ leaseMs });
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
   const { order, attempt } = await worker.mustClaim();
-  const until = performance.now() + 300;
+  const until = performance.now() + 2.5 * leaseMs;
   while (performance.now() < until) {
     const body = { boot: worker.boot, attempts: [{ order, attempt }] };
     const renewal = await compute.api.renewLeases({ params: { worker: worker.id }, body });
@@ -142,7 +162,7 @@ test('A lease that is renewed is kept', async (t) => {
   t.like(await compute.api.getOrder({ params: { id: order } }), { status: 'pending', attempt: 1 });
 });
 
-test('A renewal names what was cancelled and what is stale', async (t) => {
+testOnEngines('A renewal names what was cancelled and what is stale', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -162,7 +182,7 @@ test('A renewal names what was cancelled and what is stale', async (t) => {
   ]);
 });
 
-test('The same report again gets the same answer', async (t) => {
+testOnEngines('The same report again gets the same answer', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -172,7 +192,7 @@ test('The same report again gets the same answer', async (t) => {
   await t.throwsAsync(worker.finish(claim), { code: 'stale_attempt' });
 });
 
-test('A worker that starts again loses what its earlier process ran', async (t) => {
+testOnEngines('A worker that starts again loses what its earlier process ran', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const old = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -183,13 +203,13 @@ test('A worker that starts again loses what its earlier process ran', async (t) 
   await t.throwsAsync(old.finish(lost), { code: 'stale_attempt' });
 });
 
-test('A worker that never registered cannot claim', async (t) => {
+testOnEngines('A worker that never registered cannot claim', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const stranger = new TestWorker(compute.api, '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11');
   await t.throwsAsync(stranger.claim(), { code: 'not_found' });
 });
 
-test('A result of another model than the ordered one is refused', async (t) => {
+testOnEngines('A result of another model than the ordered one is refused', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -199,68 +219,78 @@ test('A result of another model than the ordered one is refused', async (t) => {
   t.is(await worker.finish(claim), 'pending');
 });
 
-test('While storage is away an order with a result waits, and is done afterwards', async (t) => {
-  await using compute = await openTestCompute();
-  const worker = await compute.worker();
-  const body = aLearnuplet();
-  await compute.api.learn({ body });
-  compute.broken.storage = away();
-  await worker.finish(await worker.mustClaim());
-  await eventually(t, async (t) => {
-    t.is((await compute.api.whyOrder({ params: { id: body.uuid } })).code, 'publishing');
-    const row = await compute.database.read.selectFrom('outbox').select('tries').executeTakeFirst();
-    t.true((row?.tries ?? 0) >= 2);
-  });
-  await t.throwsAsync(compute.api.cancelOrder({ params: { id: body.uuid } }), { code: 'wrong_state' });
-  delete compute.broken.storage;
-  await eventually(t, async (t) =>
-    t.is((await compute.api.getOrder({ params: { id: body.uuid } })).status, 'done'),
-  );
-});
+testOnEngines(
+  'While storage is away an order with a result waits, and is done afterwards',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const worker = await compute.worker();
+    const body = aLearnuplet();
+    await compute.api.learn({ body });
+    compute.broken.storage = away();
+    await worker.finish(await worker.mustClaim());
+    await eventually(t, async (t) => {
+      t.is((await compute.api.whyOrder({ params: { id: body.uuid } })).code, 'publishing');
+      const row = await compute.database.read.selectFrom('outbox').select('tries').executeTakeFirst();
+      t.true((row?.tries ?? 0) >= 2);
+    });
+    await t.throwsAsync(compute.api.cancelOrder({ params: { id: body.uuid } }), { code: 'wrong_state' });
+    delete compute.broken.storage;
+    await eventually(t, async (t) =>
+      t.is((await compute.api.getOrder({ params: { id: body.uuid } })).status, 'done'),
+    );
+  },
+);
 
-test('While the orchestrator is away its messages wait, in their order', async (t) => {
-  await using compute = await openTestCompute();
-  const worker = await compute.worker();
-  const body = aLearnuplet();
-  compute.broken.orchestrator = away();
-  await compute.api.learn({ body });
-  await worker.fail(await worker.mustClaim());
-  await eventually(t, async (t) => {
-    const rows = await compute.database.read
-      .selectFrom('outbox')
-      .selectAll()
-      .where('lane', '=', 'orchestrator')
-      .execute();
-    t.is(rows.length, 2);
-    t.true((rows[0]?.tries ?? 0) >= 2);
-  });
-  delete compute.broken.orchestrator;
-  await eventually(t, (t) => {
-    const told = compute.heard.filter((call) => call.startsWith('taken') || call.startsWith('learndone'));
-    t.deepEqual(told, [
-      `taken learnuplet ${body.uuid} ${worker.id}`,
-      `learndone ${body.uuid} {"status":"failed"}`,
-    ]);
-  });
-});
+testOnEngines(
+  'While the orchestrator is away its messages wait, in their order',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const worker = await compute.worker();
+    const body = aLearnuplet();
+    compute.broken.orchestrator = away();
+    await compute.api.learn({ body });
+    await worker.fail(await worker.mustClaim());
+    await eventually(t, async (t) => {
+      const rows = await compute.database.read
+        .selectFrom('outbox')
+        .selectAll()
+        .where('lane', '=', 'orchestrator')
+        .orderBy('n')
+        .execute();
+      t.is(rows.length, 2);
+      t.true((rows[0]?.tries ?? 0) >= 2);
+    });
+    delete compute.broken.orchestrator;
+    await eventually(t, (t) => {
+      const told = compute.heard.filter((call) => call.startsWith('taken') || call.startsWith('learndone'));
+      t.deepEqual(told, [
+        `taken learnuplet ${body.uuid} ${worker.id}`,
+        `learndone ${body.uuid} {"status":"failed"}`,
+      ]);
+    });
+  },
+);
 
-test('An order that loses every worker it meets fails after the last attempt, and others go on', async (t) => {
-  await using compute = await openTestCompute({ attempts: 2 });
-  const poison = aLearnuplet();
-  await compute.api.learn({ body: poison });
-  let worker = await compute.worker();
-  for (const attempt of [1, 2]) {
-    await eventually(t, async (t) => t.is((await worker.claim())?.attempt, attempt));
-    worker = await TestWorker.register(compute.api, worker.id);
-  }
-  const view = await compute.api.getOrder({ params: { id: poison.uuid } });
-  t.like(view, { status: 'failed', failure: { reason: 'worker_lost' } });
-  t.regex(view.failure?.message ?? '', /its process was started again\. That was attempt 2 of 2\.$/);
-  await compute.api.learn({ body: aLearnuplet() });
-  t.is((await worker.mustClaim()).attempt, 1);
-});
+testOnEngines(
+  'An order that loses every worker it meets fails after the last attempt, and others go on',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute({ attempts: 2 });
+    const poison = aLearnuplet();
+    await compute.api.learn({ body: poison });
+    let worker = await compute.worker();
+    for (const attempt of [1, 2]) {
+      await eventually(t, async (t) => t.is((await worker.claim())?.attempt, attempt));
+      worker = await TestWorker.register(compute.api, worker.id);
+    }
+    const view = await compute.api.getOrder({ params: { id: poison.uuid } });
+    t.like(view, { status: 'failed', failure: { reason: 'worker_lost' } });
+    t.regex(view.failure?.message ?? '', /its process was started again\. That was attempt 2 of 2\.$/);
+    await compute.api.learn({ body: aLearnuplet() });
+    t.is((await worker.mustClaim()).attempt, 1);
+  },
+);
 
-test('An orchestrator that knows already has been told', async (t) => {
+testOnEngines('An orchestrator that knows already has been told', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aLearnuplet();
@@ -278,7 +308,7 @@ test('An orchestrator that knows already has been told', async (t) => {
   });
 });
 
-test('An orchestrator that refuses otherwise is told again', async (t) => {
+testOnEngines('An orchestrator that refuses otherwise is told again', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   await compute.api.learn({ body: aLearnuplet() });
@@ -289,6 +319,7 @@ test('An orchestrator that refuses otherwise is told again', async (t) => {
       .selectFrom('outbox')
       .selectAll()
       .where('lane', '=', 'orchestrator')
+      .orderBy('n')
       .execute();
     t.true((row?.tries ?? 0) >= 3);
     t.is(row?.last_error, 'Unauthorized Access');

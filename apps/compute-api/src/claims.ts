@@ -1,8 +1,10 @@
-import { type Claim, type OrderKind, PlatformError } from '@morpheo/common';
+import { type Claim, PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
+import { concerns, tellSpan } from '@morpheo/service/trace';
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from './effects.ts';
-import { type OrderStore, specOf, type Tx } from './order-store.ts';
+import { keepGpus } from './gpu-keeping.ts';
+import { type OrderStore, type Room, specOf, type Tx } from './order-store.ts';
 import type { OrderRow, Schema } from './schema.ts';
 import type { WorkerStore } from './worker-store.ts';
 
@@ -20,8 +22,11 @@ export interface Renewal {
 
 /** Hands orders to workers, for as long as they keep saying that they live. */
 export interface Claims {
-  /** The oldest due order of the kinds, now `pending` with a new attempt; null where none is due, or all is paused. */
-  claim(worker: string, boot: string, kinds: readonly OrderKind[]): Promise<Claim | null>;
+  /**
+   * The oldest due order that the worker has room for, now `pending` with a new attempt; null where none is due, or
+   * all is paused.
+   */
+  claim(worker: string, boot: string, room: Room): Promise<Claim | null>;
   /** Renews what the worker still holds of `attempts`, and tells what it has lost. */
   renew(worker: string, boot: string, attempts: readonly Held[]): Promise<Renewal>;
 }
@@ -32,10 +37,12 @@ export function createClaims(options: {
   store: OrderStore;
   workers: WorkerStore;
   leaseMs: number;
+  /** How long an order waits for GPUs before a worker keeps them for it. */
+  gpuPatienceMs: number;
   tell: boolean;
   changed: (order: string) => void;
 }): Claims {
-  const { database, store, workers, leaseMs, tell } = options;
+  const { database, store, workers, leaseMs, gpuPatienceMs, tell } = options;
 
   async function start(tx: Tx, due: OrderRow, worker: string, boot: string): Promise<OrderRow> {
     const attempt = due.attempt + 1;
@@ -49,6 +56,7 @@ export function createClaims(options: {
         boot,
         lease_until: leaseFrom(database, leaseMs),
         publish_after: null,
+        gpus_kept_by: null,
         ...(due.started_at === null ? { started_at: database.now } : {}),
       },
       { what: 'claimed', details: { worker } },
@@ -62,16 +70,23 @@ export function createClaims(options: {
   }
 
   return {
-    async claim(worker, boot, kinds) {
+    async claim(worker, boot, room) {
+      const startedAt = Date.now();
       const claimed = await database.write(async (tx) => {
-        await workers.seen(tx, worker, boot);
+        const asks = await workers.seen(tx, worker, boot);
         if (await workers.paused(tx)) return null;
-        const due = await store.takeDue(tx, kinds);
+        const keptFor = await keepGpus(tx, asks, room.gpus, { database, leaseMs, patienceMs: gpuPatienceMs });
+        const due = await store.takeDue(tx, { ...room, keptFor });
         return due === undefined ? null : await start(tx, due, worker, boot);
       });
       if (claimed === null) return null;
       options.changed(claimed.id);
-      return { order: claimed.id, attempt: claimed.attempt, spec: specOf(claimed), lease_ms: leaseMs };
+      const { id: order, attempt, gpus } = claimed;
+      const parent = claimed.trace ?? undefined;
+      concerns(order, attempt);
+      tellSpan('claim', { parent, startedAt, order, attempt, attributes: { 'morpheo.worker': worker } });
+      const traced = parent === undefined ? {} : { traceparent: parent };
+      return { order, attempt, spec: specOf(claimed), gpus, lease_ms: leaseMs, ...traced };
     },
 
     async renew(worker, boot, attempts) {

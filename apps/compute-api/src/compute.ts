@@ -2,6 +2,8 @@ import type { Api, ComputeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Database } from '@morpheo/service/database';
 import type { Log } from '@morpheo/service/log';
+import { createMetrics, type Metrics } from '@morpheo/service/metrics';
+import type { Tracer } from '@morpheo/service/trace';
 import { createApi } from './api.ts';
 import { createAttempts } from './attempts.ts';
 import type { BackOff } from './back-off.ts';
@@ -10,14 +12,18 @@ import { createClaims } from './claims.ts';
 import { createEndings } from './endings.ts';
 import { Feed } from './feed.ts';
 import { createInterventions } from './interventions.ts';
+import { openJournal } from './journal.ts';
 import { LogStore } from './log-store.ts';
+import { createMeters } from './meters.ts';
 import { OrderQueries } from './order-queries.ts';
 import { OrderStore } from './order-store.ts';
 import { OutboxStore } from './outbox-store.ts';
 import { createPlacing } from './place.ts';
+import { watchQueue } from './queue-figures.ts';
 import { startReaper } from './reaper.ts';
 import { startRelay } from './relay.ts';
 import type { Schema } from './schema.ts';
+import { tellChanges } from './tell-changes.ts';
 import { CANCEL_TOPIC } from './wire.ts';
 import { WorkerQueries } from './worker-queries.ts';
 import { WorkerStore } from './worker-store.ts';
@@ -28,6 +34,8 @@ export interface ComputeSettings {
   readonly leaseMs: number;
   /** How often it is to renew. */
   readonly renewMs: number;
+  /** How long an order waits for GPUs, while others take them, before a worker keeps them for it. */
+  readonly gpuPatienceMs: number;
   /** How often an order is tried that the platform fails. */
   readonly attempts: number;
   /** Between two attempts. */
@@ -42,11 +50,16 @@ export interface ComputeSettings {
 export const COMPUTE_DEFAULTS: ComputeSettings = {
   leaseMs: 30_000,
   renewMs: 10_000,
+  gpuPatienceMs: 60_000,
   attempts: 5,
   retryBackOff: { firstMs: 2000, mostMs: 300_000 },
   effectBackOff: { firstMs: 500, mostMs: 60_000 },
   everyMs: 1000,
 };
+
+/** What is notified between the compute-apis on one database; the text is the id of the order. */
+const NEWS = 'order_news';
+const CHANGE = 'order_change';
 
 /** The parts that compute-api works with; whoever opened them closes them, after it. */
 export interface ComputeParts extends Systems {
@@ -54,6 +67,9 @@ export interface ComputeParts extends Systems {
   readonly broker: Broker;
   readonly settings: ComputeSettings;
   readonly log: Log;
+  /** Where what happens is counted; nowhere where absent. */
+  readonly metrics?: Metrics | undefined;
+  readonly tracer?: Tracer | undefined;
 }
 
 /** The running heart of compute-api: its API, and the loops that carry out what it decided. */
@@ -66,16 +82,25 @@ export interface Compute {
 
 /** Starts it. */
 export function startCompute(parts: ComputeParts): Compute {
-  const { database, broker, settings, log } = parts;
+  const { broker, settings, log, metrics = createMetrics() } = parts;
+  const meters = createMeters(metrics);
+  const tellChange = tellChanges(log);
+  const journal = openJournal(parts.database, (change) => {
+    meters.changed(change);
+    tellChange(change);
+  });
+  const { database } = journal;
+  watchQueue(metrics, { database, leaseMs: settings.leaseMs });
   const tell = parts.orchestrator !== undefined;
   const feed = new Feed();
-  const store = new OrderStore(database);
+  const store = new OrderStore(journal);
   const workers = new WorkerStore(database);
   const outbox = new OutboxStore(database);
   const endings = createEndings({ database, store, tell });
-  const noted = (order: string): void => feed.announce(order);
+  const noted = (order: string): void => database.notify(NEWS, order);
   const relay = startRelay({
     ...parts,
+    database,
     store,
     outbox,
     endings,
@@ -84,12 +109,21 @@ export function startCompute(parts: ComputeParts): Compute {
     changed: noted,
   });
   const changed = (order: string): void => {
-    noted(order);
-    relay.wake();
+    database.notify(CHANGE, order);
   };
+  // Of every compute-api on this database: whoever follows an order hears of it at once, and what an order's change
+  // makes due is carried out by whichever relay comes first.
+  const news = database.listen(NEWS, (order) => feed.announce(order));
+  const changes = database.listen(CHANGE, (order) => {
+    feed.announce(order);
+    relay.wake();
+  });
   const patience = { attempts: settings.attempts, backOff: settings.retryBackOff };
   const attempts = createAttempts({ database, store, endings, patience, noted, changed });
-  const reaper = startReaper({ database, store, attempts, everyMs: settings.everyMs, log, changed });
+  const reaper = startReaper({
+    ...{ database, store, attempts, everyMs: settings.everyMs, log, changed },
+    tookOver: meters.tookOver,
+  });
   const cancelled = (order: string): void => {
     broker.publish(CANCEL_TOPIC, order).catch((err: unknown) => {
       log.warn({ order, err }, 'Workers could not be told of a cancellation; they learn it when they renew');
@@ -102,9 +136,10 @@ export function startCompute(parts: ComputeParts): Compute {
     attempts,
     feed,
     settings,
+    noted,
     changed,
     placing: createPlacing({ database, store, announce: relay.announce }),
-    claims: createClaims({ database, store, workers, leaseMs: settings.leaseMs, tell, changed }),
+    claims: createClaims({ ...settings, database, store, workers, tell, changed }),
     interventions: createInterventions({ database, store, endings, changed, cancelled }),
     queries: new OrderQueries(database),
     workerQueries: new WorkerQueries(database, settings.leaseMs),
@@ -114,6 +149,8 @@ export function startCompute(parts: ComputeParts): Compute {
     api,
     checkEffects: async (lane) => await outbox.check(lane),
     async [Symbol.asyncDispose]() {
+      changes[Symbol.dispose]();
+      news[Symbol.dispose]();
       await reaper[Symbol.asyncDispose]();
       await relay[Symbol.asyncDispose]();
     },

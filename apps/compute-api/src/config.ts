@@ -1,4 +1,7 @@
+import { nsqdAddresses, nsqSecurityProblems, nsqSecuritySettings } from '@morpheo/service/broker';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
+import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -31,16 +34,38 @@ export const settings = defineSettings({
   dataDir: {
     flag: 'data-dir',
     env: 'MORPHEO_COMPUTE_DATA_DIR',
-    schema: text,
-    help: 'The folder of the embedded database.',
+    schema: text.optional(),
+    help: 'The folder of the embedded database; not needed with PostgreSQL.',
   },
+  ...databaseSettings('MORPHEO_COMPUTE_'),
   broker: {
     flag: 'broker',
     env: 'MORPHEO_COMPUTE_BROKER',
-    schema: z.enum(['memory', 'mock']),
+    schema: z.enum(['memory', 'mock', 'nsq']),
     default: 'memory',
-    help: 'What wakes workers. memory (the original says mock): nothing beyond this process; workers ask by themselves.',
+    help: 'What wakes workers. nsq: NSQ. memory (the original says mock): nothing beyond this process; workers ask by themselves.',
   },
+  brokerHost: {
+    flag: 'broker-host',
+    env: 'MORPHEO_COMPUTE_BROKER_HOST',
+    schema: text.optional(),
+    help: 'The host of the nsqd to publish at, as the original has it, in place of --nsqd.',
+  },
+  brokerPort: {
+    flag: 'broker-port',
+    env: 'MORPHEO_COMPUTE_BROKER_PORT',
+    schema: port,
+    default: 4150,
+    help: "The TCP port of --broker-host. (The original's default, 4160, is where nsqlookupd listens, which takes no messages.)",
+  },
+  nsqd: {
+    flag: 'nsqd',
+    env: 'MORPHEO_COMPUTE_NSQD',
+    schema: nsqdAddresses.optional(),
+    list: true,
+    help: 'The TCP addresses of the nsqds to publish at in turn, such as nsqd:4150.',
+  },
+  ...nsqSecuritySettings('MORPHEO_COMPUTE_'),
   storage: {
     flag: 'storage',
     env: 'MORPHEO_COMPUTE_STORAGE',
@@ -107,6 +132,13 @@ export const settings = defineSettings({
     default: 30_000,
     help: 'How long a worker holds an order without a sign of life.',
   },
+  gpuPatienceMs: {
+    flag: 'gpu-patience-ms',
+    env: 'MORPHEO_COMPUTE_GPU_PATIENCE_MS',
+    schema: z.coerce.number().int().min(0),
+    default: 60_000,
+    help: 'How long an order waits for GPUs, while others take them, before a worker keeps those that come free for it.',
+  },
   attempts: {
     flag: 'attempts',
     env: 'MORPHEO_COMPUTE_ATTEMPTS',
@@ -114,6 +146,7 @@ export const settings = defineSettings({
     default: 5,
     help: 'How often an order is tried that the platform fails.',
   },
+  ...traceSettings,
   logLevel: {
     flag: 'log-level',
     env: 'MORPHEO_COMPUTE_LOG_LEVEL',
@@ -133,6 +166,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'Takes orders, keeps their state, hands them to workers, and tells the orchestrator.',
     version: '0.1.0',
     settings,
+    canCheck: true,
     envPrefix: 'MORPHEO_COMPUTE_',
     check: contradictions,
     argv,
@@ -141,7 +175,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
 }
 
 function contradictions(config: ComputeConfig): string[] {
-  const problems: string[] = [];
+  const problems = brokerContradictions(config);
   if ((config.cert === undefined) !== (config.key === undefined)) {
     problems.push('--cert and --key belong together: give both, or neither.');
   }
@@ -150,6 +184,19 @@ function contradictions(config: ComputeConfig): string[] {
   }
   if (config.credentials === undefined && !config.insecureOpen) {
     problems.push('Nobody could call: give --credentials, or say --insecure-open.');
+  }
+  problems.push(...databaseContradictions(config, config.dataDir !== undefined));
+  return problems;
+}
+
+function brokerContradictions(config: ComputeConfig): string[] {
+  const { broker, brokerHost, nsqd } = config;
+  const problems = nsqSecurityProblems(config, broker === 'nsq');
+  if (broker === 'nsq' && (brokerHost === undefined) === (nsqd === undefined)) {
+    problems.push('Say where to publish: give --nsqd, or --broker-host, and not both.');
+  }
+  if (broker !== 'nsq' && (brokerHost ?? nsqd) !== undefined) {
+    problems.push('An nsqd is given, but is not the broker: say --broker nsq, or leave it out.');
   }
   return problems;
 }

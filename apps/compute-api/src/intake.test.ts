@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NIL_UUID } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
-import test from 'ava';
-import { openTestCompute } from './testing/open-test-compute.ts';
+import { testOnEngines } from './testing/on-engines.ts';
 import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
 
 const LEARN_RULES: readonly [string, Parameters<typeof aLearnuplet>[0]][] = [
@@ -21,7 +20,7 @@ const LEARN_RULES: readonly [string, Parameters<typeof aLearnuplet>[0]][] = [
 ];
 
 for (const [rule, members] of LEARN_RULES) {
-  test(`A learnuplet is refused with the rule "${rule}"`, async (t) => {
+  testOnEngines(`A learnuplet is refused with the rule "${rule}"`, async (t, openTestCompute) => {
     await using compute = await openTestCompute();
     await t.throwsAsync(compute.api.learn({ body: aLearnuplet(members) }), {
       code: 'invalid_order',
@@ -40,7 +39,7 @@ const PRED_RULES: readonly [string, Parameters<typeof aPreduplet>[0]][] = [
 ];
 
 for (const [rule, members] of PRED_RULES) {
-  test(`A preduplet is refused with the rule "${rule}"`, async (t) => {
+  testOnEngines(`A preduplet is refused with the rule "${rule}"`, async (t, openTestCompute) => {
     await using compute = await openTestCompute();
     await t.throwsAsync(compute.api.pred({ body: aPreduplet(members) }), {
       code: 'invalid_order',
@@ -49,7 +48,7 @@ for (const [rule, members] of PRED_RULES) {
   });
 }
 
-test('The same order again is the same order', async (t) => {
+testOnEngines('The same order again is the same order', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const body = aLearnuplet();
   await compute.api.learn({ body });
@@ -57,7 +56,7 @@ test('The same order again is the same order', async (t) => {
   t.is((await compute.api.listOrders({ query: {} })).total, 1);
 });
 
-test('The same uuid with another body is a conflict', async (t) => {
+testOnEngines('The same uuid with another body is a conflict', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const body = aLearnuplet();
   await compute.api.learn({ body });
@@ -65,19 +64,22 @@ test('The same uuid with another body is a conflict', async (t) => {
   await t.throwsAsync(compute.api.pred({ body: aPreduplet({ uuid: body.uuid }) }), { code: 'conflict' });
 });
 
-test('One order out of many that arrive together under one uuid is kept', async (t) => {
-  await using compute = await openTestCompute();
-  const uuid = randomUUID();
-  const posts = Array.from(
-    { length: 20 },
-    async () => await compute.api.learn({ body: aLearnuplet({ uuid }) }),
-  );
-  const outcomes = await Promise.allSettled(posts);
-  t.is(outcomes.filter((outcome) => outcome.status === 'fulfilled').length, 1);
-  t.is((await compute.api.listOrders({ query: {} })).total, 1);
-});
+testOnEngines(
+  'One order out of many that arrive together under one uuid is kept',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const uuid = randomUUID();
+    const posts = Array.from(
+      { length: 20 },
+      async () => await compute.api.learn({ body: aLearnuplet({ uuid }) }),
+    );
+    const outcomes = await Promise.allSettled(posts);
+    t.is(outcomes.filter((outcome) => outcome.status === 'fulfilled').length, 1);
+    t.is((await compute.api.listOrders({ query: {} })).total, 1);
+  },
+);
 
-test("An order is published in the original's own words", async (t) => {
+testOnEngines("An order is published in the original's own words", async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const learn = aLearnuplet();
   const predict = aPreduplet({ timestamp_request: 1_508_515_000 });
@@ -94,7 +96,7 @@ test("An order is published in the original's own words", async (t) => {
   });
 });
 
-test('A learnuplet without an id for its model is given one', async (t) => {
+testOnEngines('A learnuplet without an id for its model is given one', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const body = aLearnuplet({ model_end: NIL_UUID });
   await compute.api.learn({ body });

@@ -44,6 +44,8 @@ export class LogStore {
         .values(
           chunks.map((chunk) => ({
             ...chunk,
+            // PostgreSQL keeps no NUL in a text, and a container may print anything.
+            text: chunk.text.replaceAll('\0', '\u2400'),
             order_id: held.order,
             attempt: held.attempt,
             at: this.#database.now,

@@ -2,10 +2,13 @@ import { enableCompileCache } from 'node:module';
 
 // What was compiled once is found at the next start, which then takes half the time.
 enableCompileCache();
-const { runService } = await import('@morpheo/service/lifecycle');
-const { start } = await import('./start.ts');
+void main();
 
-await runService({
-  name: 'compute-api',
-  start: async () => await start(process.argv.slice(2), process.env),
-});
+async function main(): Promise<void> {
+  const { runService } = await import('@morpheo/service/lifecycle');
+  const { start } = await import('./start.ts');
+  await runService({
+    name: 'compute-api',
+    start: async () => await start(process.argv.slice(2), process.env),
+  });
+}

@@ -1,4 +1,5 @@
 import type { Migrations } from '@morpheo/service/database';
+import type { ColumnDefinitionBuilder } from 'kysely';
 
 /** The schema's history. A step that was released never changes; what comes next is a step of its own. */
 export const migrations: Migrations = {
@@ -116,5 +117,38 @@ export const migrations: Migrations = {
       .addColumn('name', 'text', (column) => column.primaryKey())
       .addColumn('value', 'integer', (column) => column.notNull())
       .execute();
+  },
+
+  '004-gpus': async (schema) => {
+    const whole = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+    await schema.schema.alterTable('orders').addColumn('gpus', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('gpus_kept_by', 'text').execute();
+    // Orders with and without GPUs have a queue each: many that wait for some are not in the way of the others.
+    await schema.schema.alterTable('orders').addColumn('asks_gpus', 'integer', whole).execute();
+    await schema.schema.dropIndex('orders_queue').execute();
+    await schema.schema
+      .createIndex('orders_due')
+      .on('orders')
+      .columns(['status', 'asks_gpus', 'created_at', 'id', 'kind', 'due_at', 'gpus', 'gpus_kept_by'])
+      .execute();
+    await schema.schema.alterTable('workers').addColumn('gpu_total', 'integer', whole).execute();
+    await schema.schema
+      .alterTable('workers')
+      .addColumn('gpu_slots', 'integer', (column) => column.notNull().defaultTo(1))
+      .execute();
+    await schema.schema
+      .alterTable('workers')
+      .addColumn('gpus', 'text', (column) => column.notNull().defaultTo('[]'))
+      .execute();
+    await schema.schema
+      .createTable('problem_defaults')
+      .addColumn('problem', 'text', (column) => column.primaryKey())
+      .addColumn('gpus', 'integer', (column) => column.notNull())
+      .execute();
+  },
+
+  '005-traces': async (schema) => {
+    await schema.schema.alterTable('orders').addColumn('trace', 'text').execute();
+    await schema.schema.alterTable('outbox').addColumn('created_at', 'bigint').execute();
   },
 };

@@ -1,5 +1,6 @@
 import {
   type Learnuplet,
+  MOST_GPUS,
   NIL_UUID,
   type OrderSpec,
   PlatformError,
@@ -8,7 +9,7 @@ import {
 } from '@morpheo/common';
 
 /**
- * The originals' own rules of an order, in the order in which they check them and in their words.
+ * The originals' own rules of an order, in the order in which they check them and in their words; the last is ours.
  * Source: wire format of the classic compute API, "Rule texts".
  */
 
@@ -32,7 +33,8 @@ function brokenLearnRule(uplet: Learnuplet): string | undefined {
   return (
     brokenListRule('train_data', uplet.train_data) ??
     brokenListRule('test_data', uplet.test_data) ??
-    brokenStatusRule(uplet.status)
+    brokenStatusRule(uplet.status) ??
+    brokenGpusRule(uplet.gpus)
   );
 }
 
@@ -42,7 +44,7 @@ function brokenPredictRule(uplet: Preduplet): string | undefined {
   if (uplet.workflow === NIL_UUID) return 'workflow field is unset';
   if (uplet.model === NIL_UUID) return 'model field is required';
   if (uplet.data === NIL_UUID) return 'Nil UUID in data field';
-  return brokenStatusRule(uplet.status);
+  return brokenStatusRule(uplet.status) ?? brokenGpusRule(uplet.gpus);
 }
 
 function brokenListRule(field: string, ids: readonly string[]): string | undefined {
@@ -56,4 +58,9 @@ function brokenStatusRule(status: string): string | undefined {
   const choices = WIRE_STATUSES.map((known) => `${known}:{}`).join(' ');
   // The missing parenthesis is the original's.
   return `status field ain't valid (provided: ${status}, possible choices: map[${choices}]`;
+}
+
+function brokenGpusRule(gpus: number | undefined): string | undefined {
+  if (gpus === undefined || (gpus >= 0 && gpus <= MOST_GPUS)) return undefined;
+  return `gpus field should be from 0 to ${MOST_GPUS} (provided: ${gpus})`;
 }

@@ -1,7 +1,8 @@
-import type { OrderEvent, OrderKind, OrderSpec } from '@morpheo/common';
+import type { Failure, OrderEvent, OrderKind, OrderSpec } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import { sql, type Transaction, type UpdateObject } from 'kysely';
+import { type ExpressionBuilder, sql, type Transaction, type UpdateObject } from 'kysely';
 import { type Effect, laneOf } from './effects.ts';
+import type { Journal } from './journal.ts';
 import type { OrderRow, Schema } from './schema.ts';
 
 /** A transaction on the tables of compute-api. */
@@ -22,9 +23,11 @@ export interface Note {
  */
 export class OrderStore {
   readonly #database: Database<Schema>;
+  readonly #note: Journal['note'];
 
-  constructor(database: Database<Schema>) {
+  constructor({ database, note }: Journal) {
     this.#database = database;
+    this.#note = note;
   }
 
   /**
@@ -34,30 +37,49 @@ export class OrderStore {
   async insert(tx: Tx, row: NewOrder): Promise<boolean> {
     const now = this.#database.now;
     const again = row.status === 'todo' ? sql`${now} + ${FIRST_PAUSE_MS}` : null;
+    const gpus = sql`coalesce(${row.gpus}, (select gpus from problem_defaults where problem = ${row.problem}), 0)`;
     // Written out, since orders come in by the thousand: to build these two takes longer than to run them.
     const inserted = await sql`
       insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
-        waits_for, attempt, charged, publishes, events, effects, due_at, created_at, publish_after)
+        waits_for, trace, gpus, asks_gpus, attempt, charged, publishes, events, effects, due_at, created_at, publish_after)
       values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
-        ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, 0, 0, ${again === null ? 0 : 1}, 1, 0,
+        ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.trace},
+        ${gpus}, case when ${gpus} > 0 then 1 else 0 end, 0, 0, ${again === null ? 0 : 1}, 1, 0,
         ${now}, ${now}, ${again})
       on conflict (id) do nothing`.execute(tx);
     if (inserted.numAffectedRows === 0n) return false;
     await sql`
       insert into events (order_id, n, at, attempt, what, status, details)
       values (${row.id}, 1, ${now}, 0, 'accepted', ${row.status}, '{}')`.execute(tx);
+    this.#note(tx, { what: 'accepted', order: { ...row, attempt: 0 } });
     return true;
   }
 
   /** The order, held for this transaction; undefined where there is none. */
   async take(tx: Tx, id: string): Promise<OrderRow | undefined> {
-    const query = tx.selectFrom('orders').selectAll().where('id', '=', id);
-    return await (this.#database.engine === 'postgres' ? query.forUpdate() : query).executeTakeFirst();
+    return await tx.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   }
 
-  /** The oldest order of the kinds that is due, held for this transaction; orders that others hold are passed over. */
-  async takeDue(tx: Tx, kinds: readonly OrderKind[]): Promise<OrderRow | undefined> {
-    const query = tx
+  /**
+   * The oldest due order that has room, held for this transaction. Orders that others hold are passed over; only
+   * where there is no other it is waited for what becomes of those.
+   */
+  async takeDue(tx: Tx, room: Room): Promise<OrderRow | undefined> {
+    const queries = this.#due(tx, room);
+    const free: (OrderRow | undefined)[] = [];
+    for (const query of queries) free.push(await query.skipLocked().executeTakeFirst());
+    const oldest = oldestOf(free);
+    if (oldest !== undefined) return oldest;
+    for (const query of queries) {
+      const waitedFor = await query.executeTakeFirst();
+      if (waitedFor !== undefined) return waitedFor;
+    }
+    return undefined;
+  }
+
+  /** The oldest due order without GPUs, and where there are some to give the oldest with: each has its index. */
+  #due(tx: Tx, { kinds, gpus, keptFor }: Room) {
+    const due = tx
       .selectFrom('orders')
       .selectAll()
       .where('status', '=', 'todo')
@@ -65,9 +87,13 @@ export class OrderStore {
       .where('due_at', '<=', this.#database.now)
       .orderBy('created_at')
       .orderBy('id')
-      .limit(1);
-    const held = this.#database.engine === 'postgres' ? query.forUpdate().skipLocked() : query;
-    return await held.executeTakeFirst();
+      .limit(1)
+      // Not `for update`: an order is not passed over because one is just being placed that waits for its model.
+      .forNoKeyUpdate();
+    const without = due.where('asks_gpus', '=', 0);
+    if (gpus === 0) return [without];
+    const fitting = due.where('asks_gpus', '=', 1).where('gpus', '<=', gpus);
+    return [without, keptFor === undefined ? fitting : fitting.where((row) => olderThan(row, keptFor))];
   }
 
   /** Running orders of which `which` holds, held for this transaction: at most 100, the longest overdue first. */
@@ -80,21 +106,25 @@ export class OrderStore {
       'overdue' in which
         ? query.where('lease_until', '<', this.#database.now)
         : query.where('worker', '=', which.worker).where('boot', '<>', which.notBoot);
-    query = query.orderBy('lease_until').limit(100);
-    return await (this.#database.engine === 'postgres' ? query.forUpdate().skipLocked() : query).execute();
+    return await query.orderBy('lease_until').limit(100).forUpdate().skipLocked().execute();
   }
 
   /** The orders that wait for the model of `id`, held for this transaction. */
   async takeWaiting(tx: Tx, id: string): Promise<OrderRow[]> {
-    const query = tx
+    return await tx
       .selectFrom('orders')
       .selectAll()
       .where('waits_for', '=', id)
-      .where('status', '=', 'waiting');
-    return await (this.#database.engine === 'postgres' ? query.forUpdate() : query).execute();
+      .where('status', '=', 'waiting')
+      .orderBy('id')
+      .forUpdate()
+      .execute();
   }
 
-  /** The order that makes, or made, a model: the newest where several claim to. */
+  /**
+   * The order that makes, or made, a model: the newest where several claim to. It does not end before this
+   * transaction does, so that whoever comes to wait for it is seen by its end.
+   */
   async makerOf(tx: Tx, model: string): Promise<Pick<OrderRow, 'id' | 'status'> | undefined> {
     return await tx
       .selectFrom('orders')
@@ -102,6 +132,7 @@ export class OrderStore {
       .where('model_end', '=', model)
       .orderBy('created_at', 'desc')
       .limit(1)
+      .forKeyShare()
       .executeTakeFirst();
   }
 
@@ -126,6 +157,7 @@ export class OrderStore {
     for (const [index, effect] of effects.entries()) {
       await this.#addEffect(tx, changed.id, order.effects + index + 1, effect);
     }
+    this.#note(tx, { what: note.what, order: changed, failure: failureOf(note) });
     return changed;
   }
 
@@ -153,6 +185,7 @@ export class OrderStore {
         lane: laneOf(effect),
         effect: JSON.stringify(effect),
         due_at: this.#database.now,
+        created_at: this.#database.now,
         tries: 0,
         last_error: null,
       })
@@ -162,6 +195,33 @@ export class OrderStore {
 
 /** Between the first message about an order that nobody takes and the second, in milliseconds. */
 export const FIRST_PAUSE_MS = 2000;
+
+/** What a worker has room for. */
+export interface Room {
+  readonly kinds: readonly OrderKind[];
+  /** How many GPUs an order may ask for. */
+  readonly gpus: number;
+  /** The order for which GPUs are kept: none that is younger gets any. */
+  readonly keptFor?: Pick<OrderRow, 'created_at' | 'id'> | undefined;
+}
+
+function oldestOf(rows: readonly (OrderRow | undefined)[]): OrderRow | undefined {
+  const isOlder = (a: OrderRow, b: OrderRow) =>
+    a.created_at === b.created_at ? a.id < b.id : a.created_at < b.created_at;
+  return rows
+    .filter((row) => row !== undefined)
+    .reduce<OrderRow | undefined>(
+      (best, row) => (best !== undefined && isOlder(best, row) ? best : row),
+      undefined,
+    );
+}
+
+function olderThan(
+  row: ExpressionBuilder<Schema, 'orders'>,
+  { created_at, id }: Pick<OrderRow, 'created_at' | 'id'>,
+) {
+  return row(row.refTuple('created_at', 'id'), '<', row.tuple(created_at, id));
+}
 
 /** What a new order brings; the rest of its row starts as zero or null. */
 export interface NewOrder
@@ -179,7 +239,16 @@ export interface NewOrder
     | 'model_start'
     | 'model_end'
     | 'waits_for'
-  > {}
+    | 'trace'
+  > {
+  /** Null: as the problem has it by default. */
+  readonly gpus: number | null;
+}
+
+function failureOf({ details }: Note): Failure | undefined {
+  // Written by ourselves, where an entry of the history has one.
+  return details?.failure as Failure | undefined;
+}
 
 /** The posted order of a row. What is in the table was checked before it was written. */
 export function specOf(row: Pick<OrderRow, 'spec'>): OrderSpec {

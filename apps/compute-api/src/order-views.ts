@@ -24,6 +24,7 @@ export function summaryOf(row: OrderRow): OrderSummary {
     ...('rank' in uplet
       ? { train_data: uplet.train_data, test_data: uplet.test_data, rank: uplet.rank }
       : { data: uplet.data }),
+    gpus: row.gpus,
     attempt: row.attempt,
     created_at: time(row.created_at),
     ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),

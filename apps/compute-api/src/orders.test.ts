@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '@morpheo/service/testing';
-import test from 'ava';
-import { openTestCompute, type TestCompute } from './testing/open-test-compute.ts';
+import { testOnEngines } from './testing/on-engines.ts';
+import type { TestCompute } from './testing/open-test-compute.ts';
 import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
 
-test('A rank waits for the model of the rank before it', async (t) => {
+testOnEngines('A rank waits for the model of the rank before it', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const first = aLearnuplet();
@@ -22,7 +22,7 @@ test('A rank waits for the model of the rank before it', async (t) => {
   await eventually(t, async (t) => t.is((await worker.claim())?.order, next.uuid));
 });
 
-test('Orders fail with the order that should have made their model', async (t) => {
+testOnEngines('Orders fail with the order that should have made their model', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const chain = [aLearnuplet()];
@@ -41,7 +41,7 @@ test('Orders fail with the order that should have made their model', async (t) =
   await eventually(t, (t) => t.is(compute.heard.filter((call) => call.includes('"failed"')).length, 4));
 });
 
-test('An order that was not taken is cancelled at once', async (t) => {
+testOnEngines('An order that was not taken is cancelled at once', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aLearnuplet();
@@ -54,7 +54,7 @@ test('An order that was not taken is cancelled at once', async (t) => {
   await eventually(t, (t) => t.true(compute.heard.includes(`learndone ${body.uuid} {"status":"failed"}`)));
 });
 
-test('A failed order that is retried has all its attempts again', async (t) => {
+testOnEngines('A failed order that is retried has all its attempts again', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aLearnuplet();
@@ -71,14 +71,14 @@ test('A failed order that is retried has all its attempts again', async (t) => {
   });
 });
 
-test('What is done can be neither cancelled nor retried', async (t) => {
+testOnEngines('What is done can be neither cancelled nor retried', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const { uuid: id } = await aDoneOrder(compute, t);
   await t.throwsAsync(compute.api.cancelOrder({ params: { id } }), { code: 'wrong_state' });
   await t.throwsAsync(compute.api.retryOrder({ params: { id } }), { code: 'wrong_state' });
 });
 
-test('The reasons for waiting are told apart', async (t) => {
+testOnEngines('The reasons for waiting are told apart', async (t, openTestCompute) => {
   await using compute = await openTestCompute({ retryBackOff: { firstMs: 60_000, mostMs: 60_000 } });
   const [first, second] = [aLearnuplet(), aLearnuplet()];
   await compute.api.learn({ body: first });
@@ -104,27 +104,30 @@ test('The reasons for waiting are told apart', async (t) => {
   await t.throwsAsync(why(randomUUID()), { code: 'not_found' });
 });
 
-test('The list is filtered, counted, and paged without gap or repetition', async (t) => {
-  await using compute = await openTestCompute();
-  const problem = randomUUID();
-  const bodies = Array.from({ length: 7 }, () => aLearnuplet({ problem }));
-  for (const body of bodies) await compute.api.learn({ body });
-  for (let other = 0; other < 3; other++) await compute.api.pred({ body: aPreduplet() });
-  const seen: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await compute.api.listOrders({ query: { problem, limit: 3, cursor } });
-    t.is(page.total, 7);
-    seen.push(...page.items.map((order) => order.id));
-    cursor = page.next;
-  } while (cursor !== undefined);
-  t.deepEqual(seen.toSorted(byText), bodies.map((body) => body.uuid).toSorted(byText));
-  t.is((await compute.api.listOrders({ query: { kind: 'predict', status: 'todo' } })).total, 3);
-  t.is((await compute.api.listOrders({ query: { algo: bodies[0]?.algo } })).total, 1);
-  await t.throwsAsync(compute.api.listOrders({ query: { cursor: 'x' } }), { code: 'invalid_request' });
-});
+testOnEngines(
+  'The list is filtered, counted, and paged without gap or repetition',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const problem = randomUUID();
+    const bodies = Array.from({ length: 7 }, () => aLearnuplet({ problem }));
+    for (const body of bodies) await compute.api.learn({ body });
+    for (let other = 0; other < 3; other++) await compute.api.pred({ body: aPreduplet() });
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await compute.api.listOrders({ query: { problem, limit: 3, cursor } });
+      t.is(page.total, 7);
+      seen.push(...page.items.map((order) => order.id));
+      cursor = page.next;
+    } while (cursor !== undefined);
+    t.deepEqual(seen.toSorted(byText), bodies.map((body) => body.uuid).toSorted(byText));
+    t.is((await compute.api.listOrders({ query: { kind: 'predict', status: 'todo' } })).total, 3);
+    t.is((await compute.api.listOrders({ query: { algo: bodies[0]?.algo } })).total, 1);
+    await t.throwsAsync(compute.api.listOrders({ query: { cursor: 'x' } }), { code: 'invalid_request' });
+  },
+);
 
-test('The history is followed live, and from any entry on', async (t) => {
+testOnEngines('The history is followed live, and from any entry on', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();
   const body = aLearnuplet();
@@ -150,44 +153,47 @@ test('The history is followed live, and from any entry on', async (t) => {
   t.deepEqual(view.attempts[0]?.steps, [{ step: 'train', seconds: 1.5 }]);
 });
 
-test('The log is read live and after, and a piece sent twice stands once', async (t) => {
-  await using compute = await openTestCompute();
-  const worker = await compute.worker();
-  const body = aLearnuplet();
-  await compute.api.learn({ body });
-  const claim = await worker.mustClaim();
-  const live = textOf(await compute.api.orderLog({ params: { id: body.uuid }, query: { follow: true } }));
-  const params = { id: body.uuid, attempt: claim.attempt };
-  const piece = (seq: number, text: string) => ({
-    seq,
-    step: 'train' as const,
-    stream: 'stdout' as const,
-    text,
-  });
-  await compute.api.appendLog({ params, body: { chunks: [piece(0, 'one\n'), piece(1, 'two\n')] } });
-  await compute.api.appendLog({ params, body: { chunks: [piece(1, 'two\n'), piece(2, 'three\n')] } });
-  await worker.fail(claim);
-  t.is(await live, 'one\ntwo\nthree\n');
-  t.is(
-    await textOf(await compute.api.orderLog({ params: { id: body.uuid }, query: {} })),
-    'one\ntwo\nthree\n',
-  );
-  const events = await Array.fromAsync(
-    await compute.api.orderLogEvents({ params: { id: body.uuid }, headers: {} }),
-  );
-  const resumed = await Array.fromAsync(
-    await compute.api.orderLogEvents({
-      params: { id: body.uuid },
-      headers: { 'last-event-id': events[1]?.id ?? '' },
-    }),
-  );
-  t.deepEqual(
-    resumed.map((event) => event.data.text),
-    ['three\n'],
-  );
-});
+testOnEngines(
+  'The log is read live and after, and a piece sent twice stands once',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const worker = await compute.worker();
+    const body = aLearnuplet();
+    await compute.api.learn({ body });
+    const claim = await worker.mustClaim();
+    const live = textOf(await compute.api.orderLog({ params: { id: body.uuid }, query: { follow: true } }));
+    const params = { id: body.uuid, attempt: claim.attempt };
+    const piece = (seq: number, text: string) => ({
+      seq,
+      step: 'train' as const,
+      stream: 'stdout' as const,
+      text,
+    });
+    await compute.api.appendLog({ params, body: { chunks: [piece(0, 'one\n'), piece(1, 'two\n')] } });
+    await compute.api.appendLog({ params, body: { chunks: [piece(1, 'two\n'), piece(2, 'three\n')] } });
+    await worker.fail(claim);
+    t.is(await live, 'one\ntwo\nthree\n');
+    t.is(
+      await textOf(await compute.api.orderLog({ params: { id: body.uuid }, query: {} })),
+      'one\ntwo\nthree\n',
+    );
+    const events = await Array.fromAsync(
+      await compute.api.orderLogEvents({ params: { id: body.uuid }, headers: {} }),
+    );
+    const resumed = await Array.fromAsync(
+      await compute.api.orderLogEvents({
+        params: { id: body.uuid },
+        headers: { 'last-event-id': events[1]?.id ?? '' },
+      }),
+    );
+    t.deepEqual(
+      resumed.map((event) => event.data.text),
+      ['three\n'],
+    );
+  },
+);
 
-test('Following stops when the caller goes', async (t) => {
+testOnEngines('Following stops when the caller goes', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const body = aLearnuplet();
   await compute.api.learn({ body });
@@ -200,7 +206,7 @@ test('Following stops when the caller goes', async (t) => {
   t.true((await following).length <= 1);
 });
 
-test('Workers are shown with what they run', async (t) => {
+testOnEngines('Workers are shown with what they run', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker({ learn: 2, predict: 1 });
   await compute.api.learn({ body: aLearnuplet() });

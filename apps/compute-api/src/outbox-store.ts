@@ -3,7 +3,7 @@ import type { Database } from '@morpheo/service/database';
 import { sql } from 'kysely';
 import type { Effect } from './effects.ts';
 import { FIRST_PAUSE_MS, type Tx } from './order-store.ts';
-import type { OutboxRow, Schema } from './schema.ts';
+import type { OrderRow, OutboxRow, Schema } from './schema.ts';
 
 /** An effect that is due. */
 export interface DueEffect {
@@ -11,6 +11,8 @@ export interface DueEffect {
   readonly n: number;
   readonly tries: number;
   readonly effect: Effect;
+  /** The `traceparent` of its order, where somebody traces it. */
+  readonly trace: string | null;
 }
 
 /** The statements about what is due outside: wake-up messages and effects. */
@@ -26,9 +28,16 @@ export class OutboxStore {
    * before they are returned, so that nobody else tries them meanwhile, and somebody does if this process dies.
    */
   async takeEffects(tx: Tx, most: number, holdMs: number): Promise<DueEffect[]> {
-    const query = tx
+    const rows = await tx
       .selectFrom('outbox')
       .selectAll()
+      .select((row) =>
+        row
+          .selectFrom('orders')
+          .select('orders.trace')
+          .whereRef('orders.id', '=', 'outbox.order_id')
+          .as('trace'),
+      )
       .where('due_at', '<=', this.#database.now)
       .where((row) =>
         row.not(
@@ -43,17 +52,17 @@ export class OutboxStore {
         ),
       )
       .orderBy('due_at')
-      .limit(most);
-    const rows = await (this.#database.engine === 'postgres'
-      ? query.forUpdate().skipLocked()
-      : query
-    ).execute();
+      .limit(most)
+      .forUpdate()
+      .skipLocked()
+      .execute();
     for (const row of rows) await this.#putOff(tx, row, holdMs);
     return rows.map((row) => ({
       order: row.order_id,
       n: row.n,
       tries: row.tries,
       effect: JSON.parse(row.effect) as Effect,
+      trace: row.trace,
     }));
   }
 
@@ -78,25 +87,31 @@ export class OutboxStore {
   }
 
   /** Orders of which workers are to be told; they are due again, should nobody take them, after a growing pause. */
-  async takeWakeUps(tx: Tx, most: number): Promise<{ id: string; spec: string }[]> {
-    const due = tx
-      .selectFrom('orders')
-      .select('id')
-      .where('status', '=', 'todo')
-      .where('publish_after', '<=', this.#database.now)
-      .orderBy('publish_after')
-      .limit(most);
-    const held = this.#database.engine === 'postgres' ? due.forUpdate().skipLocked() : due;
+  async takeWakeUps(tx: Tx, most: number): Promise<Pick<OrderRow, 'id' | 'spec' | 'trace'>[]> {
     // 2, 4, … 32 seconds, then every minute.
     const pause = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
     return await tx
+      // Materialized: in place of a subquery, which PostgreSQL may run more than once, locking more rows each time.
+      .with(
+        (table) => table('due').materialized(),
+        (db) =>
+          db
+            .selectFrom('orders')
+            .select('orders.id')
+            .where('status', '=', 'todo')
+            .where('publish_after', '<=', this.#database.now)
+            .orderBy('publish_after')
+            .limit(most)
+            .forNoKeyUpdate()
+            .skipLocked(),
+      )
       .updateTable('orders')
       .set({
         publish_after: sql<number>`${this.#database.now} + ${pause}`,
         publishes: sql<number>`publishes + 1`,
       })
-      .where('id', 'in', held)
-      .returning(['id', 'spec'])
+      .where('id', 'in', (row) => row.selectFrom('due').select('due.id'))
+      .returning(['id', 'spec', 'trace'])
       .execute();
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NIL_UUID, type OrderSpec, PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
+import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
 import { checkRules } from './order-rules.ts';
 import type { NewOrder, OrderStore, Tx } from './order-store.ts';
 import type { OrderRow, Schema } from './schema.ts';
@@ -22,21 +23,29 @@ export function createPlacing(options: {
   announce: (order: OrderSpec) => void;
 }): Placing {
   const { database, store, announce } = options;
+
+  /** True where a worker may take it at once. */
+  async function insert(spec: OrderSpec, identity: string): Promise<boolean> {
+    const trace = currentTraceparent() ?? null;
+    return await database.write(async (tx) => {
+      const start = await startOf(tx, store, startModelOf(spec));
+      if (await store.insert(tx, { ...rowOf(spec), identity, trace, ...start }))
+        return start.status === 'todo';
+      const known = await store.take(tx, spec.uplet.uuid);
+      if (known?.identity === identity) return false;
+      throw new PlatformError(
+        'conflict',
+        `There is another order with the uuid ${spec.uplet.uuid}. Send the same body as before, or a new uuid.`,
+      );
+    });
+  }
+
   return {
     async place(posted) {
       checkRules(posted);
-      const identity = identityOf(posted);
+      concerns(posted.uplet.uuid);
       const spec = withModelEnd(posted);
-      const isDue = await database.write(async (tx) => {
-        const start = await startOf(tx, store, startModelOf(spec));
-        if (await store.insert(tx, { ...rowOf(spec), identity, ...start })) return start.status === 'todo';
-        const known = await store.take(tx, spec.uplet.uuid);
-        if (known?.identity === identity) return false;
-        throw new PlatformError(
-          'conflict',
-          `There is another order with the uuid ${spec.uplet.uuid}. Send the same body as before, or a new uuid.`,
-        );
-      });
+      const isDue = await span('place order', { kind: spec.kind }, () => insert(spec, identityOf(posted)));
       if (isDue) announce(spec);
     },
   };
@@ -67,9 +76,10 @@ function withModelEnd(spec: OrderSpec): OrderSpec {
   return { kind: 'learn', uplet: { ...spec.uplet, model_end: randomUUID() } };
 }
 
-function rowOf(spec: OrderSpec): Omit<NewOrder, 'identity' | 'status' | 'waits_for'> {
+function rowOf(spec: OrderSpec): Omit<NewOrder, 'identity' | 'status' | 'waits_for' | 'trace'> {
   const { uuid: id, problem, workflow } = spec.uplet;
-  const common = { id, problem, workflow, kind: spec.kind, spec: JSON.stringify(spec) };
+  const gpus = spec.uplet.gpus ?? null;
+  const common = { id, problem, workflow, gpus, kind: spec.kind, spec: JSON.stringify(spec) };
   if (spec.kind === 'predict') {
     return { ...common, algo: null, model: spec.uplet.model, model_start: null, model_end: null };
   }

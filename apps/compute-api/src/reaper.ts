@@ -13,8 +13,10 @@ export function startReaper(options: {
   everyMs: number;
   log: Log;
   changed: (order: string) => void;
+  /** Called with how many orders were taken back at once. */
+  tookOver: (orders: number) => void;
 }): Loop {
-  const { database, store, attempts, everyMs, log, changed } = options;
+  const { database, store, attempts, everyMs, log, changed, tookOver } = options;
   return startLoop({
     name: 'reaper',
     everyMs,
@@ -27,6 +29,7 @@ export function startReaper(options: {
           await attempts.lose(tx, overdue, 'it did not renew its lease in time');
           return overdue;
         });
+        if (lost.length > 0) tookOver(lost.length);
         for (const order of lost) {
           log.warn(
             { order: order.id, attempt: order.attempt, worker: order.worker },

@@ -3,6 +3,7 @@ import type { Broker } from '@morpheo/service/broker';
 import type { Database } from '@morpheo/service/database';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
+import { inScope, silentTracer, span, type Tracer } from '@morpheo/service/trace';
 import { type BackOff, delayMs } from './back-off.ts';
 import { carryOut, type Systems } from './carry-out.ts';
 import type { Endings } from './endings.ts';
@@ -35,6 +36,8 @@ export interface RelayParts extends Systems {
   readonly broker: Broker;
   readonly backOff: BackOff;
   readonly everyMs: number;
+  /** Makes effects spans of the traces that their orders belong to. */
+  readonly tracer?: Tracer | undefined;
   readonly log: Log;
   readonly changed: (order: string) => void;
 }
@@ -73,14 +76,15 @@ export function startRelay(parts: RelayParts): Relay {
 }
 
 async function publish({ broker }: RelayParts, order: OrderSpec): Promise<void> {
-  await broker.publish(TOPICS[order.kind], queueMessage(order));
+  const topic = TOPICS[order.kind];
+  await span('publish', { topic }, async () => await broker.publish(topic, queueMessage(order)));
 }
 
 async function publishRound(parts: RelayParts): Promise<void> {
   const { database, outbox } = parts;
   for (;;) {
     const orders = await database.write(async (tx) => await outbox.takeWakeUps(tx, ROUND));
-    for (const order of orders) await publish(parts, specOf(order));
+    for (const order of orders) await onBehalf(parts, order, () => publish(parts, specOf(order)));
     if (orders.length < ROUND) return;
   }
 }
@@ -89,15 +93,41 @@ async function effectRound(parts: RelayParts, wake: () => void): Promise<void> {
   const { database, outbox } = parts;
   for (;;) {
     const due = await database.write(async (tx) => await outbox.takeEffects(tx, ROUND, HOLD_MS));
-    await Promise.all(due.map(async (effect) => await attempt(parts, effect, wake)));
+    await Promise.all(
+      due.map(async (effect) => {
+        const order = { id: effect.order, trace: effect.trace };
+        await onBehalf(parts, order, () => attempt(parts, effect, wake));
+      }),
+    );
     if (due.length < ROUND) return;
   }
 }
 
+/** Does work for an order, as spans of its trace if it has one. */
+async function onBehalf<T>(
+  { tracer = silentTracer }: RelayParts,
+  { id, trace }: Pick<OrderRow, 'id' | 'trace'>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const traced = trace === null ? silentTracer : tracer;
+  return await inScope({ tracer: traced, traceparent: trace ?? undefined, order: id }, work);
+}
+
+const SPANS: Readonly<Record<DueEffect['effect']['do'], string>> = {
+  publish_result: 'publish result',
+  discard_results: 'discard results',
+  tell_taken: 'callback',
+  tell_learn: 'callback',
+  tell_predict: 'callback',
+};
+
 async function attempt(parts: RelayParts, due: DueEffect, wake: () => void): Promise<void> {
   const { database, outbox, log, backOff, changed } = parts;
   try {
-    const refusal = await carryOut(due, parts, AbortSignal.timeout(HOLD_MS));
+    const told = { effect: due.effect.do, try: due.tries + 1 };
+    const refusal = await span(SPANS[due.effect.do], told, () =>
+      carryOut(due, parts, AbortSignal.timeout(HOLD_MS)),
+    );
     await database.write(async (tx) => {
       if (await outbox.settle(tx, due)) await follow(tx, parts, due, refusal);
     });

@@ -12,6 +12,7 @@ export interface Schema {
   outbox: OutboxRow;
   workers: WorkerRow;
   switches: SwitchRow;
+  problem_defaults: ProblemDefaultsRow;
 }
 
 /** One order: the one truth about it. `attempt` is the fencing token: it grows at each claim and never falls. */
@@ -29,6 +30,12 @@ export interface OrderRow {
   model: string | null;
   model_start: string | null;
   model_end: string | null;
+  /** How many GPUs an attempt is given: what was posted, or what the problem had by default then. */
+  gpus: number;
+  /** 1 where `gpus` is not 0, else 0: orders with and without have a queue each. */
+  asks_gpus: number;
+  /** The worker that keeps the GPUs that come free for this order, once it has waited long for them. */
+  gpus_kept_by: string | null;
   attempt: number;
   /** How many attempts were lost or broken by the platform: compared with the most that are allowed. */
   charged: number;
@@ -47,6 +54,8 @@ export interface OrderRow {
   result: string | null;
   /** JSON of a `Failure`. */
   failure: string | null;
+  /** The `traceparent` (W3C Trace Context) of what placed the order, where somebody traces it. */
+  trace: string | null;
   /** How many rows of `events` the order has. */
   events: number;
   /** How many rows of `outbox` it ever had. */
@@ -102,6 +111,8 @@ export interface OutboxRow {
   /** JSON of an `Effect`. */
   effect: string;
   due_at: number;
+  /** Null for what was decided before this was noted. */
+  created_at: number | null;
   tries: number;
   last_error: string | null;
 }
@@ -114,6 +125,11 @@ export interface WorkerRow {
   runtime: string;
   learn_slots: number;
   predict_slots: number;
+  gpu_total: number;
+  /** How many orders may share a GPU. */
+  gpu_slots: number;
+  /** JSON of a list of `GpuDevice`. */
+  gpus: string;
   seen_at: number;
 }
 
@@ -121,4 +137,10 @@ export interface WorkerRow {
 export interface SwitchRow {
   name: 'paused';
   value: number;
+}
+
+/** What orders of a problem ask for where they do not say. */
+export interface ProblemDefaultsRow {
+  problem: string;
+  gpus: number;
 }

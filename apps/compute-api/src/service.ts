@@ -1,15 +1,11 @@
 import { orchestratorClient, storageClient } from '@morpheo/client';
 import { computeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
-import { openSqlite } from '@morpheo/service/database';
-import {
-  type Authenticate,
-  createHttpApp,
-  createMetrics,
-  type HttpServer,
-  listen,
-} from '@morpheo/service/http';
+import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
+import { type Authenticate, createHttpApp, type HttpServer, listen } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
+import { createMetrics, type Metrics } from '@morpheo/service/metrics';
+import { type Tracer, traceHeaders } from '@morpheo/service/trace';
 import { type ComputeSettings, startCompute } from './compute.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
@@ -20,13 +16,16 @@ export interface Peer {
   readonly credentials?: { readonly name: string; readonly secret: string } | undefined;
 }
 
+/** The embedded database's file in the data folder, and who owns the schema on a server. */
+export const DATABASE = { file: 'compute.db', owner: 'compute_api' } as const;
+
 /** What compute-api is opened with. */
 export interface ComputeServiceOptions {
   readonly host: string;
   readonly port: number;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
-  /** The file of the embedded database. */
-  readonly databaseFile: string;
+  /** On PostgreSQL any number of compute-apis may share one database. */
+  readonly database: DatabasePlace;
   /** Wakes workers; whoever opened it closes it, after this service. */
   readonly broker: Broker;
   readonly storage: Peer;
@@ -39,6 +38,10 @@ export interface ComputeServiceOptions {
   readonly settings: ComputeSettings;
   readonly version: string;
   readonly log: Log;
+  /** Shown at `/metrics`; of this service alone where absent. */
+  readonly metrics?: Metrics | undefined;
+  /** Where spans go; nowhere where absent. Whoever opened it closes it, after this service. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** A compute-api that runs. */
@@ -51,13 +54,19 @@ export interface ComputeService {
 
 /** Opens compute-api: the database first, the intake last, so that it closes first. */
 export async function openComputeService(options: ComputeServiceOptions): Promise<ComputeService> {
-  const { broker, log, settings } = options;
+  const { broker, log, settings, tracer, metrics = createMetrics() } = options;
   await using stack = new AsyncDisposableStack();
-  const database = stack.use(await openSqlite<Schema>({ file: options.databaseFile, migrations, log }));
+  const database = stack.use(
+    await openDatabase<Schema>(options.database, { owner: DATABASE.owner, migrations, log }),
+  );
   const orchestrator =
-    options.orchestrator === undefined ? undefined : orchestratorClient(options.orchestrator);
-  const storage = storageClient(options.storage);
-  const compute = stack.use(startCompute({ database, broker, storage, orchestrator, settings, log }));
+    options.orchestrator === undefined
+      ? undefined
+      : orchestratorClient({ ...options.orchestrator, about: traceHeaders });
+  const storage = storageClient({ ...options.storage, about: traceHeaders });
+  const compute = stack.use(
+    startCompute({ database, broker, storage, orchestrator, settings, log, metrics, tracer }),
+  );
   const app = createHttpApp({
     contract: computeContract,
     api: compute.api,
@@ -72,7 +81,9 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
     },
     authenticate: options.authenticate,
     anonymousIntake: options.anonymousIntake,
-    metrics: createMetrics(),
+    metrics,
+    tracer,
+    untraced: ['registerWorker', 'claimOrder', 'renewLeases'],
     log,
   });
   const server: HttpServer = stack.use(await listen(app, options));

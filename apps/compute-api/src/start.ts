@@ -1,22 +1,26 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openMemoryBroker } from '@morpheo/service/broker';
-import { settingsOrPrint } from '@morpheo/service/config';
+import { settingsOrCheck } from '@morpheo/service/check';
+import { readDatabasePlace } from '@morpheo/service/database';
 import { credentials, isLoopback, readCredentials, refuseOpenListen } from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
+import { createMetrics } from '@morpheo/service/metrics';
+import { tracerOf } from '@morpheo/service/trace';
+import { probesOf } from './check.ts';
 import { COMPUTE_DEFAULTS } from './compute.ts';
 import { type ComputeConfig, loadConfig } from './config.ts';
-import { openComputeService, type Peer } from './service.ts';
+import { openBroker, orchestratorOf, storageOf } from './neighbours.ts';
+import { DATABASE, openComputeService } from './service.ts';
 
 const VERSION = '0.1.0';
 
-/** Starts compute-api as its flags and environment say; undefined where only help was asked for, which is printed. */
+/** Starts compute-api as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const config = settingsOrPrint(loadConfig(argv, env));
+  const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
   return config === undefined ? undefined : await startWith(config);
 }
 
@@ -30,21 +34,28 @@ async function startWith(config: ComputeConfig): Promise<RunningService> {
     setting: '--insecure-open',
   });
   await using stack = new AsyncDisposableStack();
-  const broker = stack.use(openMemoryBroker());
+  const tracer = stack.use(await tracerOf(config, { service: 'compute-api', version: VERSION, log }));
+  const broker = stack.use(await openBroker(config, log));
+  // Orders are taken without it, too; whoever starts the service should see at once what is wrong.
+  broker.ping().catch((err: unknown) => {
+    log.warn({ err }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
+  });
   const service = stack.use(
     await openComputeService({
       host: config.host,
       port: config.port,
       tls: await readTls(config),
-      databaseFile: join(config.dataDir, 'compute.db'),
+      database: await readDatabasePlace(config, join(config.dataDir ?? '', DATABASE.file)),
       broker,
-      storage: peer(config.storage, config.storageUser, config.storagePassword.reveal()),
+      storage: storageOf(config),
       orchestrator: orchestratorOf(config),
       authenticate: entries === null ? null : credentials(entries),
       anonymousIntake: config.anonymousIntake ?? isLoopback(config.host),
       settings: { ...COMPUTE_DEFAULTS, ...patienceOf(config) },
       version: VERSION,
       log,
+      metrics: createMetrics({ process: true }),
+      tracer,
     }),
   );
   const opened = stack.move();
@@ -56,17 +67,8 @@ async function startWith(config: ComputeConfig): Promise<RunningService> {
   };
 }
 
-function patienceOf({ leaseMs, attempts }: ComputeConfig) {
-  return { leaseMs, renewMs: Math.ceil(leaseMs / 3), attempts };
-}
-
-function peer(url: string, name: string | undefined, secret: string | undefined): Peer {
-  return { url, credentials: name === undefined || secret === undefined ? undefined : { name, secret } };
-}
-
-function orchestratorOf(config: ComputeConfig): Peer | undefined {
-  if (config.orchestrator === undefined) return undefined;
-  return peer(config.orchestrator, config.orchestratorUser, config.orchestratorPassword?.reveal());
+function patienceOf({ leaseMs, attempts, gpuPatienceMs }: ComputeConfig) {
+  return { leaseMs, renewMs: Math.ceil(leaseMs / 3), attempts, gpuPatienceMs };
 }
 
 async function readTls({ cert, key }: ComputeConfig) {

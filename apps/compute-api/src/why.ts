@@ -1,5 +1,6 @@
 import type { WhyView } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
+import { lackOfGpus, mostGpus } from './gpu-why.ts';
 import { hasEnded } from './order-queries.ts';
 import { time } from './order-views.ts';
 import type { OrderRow, Schema } from './schema.ts';
@@ -29,7 +30,7 @@ export async function whyOf(
     const until = time(order.due_at);
     return {
       code: 'backing_off',
-      sentence: `Its last attempt broke off; it is tried again at ${until}.`,
+      sentence: `Its last attempt broke off${await reasonOf(order, database)}; it is tried again at ${until}.`,
       until,
     };
   }
@@ -50,18 +51,36 @@ function running(order: OrderRow): WhyView {
   return { code: 'running', sentence: `Worker ${order.worker} runs it; this is attempt ${order.attempt}.` };
 }
 
+/** Why the last attempt broke off, to stand in a sentence. */
+async function reasonOf(order: OrderRow, database: Database<Schema>): Promise<string> {
+  const attempt = await database.read
+    .selectFrom('attempts')
+    .select('failure')
+    .where('order_id', '=', order.id)
+    .where('attempt', '=', order.attempt)
+    .executeTakeFirst();
+  if (attempt === undefined || attempt.failure === null) return '';
+  const { message } = JSON.parse(attempt.failure) as { message: string };
+  return ` (${message.slice(0, 500).replace(/\.$/, '')})`;
+}
+
 async function queued(order: OrderRow, database: Database<Schema>, workers: WorkerQueries): Promise<WhyView> {
   const slots = await workers.slots(order.kind);
   if (slots === 0) {
     const sentence = `No worker for ${order.kind} orders is alive; start one, or give one slots for this kind.`;
     return { code: 'no_worker', sentence };
   }
+  const gpus = await workers.gpus(order.kind);
+  const lack = lackOfGpus(order, gpus);
+  if (lack !== undefined) return lack;
   const { before } = await database.read
     .selectFrom('orders')
     .select((row) => row.fn.countAll<number>().as('before'))
     .where('status', '=', 'todo')
     .where('kind', '=', order.kind)
     .where('due_at', '<=', database.now)
+    // What no worker has GPUs for holds nobody up.
+    .where('gpus', '<=', mostGpus(gpus))
     .where((row) =>
       row.or([
         row('created_at', '<', order.created_at),

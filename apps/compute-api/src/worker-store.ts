@@ -22,15 +22,19 @@ export class WorkerStore {
       .execute();
   }
 
-  /** Notes that a worker lives. Throws `not_found` for one that never registered, `stale_attempt` for an earlier boot. */
-  async seen(tx: Tx, id: string, boot: string): Promise<void> {
+  /**
+   * Notes that a worker lives, and returns it. Throws `not_found` for one that never registered, `stale_attempt` for
+   * an earlier boot.
+   */
+  async seen(tx: Tx, id: string, boot: string): Promise<WorkerRow> {
     const seen = await tx
       .updateTable('workers')
       .set({ seen_at: this.#database.now })
       .where('id', '=', id)
       .where('boot', '=', boot)
+      .returningAll()
       .executeTakeFirst();
-    if (seen.numUpdatedRows > 0n) return;
+    if (seen !== undefined) return seen;
     const known = await tx.selectFrom('workers').select('boot').where('id', '=', id).executeTakeFirst();
     if (known === undefined)
       throw new PlatformError('not_found', `Worker ${id} is not registered; register it first.`);

@@ -1,4 +1,4 @@
-import type { Step } from '@morpheo/common';
+import type { Step, StepRecord } from '@morpheo/common';
 import type { OutputChunk } from './container-runtime/index.ts';
 import { FeedOutbox, type FeedTarget, type LogStream, type StepNote } from './feed-outbox.ts';
 import { formatBytes } from './format.ts';
@@ -8,6 +8,8 @@ import { LogTail } from './log-tail.ts';
 export interface FeedOptions extends FeedTarget {
   /** How much of what the code prints is kept, in bytes; the rest is counted. */
   readonly limitBytes: number;
+  /** Called with each step that ended. */
+  readonly onStep?: ((record: StepRecord) => void) | undefined;
 }
 
 /** What an attempt tells while it runs: its steps, and its log with the last lines of each step. */
@@ -33,7 +35,10 @@ export class AttemptFeed {
   /** Tells that a step started or ended. */
   note(note: StepNote): void {
     this.#step = note.what === 'started' ? note.step : note.record.step;
-    if (note.what === 'ended') this.#endText(this.#step);
+    if (note.what === 'ended') {
+      this.#endText(this.#step);
+      this.#options.onStep?.(note.record);
+    }
     this.#outbox.note(note);
   }
 

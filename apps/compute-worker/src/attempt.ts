@@ -1,6 +1,8 @@
-import type { Api, Claim, ComputeContract, Report } from '@morpheo/common';
+import type { Api, Claim, ComputeContract, Report, StepRecord } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
+import { inScope, silentTracer, span, type Tracer } from '@morpheo/service/trace';
 import { AttemptFeed } from './attempt-feed.ts';
+import { silentMeters, type WorkerMeters } from './meters.ts';
 import { reportAttempt } from './report.ts';
 import { AttemptOver, verdictOn } from './verdict.ts';
 import type { Work } from './work.ts';
@@ -11,6 +13,10 @@ export interface AttemptOptions {
   readonly work: Work;
   /** How much of an attempt's log is kept, in bytes. */
   readonly logBytes: number;
+  /** Where attempts are counted; nowhere where absent. */
+  readonly meters?: WorkerMeters | undefined;
+  /** Makes attempts spans of the traces of their orders. */
+  readonly tracer?: Tracer | undefined;
   readonly log: Log;
 }
 
@@ -27,18 +33,42 @@ export async function runAttempt(
   over: AbortController,
   options: AttemptOptions,
 ): Promise<void> {
+  const { order, attempt, spec, traceparent } = claim;
+  const { tracer = silentTracer, meters = silentMeters } = options;
+  const { kind } = spec;
+  meters.attemptBegan(kind);
+  await inScope({ tracer, traceparent, order, attempt }, async () => {
+    await span('attempt', { kind }, async (told) => {
+      const report = await attemptOnce(claim, over, options);
+      const failure = report !== null && 'failure' in report ? report.failure : undefined;
+      const outcome = report?.outcome ?? 'dropped';
+      meters.attemptEnded(kind, outcome, failure?.reason);
+      told.set({ outcome, ...(failure === undefined ? {} : { 'error.type': failure.reason }) });
+    });
+  });
+}
+
+/** Resolves with what was to be reported, whether or not compute-api has heard it. */
+async function attemptOnce(
+  claim: Claim,
+  over: AbortController,
+  options: AttemptOptions,
+): Promise<Report | null> {
   const { order, attempt, spec } = claim;
-  const { compute, logBytes: limitBytes } = options;
+  const { compute, logBytes: limitBytes, meters } = options;
   const log = options.log.child({ order, attempt, kind: spec.kind });
   const onStale = () => over.abort(new AttemptOver('stale'));
-  const feed = new AttemptFeed({ compute, order, attempt, log, over: over.signal, onStale, limitBytes });
+  const onStep = (record: StepRecord) => meters?.stepEnded(spec.kind, record);
+  const target = { compute, order, attempt, log, over: over.signal };
+  const feed = new AttemptFeed({ ...target, onStale, onStep, limitBytes });
   const startedAt = performance.now();
   log.info({}, 'An attempt began');
+  let report: Report | null = null;
   try {
-    const report = await conclude(claim, over.signal, feed, { ...options, log });
+    report = await conclude(claim, over.signal, feed, { ...options, log });
     if (report !== null) {
       await feed.close(LOG_GRACE_MS);
-      await reportAttempt({ compute, order, attempt, report, over: over.signal, log });
+      await reportAttempt({ ...target, report });
     }
     const seconds = Math.round(performance.now() - startedAt) / 1000;
     log.info({ outcome: report?.outcome ?? 'dropped', seconds }, 'An attempt ended');
@@ -47,6 +77,7 @@ export async function runAttempt(
   } finally {
     feed.stop();
   }
+  return report;
 }
 
 /** Does the work, and says what to report of it; null for nothing. */

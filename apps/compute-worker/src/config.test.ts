@@ -7,7 +7,7 @@ const STORAGE = ['--storage', 'http://127.0.0.1:8082'];
 
 function values(argv: readonly string[], env: Record<string, string> = {}) {
   const loaded = loadConfig(argv, env);
-  if (loaded.kind !== 'settings') throw new Error(loaded.text);
+  if (loaded.kind !== 'settings') throw new Error(loaded.kind);
   return loaded.values;
 }
 
@@ -66,4 +66,44 @@ test('Storage is named in one way, and credentials are whole', (t) => {
   for (const argv of [ENOUGH, both, [...ENOUGH, ...STORAGE, '--compute-user', 'worker']]) {
     t.throws(() => values(argv), { code: 'invalid_request' });
   }
+});
+
+test('NSQ is named as in the original, and by the addresses of nsqds', (t) => {
+  const original = ['-nsqlookupd-urls', 'a:4161', '-nsqlookupd-urls=b:4161', '-http-address', 'nsqd:4151'];
+  t.like(values([...ENOUGH, ...STORAGE, ...original]), {
+    nsqlookupdUrls: ['a:4161', 'b:4161'],
+    httpAddress: ['nsqd:4151'],
+  });
+  t.deepEqual(values([...ENOUGH, ...STORAGE, '--nsqd=a:4150,b:4150']).nsqd, ['a:4150', 'b:4150']);
+  t.is(values([...ENOUGH, ...STORAGE]).nsqd, undefined);
+});
+
+test('Settings of an NSQ that is not named are refused', (t) => {
+  for (const argv of [
+    ['--http-address=a:1'],
+    ['--nsq-ca=x'],
+    ['--nsqd=nsqd'],
+    ['--nsqd=a:1', '--nsq-key=k'],
+  ]) {
+    t.throws(() => values([...ENOUGH, ...STORAGE, ...argv]), { code: 'invalid_request' }, argv.join(' '));
+  }
+});
+
+test('The settings of Docker are called as Docker calls them', (t) => {
+  const argv = [
+    '--data-dir',
+    '/data',
+    '--compute',
+    'http://127.0.0.1:8081',
+    ...STORAGE,
+    '--runtime',
+    'docker',
+  ];
+  const config = values([...argv, '-docker-timeout', '5m'], { DOCKER_HOST: 'tcp://dind-executor:2376' });
+  t.like(config, { dockerHost: 'tcp://dind-executor:2376', dockerTimeout: 300_000, dockerData: 'auto' });
+  t.throws(() => values(argv, { DOCKER_HOST: 'tcp://dind:2376', DOCKER_TLS_VERIFY: '1' }), {
+    code: 'invalid_request',
+    message: /--docker-cert-path/,
+  });
+  t.notThrows(() => values(argv, { DOCKER_TLS_VERIFY: '1' }));
 });

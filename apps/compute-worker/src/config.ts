@@ -1,6 +1,16 @@
+import {
+  nsqdAddresses,
+  nsqHttpAddresses,
+  nsqSecurityProblems,
+  nsqSecuritySettings,
+} from '@morpheo/service/broker';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
+import { dockerProblems, dockerSettings } from './docker-settings.ts';
+import { gpuSettings } from './gpus/gpu-settings.ts';
 import { duration, size } from './units.ts';
+import { unusedSettings } from './unused-settings.ts';
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
@@ -25,9 +35,11 @@ export const settings = defineSettings({
   runtime: {
     flag: 'runtime',
     env: 'MORPHEO_WORKER_RUNTIME',
-    schema: z.enum(['process']).optional(),
-    help: 'What runs the containers. process: plain processes of this machine, which isolates nothing.',
+    schema: z.enum(['docker', 'process']).optional(),
+    help: 'What runs the containers. docker: a Docker daemon. process: plain processes of this machine, which isolates nothing.',
   },
+  ...dockerSettings,
+  ...gpuSettings,
   compute: {
     flag: 'compute',
     env: 'MORPHEO_WORKER_COMPUTE',
@@ -79,6 +91,36 @@ export const settings = defineSettings({
     secret: true,
     help: 'The password of --storage-user.',
   },
+  storageRedirect: {
+    flag: 'storage-redirect',
+    env: 'MORPHEO_WORKER_STORAGE_REDIRECT',
+    schema: z.stringbool(),
+    default: false,
+    switch: true,
+    help: 'Download inputs from the bucket itself, where storage-api gives links (--s3-links) that are reached from here.',
+  },
+  nsqlookupdUrls: {
+    flag: 'nsqlookupd-urls',
+    env: 'MORPHEO_WORKER_NSQLOOKUPD_URLS',
+    schema: nsqHttpAddresses.optional(),
+    list: true,
+    help: 'The HTTP addresses of the nsqlookupds that know where orders are published, such as nsqlookupd:4161.',
+  },
+  httpAddress: {
+    flag: 'http-address',
+    env: 'MORPHEO_WORKER_HTTP_ADDRESS',
+    schema: nsqHttpAddresses.optional(),
+    list: true,
+    help: 'The HTTP addresses of nsqds, such as nsqd:4151, where topics are made that no nsqlookupd knows yet.',
+  },
+  nsqd: {
+    flag: 'nsqd',
+    env: 'MORPHEO_WORKER_NSQD',
+    schema: nsqdAddresses.optional(),
+    list: true,
+    help: 'The TCP addresses of nsqds to hear, such as nsqd:4150, beside or in place of those that nsqlookupd names. Without any NSQ, orders are found by asking alone.',
+  },
+  ...nsqSecuritySettings('MORPHEO_WORKER_'),
   learnParallelism: {
     flag: 'learn-parallelism',
     env: 'MORPHEO_WORKER_LEARN_PARALLELISM',
@@ -174,8 +216,10 @@ export const settings = defineSettings({
     flag: 'port',
     env: 'MORPHEO_WORKER_PORT',
     schema: port.optional(),
-    help: 'The port that answers /health and /ready, 0 for any; none where absent.',
+    help: 'The port that answers /health, /ready and /metrics, 0 for any; none where absent.',
   },
+  ...traceSettings,
+  ...unusedSettings,
   logLevel: {
     flag: 'log-level',
     env: 'MORPHEO_WORKER_LOG_LEVEL',
@@ -195,6 +239,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'Takes orders from compute-api, runs their containers, and hands in what comes of it.',
     version: '0.1.0',
     settings,
+    canCheck: true,
     envPrefix: 'MORPHEO_WORKER_',
     check: contradictions,
     argv,
@@ -203,13 +248,15 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
 }
 
 function contradictions(config: WorkerConfig): string[] {
-  const problems: string[] = [];
+  const problems = brokerContradictions(config);
   if (config.runtime === undefined) {
     problems.push(
       '--runtime is not given. The code in the containers is other people’s, so nothing runs it unless told so: ' +
-        'say --runtime process to run it as plain processes of this machine, which isolates nothing.',
+        'say --runtime docker to run it in a Docker daemon, ' +
+        'or --runtime process to run it as plain processes of this machine, which isolates nothing.',
     );
   }
+  if (config.runtime === 'docker') problems.push(...dockerProblems(config));
   if ((config.storage === undefined) === (config.storageHost === undefined)) {
     problems.push('Say where storage-api is: give --storage, or --storage-host, and not both.');
   }
@@ -218,6 +265,17 @@ function contradictions(config: WorkerConfig): string[] {
   }
   if ((config.storageUser === undefined) !== (config.storagePassword === undefined)) {
     problems.push('--storage-user and --storage-password belong together: give both, or neither.');
+  }
+  return problems;
+}
+
+function brokerContradictions(config: WorkerConfig): string[] {
+  const { nsqlookupdUrls, httpAddress, nsqd } = config;
+  const problems = nsqSecurityProblems(config, (nsqlookupdUrls ?? nsqd) !== undefined);
+  if (httpAddress !== undefined && nsqlookupdUrls === undefined) {
+    problems.push(
+      '--http-address is where nsqlookupd is to find topics: give --nsqlookupd-urls too, or leave it out.',
+    );
   }
   return problems;
 }

@@ -4,8 +4,10 @@ import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 import { type AttemptOptions, runAttempt } from './attempt.ts';
 import type { ContainerRuntime } from './container-runtime/index.ts';
+import { GpuAllocator } from './gpus/gpu-allocator.ts';
 import { Intake, type Slots } from './intake.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { RuntimeGate } from './runtime-gate.ts';
 import { ComputeSession } from './session.ts';
 import { AttemptOver } from './verdict.ts';
 import { hearWakeUps, type WakeUps } from './wake-ups.ts';
@@ -14,10 +16,13 @@ import { hearWakeUps, type WakeUps } from './wake-ups.ts';
 export interface CrewOptions {
   readonly compute: Api<ComputeContract>;
   readonly broker?: Broker | undefined;
-  readonly runtime: Pick<ContainerRuntime, 'name'>;
+  /** Asked before each claim whether it can run anything, where it can be asked. */
+  readonly runtime: Pick<ContainerRuntime, 'name'> & Partial<Pick<ContainerRuntime, 'ping'>>;
   readonly id: string;
   readonly name: string;
   readonly slots: Slots;
+  /** What the attempts lease their GPUs from; absent: there are none. */
+  readonly gpus?: GpuAllocator;
   readonly pollMs: number;
   /** How long `drain` waits before it gives back what runs. */
   readonly graceMs: number;
@@ -39,7 +44,7 @@ export class Crew {
   #draining: Promise<void> | undefined;
 
   constructor(options: CrewOptions, attempts: AttemptOptions) {
-    const { compute, id, name, runtime, slots, log } = options;
+    const { compute, id, name, runtime, slots, gpus = new GpuAllocator([]), log } = options;
     this.#options = options;
     this.#attempts = attempts;
     this.#stopped.promise.catch(() => undefined);
@@ -49,13 +54,16 @@ export class Crew {
       compute,
       worker: id,
       introduction,
+      gpus,
       signal: this.#closing.signal,
       log,
     });
     this.#leases = new LeaseKeeper({ renew: this.#session.renew.bind(this.#session), onSuperseded, log });
+    const gate = new RuntimeGate(runtime, log);
     this.#intake = new Intake({
       slots,
-      claim: this.#session.claim.bind(this.#session),
+      claim: async (kinds, stop) =>
+        (await gate.isOpen(stop)) ? await this.#session.claim(kinds, stop) : null,
       run: async (claim, claimedAt) => await this.#run(claim, claimedAt),
       onRoom: (kind, room) => this.#wakeUps?.hear(kind, room && this.#draining === undefined),
       onSuperseded,
@@ -82,13 +90,24 @@ export class Crew {
 
   /** Begins to hear the broker, where there is one. */
   async listen(): Promise<void> {
-    const { broker, id, log } = this.#options;
+    const { broker, id, slots, log } = this.#options;
     if (broker === undefined) return;
     const onDue = () => this.#intake.wake();
     const onCancelled = (order: string) => {
       if (this.#leases.holds(order)) this.#leases.renewNow();
     };
     this.#wakeUps = await hearWakeUps({ broker, worker: id, onDue, onCancelled, log });
+    // What would never be run here must not be woken for here, in another worker's place.
+    for (const kind of ORDER_KINDS) if (slots[kind] === 0) this.#wakeUps.hear(kind, false);
+  }
+
+  /** Tells compute-api of GPUs that were found since it was registered, and looks for orders that they fit. */
+  tellGpus(): void {
+    const telling = this.#session.introduceAgain().then(() => this.#intake.wake());
+    telling.catch((error: unknown) => {
+      if (!this.#closing.signal.aborted)
+        this.#options.log.error({ error }, 'compute-api is not told of GPUs');
+    });
   }
 
   /** See `Worker.settle`. */

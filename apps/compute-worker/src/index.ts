@@ -1,3 +1,4 @@
+export { type DockerRuntimeOptions, openDockerRuntime } from './container-runtime/docker.ts';
 export type { DummyRuntime, DummyRuntimeOptions, DummyScript } from './container-runtime/dummy.ts';
 export { openDummyRuntime } from './container-runtime/dummy.ts';
 export type { ContainerRuntime } from './container-runtime/index.ts';

@@ -1,5 +1,6 @@
 import { type Api, type ComputeContract, isPlatformError, type Report } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
+import { span } from '@morpheo/service/trace';
 import { answered, mayPass, patiently } from './patience.ts';
 import { AttemptOver } from './verdict.ts';
 
@@ -25,7 +26,7 @@ export async function reportAttempt(reporting: Reporting): Promise<void> {
   const { log, report } = reporting;
   using ours = whileOurs(reporting.over);
   try {
-    await send(reporting, report, ours.signal);
+    await span('report', { outcome: report.outcome }, () => send(reporting, report, ours.signal));
   } catch (error) {
     if (ours.signal.aborted || isPlatformError(error, 'stale_attempt', 'not_found')) {
       log.warn(

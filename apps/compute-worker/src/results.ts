@@ -9,9 +9,11 @@ import {
   performance as performanceSchema,
   type StorageContract,
 } from '@morpheo/common';
+import { span } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { within } from './abort.ts';
 import { formatBytes } from './format.ts';
+import type { WorkerMeters } from './meters.ts';
 import { patiently } from './patience.ts';
 
 /** The call of storage that takes results. */
@@ -35,6 +37,7 @@ export interface StageTools {
   readonly order: string;
   readonly attempt: number;
   readonly signal: AbortSignal;
+  readonly meters?: Pick<WorkerMeters, 'resultStaged'> | undefined;
 }
 
 /**
@@ -42,6 +45,12 @@ export interface StageTools {
  * it. Throws `OrderFailure` with `disk_full` where storage does not take as much, else storage's error.
  */
 export async function stageResult(result: Result, tools: StageTools): Promise<void> {
+  const { type, uuid, size: bytes } = result;
+  await span('stage result', { type, uuid, bytes }, () => upload(result, tools));
+  tools.meters?.resultStaged(bytes);
+}
+
+async function upload(result: Result, tools: StageTools): Promise<void> {
   const { type, uuid, algo, path, sha256, size } = result;
   const { storage, order, attempt, signal } = tools;
   const worth = (error: unknown) =>

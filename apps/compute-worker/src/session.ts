@@ -9,6 +9,7 @@ import {
 } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { orAborted } from './abort.ts';
+import type { GpuAllocator } from './gpus/gpu-allocator.ts';
 import { answered, patiently } from './patience.ts';
 
 type Endpoints = ComputeContract['endpoints'];
@@ -29,7 +30,9 @@ export type Held = Renewal['held'][number];
 export interface SessionOptions {
   readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
   readonly worker: string;
-  readonly introduction: Introduction;
+  readonly introduction: Omit<Introduction, 'gpus'>;
+  /** The GPUs that it has, and how many are free at a claim. */
+  readonly gpus: Pick<GpuAllocator, 'gpus' | 'slots' | 'free'>;
   /** Ends the session. */
   readonly signal: AbortSignal;
   readonly log: Log;
@@ -53,15 +56,22 @@ export class ComputeSession {
     return await this.#registered;
   }
 
+  /** Registers again with what the worker is now. */
+  async introduceAgain(): Promise<void> {
+    this.#registered = this.#register();
+    await this.#registered;
+  }
+
   /**
    * Takes the oldest due order of the kinds; null where there is none. `signal` ends the wait for a registration; a
    * call under way is heard out, for the order may be ours already.
    */
   async claim(kinds: OrderKind[], signal: AbortSignal): Promise<Claim | null> {
-    const { compute, worker, introduction } = this.#options;
-    const body = { boot: introduction.boot, kinds };
-    const claim = async (stop: AbortSignal) =>
-      await compute.claimOrder({ params: { worker }, body }, { signal: stop });
+    const { compute, worker, introduction, gpus } = this.#options;
+    const claim = async (stop: AbortSignal) => {
+      const body = { boot: introduction.boot, kinds, free_gpus: gpus.free };
+      return await compute.claimOrder({ params: { worker }, body }, { signal: stop });
+    };
     const answer = await this.#known(signal, () => answered('compute-api', this.#options.signal, claim));
     return answer.claim;
   }
@@ -90,15 +100,17 @@ export class ComputeSession {
   }
 
   async #register(): Promise<LeaseTerms> {
-    const { compute, worker, introduction, signal, log } = this.#options;
+    const { compute, worker, introduction, gpus, signal, log } = this.#options;
     let told = false;
     const onFailure = (error: unknown) => {
       if (!told) log.warn({ error }, 'compute-api does not let this worker register; it tries on');
       told = true;
     };
     const worth = () => true;
+    const devices = gpus.gpus.map(({ id, name, memoryBytes }) => ({ id, name, memory_bytes: memoryBytes }));
+    const body = { ...introduction, gpus: { devices, slots: gpus.slots } };
     const register = async (stop: AbortSignal) =>
-      await compute.registerWorker({ params: { worker }, body: introduction }, { signal: stop });
+      await compute.registerWorker({ params: { worker }, body }, { signal: stop });
     const terms = await patiently({ signal, firstMs: 100, mostMs: 2000, worth, onFailure }, () =>
       answered('compute-api', signal, register),
     );

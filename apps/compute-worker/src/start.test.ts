@@ -23,3 +23,26 @@ test('A worker whose services are away lives and is not ready', async (t) => {
 test('A worker without settings does not start', async (t) => {
   await t.throwsAsync(start([], {}), { code: 'invalid_request' });
 });
+
+test('A worker whose Docker is away lives, says why it is not ready, and stops', async (t) => {
+  await using folder = await temporaryFolder();
+  const places = ['--data-dir', folder.path, '--compute', NOWHERE, '--storage', NOWHERE, '--port', '0'];
+  const docker = ['--runtime', 'docker', '--docker-host', `unix://${folder.path}/no.sock`, '--gpus', 'none'];
+  await using service = await start([...places, ...docker, '--log-level', 'error'], {});
+  const answer = await fetch(`${service?.ready?.url}/ready`);
+  const { dependencies } = readiness.parse(await answer.json());
+  const runtime = dependencies.find(({ name }) => name === 'runtime');
+  t.like(runtime, { ok: false });
+  t.regex(JSON.stringify(runtime), /no\.sock does not answer \(ENOENT\).*--docker-host/);
+  await service?.drain();
+});
+
+test('A worker whose certificates are not there refuses to start', async (t) => {
+  await using folder = await temporaryFolder();
+  const places = ['--data-dir', folder.path, '--compute', NOWHERE, '--storage', NOWHERE];
+  const env = { DOCKER_HOST: 'tcp://127.0.0.1:9', DOCKER_CERT_PATH: '/no/such/folder' };
+  await t.throwsAsync(start([...places, '--runtime', 'docker', '--log-level', 'error'], env), {
+    code: 'invalid_request',
+    message: /ca\.pem/,
+  });
+});

@@ -1,49 +1,65 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { type ClientOptions, computeClient, storageClient } from '@morpheo/client';
-import { type Api, defineContract, type StorageContract } from '@morpheo/common';
-import { settingsOrPrint } from '@morpheo/service/config';
-import { createHttpApp, listen } from '@morpheo/service/http';
+import { computeClient, storageClient } from '@morpheo/client';
+import { settingsOrCheck } from '@morpheo/service/check';
 import type { RunningService } from '@morpheo/service/lifecycle';
-import { createLog, type Log } from '@morpheo/service/log';
+import { createLog } from '@morpheo/service/log';
+import { createMetrics } from '@morpheo/service/metrics';
+import { tracerOf } from '@morpheo/service/trace';
+import { probesOf } from './check.ts';
 import { loadConfig, type WorkerConfig } from './config.ts';
-import type { ContainerRuntime } from './container-runtime/index.ts';
-import { openProcessRuntime } from './container-runtime/process.ts';
+import { serveHealth } from './health.ts';
+import { takeIdentity } from './identity.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
-import { startWorker, type Worker } from './worker.ts';
+import { computeOf, openBroker, storageOf } from './neighbours.ts';
+import { openRuntime } from './open-runtime.ts';
+import { unusedFlags } from './unused-settings.ts';
+import { startWorker } from './worker.ts';
 
 const VERSION = '0.1.0';
 
-/** Starts a worker as its flags and environment say; undefined where only help was asked for, which is printed. */
+/** Starts a worker as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const config = settingsOrPrint(loadConfig(argv, env));
+  const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
   return config === undefined ? undefined : await startWith(config);
 }
 
 async function startWith(config: WorkerConfig): Promise<RunningService> {
   const log = createLog({ service: 'compute-worker', level: config.logLevel });
-  const compute = computeClient(peer(config.compute, config.computeUser, config.computePassword?.reveal()));
-  const storage = storageClient(
-    peer(storageUrl(config), config.storageUser, config.storagePassword?.reveal()),
-  );
+  const unused = unusedFlags(config);
+  if (unused.length > 0) log.warn({ unused }, 'Flags of the original are given that have no use here');
   await using stack = new AsyncDisposableStack();
-  const runtime = stack.use(await openProcessRuntime({ folder: resolve(config.dataDir), log }));
+  const tracer = stack.use(await tracerOf(config, { service: 'compute-worker', version: VERSION, log }));
+  const metrics = createMetrics({ process: true });
+  const compute = computeClient(computeOf(config));
+  const storage = storageClient(storageOf(config));
+  const folder = resolve(config.dataDir);
+  const identity = stack.use(await takeIdentity(folder));
+  const runtime = stack.use(await openRuntime(config, { worker: identity.id, folder, log }));
+  const broker = await openBroker(config, log);
+  if (broker !== undefined) stack.use(broker);
   const worker = stack.use(
     await startWorker({
       compute,
       storage,
+      broker,
       runtime,
-      folder: config.dataDir,
+      identity,
+      folder,
       name: config.name ?? hostname(),
       slots: { learn: config.learnParallelism, predict: config.predictParallelism },
+      gpus: config.gpus,
+      gpuSlots: config.gpuSlots,
       limits: limitsOf(config),
       cacheBytes: config.cache,
       pollMs: config.poll,
       graceMs: config.grace,
       log,
+      metrics,
+      tracer,
     }),
   );
   // Nobody waits for this but the process itself: an error that nobody caught closes the service.
@@ -51,7 +67,12 @@ async function startWith(config: WorkerConfig): Promise<RunningService> {
   const health =
     config.port === undefined
       ? undefined
-      : stack.use(await serveHealth(config, worker, storage, runtime, log));
+      : stack.use(
+          await serveHealth(
+            { host: config.host, port: config.port },
+            { worker, storage, runtime, broker, metrics, version: VERSION, log },
+          ),
+        );
   const opened = stack.move();
   return {
     drain: async () => await worker.drain(),
@@ -59,45 +80,6 @@ async function startWith(config: WorkerConfig): Promise<RunningService> {
     ready: { worker: worker.id, ...(health === undefined ? {} : { url: health.url }) },
     log,
   };
-}
-
-/** Answers `/health` and `/ready`, and nothing else: it tells nothing of anybody's orders, so it asks for nobody. */
-async function serveHealth(
-  { host, port = 0 }: WorkerConfig,
-  worker: Worker,
-  storage: Api<StorageContract>,
-  runtime: ContainerRuntime,
-  log: Log,
-) {
-  const contract = defineContract({
-    title: 'Morpheo compute worker',
-    description: 'Whether the worker lives, and whether what it needs answers.',
-    errorKey: 'error',
-    realm: 'Authorization Required',
-    endpoints: {},
-  });
-  const app = createHttpApp({
-    contract,
-    api: {},
-    info: { name: 'compute-worker', version: VERSION },
-    checks: {
-      'compute-api': async () => await worker.ping(),
-      'storage-api': async (signal) => void (await storage.index({}, { signal })),
-      runtime: async (signal) => await runtime.ping(signal),
-    },
-    authenticate: null,
-    anonymousIntake: false,
-    log,
-  });
-  return await listen(app, { host, port, log });
-}
-
-function peer(url: string, name: string | undefined, secret: string | undefined): ClientOptions {
-  return { url, credentials: name === undefined || secret === undefined ? undefined : { name, secret } };
-}
-
-function storageUrl({ storage, storageHost, storagePort }: WorkerConfig): string {
-  return storage ?? `http://${storageHost}:${storagePort}`;
 }
 
 function limitsOf(config: WorkerConfig): WorkerLimits {
@@ -109,6 +91,8 @@ function limitsOf(config: WorkerConfig): WorkerLimits {
       diskBytes: config.disk,
       diskFiles: config.diskFiles,
       outputBytes: config.output,
+      processes: config.processes,
+      ...(config.cpus === undefined ? {} : { cpus: config.cpus }),
     },
     logBytes: config.logSize,
   };

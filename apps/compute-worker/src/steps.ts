@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
 import { type Failure, OrderFailure } from '@morpheo/common';
+import { span } from '@morpheo/service/trace';
 import type { AttemptFeed } from './attempt-feed.ts';
 import type { ContainerRuntime, PreparedImage, RunLimits, RunResult } from './container-runtime/index.ts';
 import { formatBytes, formatDuration } from './format.ts';
@@ -12,6 +13,8 @@ export type ContainerStep = 'detarget' | 'train' | 'perf' | 'predict';
 
 interface Recipe {
   readonly args: readonly string[];
+  /** Whether it gets the GPUs of its attempt: the algorithm does, what belongs to the problem runs the same anywhere. */
+  readonly gpus: boolean;
   /** Folders below the step's own host folder, and where they stand in the container. */
   readonly mounts: readonly {
     readonly folder: string;
@@ -29,6 +32,7 @@ const PROBLEM_PATHS = ['-i', '/hidden_data', '-s', '/submission_data'];
 export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
   detarget: {
     args: ['-T', 'detarget', ...PROBLEM_PATHS],
+    gpus: false,
     mounts: [
       { folder: 'test', container: '/hidden_data/test', readOnly: true },
       { folder: 'untargeted_test', container: '/submission_data/test', readOnly: false },
@@ -36,6 +40,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
   },
   train: {
     args: ['-V', '/data', '-T', 'train'],
+    gpus: true,
     mounts: [
       { folder: 'train', container: '/data/train', readOnly: false },
       { folder: 'untargeted_test', container: '/data/test', readOnly: false },
@@ -44,6 +49,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
   },
   perf: {
     args: ['-T', 'perf', ...PROBLEM_PATHS],
+    gpus: false,
     mounts: [
       { folder: 'test', container: '/hidden_data/test', readOnly: true },
       { folder: 'perf', container: '/hidden_data/perf', readOnly: false },
@@ -53,6 +59,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
   },
   predict: {
     args: ['-V', '/data', '-T', 'predict'],
+    gpus: true,
     mounts: [
       { folder: 'test', container: '/data/test', readOnly: true },
       { folder: 'test/pred', container: '/data/test/pred', readOnly: false },
@@ -75,6 +82,8 @@ export interface RunTools {
   readonly runtime: ContainerRuntime;
   readonly feed: AttemptFeed;
   readonly limits: RunLimits;
+  /** The ids of the GPUs that the attempt has. */
+  readonly gpus: readonly string[];
   readonly order: string;
   readonly attempt: number;
   readonly signal: AbortSignal;
@@ -91,9 +100,23 @@ export async function makeStepFolders(step: ContainerStep, folder: string): Prom
  * or exit code and the end of the log, unless it exits with 0; what the runtime throws is ours, and passes through.
  */
 export async function runContainer(request: RunRequest, tools: RunTools, facts: StepFacts): Promise<void> {
+  await span(`run ${request.step}`, {}, async (told) => {
+    try {
+      await runToEnd(request, tools, facts);
+    } finally {
+      const { exit_code, peak_memory_bytes, cpu_seconds } = facts;
+      const found = Object.entries({ exit_code, peak_memory_bytes, cpu_seconds });
+      told.set(
+        Object.fromEntries(found.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))),
+      );
+    }
+  });
+}
+
+async function runToEnd(request: RunRequest, tools: RunTools, facts: StepFacts): Promise<void> {
   const { step, image, folder, scratch } = request;
   const { runtime, feed, limits, order, attempt, signal } = tools;
-  const { args, mounts } = CONTAINER_STEPS[step];
+  const { args, mounts, gpus } = CONTAINER_STEPS[step];
   const result = await runtime.run(
     {
       image,
@@ -101,6 +124,7 @@ export async function runContainer(request: RunRequest, tools: RunTools, facts: 
       mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
       limits,
       scratch,
+      gpus: gpus ? tools.gpus : [],
       labels: { order, attempt, step },
     },
     { signal, onOutput: feed.outputOf(step) },

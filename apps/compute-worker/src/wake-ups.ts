@@ -1,5 +1,5 @@
 import type { OrderKind } from '@morpheo/common';
-import type { Broker, Subscription } from '@morpheo/service/broker';
+import type { Broker, Subscribe, Subscription } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 
 /** What to do when the broker tells something. */
@@ -36,18 +36,21 @@ export async function hearWakeUps({
   await using stack = new AsyncDisposableStack();
   const byKind = new Map<OrderKind, Subscription>();
   const due = async () => onDue();
-  try {
-    for (const kind of ['learn', 'predict'] as const) {
-      const subscription = await broker.subscribe({ topic: TOPICS[kind], channel: CHANNEL, handle: due });
-      byKind.set(kind, stack.use(subscription));
-    }
-    const cancelled = async (message: string) => onCancelled(message.trim().toLowerCase());
-    // A channel of its own, for every worker has to hear of it.
-    stack.use(
-      await broker.subscribe({ topic: CANCEL_TOPIC, channel: `worker-${worker}`, handle: cancelled }),
-    );
-  } catch (error) {
-    log.warn({ error }, 'The broker cannot be heard: new orders are found by asking alone');
+  const cancelled = async (message: string) => onCancelled(message.trim().toLowerCase());
+  const subscribe = async (what: Subscribe, kind?: OrderKind) => {
+    const subscription = stack.use(await broker.subscribe(what));
+    if (kind !== undefined) byKind.set(kind, subscription);
+  };
+  // Side by side, as a broker that does not answer is waited for.
+  const heard = await Promise.allSettled([
+    subscribe({ topic: TOPICS.learn, channel: CHANNEL, handle: due }, 'learn'),
+    subscribe({ topic: TOPICS.predict, channel: CHANNEL, handle: due }, 'predict'),
+    // A channel of its own, for every worker has to hear of it, and none that stays when the worker has gone.
+    subscribe({ topic: CANCEL_TOPIC, channel: `worker-${worker}`, transient: true, handle: cancelled }),
+  ]);
+  for (const outcome of heard) {
+    if (outcome.status === 'fulfilled') continue;
+    log.warn({ error: outcome.reason }, 'The broker cannot be heard: new orders are found by asking alone');
   }
   const opened = stack.move();
   return {

@@ -2,13 +2,19 @@ import { join, resolve } from 'node:path';
 import type { Api, ComputeContract, StorageContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
+import type { Metrics } from '@morpheo/service/metrics';
+import type { Tracer } from '@morpheo/service/trace';
 import { openCache } from './cache/index.ts';
 import type { ContainerRuntime } from './container-runtime/index.ts';
 import { Crew } from './crew.ts';
-import { takeIdentity } from './identity.ts';
+import { GpuAllocator } from './gpus/gpu-allocator.ts';
+import type { GpuChoice } from './gpus/gpu-choice.ts';
+import { searchGpus } from './gpus/gpu-search.ts';
+import { type Identity, takeIdentity } from './identity.ts';
 import { createInputs } from './inputs.ts';
 import type { Slots } from './intake.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
+import { createWorkerMeters, silentMeters, watchWorker } from './meters.ts';
 import { createWork } from './work.ts';
 import { openWorkspaces } from './workspace.ts';
 
@@ -21,11 +27,17 @@ export interface WorkerOptions {
   readonly runtime: ContainerRuntime;
   /** The worker's own folder: its identity, its cache and its workspaces. One process at a time. */
   readonly folder: string;
+  /** The folder's identity, where it is taken already; whoever took it lets it go, after the worker. */
+  readonly identity?: Identity | undefined;
   /** The worker's UUID; where absent, the one that the folder keeps. */
   readonly id?: string | undefined;
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
+  /** Which of the runtime's GPUs it leases to orders; `auto` where absent. */
+  readonly gpus?: GpuChoice | undefined;
+  /** How many orders may share a GPU; 1 where absent. */
+  readonly gpuSlots?: number | undefined;
   readonly limits?: WorkerLimits | undefined;
   /** What the cache may take beside what is in use, in bytes; 20 GiB where absent. */
   readonly cacheBytes?: number | undefined;
@@ -34,6 +46,10 @@ export interface WorkerOptions {
   /** How long `drain` waits for what runs before it gives it back, in milliseconds; 20,000 where absent. */
   readonly graceMs?: number | undefined;
   readonly log: Log;
+  /** Where what happens is counted; nowhere where absent. */
+  readonly metrics?: Metrics | undefined;
+  /** Where spans go; nowhere where absent. Whoever opened it closes it, after the worker. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** A worker that takes orders. */
@@ -59,23 +75,30 @@ const DEFAULTS = { pollMs: 5000, graceMs: 20_000, cacheBytes: 20 * 1024 ** 3 };
  * has the folder.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { runtime, storage, log, cacheBytes = DEFAULTS.cacheBytes } = options;
+  const { runtime, storage, log, metrics, tracer, cacheBytes = DEFAULTS.cacheBytes } = options;
+  const meters = metrics === undefined ? silentMeters : createWorkerMeters(metrics);
   const folder = resolve(options.folder);
   await using opening = new AsyncDisposableStack();
-  const identity = opening.use(await takeIdentity(folder));
+  const identity = options.identity ?? opening.use(await takeIdentity(folder));
   await runtime.recover();
+  const gpus = new GpuAllocator([], options.gpuSlots);
+  const search = opening.use(await searchGpus({ runtime, choice: options.gpus ?? 'auto', gpus, log }));
   const workspaces = await openWorkspaces(join(folder, 'work'), log);
-  const cache = opening.use(await openCache({ folder: join(folder, 'cache'), limitBytes: cacheBytes, log }));
+  const place = { folder: join(folder, 'cache'), limitBytes: cacheBytes };
+  const cache = opening.use(await openCache({ ...place, onUse: meters.cacheUsed, log }));
   const inputs = createInputs({ storage, cache });
   const limits = options.limits ?? DEFAULT_LIMITS;
-  const work = createWork({ storage, inputs, cache, runtime, limits }, workspaces);
+  const work = createWork({ storage, inputs, cache, runtime, limits, meters }, workspaces, gpus);
+  if (metrics !== undefined)
+    watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus });
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs, compute } = options;
   const crew = new Crew(
-    { ...options, id, pollMs, graceMs },
-    { compute, work, logBytes: limits.logBytes, log },
+    { ...options, id, gpus, pollMs, graceMs },
+    { compute, work, logBytes: limits.logBytes, meters, tracer, log },
   );
   opening.defer(async () => await crew.close());
+  void search.late.then(() => crew.tellGpus());
   await crew.listen();
   const opened = opening.move();
   let closed: Promise<void> | undefined;

@@ -11,7 +11,7 @@ await serve(async ([databaseFile = '']) => {
     await openComputeService({
       host: '127.0.0.1',
       port: 0,
-      databaseFile,
+      database: { engine: 'sqlite', file: databaseFile },
       broker,
       storage: { url: 'http://127.0.0.1:1' },
       authenticate: null,

@@ -1,15 +1,13 @@
 import { execFile } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify, styleText } from 'node:util';
-import { createLog } from '@morpheo/service/log';
-import { startPlatform } from '@morpheo/standalone';
+import { parseArgs, promisify, styleText } from 'node:util';
 import { drawDigit, readDigits } from './draw-digit.ts';
 import { Morpheo } from './morpheo.ts';
-import { makeKnown } from './orchestrate.ts';
+import { makeKnown, orderPrediction } from './orchestrate.ts';
+import { findRunning, startOwn } from './platform.ts';
 import { watchTrainings } from './watch.ts';
 
 const DIGITS = fileURLToPath(new URL('../', import.meta.url));
@@ -18,38 +16,30 @@ const TRAINING = ['train-1', 'train-2', 'train-3'];
 const TESTS = ['test-1', 'test-2'];
 const TOOK_TOO_LONG_MS = 300_000;
 
+/** `--home`: the folder of a platform that runs already (its connection.json); without it, a new one is started. */
+const { values: given } = parseArgs({ options: { home: { type: 'string' } } });
 const started = performance.now();
-const home = await mkdtemp(join(tmpdir(), 'morpheo-demo-'));
+const folder = await mkdtemp(join(tmpdir(), 'morpheo-demo-'));
 try {
-  await demonstrate(home);
+  await demonstrate(folder);
 } finally {
-  await rm(home, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
 }
-say(
-  `Done in ${((performance.now() - started) / 1000).toFixed(1)} s; the platform has stopped and its folder is gone.`,
-);
+const seconds = ((performance.now() - started) / 1000).toFixed(1);
+say(`Done in ${seconds} s${given.home ? '.' : '; the platform has stopped and its folder is gone.'}`);
 
-/** The whole chain on a new platform: from an upload to a leaderboard and a prediction. */
-async function demonstrate(home: string): Promise<void> {
-  const data = join(home, 'data');
+/** The whole chain: from an upload to a leaderboard and a prediction. What lies on disk here is kept in `folder`. */
+async function demonstrate(folder: string): Promise<void> {
+  const data = join(folder, 'data');
   chapter('Real handwritten digits, split into data sets');
   await promisify(execFile)(process.execPath, [join(DIGITS, 'make-data.js'), data]);
   say(`${TRAINING.length} sets to train with, ${TESTS.length} to test with, and a few digits to predict`);
 
-  chapter('The platform: storage-api, compute-api, compute-worker and an orchestrator in this process');
-  const log = createLog({
-    service: 'demo',
-    level: 'info',
-    destination: createWriteStream(join(home, 'platform.log')),
-  });
-  await using platform = await startPlatform({
-    folder: join(home, 'platform'),
-    slots: { learn: 2, predict: 1 },
-    log,
-  });
+  chapter('The platform: storage-api, compute-api, compute-worker and an orchestrator');
+  await using platform = given.home === undefined ? await startOwn(folder) : await findRunning(given.home);
   const { storage, compute, orchestrator, credentials } = platform.connection;
   say(`storage ${storage}   compute ${compute}   orchestrator ${orchestrator}`);
-  const morpheo = new Morpheo(join(home, 'platform'));
+  const morpheo = new Morpheo(platform.home);
 
   chapter(`Uploads, as ${credentials.name}`);
   const workflow = await morpheo.upload(
@@ -87,8 +77,9 @@ async function demonstrate(home: string): Promise<void> {
 
   chapter('A prediction with the best model');
   const [dataId = ''] = ids(['predict-1']);
-  const preduplet = await platform.orchestrator.postPrediction({ body: { data: dataId, problem } });
-  const prediction = await morpheo.prediction(String(preduplet.uuid), join(home, 'prediction'));
+  const signal = AbortSignal.timeout(TOOK_TOO_LONG_MS);
+  const order = await orderPrediction(platform, { data: dataId, problem }, signal);
+  const prediction = await morpheo.prediction(order, join(folder, 'prediction'));
   const [digit] = readDigits(await readFile(join(data, 'predict-1'), 'utf8'));
   if (digit === undefined) throw new Error('there is no digit to draw');
   process.stdout.write(`${drawDigit(digit.pixels)}\n`);

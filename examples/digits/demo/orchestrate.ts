@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Api, OrchestratorContract } from '@morpheo/common';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Api, type ComputeContract, isPlatformError, type OrchestratorContract } from '@morpheo/common';
 
 /** What was uploaded, by its ids on storage; algorithms with their names. */
 export interface Uploaded {
@@ -22,4 +23,24 @@ export async function makeKnown(
   await orchestrator.postData({ body: { uuid: [...training], problems: [problem] } });
   for (const [uuid, name] of algos) await orchestrator.postAlgo({ body: { uuid, name, problem } });
   return problem;
+}
+
+/** Asks for a prediction with the best model of a problem; returns the order once compute-api has it. */
+export async function orderPrediction(
+  { orchestrator, compute }: { orchestrator: Api<OrchestratorContract>; compute: Api<ComputeContract> },
+  body: { readonly data: string; readonly problem: string },
+  signal: AbortSignal,
+): Promise<string> {
+  const id = String((await orchestrator.postPrediction({ body })).uuid);
+  // The orchestrator answers first and posts the order then.
+  const known = () =>
+    compute.getOrder({ params: { id } }, { signal }).then(
+      () => true,
+      (error: unknown) => {
+        if (!isPlatformError(error, 'not_found')) throw error;
+        return false;
+      },
+    );
+  while (!(await known())) await pause(50, undefined, { signal });
+  return id;
 }

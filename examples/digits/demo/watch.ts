@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
-import type { Api, ComputeContract, OrderSummary } from '@morpheo/common';
+import { type Api, type ComputeContract, isPlatformError, type OrderSummary } from '@morpheo/common';
 
 const LOOK_EVERY_MS = 100;
 
 /**
- * Shows trainings live, line by line as the algorithms print, until `count` of them are done. Throws where one fails.
- * `names` are those of the algorithms by id.
+ * Shows the trainings of some algorithms live, line by line as they print, until `count` of them are done. Throws where
+ * one fails. `names` are those of the algorithms by id.
  */
 export async function watchTrainings(
   compute: Api<ComputeContract>,
@@ -17,7 +17,9 @@ export async function watchTrainings(
   const followed = new Map<string, Promise<void>>();
   for (let done = 0; done < count; ) {
     signal.throwIfAborted();
-    const { items } = await compute.listOrders({ query: { kind: 'learn', limit: 200 } }, { signal });
+    const query = { kind: 'learn', limit: 200 } as const;
+    const { items: all } = await whenThere(() => compute.listOrders({ query }, { signal }), signal);
+    const items = all.filter((order) => names.has(order.algo ?? ''));
     for (const order of items.toReversed()) {
       if (followed.has(order.id) || order.status === 'todo') continue;
       const title = `${(names.get(order.algo ?? '') ?? '').padEnd(18)} rank ${order.rank}`;
@@ -37,15 +39,33 @@ async function follow(
   signal: AbortSignal,
 ): Promise<void> {
   const params = { id };
-  for await (const { data } of await compute.orderLogEvents({ params, headers: {} }, { signal })) {
-    if (data.step !== 'train' || data.stream !== 'stdout') continue;
-    for (const line of data.text.trimEnd().split('\n'))
-      show(title, styleText('dim', line.replace(/^[\w-]+: /, '')));
-  }
-  const { result, attempts } = await compute.getOrder({ params }, { signal });
+  let last: string | undefined;
+  await whenThere(async () => {
+    const headers = last === undefined ? {} : { 'last-event-id': last };
+    for await (const event of await compute.orderLogEvents({ params, headers }, { signal })) {
+      last = event.id;
+      const { step, stream, text } = event.data;
+      if (step !== 'train' || stream !== 'stdout') continue;
+      for (const line of text.trimEnd().split('\n'))
+        show(title, styleText('dim', line.replace(/^[\w-]+: /, '')));
+    }
+  }, signal);
+  const { result, attempts } = await whenThere(() => compute.getOrder({ params }, { signal }), signal);
   const seconds = attempts.flatMap((attempt) => attempt.steps).reduce((sum, step) => sum + step.seconds, 0);
   const perf = result?.performance?.perf.toFixed(4);
   show(title, styleText('green', `✔ accuracy ${perf} on the test data, ${seconds.toFixed(1)} s`));
+}
+
+/** Does it, again where the service is away: one that follows its sources starts again when they change. */
+async function whenThere<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isPlatformError(error, 'unavailable') || signal.aborted) throw error;
+      await pause(LOOK_EVERY_MS, undefined, { signal });
+    }
+  }
 }
 
 function refuseFailures(items: readonly OrderSummary[]): void {

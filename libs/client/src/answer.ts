@@ -11,6 +11,10 @@ export async function readAnswer(response: Response, endpoint: Endpoint, where: 
   const content = endpoint.response;
   if (content.type === 'bytes') return toBytes(response, where);
   if (content.type === 'events') return readEvents(response, content.schema, where);
+  if (content.type === 'headers') {
+    await response.body?.cancel();
+    return { headers: Object.fromEntries(response.headers) };
+  }
   if (content.type === 'none') {
     await response.body?.cancel();
     return undefined;

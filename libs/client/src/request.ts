@@ -22,6 +22,7 @@ const ACCEPT = {
   json: 'application/json, application/problem+json',
   bytes: '*/*',
   events: 'text/event-stream, application/problem+json',
+  headers: 'application/problem+json',
   none: 'application/problem+json, application/json',
 } as const;
 
@@ -34,16 +35,14 @@ export function buildRequest(endpoint: Endpoint, input: RawInput): RawRequest {
   const query = new URLSearchParams(toTexts(input.query)).toString();
   const path = `${fillPath(endpoint, input.params ?? {})}${query === '' ? '' : `?${query}`}`;
   const none = { path, headers, sourceError: () => undefined };
-  if (endpoint.body === undefined || endpoint.body.type === 'none' || endpoint.body.type === 'events') {
-    return none;
-  }
-  if (endpoint.body.type === 'json') {
+  if (endpoint.body?.type === 'json') {
     return {
       ...none,
       headers: { ...headers, 'content-type': 'application/json' },
       body: JSON.stringify(input.body),
     };
   }
+  if (endpoint.body?.type !== 'bytes') return none;
   // The contract's types bind a body of bytes to this form.
   const bytes = input.body as BytesIn;
   const described = { ...headers, ...describe(bytes, endpoint.body.mediaType) };

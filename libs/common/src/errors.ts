@@ -29,11 +29,16 @@ export const ERRORS = {
   too_large: { status: 413, retry: false, title: 'The body is over the limit' },
   unsupported_media_type: { status: 415, retry: false, title: 'This kind of body is not understood' },
   range_not_satisfiable: { status: 416, retry: false, title: 'The range lies outside the bytes' },
+  locked: { status: 423, retry: true, title: 'Another request is working on this' },
   rate_limited: { status: 429, retry: true, title: 'Too many requests' },
+  // The tus protocol, "Checksum": the number is its own.
+  checksum_mismatch: { status: 460, retry: true, title: 'The chunk does not have the checksum that came with it' },
   cancelled: { status: 499, retry: false, title: 'The caller gave up' },
   internal: { status: 500, retry: true, title: 'The service failed' },
+  damaged: { status: 500, retry: false, title: 'The stored bytes are damaged' },
   unavailable: { status: 503, retry: true, title: 'A part that is needed does not answer' },
   disk_full: { status: 507, retry: true, title: 'There is no room left' },
+  quota_exceeded: { status: 507, retry: false, title: 'The owner may not have as many bytes' },
 } as const satisfies Record<string, ErrorMeaning>;
 
 /** A code of the closed list. */

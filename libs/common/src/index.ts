@@ -6,6 +6,7 @@ export * from './contract/orders.ts';
 export * from './contract/paging.ts';
 export * from './contract/service.ts';
 export * from './contract/storage.ts';
+export * from './contract/uploads.ts';
 export * from './digest.ts';
 export * from './errors.ts';
 export * from './failure.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { STEPS } from './failure.ts';
 import { performance } from './performance.ts';
-import { goInt, goString, goStruct, goUuid, goUuidList } from './wire/go-json.ts';
+import { goInt, goOptionalInt, goString, goStruct, goUuid, goUuidList } from './wire/go-json.ts';
 
 /** The kinds of orders: train a model, or predict with one. */
 export const ORDER_KINDS = ['learn', 'predict'] as const;
@@ -21,7 +21,13 @@ export type OrderStatus = (typeof ORDER_STATUSES)[number];
 /** The states that the originals' `status` field may name, in the order of their error text. */
 export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
 
-/** A training order as the originals post and queue it; absent members have the originals' zero values. */
+/** The most GPUs that an order may ask for. */
+export const MOST_GPUS = 64;
+
+/**
+ * A training order as the originals post and queue it; absent members have the originals' zero values. `gpus` is ours:
+ * how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see `setProblemDefaults`).
+ */
 export const learnuplet = goStruct({
   uuid: goUuid,
   problem: goUuid,
@@ -36,12 +42,13 @@ export const learnuplet = goStruct({
   status: goString,
   timestamp_request: goInt,
   timestamp_done: goInt,
+  gpus: goOptionalInt,
 });
 
 /** See {@link learnuplet}. */
 export type Learnuplet = z.output<typeof learnuplet>;
 
-/** A prediction order as the originals post and queue it. */
+/** A prediction order as the originals post and queue it; `gpus` as for {@link learnuplet}. */
 export const preduplet = goStruct({
   uuid: goUuid,
   problem: goUuid,
@@ -53,6 +60,7 @@ export const preduplet = goStruct({
   timestamp_request: goInt,
   timestamp_done: goInt,
   prediction_storage_uuid: goUuid,
+  gpus: goOptionalInt,
 });
 
 /** See {@link preduplet}. */

@@ -1,4 +1,4 @@
-import { NIL_UUID, uuid } from '@morpheo/common';
+import { MOST_GPUS, NIL_UUID, uuid } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
@@ -19,6 +19,12 @@ export function readInteger(least: number, most: number): (text: string) => numb
     if (value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It should be a whole number from ${least} to ${most}.`);
   };
+}
+
+/** Adds `--gpus` to the command of an order. */
+export function gpusOption(command: Command): Command {
+  const help = "how many GPUs the algorithm is to have (default: the problem's)";
+  return command.option('--gpus <n>', help, readInteger(0, MOST_GPUS));
 }
 
 /** Adds examples to a command's help: each is a command line and what it does. */

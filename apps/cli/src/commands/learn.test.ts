@@ -105,6 +105,20 @@ test('a later rank goes on from a model', async (t) => {
   }
 });
 
+test('an order asks for GPUs where it is told to', async (t) => {
+  await using place = await setUp();
+  const { env } = place;
+  t.is((await morpheo([...LEARN, '-q'], { env })).code, 0);
+  t.is((await morpheo([...LEARN, '--gpus', '2', '-q'], { env })).code, 0);
+  const predict = ['predict', '--model', 'f3b0', '--data', '3333', '--workflow', '7d4a', '--gpus', '1', '-q'];
+  t.is((await morpheo(predict, { env })).code, 0);
+  t.deepEqual(
+    [...place.learned, ...place.predicted].map(({ gpus }) => gpus),
+    [undefined, 2, 1],
+  );
+  t.is((await morpheo([...LEARN, '--gpus', '65'], { env })).code, 2);
+});
+
 test('an order can be watched at once', async (t) => {
   await using place = await setUp();
   const text = await morpheo([...LEARN, '--watch'], { env: place.env });

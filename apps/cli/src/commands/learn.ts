@@ -6,7 +6,7 @@ import { type ExitCode, usageError } from '../exit-codes.ts';
 import { endModelOf } from '../orders/end-model.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
 import { type AfterOrder, afterOrder, orderOptions } from './after-order.ts';
-import { examples, readInteger, readUuid } from './arguments.ts';
+import { examples, gpusOption, readInteger, readUuid } from './arguments.ts';
 
 interface LearnOptions extends AfterOrder {
   readonly problemWorkflow: string;
@@ -17,6 +17,7 @@ interface LearnOptions extends AfterOrder {
   readonly modelStart?: string;
   readonly problem?: string;
   readonly uuid?: string;
+  readonly gpus?: number;
 }
 
 /** Adds `morpheo learn`. */
@@ -39,7 +40,7 @@ export function addLearn(program: Command, run: Runner): void {
     .option('--model-start <uuid>', 'the model to go on from (then --rank is 1 where absent)')
     .option('--problem <uuid>', "the orchestrator's problem (default: the id of the workflow)", readUuid)
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid);
-  orderOptions(command).action(run((context, options: LearnOptions) => learn(context, options)));
+  orderOptions(gpusOption(command)).action(run((context, options: LearnOptions) => learn(context, options)));
   examples(command, [
     ['morpheo learn --problem-workflow 7d4a --algo a1b6 --train 1111 --test 2222 --watch', 'train and watch'],
     [
@@ -74,6 +75,7 @@ async function learn(context: Context, options: LearnOptions): Promise<ExitCode 
     status: 'todo',
     timestamp_request: Math.floor(Date.now() / 1000),
     timestamp_done: 0,
+    gpus: options.gpus,
   };
   await compute().learn({ body }, { signal });
   return await afterOrder(context, { id, kind: 'learn', model_end: body.model_end }, options);

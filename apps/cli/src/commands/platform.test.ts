@@ -47,13 +47,17 @@ test('workers are shown with what they run', async (t) => {
     alive: true,
     last_seen_at: '2025-11-22T15:51:00.000Z',
     slots: { learn: 2, predict: 1 },
-    running: [{ order: IDS.order, attempt: 3, kind: 'learn' as const, since: '2025-11-22T15:51:00.000Z' }],
+    gpus: { devices: [{ id: 'GPU-1', name: 'Fake', memory_bytes: 0 }], slots: 4, leased: 3 },
+    running: [
+      { order: IDS.order, attempt: 3, kind: 'learn' as const, gpus: 1, since: '2025-11-22T15:51:00.000Z' },
+    ],
   };
-  const items = [worker, { ...worker, id: IDS.other, alive: false, running: [] }];
+  const gpus = { devices: [], slots: 1, leased: 0 };
+  const items = [worker, { ...worker, id: IDS.other, alive: false, running: [], gpus }];
   await using platform = await fakePlatform({ compute: { listWorkers: async () => ({ items }) } });
   const { stdout } = await morpheo(['workers'], { env: platform.env });
-  t.regex(stdout, /^left .\[1mone +99999999 +alive +process +1\/2 +0\/1 +\d+ d ago +6c7a2f5e #3$/m);
-  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +0\/2 +0\/1 +\d+ d ago +–$/m);
+  t.regex(stdout, /^left .\[1mone +99999999 +alive +process +1\/2 +0\/1 +3\/4 +\d+ d ago +6c7a2f5e #3$/m);
+  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +0\/2 +0\/1 +– +\d+ d ago +–$/m);
   t.false(stdout.includes('\u001b'));
   t.deepEqual(JSON.parse((await morpheo(['workers', '--json'], { env: platform.env })).stdout), { items });
 });
@@ -77,4 +81,24 @@ test('the queue is shown, paused and resumed', async (t) => {
     counts: { todo: 1200 },
   });
   t.is((await morpheo(['queue', 'stop'], { env })).code, 2);
+});
+
+test('what orders of a problem ask for is shown and set', async (t) => {
+  let gpus = 0;
+  await using platform = await fakePlatform({
+    compute: {
+      getProblemDefaults: async () => ({ gpus }),
+      setProblemDefaults: async ({ params, body }) => {
+        t.is(params.problem, IDS.workflow);
+        ({ gpus } = body);
+        return { gpus };
+      },
+    },
+  });
+  const { env } = platform;
+  t.is((await morpheo(['defaults', IDS.workflow], { env })).stdout, 'gpus  0\n');
+  t.is((await morpheo(['defaults', IDS.workflow, '--gpus', '2'], { env })).stdout, 'gpus  2\n');
+  const { stdout } = await morpheo(['defaults', IDS.workflow, '--json'], { env });
+  t.deepEqual(JSON.parse(stdout), { gpus: 2 });
+  t.is((await morpheo(['defaults', '7d4a'], { env })).code, 2);
 });

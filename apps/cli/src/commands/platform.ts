@@ -40,6 +40,7 @@ const WORKER_COLUMNS: readonly Column[] = [
   { title: 'runtime' },
   { title: 'learn', align: 'right' },
   { title: 'predict', align: 'right' },
+  { title: 'gpus', align: 'right' },
   { title: 'seen' },
   { title: 'runs' },
 ];
@@ -57,6 +58,7 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
       oneLine(worker.runtime, 20),
       usedSlots(worker, 'learn'),
       usedSlots(worker, 'predict'),
+      usedGpus(worker),
       ago(worker.last_seen_at),
       runsText(worker),
     ]);
@@ -66,6 +68,12 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
 
 function usedSlots(worker: WorkerView, kind: 'learn' | 'predict'): string {
   return `${worker.running.filter((run) => run.kind === kind).length}/${worker.slots[kind]}`;
+}
+
+/** What is leased of what there is to lease: GPUs, or the slots of GPUs that orders share. */
+function usedGpus({ gpus }: WorkerView): string {
+  const all = gpus.devices.length * gpus.slots;
+  return all === 0 ? '–' : `${gpus.leased}/${all}`;
 }
 
 function runsText({ running }: WorkerView): string {

@@ -5,7 +5,7 @@ import type { Context, Runner } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { resolveResource } from '../platform/ids.ts';
 import { type AfterOrder, afterOrder, orderOptions } from './after-order.ts';
-import { examples, readUuid } from './arguments.ts';
+import { examples, gpusOption, readUuid } from './arguments.ts';
 
 interface PredictOptions extends AfterOrder {
   readonly model: string;
@@ -13,6 +13,7 @@ interface PredictOptions extends AfterOrder {
   readonly workflow: string;
   readonly problem?: string;
   readonly uuid?: string;
+  readonly gpus?: number;
 }
 
 /** Adds `morpheo predict`. */
@@ -28,7 +29,9 @@ export function addPredict(program: Command, run: Runner): void {
     .requiredOption('--workflow <uuid>', 'the problem workflow on storage')
     .option('--problem <uuid>', "the orchestrator's problem (default: the id of the workflow)", readUuid)
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid);
-  orderOptions(command).action(run((context, options: PredictOptions) => predict(context, options)));
+  orderOptions(gpusOption(command)).action(
+    run((context, options: PredictOptions) => predict(context, options)),
+  );
   examples(command, [
     ['morpheo predict --model f3b0 --data 3333 --workflow 7d4a --watch', 'predict and watch'],
     ['morpheo get prediction <uuid> -o prediction', 'fetch what came of it'],
@@ -49,6 +52,7 @@ async function predict(context: Context, options: PredictOptions): Promise<ExitC
     timestamp_request: Math.floor(Date.now() / 1000),
     timestamp_done: 0,
     prediction_storage_uuid: NIL_UUID,
+    gpus: options.gpus,
   };
   await compute().pred({ body }, { signal });
   return await afterOrder(context, { id: body.uuid, kind: 'predict' }, options);

@@ -1,17 +1,21 @@
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { type ExitCode, usageError } from '../exit-codes.ts';
 import { resolveResource } from '../platform/ids.ts';
+import { dataFolder } from '../platform/settings.ts';
 import { humanBytes, humanSeconds } from '../terminal/human.ts';
 import { oneLine } from '../terminal/plain.ts';
 import { showProgress } from '../terminal/progress.ts';
+import { sendResumable } from '../transfer/resumable-upload.ts';
 import { prepareUpload, type ToUpload, UPLOAD_TYPES, type UploadType } from '../transfer/to-upload.ts';
 import { sendUpload, type UploadFields } from '../transfer/upload.ts';
 import { examples, readUuid } from './arguments.ts';
 
 interface UploadOptions extends UploadFields {
   readonly progress?: boolean;
+  readonly resume?: boolean;
   readonly quiet?: boolean;
 }
 
@@ -26,6 +30,8 @@ interface Uploaded {
 }
 
 const MOST_TEXT_BYTES = 255;
+/** What is larger is sent so that a cut costs no more than a chunk. */
+const RESUMABLE_BYTES = 8 * 1024 * 1024;
 /** The options that each type takes beside `--uuid`. */
 const TAKES: Record<UploadType, readonly ('name' | 'description' | 'algo')[]> = {
   problem: ['name', 'description'],
@@ -48,6 +54,10 @@ export function addUpload(program: Command, run: Runner): void {
     .option('--description <text>', 'description of the problem (default: its name)')
     .option('--algo <uuid>', 'model: the algorithm that made it')
     .option('--uuid <uuid>', 'the id to have (default: storage makes one)', readUuid)
+    .option(
+      '--resume',
+      `go on where an upload of the same was cut (above ${humanBytes(RESUMABLE_BYTES)}: always)`,
+    )
     .option('--progress', 'show a progress bar even where stderr is no terminal')
     .option('-q, --quiet', 'print ids alone')
     .action(
@@ -85,11 +95,12 @@ async function upload(
 }
 
 async function uploadOne(
-  { terminal, storage, signal, env }: Context,
+  context: Context,
   type: UploadType,
   path: string,
   options: UploadOptions,
 ): Promise<Uploaded> {
+  const { terminal, signal, env } = context;
   await using file = await prepareUpload(type, path, { temporary: env.TMPDIR ?? tmpdir(), signal });
   const fields = fieldsOf(type, file, options);
   const started = performance.now();
@@ -100,13 +111,21 @@ async function uploadOne(
     { title: `uploading ${oneLine(file.name, 30)}`, total: file.size },
     bars,
   );
-  const uuid = await sendUpload(storage(), type, file, fields, progress, signal);
+  const resumable = options.resume === true || file.size > RESUMABLE_BYTES;
+  const sending = { type, file, fields, progress, signal };
+  const uuid = resumable
+    ? await sendResumable({ ...sending, storage: context.address('storage'), notes: notesOf(context) })
+    : await sendUpload(context.storage(), type, file, fields, progress, signal);
   progress[Symbol.dispose]();
   const seconds = (performance.now() - started) / 1000;
   terminal.note(
     `uploaded ${path}: ${file.what} in ${humanSeconds(seconds)}, ${humanBytes(file.size / seconds)}/s`,
   );
   return { type, uuid, sha256: file.sha256, size: file.size, source: path, name: fields.name };
+}
+
+function notesOf({ flags, env }: Context): string {
+  return join(dataFolder(flags, env), 'cli-uploads');
 }
 
 function fieldsOf(type: UploadType, file: ToUpload, options: UploadOptions): UploadFields {

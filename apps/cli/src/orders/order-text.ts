@@ -43,6 +43,7 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['model', order.model],
     ['start model', order.model_start],
     ['end model', order.model_end],
+    ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
     ['data', order.data],
     ['train data', order.train_data?.join(`\n${' '.repeat(12)}`)],
     ['test data', order.test_data?.join(`\n${' '.repeat(12)}`)],

@@ -28,6 +28,7 @@ export function sampleOrder(changes: Partial<OrderView> = {}): OrderView {
     train_data: [IDS.train],
     test_data: [IDS.test],
     rank: 0,
+    gpus: 0,
     attempt: 1,
     created_at: '2025-11-22T15:51:00.000Z',
     started_at: '2025-11-22T15:51:01.000Z',

@@ -17,7 +17,7 @@ const QUICK: ComputeSettings = {
   effectBackOff: { firstMs: 1, mostMs: 5 },
 };
 
-/** A compute-api with a database in memory, whose neighbours keep what they are told and fail on request. */
+/** A compute-api whose neighbours keep what they are told and fail on request. */
 export interface TestCompute extends AsyncDisposable {
   readonly api: Compute['api'];
   readonly database: Database<Schema>;
@@ -27,13 +27,17 @@ export interface TestCompute extends AsyncDisposable {
   readonly heard: string[];
   /** While set, every call to that neighbour fails with it. */
   readonly broken: { storage?: PlatformError; orchestrator?: PlatformError };
-  worker(slots?: { learn: number; predict: number }): Promise<TestWorker>;
+  /** `gpus`: how many the worker has, and `gpuSlots` how many orders may share one. */
+  worker(slots?: { learn: number; predict: number }, gpus?: number, gpuSlots?: number): Promise<TestWorker>;
 }
 
-/** Opens one; `settings` are merged over quick ones. */
-export async function openTestCompute(settings: Partial<ComputeSettings> = {}): Promise<TestCompute> {
+/** Opens one; `settings` are merged over quick ones, and the database, one in memory where absent, is closed with it. */
+export async function openTestCompute(
+  settings: Partial<ComputeSettings> = {},
+  given?: Database<Schema>,
+): Promise<TestCompute> {
   await using stack = new AsyncDisposableStack();
-  const database = stack.use(await openSqlite<Schema>({ file: ':memory:', migrations }));
+  const database = stack.use(given ?? (await openSqlite<Schema>({ file: ':memory:', migrations })));
   const broker = stack.use(openMemoryBroker());
   const published: TestCompute['published'] = [];
   for (const topic of ['train', 'prediction']) {
@@ -54,8 +58,8 @@ export async function openTestCompute(settings: Partial<ComputeSettings> = {}): 
     published,
     heard,
     broken,
-    worker: async (slots = { learn: 1, predict: 1 }) =>
-      await TestWorker.register(compute.api, randomUUID(), slots),
+    worker: async (slots, gpus, gpuSlots) =>
+      await TestWorker.register(compute.api, randomUUID(), slots, gpus, gpuSlots),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }

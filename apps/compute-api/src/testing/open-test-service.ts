@@ -5,13 +5,16 @@ import { openMemoryBroker } from '@morpheo/service/broker';
 import { credentials, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { COMPUTE_DEFAULTS } from '../compute.ts';
-import { openComputeService } from '../service.ts';
+import { type ComputeServiceOptions, openComputeService } from '../service.ts';
 
 /** The credentials of the caller that may do everything at a test's service. */
 export const ADMIN = { name: 'ada', secret: 'a secret of some length' } as const;
 
 /** A compute-api over HTTP, on a database in a fresh folder; storage and the orchestrator are not there. */
-export async function openTestService(anonymousIntake = true): Promise<{ url: string } & AsyncDisposable> {
+export async function openTestService(
+  anonymousIntake = true,
+  options: Partial<ComputeServiceOptions> = {},
+): Promise<{ url: string } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-compute-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
@@ -21,7 +24,7 @@ export async function openTestService(anonymousIntake = true): Promise<{ url: st
     await openComputeService({
       host: '127.0.0.1',
       port: 0,
-      databaseFile: join(folder, 'compute.db'),
+      database: { engine: 'sqlite', file: join(folder, 'compute.db') },
       broker,
       storage: { url: 'http://127.0.0.1:1' },
       authenticate: credentials([entry]),
@@ -29,6 +32,7 @@ export async function openTestService(anonymousIntake = true): Promise<{ url: st
       settings: COMPUTE_DEFAULTS,
       version: '0',
       log: silentLog,
+      ...options,
     }),
   );
   const opened = stack.move();

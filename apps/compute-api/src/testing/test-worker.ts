@@ -15,27 +15,40 @@ export class TestWorker {
     this.id = id;
   }
 
-  /** Registers a worker under an id: again, for one that starts again. */
+  /** Registers a worker under an id: again, for one that starts again. `gpus`: how many it has. */
   static async register(
     api: Api<ComputeContract>,
     id: string,
     slots = { learn: 1, predict: 1 },
+    gpus = 0,
+    gpuSlots = 1,
   ): Promise<TestWorker> {
     const worker = new TestWorker(api, id);
-    const body = { boot: worker.boot, name: 'test', runtime: 'none', slots };
+    const devices = Array.from({ length: gpus }, (_, n) => ({
+      id: `GPU-${n}`,
+      name: 'Fake',
+      memory_bytes: 0,
+    }));
+    const body = {
+      boot: worker.boot,
+      name: 'test',
+      runtime: 'none',
+      slots,
+      gpus: { devices, slots: gpuSlots },
+    };
     await api.registerWorker({ params: { worker: id }, body });
     return worker;
   }
 
-  /** Claims the next order of any kind; null where none is due. */
-  async claim(): Promise<Claim | null> {
-    const body = { boot: this.boot, kinds: ['learn' as const, 'predict' as const] };
+  /** Claims the next order of any kind that asks for no more GPUs than are free; null where none is due. */
+  async claim(freeGpus = 0): Promise<Claim | null> {
+    const body = { boot: this.boot, kinds: ['learn' as const, 'predict' as const], free_gpus: freeGpus };
     return (await this.api.claimOrder({ params: { worker: this.id }, body })).claim;
   }
 
   /** Claims the next order; throws where none is due. */
-  async mustClaim(): Promise<Claim> {
-    const claim = await this.claim();
+  async mustClaim(freeGpus = 0): Promise<Claim> {
+    const claim = await this.claim(freeGpus);
     if (claim === null) throw new Error('no order is due');
     return claim;
   }

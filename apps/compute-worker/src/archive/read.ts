@@ -11,7 +11,9 @@ export interface TarEntry {
 }
 
 /** What an entry says about itself; the type is null for kinds that no standard knows. */
-export type TarHeader = Pick<Header, 'name' | 'size' | 'mode'> & { readonly type: Header['type'] | null };
+export type TarHeader = Pick<Header, 'name' | 'size' | 'mode' | 'linkname'> & {
+  readonly type: Header['type'] | null;
+};
 
 const BLOCK = 512;
 /** An archive is fed to the tar reader in pieces of this size, so that the bounds below are checked in time. */
@@ -24,17 +26,19 @@ const EXTENDED_BYTES = 8 * 1024;
 /** Between the end of one entry and the next, or after the last: extended headers, or the zeros of the end. */
 const GAP_BYTES = 64 * 1024;
 
-/** Reads the entries of a `.tar.gz`, once, with bounds on all that is not an entry's bytes. */
+/** Reads the entries of a `.tar.gz` or a plain `.tar`, once, with bounds on all that is not an entry's bytes. */
 export class ArchiveReader {
   readonly #tar = extract();
   readonly #source: AsyncIterable<Uint8Array>;
+  readonly #compressed: boolean;
   readonly #stop = new AbortController();
   #fed = 0;
   #entryEnd = 0;
   #fault: { readonly error: unknown } | undefined;
 
-  constructor(source: AsyncIterable<Uint8Array>) {
+  constructor(source: AsyncIterable<Uint8Array>, compressed = true) {
     this.#source = source;
+    this.#compressed = compressed;
   }
 
   /** The entries one by one. Throws {@link ArchiveError}, what the source throws, or the signal's reason. */
@@ -85,7 +89,7 @@ export class ArchiveReader {
   /** Settles, and never rejects, once nothing more is read from the source. */
   async #feed(signal: AbortSignal): Promise<void> {
     try {
-      for await (const piece of this.#inflate(signal)) {
+      for await (const piece of this.#compressed ? this.#inflate(signal) : this.#plain(signal)) {
         if (this.#fed - this.#entryEnd > GAP_BYTES) {
           throw new ArchiveError(`The archive has more than ${GAP_BYTES} bytes that belong to no entry.`);
         }
@@ -96,6 +100,13 @@ export class ArchiveReader {
     } catch (error) {
       this.#fault = { error: this.#explained(error) };
       this.#tar.destroy(new Error('The archive could not be read to its end'));
+    }
+  }
+
+  async *#plain(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for await (const chunk of this.#source) {
+      signal.throwIfAborted();
+      yield* pieces(chunk);
     }
   }
 

@@ -69,9 +69,11 @@ function octal(value: number, digits: number): string {
   return value.toString(8).padStart(digits, '0');
 }
 
-/** A fresh folder that is removed with all that is in it. */
-export async function temporaryFolder(): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'morpheo-test-'));
+/** A fresh folder that is removed with all that is in it; in the system's place for such unless told otherwise. */
+export async function temporaryFolder(
+  parent: string = tmpdir(),
+): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
+  const path = await mkdtemp(join(parent, 'morpheo-test-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 

@@ -34,6 +34,8 @@ export interface CacheOptions {
   readonly folder: string;
   /** What is not in use is removed, the longest unused first, while all of it takes more than this. */
   readonly limitBytes: number;
+  /** Called each time that something is taken into use: whether it was there. */
+  readonly onUse?: ((area: CacheArea, hit: boolean) => void) | undefined;
   readonly log: Log;
 }
 
@@ -79,7 +81,10 @@ export class Cache {
     let cached = true;
     for (;;) {
       const entry = this.#entries.get(name);
-      if (entry !== undefined && !entry.doubtful) return this.#lend(entry, cached);
+      if (entry !== undefined && !entry.doubtful) {
+        this.#options.onUse?.(wanted.area, cached);
+        return this.#lend(entry, cached);
+      }
       await this.#making.run(name, wanted.signal, async () => {
         if (entry !== undefined && (await this.#prove(entry, wanted))) return;
         cached = false;

@@ -7,6 +7,8 @@ import { behave } from './dummy/contract.ts';
 import type {
   BuildContext,
   ContainerRuntime,
+  FindGpusOptions,
+  Gpu,
   PreparedImage,
   PrepareOptions,
   RunOptions,
@@ -23,6 +25,10 @@ export interface DummyRuntimeOptions {
    * it. Where neither says anything, a step does what the container contract asks of it.
    */
   readonly script?: DummyScript | ((call: DummyCall) => DummyBehaviour | undefined);
+  /** The GPUs that it has, or the error with which it fails to find them; none where absent. */
+  readonly gpus?: readonly Gpu[] | Error;
+  /** How many runs may have one GPU at once; 1 where absent. */
+  readonly gpuSlots?: number;
 }
 
 /** A call of `prepare` (step `build`) or `run`. */
@@ -45,7 +51,7 @@ export interface DummyRuntime extends ContainerRuntime {
 /**
  * Opens the runtime for tests: it starts nothing, does in a few milliseconds what the container contract asks of each
  * step, and misbehaves on request. It also checks its caller: who runs what was not prepared, uses a scratch folder
- * twice, mounts what is not there, or calls after the end, gets an error that says so.
+ * twice, mounts what is not there, hands out a GPU once too often, or calls after the end, gets an error that says so.
  */
 export function openDummyRuntime(options: DummyRuntimeOptions = {}): DummyRuntime {
   return new Dummy(options);
@@ -61,6 +67,7 @@ class Dummy implements DummyRuntime {
   readonly #prepared = new Set<string>();
   readonly #scratches = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #gpusInUse: string[] = [];
   readonly #closing = new AbortController();
   #recoveries = 0;
 
@@ -104,6 +111,13 @@ class Dummy implements DummyRuntime {
     this.#recoveries += 1;
   }
 
+  async gpus({ signal }: FindGpusOptions): Promise<readonly Gpu[]> {
+    signal.throwIfAborted();
+    const { gpus = [] } = this.#options;
+    if (gpus instanceof Error) throw gpus;
+    return gpus;
+  }
+
   async ping(): Promise<void> {
     this.#closing.signal.throwIfAborted();
   }
@@ -118,6 +132,7 @@ class Dummy implements DummyRuntime {
     const image = this.#images.get(spec.image.reference);
     if (image === undefined) throw this.#misuse('it runs an image that was not prepared');
     await this.#demandFolders(spec, image.context);
+    using _gpus = this.#useGpus(spec.gpus ?? []);
     const { step } = spec.labels;
     if (step === 'inputs' || step === 'build' || step === 'results')
       throw this.#misuse(`${step} is no container`);
@@ -149,6 +164,22 @@ class Dummy implements DummyRuntime {
       const stats = await stat(path).catch(() => undefined);
       if (stats?.isDirectory() !== true) throw this.#misuse(`the folder ${path} is not there`);
     }
+  }
+
+  #useGpus(ids: readonly string[]): Disposable {
+    const { gpus = [], gpuSlots = 1 } = this.#options;
+    const known = gpus instanceof Error ? [] : gpus;
+    for (const id of ids) {
+      if (!known.some((gpu) => gpu.id === id)) throw this.#misuse(`there is no GPU ${id}`);
+      const uses = [...this.#gpusInUse, ...ids].filter((other) => other === id).length;
+      if (uses > gpuSlots) throw this.#misuse(`the GPU ${id} is given to ${uses} runs at once`);
+    }
+    this.#gpusInUse.push(...ids);
+    return {
+      [Symbol.dispose]: () => {
+        for (const id of ids) this.#gpusInUse.splice(this.#gpusInUse.indexOf(id), 1);
+      },
+    };
   }
 
   async #misbehave(

@@ -14,11 +14,17 @@ import type { Step } from '@morpheo/common';
  *   is left, also none that its entry point left behind, and no output comes any more.
  * - An entry point that cannot be started ends with 127 (not found) or 126 (not executable), as from a shell, and a
  *   line on stderr that says so.
+ * - A run may write below its writable mounts, and in the folders that `HOME` and `TMPDIR` name; elsewhere it may find
+ *   that it cannot. What it writes outside of its mounts is gone with it.
+ * - What ends a run and is neither its own doing nor the caller's (its daemon went away, it was lost) rejects with
+ *   `unavailable`: it says nothing about the program, and may be tried again.
  * - An abort of the signal kills the run, waits until nothing of it is left, and rejects with the signal's reason.
  * - A limit that is passed kills the run: `ended` names the limit. `wallMs` and `outputBytes` are exact. The limits of
  *   disk and memory may be passed for a moment before that is seen.
  * - `recover` is called once at start, before anything runs: it ends and removes whatever an earlier process of the
  *   same worker left.
+ * - A run sees exactly the GPUs that its spec names, and none where it names none, whatever its image asks for. That
+ *   one of them cannot be handed over is ours: `run` rejects, and nothing is left of the run.
  * - Disposing kills what still runs; doing it twice is harmless.
  */
 export interface ContainerRuntime {
@@ -28,9 +34,33 @@ export interface ContainerRuntime {
   prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
   run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
   recover(): Promise<void>;
+  /**
+   * The GPUs that runs can be given; none where there are none. Throws `unavailable` where that cannot be found out.
+   * Absent: never any.
+   */
+  gpus?(options: FindGpusOptions): Promise<readonly Gpu[]>;
   /** Rejects with `unavailable` and the reason in one line when nothing can run. */
   ping(signal?: AbortSignal): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** How GPUs are looked for. */
+export interface FindGpusOptions {
+  readonly signal: AbortSignal;
+  /** False: only where there are signs of any, so that machines without GPUs lose no time. */
+  readonly insist: boolean;
+}
+
+/** A GPU that a run can be given. */
+export interface Gpu {
+  /** Its number on this machine, as `nvidia-smi` shows it: for people, and for settings. It may change. */
+  readonly index: number;
+  /** What {@link RunSpec.gpus} names it by: its UUID, where the runtime can hand it over by that. */
+  readonly id: string;
+  /** The model, such as `NVIDIA H200`. */
+  readonly name: string;
+  /** 0 where it is not known. */
+  readonly memoryBytes: number;
 }
 
 /** A build context: its archive's SHA-256, and a folder that holds it unpacked (read it only, it is shared). */
@@ -73,6 +103,10 @@ export interface RunLimits {
   /** Files and folders that the run adds there. */
   readonly diskFiles: number;
   readonly memoryBytes: number;
+  /** How many processors it may keep busy, such as 1.5; all of them where absent. Not every runtime bounds it. */
+  readonly cpus?: number;
+  /** Processes and threads at a time; a default of the runtime where absent. Not every runtime bounds it. */
+  readonly processes?: number;
 }
 
 /** One run. */
@@ -83,6 +117,8 @@ export interface RunSpec {
   readonly limits: RunLimits;
   /** An empty folder of this run alone, which the runtime may fill and the caller removes. */
   readonly scratch: string;
+  /** The ids of its GPUs (see {@link Gpu}); absent or empty: none. Runs do not share one unless the caller says so. */
+  readonly gpus?: readonly string[];
   readonly labels: { readonly order: string; readonly attempt: number; readonly step: Step };
 }
 

@@ -1,22 +1,26 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, realpath } from 'node:fs/promises';
+import { access, mkdir, realpath } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
+import { readDockerfileText } from './dockerfile/read-dockerfile.ts';
 import type {
   BuildContext,
   ContainerRuntime,
+  FindGpusOptions,
+  Gpu,
   PreparedImage,
   PrepareOptions,
   RunOptions,
   RunResult,
   RunSpec,
 } from './index.ts';
-import { buildFailure } from './process/build-failure.ts';
+import { demandMounts } from './mounts.ts';
 import { type Recipe, readDockerfile } from './process/dockerfile.ts';
 import { Family, MARKER } from './process/family.ts';
-import { buildRoot, demandMounts, demandSources, type RootFolder } from './process/root-folder.ts';
+import { findHostGpus, gpuVariables } from './process/gpus.ts';
+import { buildRoot, demandSources, type RootFolder } from './process/root-folder.ts';
 import { supervise } from './process/supervise.ts';
 
 /** What to open the runtime with. */
@@ -48,7 +52,6 @@ export async function openProcessRuntime(options: ProcessRuntimeOptions): Promis
   return new ProcessRuntime(instance, options.log);
 }
 
-const DOCKERFILE_BYTES = 64 * 1024;
 const RECIPES_KEPT = 200;
 
 class ProcessRuntime implements ContainerRuntime {
@@ -91,6 +94,10 @@ class ProcessRuntime implements ContainerRuntime {
     if (killed > 0) this.#log.warn({ processes: killed }, 'Killed processes that an earlier worker left');
   }
 
+  async gpus(options: FindGpusOptions): Promise<readonly Gpu[]> {
+    return await findHostGpus({ ...options, signal: this.#signal(options.signal) });
+  }
+
   async ping(): Promise<void> {
     this.#closing.signal.throwIfAborted();
     try {
@@ -122,6 +129,7 @@ class ProcessRuntime implements ContainerRuntime {
     const [program = '', ...args] = [...recipe.entryPoint, ...spec.args].map((word) => root.translate(word));
     const environment = {
       ...environmentOf(recipe, root),
+      ...gpuVariables(spec.gpus ?? []),
       HOME: folders.home,
       TMPDIR: folders.tmp,
       [MARKER]: marker,
@@ -155,21 +163,9 @@ class ProcessRuntime implements ContainerRuntime {
 }
 
 async function readRecipe(folder: string): Promise<Recipe> {
-  const recipe = readDockerfile(await readText(join(folder, 'Dockerfile')));
+  const recipe = readDockerfile(await readDockerfileText(folder));
   await demandSources(folder, recipe.copies);
   return recipe;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const bytes = Buffer.alloc(DOCKERFILE_BYTES + 1);
-    const { bytesRead } = await file.read(bytes, 0, bytes.byteLength, 0);
-    if (bytesRead <= DOCKERFILE_BYTES) return bytes.toString('utf8', 0, bytesRead);
-  } catch (error) {
-    throw buildFailure('The archive has no Dockerfile at its root that can be read.', undefined, error);
-  }
-  throw buildFailure(`The Dockerfile has more than ${DOCKERFILE_BYTES} bytes.`);
 }
 
 async function scratchFolders(scratch: string): Promise<Record<'root' | 'home' | 'tmp', string>> {

@@ -16,23 +16,41 @@ import { learnOrder, predictOrder } from './orders.ts';
 
 /** What a test may want to be otherwise. */
 export interface BenchOptions
-  extends Partial<Pick<WorkerOptions, 'slots' | 'cacheBytes' | 'pollMs' | 'graceMs'>> {
+  extends Partial<
+    Pick<WorkerOptions, 'slots' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics'>
+  > {
   readonly script?: DummyRuntimeOptions['script'];
+  /** The GPUs of the dummy. */
+  readonly machineGpus?: DummyRuntimeOptions['gpus'];
   /** In place of the dummy. */
   readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
   readonly broker?: Broker;
   readonly limits?: Partial<WorkerLimits>;
   readonly compute?: MemoryCompute;
+  /** Where the worker's folder is made; the system's place for temporary files where absent. */
+  readonly parent?: string | undefined;
 }
 
 /** A worker with all that it needs, in memory and in a folder that goes with it. */
 export async function openBench(options: BenchOptions = {}) {
   await using stack = new AsyncDisposableStack();
-  const folder = stack.use(await temporaryFolder());
-  const { compute = new MemoryCompute(), openRuntime, script, limits, ...rest } = options;
+  const folder = stack.use(await temporaryFolder(options.parent));
+  const {
+    compute = new MemoryCompute(),
+    openRuntime,
+    script,
+    machineGpus: gpus,
+    limits,
+    parent: _,
+    ...rest
+  } = options;
   const storage = new MemoryStorage();
   const log = memoryLog();
-  const dummy = openDummyRuntime(script === undefined ? {} : { script });
+  const dummy = openDummyRuntime({
+    ...(script === undefined ? {} : { script }),
+    ...(gpus === undefined ? {} : { gpus }),
+    ...(options.gpuSlots === undefined ? {} : { gpuSlots: options.gpuSlots }),
+  });
   const runtime = stack.use(openRuntime === undefined ? dummy : await openRuntime(folder.path));
   const worker = stack.use(
     await startWorker({

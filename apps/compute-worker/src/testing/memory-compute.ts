@@ -36,6 +36,10 @@ export class MemoryCompute {
   /** The boot that is registered, as long as compute-api knows the worker. */
   boot: string | undefined;
   readonly registrations: unknown[] = [];
+  /** How many GPUs a claim says that the order is to have. */
+  gpusOf: (spec: OrderSpec) => number = (spec) => spec.uplet.gpus ?? 0;
+  /** As the last claim said. */
+  lastFreeGpus: number | undefined;
   readonly calls = new Map<Calls, number>();
   /** What happened to the answers: calls named here are applied, and then fail as if the answer was lost. */
   readonly loseAnswerOf = new Set<Calls>();
@@ -80,15 +84,17 @@ export class MemoryCompute {
     throw new PlatformError('stale_attempt', `Attempt ${attempt} of ${id} does not run.`);
   }
 
-  #claim(kinds: readonly string[]): Claim | null {
+  #claim(kinds: readonly string[], freeGpus: number): Claim | null {
     const due = [...this.orders.values()].filter(
-      ({ status, spec }) => status === 'todo' && kinds.includes(spec.kind),
+      ({ status, spec }) =>
+        status === 'todo' && kinds.includes(spec.kind) && (spec.uplet.gpus ?? 0) <= freeGpus,
     );
     const [order] = due;
     if (order === undefined) return null;
     order.status = 'pending';
     order.attempt += 1;
-    return { order: order.id, attempt: order.attempt, spec: order.spec, lease_ms: this.terms.lease_ms };
+    const { id, attempt, spec } = order;
+    return { order: id, attempt, spec, gpus: this.gpusOf(spec), lease_ms: this.terms.lease_ms };
   }
 
   #report(id: string, attempt: number, report: Report): { status: 'done' | 'failed' | 'todo' } {
@@ -121,7 +127,8 @@ export class MemoryCompute {
       claimOrder: ({ body }) =>
         this.#answer('claimOrder', () => {
           this.#known(body.boot);
-          return { claim: this.#claim(body.kinds) };
+          this.lastFreeGpus = body.free_gpus;
+          return { claim: this.#claim(body.kinds, body.free_gpus ?? 0) };
         }),
       renewLeases: ({ body }) =>
         this.#answer('renewLeases', () => {

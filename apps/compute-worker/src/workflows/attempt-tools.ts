@@ -4,6 +4,7 @@ import type { Cache } from '../cache/index.ts';
 import type { ContainerRuntime } from '../container-runtime/index.ts';
 import type { Inputs } from '../inputs.ts';
 import type { WorkerLimits } from '../limits.ts';
+import type { WorkerMeters } from '../meters.ts';
 import type { Placing } from '../place.ts';
 import { type RunRequest, type RunTools, runContainer } from '../steps.ts';
 import type { StepFacts } from '../told-step.ts';
@@ -16,6 +17,8 @@ export interface WorkerParts {
   readonly cache: Cache;
   readonly runtime: ContainerRuntime;
   readonly limits: WorkerLimits;
+  /** Where the work is counted; nowhere where absent. */
+  readonly meters?: WorkerMeters | undefined;
 }
 
 /** What a workflow works with: the parts of its worker, and what belongs to its attempt alone. */
@@ -23,6 +26,8 @@ export interface AttemptTools extends WorkerParts {
   readonly kind: OrderKind;
   readonly order: string;
   readonly attempt: number;
+  /** The ids of its GPUs. */
+  readonly gpus: readonly string[];
   readonly feed: AttemptFeed;
   readonly workspace: Workspace;
   /** What is in use until the attempt ends. */

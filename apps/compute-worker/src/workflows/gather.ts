@@ -1,3 +1,4 @@
+import { span } from '@morpheo/service/trace';
 import { type Task, together } from '../abort.ts';
 import { type BlobName, nameOf } from '../download.ts';
 import { count, formatBytes } from '../format.ts';
@@ -32,9 +33,18 @@ export async function gather(wanted: Wanted, tools: AttemptTools): Promise<Gathe
   const fetching = new StepOfPieces(feed, 'inputs', blobNames.length + wanted.contexts.length);
   const building = new StepOfPieces(feed, 'build', wanted.contexts.length);
 
+  async function download(name: BlobName, signal: AbortSignal): Promise<InputBlob> {
+    return await span('download input', { type: name.type, uuid: name.uuid }, async (told) => {
+      const blob = await tools.inputs.fetch(name, signal);
+      told.set({ bytes: blob.bytes, cached: blob.cached });
+      return blob;
+    });
+  }
+
   async function fetch(name: BlobName, signal: AbortSignal): Promise<InputBlob> {
     return await fetching.piece(async () => {
-      const blob = held.use(await tools.inputs.fetch(name, signal));
+      const blob = held.use(await download(name, signal));
+      tools.meters?.inputCame(blob.bytes, blob.cached);
       blobs.set(nameOf(name), blob);
       if (blobs.size === blobNames.length + wanted.contexts.length)
         feed.say('inputs', summary([...blobs.values()]));
@@ -47,7 +57,12 @@ export async function gather(wanted: Wanted, tools: AttemptTools): Promise<Gathe
     await building.piece(async (facts) => {
       const onOutput = feed.outputOf('build');
       const bounds = { limits: treeLimits(tools.limits), wallMs: tools.limits.wallMs[tools.kind] };
-      const image = held.use(await prepareImage(archive, { ...tools, ...bounds, signal, onOutput }));
+      const image = await span('prepare image', { type: name.type, uuid: name.uuid }, async (told) => {
+        const made = held.use(await prepareImage(archive, { ...tools, ...bounds, signal, onOutput }));
+        told.set({ cached: made.prepared.cached });
+        return made;
+      });
+      tools.meters?.imageCame(image.prepared.cached);
       images.set(nameOf(name), image);
       facts.cached = (facts.cached ?? true) && image.prepared.cached;
       feed.say('build', `build: ${nameOf(name)} is ${image.prepared.cached ? 'there already' : 'ready'}`);

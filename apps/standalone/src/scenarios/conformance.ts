@@ -8,7 +8,7 @@ import { memoryLog } from '@morpheo/service/log';
 import ava, { type TestFn } from 'ava';
 import type { Platform, PlatformOptions } from '../platform.ts';
 import { SCENARIO_DISK } from './archives.ts';
-import { meets } from './expectations.ts';
+import { meets } from './conformance-expectations.ts';
 import { runScenario } from './run-scenario.ts';
 import { scenario } from './scenario.ts';
 

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { failure, STEPS } from '../failure.ts';
-import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
+import { MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { json, nothing } from './contract.ts';
+import { gpuDevice } from './orders.ts';
 
 /** An attempt as a worker names it. */
 const held = z.object({ order: uuid, attempt: z.int().min(1) });
@@ -15,8 +16,12 @@ const claim = z.object({
   attempt: z.int(),
   /** The body that was posted, by kind. */
   spec: orderSpec,
+  /** How many GPUs the worker is to lease to it: what the order asks for, or its problem's default. */
+  gpus: z.int().min(0),
   /** How long the lease holds without a renewal. */
   lease_ms: z.int(),
+  /** What the attempt belongs to, where the order is traced (W3C Trace Context). */
+  traceparent: z.string().max(200).optional(),
 });
 
 /** How a worker says that its attempt ended. */
@@ -54,6 +59,10 @@ export const attempts = {
         name: z.string().max(200),
         runtime: z.string().max(100),
         slots: z.object({ learn: z.int().min(0), predict: z.int().min(0) }),
+        /** The GPUs that it leases to orders, and how many orders may share one; absent: it has none. */
+        gpus: z
+          .object({ devices: z.array(gpuDevice).max(MOST_GPUS), slots: z.int().min(1).max(1000) })
+          .optional(),
       }),
     ),
     status: 200,
@@ -63,10 +72,21 @@ export const attempts = {
   claimOrder: {
     method: 'POST',
     path: '/v1/workers/:worker/claim',
-    summary: 'Take the oldest due order of the kinds; null where none is due, or the queue is paused',
+    summary:
+      'Take the oldest due order of the kinds that fits; null where none is due, or the queue is paused',
+    description:
+      'An order fits that asks for no more GPUs than `free_gpus`. One that has waited long for GPUs has a worker ' +
+      'keep those that come free: until it fits there, that worker gets no younger order that asks for any.',
     access: ['worker'],
     params: worker,
-    body: json(z.object({ boot, kinds: z.array(z.enum(ORDER_KINDS)).min(1) })),
+    body: json(
+      z.object({
+        boot,
+        kinds: z.array(z.enum(ORDER_KINDS)).min(1),
+        /** How many GPUs could be leased to one more order now; 0 where absent. */
+        free_gpus: z.int().min(0).max(MOST_GPUS).optional(),
+      }),
+    ),
     status: 200,
     response: json(z.object({ claim: claim.nullable() })),
     errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { learnuplet, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
+import { learnuplet, MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
@@ -8,6 +8,8 @@ import { pageQuery } from './paging.ts';
 
 const message = z.object({ message: z.string() });
 const one = z.object({ id: uuid });
+const problem = z.object({ problem: uuid });
+const problemDefaults = z.strictObject({ gpus: z.int().min(0).max(MOST_GPUS) });
 const resume = z.object({
   'last-event-id': z
     .string()
@@ -21,6 +23,7 @@ export const computeContract = defineContract({
   description: 'Takes orders, keeps their state, hands them to workers, and tells the orchestrator.',
   errorKey: 'error',
   realm: 'Authorization Required',
+  order: 'id',
   endpoints: {
     index: {
       method: 'GET',
@@ -147,6 +150,27 @@ export const computeContract = defineContract({
       status: 200,
       response: json(orderSummary),
       errors: ['invalid_request', 'not_found', 'wrong_state'],
+    },
+    getProblemDefaults: {
+      method: 'GET',
+      path: '/v1/problems/:problem/defaults',
+      summary: 'What orders of a problem ask for where they do not say; nothing where it was never set',
+      access: ANYONE_KNOWN,
+      params: problem,
+      status: 200,
+      response: json(problemDefaults),
+      errors: ['invalid_request'],
+    },
+    setProblemDefaults: {
+      method: 'PUT',
+      path: '/v1/problems/:problem/defaults',
+      summary: 'Say what orders of a problem ask for where they do not say; it holds for orders to come',
+      access: ['orchestrator'],
+      params: problem,
+      body: json(problemDefaults),
+      status: 200,
+      response: json(problemDefaults),
+      errors: ['invalid_request', 'invalid_json'],
     },
     listWorkers: {
       method: 'GET',

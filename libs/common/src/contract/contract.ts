@@ -23,11 +23,13 @@ export type Content<S extends z.ZodType = z.ZodType> =
   | { readonly type: 'bytes'; readonly mediaType: string }
   /** Server-Sent Events whose data fits a schema. */
   | { readonly type: 'events'; readonly schema: S }
+  /** No content: what there is to tell stands in headers, each with what it says, by lower-case name. */
+  | { readonly type: 'headers'; readonly headers: Readonly<Record<string, string>> }
   | { readonly type: 'none' };
 
 /** One route of an API. */
 export interface Endpoint {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS';
   /** Path with parameters as `:name`. Where two paths match, the one that stands first in the contract wins. */
   readonly path: string;
   readonly summary: string;
@@ -41,6 +43,8 @@ export interface Endpoint {
   readonly body?: Content;
   readonly status: number;
   readonly response: Content;
+  /** Headers of every answer of the route, refusals included, by lower-case name. */
+  readonly always?: Readonly<Record<string, string>>;
   readonly errors: readonly ErrorCode[];
   /** A route of the originals: its errors are `application/json`, its 401 may have no body. */
   readonly classic?: true;
@@ -56,6 +60,8 @@ export interface Contract<E extends Record<string, Endpoint> = Record<string, En
   readonly realm: string;
   /** The originals' storage answers 401 with an empty body on its routes. */
   readonly emptyUnauthorized?: true;
+  /** The path parameter that names an order; one called `attempt` beside it names the attempt. Logs tell of both. */
+  readonly order?: string;
   readonly endpoints: E;
 }
 
@@ -77,6 +83,11 @@ export function goJson<S extends z.ZodType>(schema: S) {
 /** Content of bytes. */
 export function bytes(mediaType = 'application/octet-stream') {
   return { type: 'bytes', mediaType } as const;
+}
+
+/** No content, but headers: what each says, by lower-case name. */
+export function headersOnly(headers: Readonly<Record<string, string>>) {
+  return { type: 'headers', headers } as const;
 }
 
 /** Content of Server-Sent Events. */
@@ -111,6 +122,11 @@ export interface BytesOut {
   readonly headers: Readonly<Record<string, string>>;
   /** Absent for HEAD, 304 and the like. Whoever receives it reads it to the end or cancels it. */
   readonly body?: ReadableStream<Uint8Array> | undefined;
+}
+
+/** An answer without content: what there is to tell, by lower-case name. */
+export interface HeadersOut {
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** One Server-Sent Event; `id` is what a client sends back as `Last-Event-ID` to go on from here. */
@@ -148,7 +164,9 @@ type Answer<C> = C extends { type: 'json'; schema: infer S }
     ? BytesOut
     : C extends { type: 'events'; schema: infer S }
       ? AsyncIterable<ServerEvent<Out<S>>>
-      : undefined;
+      : C extends { type: 'headers' }
+        ? HeadersOut
+        : undefined;
 
 type Part<E, K extends 'params' | 'query' | 'headers'> =
   E extends Record<K, infer S> ? (S extends z.ZodType ? Record<K, z.output<S>> : unknown) : unknown;

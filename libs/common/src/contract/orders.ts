@@ -40,6 +40,8 @@ export const orderSummary = z.object({
   /** predict: the data set to predict. */
   data: z.string().optional(),
   rank: z.int().optional(),
+  /** How many GPUs its algorithm gets. */
+  gpus: z.int(),
   /** How often it was claimed; the fencing token of the attempt that holds it. */
   attempt: z.int(),
   created_at: timestamp,
@@ -115,6 +117,8 @@ export const whyView = z.object({
     'backing_off',
     'no_worker',
     'workers_busy',
+    'too_few_gpus',
+    'gpus_busy',
     'position',
   ]),
   sentence: z.string(),
@@ -129,6 +133,16 @@ export const whyView = z.object({
 /** See {@link whyView}. */
 export type WhyView = z.infer<typeof whyView>;
 
+/** A GPU as its worker names it; `memory_bytes` is 0 where it is not known. */
+export const gpuDevice = z.object({
+  id: z.string().max(200),
+  name: z.string().max(200),
+  memory_bytes: z.int().min(0),
+});
+
+/** See {@link gpuDevice}. */
+export type GpuDevice = z.infer<typeof gpuDevice>;
+
 /** A worker and what it runs. `alive` where it was heard of within its lease. */
 export const workerView = z.object({
   id: z.string(),
@@ -138,8 +152,16 @@ export const workerView = z.object({
   last_seen_at: timestamp,
   /** How many orders of each kind it runs at once. */
   slots: z.object({ learn: z.int(), predict: z.int() }),
+  /** Its GPUs, how many orders may share one, and how many leases of one GPU its orders hold. */
+  gpus: z.object({ devices: z.array(gpuDevice), slots: z.int(), leased: z.int() }),
   running: z.array(
-    z.object({ order: z.string(), attempt: z.int(), kind: z.enum(ORDER_KINDS), since: timestamp }),
+    z.object({
+      order: z.string(),
+      attempt: z.int(),
+      kind: z.enum(ORDER_KINDS),
+      gpus: z.int(),
+      since: timestamp,
+    }),
   ),
 });
 

@@ -3,6 +3,7 @@ import { sha256Hex } from '../digest.ts';
 import { uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
 import { pageQuery } from './paging.ts';
+import { uploadEndpoints } from './uploads.ts';
 
 /** The kinds of things that storage keeps. */
 export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction'] as const;
@@ -47,6 +48,35 @@ const list = z.object({
   next: z.string().optional(),
 });
 
+/** The kinds of bytes that the ledger tells apart: by type, and results that nobody published yet. */
+export const USAGE_KINDS = [...RESOURCE_TYPES, 'staged'] as const;
+
+/** A kind of bytes of the ledger. */
+export type UsageKind = (typeof USAGE_KINDS)[number];
+
+/** What is used. `bytes` are as if each thing were kept by itself; `stored_bytes` are kept, each blob once. */
+export const usage = z.object({
+  owners: z.array(
+    z.object({
+      /** Empty for what was uploaded when nobody noted by whom. */
+      owner: z.string(),
+      bytes: z.int(),
+      /** Of things that nothing on storage refers to. */
+      freeable_bytes: z.int(),
+      /** The most bytes that the owner may have; any where absent. */
+      quota: z.int().optional(),
+      kinds: z.array(z.object({ kind: z.enum(USAGE_KINDS), count: z.int(), bytes: z.int() })),
+    }),
+  ),
+  bytes: z.int(),
+  blobs: z.int(),
+  stored_bytes: z.int(),
+  saved_bytes: z.int(),
+});
+
+/** See {@link usage}. */
+export type Usage = z.infer<typeof usage>;
+
 const uploaded = z.union([resource, z.object({ status: z.string(), uuid: z.string() })]);
 const seedTypes = z.object({ type: z.enum(['problem', 'algo', 'data', 'prediction']) });
 const attempt = z.object({ order: uuid, attempt: z.coerce.number().int().min(1) });
@@ -73,20 +103,39 @@ export const storageContract = defineContract({
       errors: [],
       classic: true,
     },
+    usage: {
+      method: 'GET',
+      path: '/v1/usage',
+      summary:
+        'The bytes that are used, by owner and kind: all of them for an admin, else those of the caller',
+      description:
+        'The owner is the name of who uploaded. `bytes` count each thing by itself, and so does a quota; ' +
+        '`stored_bytes` count each blob once.',
+      access: ANYONE_KNOWN,
+      status: 200,
+      response: json(usage),
+      errors: [],
+    },
     stageResult: {
       method: 'PUT',
       path: '/v1/results/:order/:attempt',
       summary: 'Stage the result of an attempt: stored and synced, visible to nobody until it is published',
       description:
         'A second call of the same attempt replaces what the first one staged. `uuid` is the id that the model or ' +
-        'prediction will have; `Content-Digest`, where given, is checked.',
+        'prediction will have, `owner` whose bytes they are (the caller where absent); `Content-Digest`, where given, is checked.',
       access: ['worker'],
       params: attempt,
-      query: z.object({ type: z.enum(['model', 'prediction']), uuid, algo: uuid.optional() }),
+      query: z.object({
+        type: z.enum(['model', 'prediction']),
+        uuid,
+        algo: uuid.optional(),
+        /** Whose result it is; the caller's where absent. */
+        owner: z.string().min(1).max(200).optional(),
+      }),
       body: bytes(),
       status: 201,
       response: json(z.object({ size: z.int(), sha256: sha256Hex })),
-      errors: ['invalid_request', 'digest_mismatch', 'not_found', 'too_large', 'disk_full'],
+      errors: ['invalid_request', 'digest_mismatch', 'not_found', 'too_large', 'disk_full', 'quota_exceeded'],
     },
     publishResult: {
       method: 'POST',
@@ -111,6 +160,7 @@ export const storageContract = defineContract({
       response: nothing,
       errors: ['invalid_request'],
     },
+    ...uploadEndpoints,
     uploadModel: {
       method: 'POST',
       path: '/model',
@@ -120,7 +170,15 @@ export const storageContract = defineContract({
       body: bytes(),
       status: 201,
       response: json(uploaded),
-      errors: ['invalid_upload', 'not_found', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      errors: [
+        'invalid_upload',
+        'not_found',
+        'conflict',
+        'digest_mismatch',
+        'too_large',
+        'disk_full',
+        'quota_exceeded',
+      ],
       classic: true,
     },
     upload: {
@@ -136,7 +194,7 @@ export const storageContract = defineContract({
       body: bytes('multipart/form-data'),
       status: 201,
       response: json(uploaded),
-      errors: ['invalid_upload', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      errors: ['invalid_upload', 'conflict', 'digest_mismatch', 'too_large', 'disk_full', 'quota_exceeded'],
       classic: true,
     },
     patchProblem: {
@@ -148,7 +206,15 @@ export const storageContract = defineContract({
       body: bytes('multipart/form-data'),
       status: 200,
       response: json(resource),
-      errors: ['invalid_upload', 'not_found', 'conflict', 'digest_mismatch', 'too_large', 'disk_full'],
+      errors: [
+        'invalid_upload',
+        'not_found',
+        'conflict',
+        'digest_mismatch',
+        'too_large',
+        'disk_full',
+        'quota_exceeded',
+      ],
       classic: true,
     },
     getDataBlob: {
@@ -161,7 +227,7 @@ export const storageContract = defineContract({
       headers: conditions,
       status: 200,
       response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
       classic: true,
     },
     headDataBlob: {
@@ -173,7 +239,7 @@ export const storageContract = defineContract({
       headers: conditions,
       status: 200,
       response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
       classic: true,
     },
     getBlob: {
@@ -186,7 +252,7 @@ export const storageContract = defineContract({
       headers: conditions,
       status: 200,
       response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
       classic: true,
     },
     headBlob: {
@@ -198,7 +264,7 @@ export const storageContract = defineContract({
       headers: conditions,
       status: 200,
       response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
       classic: true,
     },
     list: {

@@ -3,7 +3,16 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { learnuplet } from '../order.ts';
 import { NIL_UUID } from '../uuid.ts';
-import { decodeGoJson, GoJsonError, goInt, goString, goStruct, goUuid, goUuidList } from './go-json.ts';
+import {
+  decodeGoJson,
+  GoJsonError,
+  goInt,
+  goOptionalInt,
+  goString,
+  goStruct,
+  goUuid,
+  goUuidList,
+} from './go-json.ts';
 
 const ID = '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11';
 const order = goStruct({ uuid: goUuid, data: goUuidList, rank: goInt, status: goString });
@@ -155,4 +164,16 @@ test('The schemas say in JSON Schema what they take', (t) => {
     rank: { type: ['integer', 'null'] },
     status: { type: ['string', 'null'] },
   });
+});
+
+test('A field of ours that is absent or null is kept apart from 0', (t) => {
+  const ours = goStruct({ rank: goInt, gpus: goOptionalInt });
+  t.deepEqual(decodeGoJson('{"GPUs": 0}', ours), { rank: 0, gpus: 0 });
+  t.deepEqual(decodeGoJson('{"gpus": 2}', ours), { rank: 0, gpus: 2 });
+  t.is(JSON.stringify(decodeGoJson('{}', ours)), '{"rank":0}');
+  t.is(JSON.stringify(decodeGoJson('{"gpus": null}', ours)), '{"rank":0}');
+  for (const wrong of ['"2"', '1.5', '[]', 'true', '1e2']) {
+    const error = t.throws(() => decodeGoJson(`{"gpus": ${wrong}}`, ours), { instanceOf: GoJsonError });
+    t.regex(error.message, /^json: cannot unmarshal .* into Go value of type int$/);
+  }
 });

@@ -118,6 +118,18 @@ export const goInt = z
   .meta({ type: ['integer', 'null'] })
   .prefault(null);
 
+/** An integer field of ours, not the originals': null and absence are kept apart from 0, as absence. */
+export const goOptionalInt = z
+  .unknown()
+  .transform((value, context) => {
+    if (value === null || value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isSafeInteger(value)) return value + 0;
+    context.addIssue({ code: 'custom', message: mismatch(value, 'int') });
+    return z.NEVER;
+  })
+  .meta({ type: ['integer', 'null'] })
+  .optional();
+
 /** A text field; null and absence are the empty text. */
 export const goString = z
   .unknown()

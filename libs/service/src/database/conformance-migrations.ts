@@ -1,6 +1,6 @@
 import { isPlatformError } from '@morpheo/common';
-import test, { type ExecutionContext } from 'ava';
-import type { DatabaseUnderTest } from './conformance.ts';
+import ava, { type ExecutionContext } from 'ava';
+import type { DatabaseUnderTest, Register } from './conformance.ts';
 import {
   addNote,
   hasTable,
@@ -13,6 +13,7 @@ import type { Migrations } from './index.ts';
 
 /** Registers what the contract says about schemas as tests of one driver. */
 export function testMigrations(driver: DatabaseUnderTest): void {
+  const test: Register = driver.test ?? ava;
   const behaves = (title: string, run: (t: ExecutionContext, place: Place) => Promise<void>) =>
     test(`${driver.name}: ${title}`, async (t) => {
       await using place = await driver.place();

@@ -1,5 +1,4 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { PlatformError } from '@morpheo/common';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { fromSqliteError } from './sqlite-errors.ts';
 
@@ -137,9 +136,4 @@ export class SqliteConnection implements SqliteDatabase {
 /** The values as node:sqlite takes them: null, numbers, texts and bytes; it throws a TypeError at any other. */
 function bound(values: readonly unknown[]): SQLInputValue[] {
   return values as SQLInputValue[];
-}
-
-/** What calls get after the database was disposed. */
-export function closedError(file: string): PlatformError {
-  return new PlatformError('unavailable', `The database ${file} is closed: this service is stopping.`);
 }

@@ -1,15 +1,15 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { type DatabaseConnection, type Driver, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely';
-import { closedError, type SqliteConnection } from './sqlite-connection.ts';
-
-/** Set while a function given to `write` runs, and in whatever it starts. */
-export const insideWrite = new AsyncLocalStorage<{ active: boolean }>();
-
-/** Throws where a function given to `write` calls something that waits for that very write: it would wait for ever. */
-export function refuseInsideWrite(what: string): void {
-  if (insideWrite.getStore()?.active !== true) return;
-  throw new Error(`A function given to write() called ${what}; use the transaction that it was given.`);
-}
+import {
+  type DatabaseConnection,
+  type Driver,
+  type SelectModifierNode,
+  SqliteAdapter,
+  SqliteDialect,
+  SqliteDriver,
+  SqliteQueryCompiler,
+} from 'kysely';
+import { closedError } from './closed.ts';
+import { refuseInsideWrite } from './inside-write.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
 
 /**
  * Kysely's dialect for one SQLite connection that reads and batches of writes take turns at. Its transactions are
@@ -32,7 +32,27 @@ export class OneConnectionDialect extends SqliteDialect {
   override createAdapter(): SqliteAdapter {
     return new OneConnectionAdapter();
   }
+
+  override createQueryCompiler(): SqliteQueryCompiler {
+    return new OneWriterCompiler();
+  }
 }
+
+/** Leaves out the locks of rows that queries ask for (`for update` and its kind): a write is alone here anyway. */
+class OneWriterCompiler extends SqliteQueryCompiler {
+  protected override visitSelectModifier(node: SelectModifierNode): void {
+    if (node.modifier === undefined || !ROW_LOCKS.has(node.modifier)) super.visitSelectModifier(node);
+  }
+}
+
+const ROW_LOCKS: ReadonlySet<string> = new Set([
+  'ForUpdate',
+  'ForNoKeyUpdate',
+  'ForShare',
+  'ForKeyShare',
+  'NoWait',
+  'SkipLocked',
+]);
 
 class OneConnectionAdapter extends SqliteAdapter {
   /** True, so that Kysely leaves the queue for the connection to this driver, which is a fair one. */
@@ -65,7 +85,7 @@ class OneConnectionDriver extends SqliteDriver {
     this.#state = 'taken';
     if (!this.#connection.isOpen) {
       this.#next();
-      throw closedError(this.#file);
+      throw closedError(`The database ${this.#file}`);
     }
     return await super.acquireConnection();
   }

@@ -78,30 +78,6 @@ test('A commit that fails rejects every write that shared it', async (t) => {
   t.deepEqual(await database.read.selectFrom('parent').selectAll().execute(), [{ id: 2 }]);
 });
 
-test('Calling the database inside a write is an error, not a deadlock', async (t) => {
-  await using database = await inMemory();
-  await t.throwsAsync(
-    database.write(async () => addNote(database, 'nested')),
-    { message: /called write\(\); use the transaction/ },
-  );
-  await t.throwsAsync(
-    database.write(async () => noteIds(database)),
-    { message: /called the database; use the transaction/ },
-  );
-  await addNote(database, 'afterwards');
-  t.deepEqual(await noteIds(database), ['afterwards']);
-});
-
-test('What a write has started may write once that has ended', async (t) => {
-  await using database = await inMemory();
-  const later = Promise.withResolvers<void>();
-  await database.write(async () => {
-    setImmediate(() => addNote(database, 'later').then(later.resolve, later.reject));
-  });
-  await later.promise;
-  t.deepEqual(await noteIds(database), ['later']);
-});
-
 test('A read can be given up while a write holds the database', async (t) => {
   await using database = await inMemory();
   const gate = Promise.withResolvers<void>();

@@ -1,10 +1,13 @@
 import { PlatformError } from '@morpheo/common';
 import { Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import { silentLog } from '../log/index.ts';
+import { Channels, type Heard } from './channels.ts';
+import { closedError } from './closed.ts';
 import type { Database, OpenDatabase } from './index.ts';
+import { refuseInsideWrite } from './inside-write.ts';
 import { migrate } from './migrate.ts';
-import { closedError, SqliteConnection } from './sqlite-connection.ts';
-import { OneConnectionDialect, refuseInsideWrite } from './sqlite-dialect.ts';
+import { SqliteConnection } from './sqlite-connection.ts';
+import { OneConnectionDialect } from './sqlite-dialect.ts';
 import { prepareFile } from './sqlite-file.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -40,6 +43,7 @@ class Sqlite<Schema> implements Database<Schema> {
   readonly #connection: SqliteConnection;
   readonly #file: string;
   readonly #queue: WriteQueue<Schema>;
+  readonly #channels: Channels;
   #ending: Promise<void> | undefined;
 
   constructor(kysely: Kysely<Schema>, connection: SqliteConnection, { file, log = silentLog }: OpenSqlite) {
@@ -47,12 +51,22 @@ class Sqlite<Schema> implements Database<Schema> {
     this.#connection = connection;
     this.#file = file;
     this.#queue = new WriteQueue(kysely, connection, log.child({ database: file }));
+    this.#channels = new Channels(log);
   }
 
   async write<T>(work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T> {
     refuseInsideWrite('write()');
-    if (this.#ending !== undefined) throw closedError(this.#file);
+    if (this.#ending !== undefined) throw closedError(`The database ${this.#file}`);
     return await this.#queue.add(work);
+  }
+
+  /** Nobody else has the file open: who listens is here. */
+  notify(channel: string, text: string): void {
+    this.#channels.deliver(channel, text, 'here');
+  }
+
+  listen(channel: string, heard: Heard): Disposable {
+    return this.#channels.listen(channel, heard);
   }
 
   async ping(signal?: AbortSignal): Promise<void> {

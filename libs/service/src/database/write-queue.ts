@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Log } from '../log/index.ts';
+import { insideWrite } from './inside-write.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
-import { insideWrite } from './sqlite-dialect.ts';
 
 const MOST_WRITES_IN_BATCH = 256;
 const SLOW_BATCH_MS = 5_000;

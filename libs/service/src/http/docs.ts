@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { getAsset, isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
 import type Router from '@koa/router';
 import { PlatformError } from '@morpheo/common';
@@ -45,11 +46,13 @@ export function docsRoutes(router: Router<State>, title: string): void {
   });
 }
 
+/** A file of Swagger UI: from its package, or from within where the program is an executable of one file. */
 async function readPackaged(file: string): Promise<Buffer> {
+  const name = `swagger-ui-dist/${file}`;
   try {
-    return await readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${file}`)));
+    if (isSea()) return Buffer.from(getAsset(name));
+    return await readFile(fileURLToPath(import.meta.resolve(name)));
   } catch (cause) {
-    // An executable of one file carries no pages.
     throw new PlatformError('not_found', 'This build has no page to read the API: see /openapi.json.', {
       cause,
     });

@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import { type Contract, serviceContract } from '@morpheo/common';
+import type { Metrics } from '../metrics/index.ts';
 import { docsRoutes } from './docs.ts';
-import type { Registry } from './metrics.ts';
 import { type ApiInfo, openApiDocument } from './openapi.ts';
 import { CLASSIC_JSON } from './problem.ts';
 import { type Check, readinessOf } from './ready.ts';
@@ -12,8 +12,11 @@ export interface House {
   readonly contract: Contract;
   readonly info: ApiInfo;
   readonly checks: Readonly<Record<string, Check>>;
-  readonly metrics?: Registry | undefined;
+  readonly metrics?: Metrics | undefined;
 }
+
+/** The keys of those routes. */
+export const HOUSE_ROUTES: ReadonlySet<string> = new Set(['health', 'ready', 'openapi', 'metrics', 'docs']);
 
 /** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
 export function houseRoutes({ contract, info, checks, metrics }: House): Router<State> {
@@ -38,7 +41,7 @@ export function houseRoutes({ contract, info, checks, metrics }: House): Router<
   if (metrics !== undefined) {
     router.get('/metrics', async (ctx) => {
       ctx.state.route = 'metrics';
-      return answerText(ctx, 200, metrics.contentType, await metrics.metrics());
+      return answerText(ctx, 200, metrics.contentType, await metrics.expose());
     });
   }
   docsRoutes(router, contract.title);

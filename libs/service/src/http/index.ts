@@ -3,7 +3,6 @@ export { type Authenticate, type CredentialEntry, credentials } from './credenti
 export { readCredentials } from './credentials-file.ts';
 export type { Limits } from './limits.ts';
 export { type HttpServer, type ListenOptions, listen } from './listen.ts';
-export { Counter, createMetrics, Gauge, type MetricsOptions, type Registry } from './metrics.ts';
 export { type ApiInfo, openApiDocument } from './openapi.ts';
 export type { Check } from './ready.ts';
 export { hashSecret } from './scrypt.ts';

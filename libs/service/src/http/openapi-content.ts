@@ -39,6 +39,13 @@ export function responseContent(content: Content): Record<string, unknown> {
     return { content: { 'application/json': { schema: schemaOf(content.schema, 'output') } } };
   }
   if (content.type === 'bytes') return { content: { [content.mediaType]: {} } };
+  if (content.type === 'headers') {
+    const headers = Object.entries(content.headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' } },
+    ]);
+    return { headers: Object.fromEntries(headers) };
+  }
   if (content.type === 'events') {
     const schema = {
       type: 'string',

@@ -103,7 +103,7 @@ function parametersOf(endpoint: Endpoint): Part[] {
 
 function responsesOf(endpoint: Endpoint): Record<string, Part> {
   const { status, response, method, access, body } = endpoint;
-  const content = method === 'HEAD' ? {} : responseContent(response);
+  const content = method === 'HEAD' && response.type !== 'headers' ? {} : responseContent(response);
   const responses: Record<string, Part> = { [status]: { description: 'Done', ...content } };
   const codes = new Set<ErrorCode>([
     ...endpoint.errors,

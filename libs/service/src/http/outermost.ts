@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { type Contract, isPlatformError, type PlatformError, toPlatformError } from '@morpheo/common';
 import type { Middleware } from 'koa';
 import type { Log } from '../log/index.ts';
-import type { Measure } from './metrics.ts';
+import { inScope, type OpenSpan, readTraceHeaders, serverSpan, type Tracer } from '../trace/index.ts';
+import type { Measure } from './measure.ts';
 import { problemAnswer } from './problem.ts';
 import { answer, type Context, type State } from './state.ts';
 
@@ -11,28 +12,52 @@ export interface Outermost {
   readonly contract: Contract;
   readonly log: Log;
   readonly measure: Measure;
+  readonly tracer: Tracer;
+  /** The routes that are no spans. */
+  readonly untraced: ReadonlySet<string>;
 }
 
 /**
- * Around every request: its id, the headers that keep a browser from guessing, the answer to whatever is thrown, one
- * line in the log and one measurement.
+ * Around every request: its id, what its caller has told it is for, the headers that keep a browser from guessing, the
+ * answer to whatever is thrown, one line in the log, one measurement and one span.
  */
-export function outermost({ contract, log, measure }: Outermost): Middleware<State> {
+export function outermost({ contract, log, measure, tracer, untraced }: Outermost): Middleware<State> {
   return async (ctx, next) => {
     const started = performance.now();
     ctx.state.requestId = requestIdOf(ctx);
     guard(ctx);
-    let error: PlatformError | undefined;
-    try {
-      await next();
-    } catch (thrown) {
-      error = toPlatformError(reasonOf(thrown));
-      await tell(ctx, error, contract);
-    }
-    const ms = performance.now() - started;
-    note(log, ctx, ms, error);
-    measure(ctx.state.route ?? 'none', ctx.res.statusCode, ms / 1000);
+    const { socket } = ctx.req;
+    const told = readTraceHeaders(ctx.req.headers);
+    await inScope({ tracer, ...told }, async () => {
+      let error: PlatformError | undefined;
+      const span = await serverSpan(ctx.method, async () => {
+        try {
+          await next();
+        } catch (thrown) {
+          error = toPlatformError(reasonOf(thrown));
+          await tell(ctx, error, contract);
+        }
+      });
+      const ms = performance.now() - started;
+      note(log, ctx, ms, error);
+      const route = ctx.state.route ?? 'none';
+      measure({ route, status: ctx.res.statusCode, seconds: ms / 1000, socket });
+      if (!untraced.has(route)) endSpan(span, ctx, error);
+    });
   };
+}
+
+/** Only what fails by our fault makes the span one that failed (OpenTelemetry, HTTP spans, "Status"). */
+function endSpan(span: OpenSpan, ctx: Context, error: PlatformError | undefined): void {
+  const { endpoint } = ctx.state;
+  span.rename(endpoint === undefined ? ctx.method : `${ctx.method} ${endpoint.path}`);
+  span.set({
+    'http.request.method': ctx.method,
+    'http.response.status_code': ctx.res.statusCode,
+    ...(endpoint === undefined ? {} : { 'http.route': endpoint.path }),
+    'morpheo.request': ctx.state.requestId,
+  });
+  span.end(error !== undefined && error.status >= 500 ? error : undefined);
 }
 
 /** What Node throws where a signal aborted its work is an AbortError: the reason of the signal is its cause. */

@@ -4,9 +4,11 @@ import {
   type BytesOut,
   type Contract,
   type Endpoint,
+  type HeadersOut,
   PlatformError,
   type ServerEvent,
 } from '@morpheo/common';
+import { concerns } from '../trace/index.ts';
 import { type AccessRules, admit } from './access.ts';
 import { writeBytes } from './byte-stream.ts';
 import type { Calls, OpenCall } from './calls.ts';
@@ -53,16 +55,25 @@ async function serve(
 ): Promise<void> {
   const { req, res } = ctx;
   ctx.state.endpoint = endpoint;
+  for (const [name, value] of Object.entries(endpoint.always ?? {})) res.setHeader(name, value);
   ctx.state.route = key;
   refuseUnknownPath(parts.contract, endpoint, ctx.params);
   const call = parts.calls.open(res);
   const principal = await admit(endpoint, { method: ctx.method, headers: req.headers }, parts.rules);
   ctx.state.principal = principal;
   const input = parseParts(endpoint, { params: ctx.params, query: ctx.query, headers: req.headers });
+  noteOrder(parts.contract, ctx.params);
   if (endpoint.body !== undefined) input.body = await parseBody(endpoint.body, req, res, parts.limits);
   const output = await run(parts.api, key, input, { signal: call.signal, principal });
   if (parts.validateResponses) requireFit(key, endpoint, output);
   await reply(ctx, endpoint, output, { call, limits: parts.limits });
+}
+
+/** Parameters that fit the contract: what else stands in a path is not taken for an order. */
+function noteOrder({ order: name }: Contract, params: Readonly<Partial<Record<string, string>>>): void {
+  const order = name === undefined ? undefined : params[name];
+  if (order === undefined) return;
+  concerns(order, params.attempt === undefined ? undefined : Number(params.attempt));
 }
 
 type Handler = (input: ParsedInput, call: { signal: AbortSignal; principal: unknown }) => Promise<unknown>;
@@ -81,6 +92,9 @@ async function reply(
   { call, limits }: { readonly call: OpenCall; readonly limits: Required<Limits> },
 ): Promise<void> {
   if (response.type === 'none') return answer(ctx, { status, headers: {}, body: '' });
+  if (response.type === 'headers') {
+    return answer(ctx, { status, headers: (output as HeadersOut).headers, body: '' });
+  }
   if (response.type === 'json') {
     const headers = { 'content-type': classic === true ? CLASSIC_JSON : 'application/json' };
     return answer(ctx, {

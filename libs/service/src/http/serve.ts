@@ -3,12 +3,14 @@ import cors from '@koa/cors';
 import type { Api, Contract } from '@morpheo/common';
 import Koa from 'koa';
 import type { Log } from '../log/index.ts';
+import type { Metrics } from '../metrics/index.ts';
+import { silentTracer, type Tracer } from '../trace/index.ts';
 import { createCalls } from './calls.ts';
 import type { Authenticate } from './credentials.ts';
 import { endOfTheRoad } from './end-of-the-road.ts';
-import { houseRoutes } from './house-routes.ts';
+import { HOUSE_ROUTES, houseRoutes } from './house-routes.ts';
 import { type Limits, withDefaults } from './limits.ts';
-import { measureRequests, type Registry } from './metrics.ts';
+import { measureParts, measureRequests } from './measure.ts';
 import type { ApiInfo } from './openapi.ts';
 import { trustOf } from './origin.ts';
 import { outermost } from './outermost.ts';
@@ -29,7 +31,11 @@ export interface ServeOptions<C extends Contract> {
   readonly anonymousIntake: boolean;
   readonly log: Log;
   /** Where given, requests are measured in it and `/metrics` shows it. */
-  readonly metrics?: Registry | undefined;
+  readonly metrics?: Metrics | undefined;
+  /** Where given, the answer to each request is a span of the caller's trace, or of a new one. */
+  readonly tracer?: Tracer | undefined;
+  /** The keys of routes that are no spans: what is asked every few seconds would drown the rest. */
+  readonly untraced?: readonly string[] | undefined;
   readonly limits?: Limits | undefined;
   /**
    * Answer pages of other origins (CORS). Any origin is echoed, with `Vary: Origin`, and may call with a token that
@@ -65,7 +71,7 @@ export interface HttpApp {
  * leaks nothing, and logged with its cause.
  */
 export function createHttpApp<C extends Contract>(options: ServeOptions<C>): HttpApp {
-  const { contract, log, metrics, origins = [] } = options;
+  const { contract, log, metrics, origins = [], tracer = silentTracer } = options;
   const calls = createCalls();
   const routes = createRoutes({
     contract,
@@ -78,7 +84,9 @@ export function createHttpApp<C extends Contract>(options: ServeOptions<C>): Htt
   const app = new Koa<State>();
   // Koa tells of connections that broke while it answered; the line of the request has said so.
   app.on('error', (error: Error) => log.debug({ error }, 'A connection broke'));
-  app.use(outermost({ contract, log, measure: measureRequests(metrics) }));
+  measureParts(metrics, options.checks, options.info);
+  const untraced = new Set([...HOUSE_ROUTES, ...(options.untraced ?? [])]);
+  app.use(outermost({ contract, log, measure: measureRequests(metrics), tracer, untraced }));
   if (options.cors === true) app.use(crossOrigin(origins));
   app.use(houseRoutes({ contract, info: options.info, checks: options.checks, metrics }).routes());
   app.use(routes.routes());
@@ -97,6 +105,16 @@ const READABLE = [
   'Content-Disposition',
   'Retry-After',
   'X-Request-Id',
+  // What a resumable upload is told by (tus 1.0).
+  'Location',
+  'Tus-Resumable',
+  'Tus-Version',
+  'Tus-Extension',
+  'Tus-Max-Size',
+  'Upload-Offset',
+  'Upload-Length',
+  'Upload-Expires',
+  'Upload-Resource',
 ];
 
 function crossOrigin(origins: readonly string[]): Koa.Middleware {

@@ -1,4 +1,5 @@
 import pino from 'pino';
+import { scopeFields } from '../trace/scope.ts';
 import type { Log, LogFields, LogLevel } from './index.ts';
 import { prettyWriter } from './pretty.ts';
 import { maskText, redact } from './redact.ts';
@@ -27,25 +28,45 @@ export function createLog(options: CreateLog): Log {
   const destination = options.pretty === true ? prettyWriter(plain) : plain;
   const settings = {
     level: options.level ?? 'info',
-    base: { service: options.service },
+    base: null,
     messageKey: 'message',
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return wrap(pino(settings, { write: (line: string) => void destination.write(line) }));
+  const root = pino(settings, { write: (line: string) => void destination.write(line) });
+  return wrap(root, { service: options.service });
 }
 
-function wrap(logger: pino.Logger): Log {
+type Fields = Readonly<Record<string, unknown>>;
+
+/** `bound` are the fields of every line; a name that a line brings anew takes their place. */
+function wrap(root: pino.Logger, bound: Fields): Log {
+  const logger = root.child(bound);
   const at = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, message: string) => {
-    if (logger.isLevelEnabled(level)) logger[level](clean(fields), maskText(message));
+    if (!logger.isLevelEnabled(level)) return;
+    const own = clean(fields);
+    const line = { ...without(scopeFields(), bound), ...own };
+    const anew = Object.keys(own).some((name) => Object.hasOwn(bound, name));
+    if (anew) root.child({ ...bound, ...line })[level]({}, maskText(message));
+    else logger[level](line, maskText(message));
   };
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => wrap(logger.child(clean(fields))),
+    child: ({ service, ...fields }) =>
+      wrap(root, {
+        ...bound,
+        ...clean(fields),
+        ...(service === undefined ? {} : { service: String(service) }),
+      }),
   };
+}
+
+function without(fields: Fields | undefined, taken: Fields): Fields {
+  if (fields === undefined) return {};
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !Object.hasOwn(taken, name)));
 }
 
 const RESERVED = new Set(['time', 'level', 'service', 'message']);

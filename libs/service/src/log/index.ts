@@ -2,6 +2,8 @@
  * Log: what a service says while it runs, as lines of JSON for machines, or as text for a person at a terminal.
  *
  * Every line has `time` (ISO 8601, UTC), `level`, `service` and `message`, beside the fields that the caller gives.
+ * What is said on behalf of an order has `order` and `attempt` as well, and `trace` where it is recorded, without the
+ * caller's doing (see `../trace`).
  * Members whose name looks like a secret (password, token, cookie, authorization, …) are written as `[secret]` at any
  * depth, and credentials inside URLs and headers are masked in texts. An error is written with its code, its stack and
  * the chain of its causes, and with nothing else that hangs on it. Logging never throws and never waits.
@@ -15,7 +17,7 @@ export interface Log {
   warn(fields: LogFields, message: string): void;
   /** Something went wrong that a person should look at. */
   error(fields: LogFields, message: string): void;
-  /** A log that adds these fields to each of its lines. */
+  /** A log that adds these fields to each of its lines; `service` takes the place of the one before. */
   child(fields: LogFields): Log;
 }
 

@@ -1,5 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
+import { inScope, silentTracer } from '../trace/index.ts';
 import { createLog, memoryLog } from './index.ts';
 
 /** A destination that keeps what is written. */
@@ -110,4 +111,29 @@ test('A pretty line is text with its fields and stacks', (t) => {
   log.error({ error: new Error('outer', { cause: new Error('inner') }) }, 'failed');
   t.regex(destination.lines[0] ?? '', /^\d\d:\d\d:\d\d\.\d{3} .*info.* api ready port=80 name=a b\n$/);
   t.regex(destination.lines[1] ?? '', /api failed\nError: outer\n[\s\S]*caused by: Error: inner\n/);
+});
+
+test('A line says which order it is said for, and no member twice', (t) => {
+  const destination = collect();
+  const log = createLog({ service: 'x', destination });
+  const order = '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11';
+  inScope({ tracer: silentTracer, order, attempt: 2 }, () => {
+    log.info({ step: 'train' }, 'known by the scope');
+    log.child({ order: 'mine' }).info({}, 'known by the log');
+    log.child({ order: 'mine' }).info({ order: 'own' }, 'known by the line');
+  });
+  log.info({}, 'on behalf of nobody');
+  const lines = destination.lines.map((line) => JSON.parse(line));
+  t.like(lines[0], { order, attempt: 2, step: 'train' });
+  t.like(lines[1], { order: 'mine', attempt: 2 });
+  t.like(lines[2], { order: 'own', attempt: 2 });
+  t.false('order' in lines[3]);
+  for (const line of destination.lines) t.true(line.split('"order":').length <= 2, line);
+});
+
+test('A child may speak for another service', (t) => {
+  const destination = collect();
+  createLog({ service: 'standalone', destination }).child({ service: 'storage-api' }).info({}, 'hello');
+  t.is(destination.lines[0]?.split('"service"').length, 2);
+  t.like(JSON.parse(destination.lines[0] ?? ''), { service: 'storage-api' });
 });

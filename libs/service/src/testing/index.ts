@@ -1,1 +1,3 @@
 export { eventually } from './eventually.ts';
+export { type OtlpReceiver, openOtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
+export { readFigures } from './read-figures.ts';

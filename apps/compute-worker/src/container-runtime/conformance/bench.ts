@@ -20,6 +20,10 @@ export interface RuntimeHarness {
   readonly bases: { readonly node: string; readonly sh: string };
   /** Whether what a run may only read is kept from being written. */
   readonly enforcesReadOnly: boolean;
+  /** Whether what a run writes to a mount is there for the worker before the run has ended. */
+  readonly sharesFolders: boolean;
+  /** Where benches make their folders; the system's folder for temporary files where absent. Asked for when one opens. */
+  readonly place?: () => Promise<string>;
   /** Opens the runtime of a worker that has `folder` as its own. */
   open(folder: string): Promise<ContainerRuntime>;
   /** What is left, anywhere on the machine, of the runs of the worker with this folder: a line each. */
@@ -73,7 +77,7 @@ const LIMITS: RunLimits = {
 
 /** Opens a {@link Bench} for one test. */
 export async function openBench(harness: RuntimeHarness): Promise<Bench> {
-  const folder = await mkdtemp(join(tmpdir(), 'morpheo-runtime-'));
+  const folder = await mkdtemp(join((await harness.place?.()) ?? tmpdir(), 'morpheo-runtime-'));
   const runtime = await harness.open(join(folder, 'worker'));
   const fresh = async (name: string) => {
     const path = join(folder, `${name}-${randomUUID()}`);

@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
-import test from 'ava';
+import type { TestFn } from 'ava';
 import { eventually, openBench, type RuntimeHarness } from './bench.ts';
 
 const quiet = { signal: new AbortController().signal, onOutput: async () => undefined };
 
 /** How images come to be, and how a runtime comes and goes. */
-export function testImages(harness: RuntimeHarness): void {
+export function testImages(harness: RuntimeHarness, test: TestFn): void {
   const { name, bases } = harness;
 
   test.serial(`${name}: A build context is prepared once for its digest`, async (t) => {
@@ -101,16 +101,18 @@ export function testImages(harness: RuntimeHarness): void {
     await t.throwsAsync(bench.runtime.ping(), { code: 'unavailable' });
   });
 
-  test.serial(`${name}: A worker that starts ends what its dead self left running`, async (t) => {
-    await using bench = await openBench(harness);
-    const mount = await bench.mount('/data/out');
-    const context = await bench.program({ sh: '(setsid sleep 1000 &); touch "$2/started"; sleep 1000' });
-    const spec = await bench.spec({ args: ['/data/out'], mounts: [mount] });
-    await harness.abandon(join(bench.folder, 'worker'), context, spec, join(mount.host, 'started'));
-    t.not((await bench.leftovers()).length, 0);
-    await bench.runtime.recover();
-    await eventually('nothing is left', async () => (await bench.leftovers()).length === 0);
-  });
+  if (harness.sharesFolders) {
+    test.serial(`${name}: A worker that starts ends what its dead self left running`, async (t) => {
+      await using bench = await openBench(harness);
+      const mount = await bench.mount('/data/out');
+      const context = await bench.program({ sh: '(setsid sleep 1000 &); touch "$2/started"; sleep 1000' });
+      const spec = await bench.spec({ args: ['/data/out'], mounts: [mount] });
+      await harness.abandon(join(bench.folder, 'worker'), context, spec, join(mount.host, 'started'));
+      t.not((await bench.leftovers()).length, 0);
+      await bench.runtime.recover();
+      await eventually('nothing is left', async () => (await bench.leftovers()).length === 0);
+    });
+  }
 
   test.serial(`${name}: A runtime that is ready says so`, async (t) => {
     await using bench = await openBench(harness);

@@ -1,10 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import test from 'ava';
+import type { TestFn } from 'ava';
 import { eventually, openBench, type RuntimeHarness } from './bench.ts';
 
 /** How a program runs: its arguments, mounts, environment, output and end. */
-export function testRuns(harness: RuntimeHarness): void {
+export function testRuns(harness: RuntimeHarness, test: TestFn): void {
   const { name } = harness;
 
   test.serial(
@@ -86,7 +86,7 @@ export function testRuns(harness: RuntimeHarness): void {
     const result = await bench.run(await bench.context({ Dockerfile }));
     t.is(result.ended, 'exited');
     t.is(result.exitCode, 127);
-    t.regex(result.stderr, /no-such-program.*not found/);
+    t.regex(result.stderr, /no-such-program.*(not found|No such file)/);
   });
 
   test.serial(`${name}: Output comes whole and in order`, async (t) => {
@@ -96,39 +96,42 @@ export function testRuns(harness: RuntimeHarness): void {
     t.is(stdout, Array.from({ length: 200_000 }, (_, index) => `${index}\n`).join(''));
   });
 
-  test.serial(`${name}: A program waits while the receiver of its output is busy`, async (t) => {
-    await using bench = await openBench(harness);
-    const mount = await bench.mount('/data/out');
-    const node = `import fs from 'node:fs';
-      for (let i = 1; i <= 100; i += 1) {
-        fs.writeSync(1, Buffer.alloc(100_000));
-        fs.writeFileSync(process.argv[3] + '/written', String(i * 100_000));
-      }`;
-    const written = async () => Number(await readFile(join(mount.host, 'written'), 'utf8').catch(() => '0'));
-    let received = 0;
-    let busy = 0;
-    let stoodAt = 0;
-    const onOutput = async ({ bytes }: { bytes: Uint8Array }) => {
-      busy += 1;
-      t.is(busy, 1, 'one chunk at a time');
-      if (received === 0) {
-        let [last, same] = [-1, 0];
-        await eventually('the program stands still', async () => {
-          const now = await written();
-          same = now === last ? same + 1 : 0;
-          last = now;
-          return same > 10;
-        });
-        stoodAt = last;
-      }
-      received += bytes.byteLength;
-      busy -= 1;
-    };
-    const result = await bench.run({ node }, { args: ['/data/out'], mounts: [mount], onOutput });
-    t.is(result.exitCode, 0);
-    t.is(received, 10_000_000);
-    t.true(stoodAt <= 1_000_000, `${stoodAt} bytes were buffered`);
-  });
+  if (harness.sharesFolders) {
+    test.serial(`${name}: A program waits while the receiver of its output is busy`, async (t) => {
+      await using bench = await openBench(harness);
+      const mount = await bench.mount('/data/out');
+      const node = `import fs from 'node:fs';
+        for (let i = 1; i <= 100; i += 1) {
+          fs.writeSync(1, Buffer.alloc(100_000));
+          fs.writeFileSync(process.argv[3] + '/written', String(i * 100_000));
+        }`;
+      const written = async () =>
+        Number(await readFile(join(mount.host, 'written'), 'utf8').catch(() => '0'));
+      let received = 0;
+      let busy = 0;
+      let stoodAt = 0;
+      const onOutput = async ({ bytes }: { bytes: Uint8Array }) => {
+        busy += 1;
+        t.is(busy, 1, 'one chunk at a time');
+        if (received === 0) {
+          let [last, same] = [-1, 0];
+          await eventually('the program stands still', async () => {
+            const now = await written();
+            same = now === last ? same + 1 : 0;
+            last = now;
+            return same > 10;
+          });
+          stoodAt = last;
+        }
+        received += bytes.byteLength;
+        busy -= 1;
+      };
+      const result = await bench.run({ node }, { args: ['/data/out'], mounts: [mount], onOutput });
+      t.is(result.exitCode, 0);
+      t.is(received, 10_000_000);
+      t.true(stoodAt <= 4_000_000, `${stoodAt} bytes were buffered`);
+    });
+  }
 
   test.serial(`${name}: An error of the receiver kills the run and is passed on`, async (t) => {
     await using bench = await openBench(harness);
@@ -141,7 +144,7 @@ export function testRuns(harness: RuntimeHarness): void {
 
   test.serial(`${name}: Runs go on side by side and do not mix`, async (t) => {
     await using bench = await openBench(harness);
-    const context = await bench.program({ sh: 'echo "$2" > mine; sleep 0.2; cat mine' });
+    const context = await bench.program({ sh: 'cd "$TMPDIR"; echo "$2" > mine; sleep 0.2; cat mine' });
     const results = await Promise.all(['a', 'b', 'c'].map((word) => bench.run(context, { args: [word] })));
     t.deepEqual(
       results.map(({ stdout }) => stdout),

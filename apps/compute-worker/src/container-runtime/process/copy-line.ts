@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { type Instruction, ModifiableInstruction } from 'dockerfile-ast';
-import { buildFailure } from './build-failure.ts';
-import { readWords } from './exec-form.ts';
+import { buildFailure } from '../dockerfile/build-failure.ts';
+import { readWords } from '../dockerfile/exec-form.ts';
 import type { Variables } from './variables.ts';
 
 /** A COPY or ADD line: what of the build context stands where in the container. */

@@ -1,8 +1,9 @@
 import { posix } from 'node:path';
-import { type Dockerfile, DockerfileParser, type Instruction, PropertyInstruction } from 'dockerfile-ast';
-import { buildFailure } from './build-failure.ts';
+import { type Dockerfile, type Instruction, PropertyInstruction } from 'dockerfile-ast';
+import { buildFailure } from '../dockerfile/build-failure.ts';
+import { noEntryPoint, readEntryPoint } from '../dockerfile/entry-point.ts';
+import { parseDockerfile } from '../dockerfile/read-dockerfile.ts';
 import { type CopyLine, readCopy } from './copy-line.ts';
-import { readWords } from './exec-form.ts';
 import { Variables } from './variables.ts';
 
 /** What a Dockerfile asks for, as far as it can be had without building an image. */
@@ -29,7 +30,6 @@ const IGNORED = [
   'SHELL',
   'VOLUME',
 ];
-const EXAMPLE = 'write it in the exec form, for instance ENTRYPOINT ["node", "/app/main.js"]';
 
 /**
  * Reads the last stage of a Dockerfile. Supported are ENTRYPOINT in the exec form (required), WORKDIR, ENV, ARG with
@@ -37,15 +37,7 @@ const EXAMPLE = 'write it in the exec form, for instance ENTRYPOINT ["node", "/a
  * no effect and are remarked upon; what else cannot be had throws `build_failed` naming the line.
  */
 export function readDockerfile(text: string): Recipe {
-  return new StageReader(parse(text)).recipe();
-}
-
-function parse(text: string): Dockerfile {
-  try {
-    return DockerfileParser.parse(text);
-  } catch (error) {
-    throw buildFailure('The Dockerfile cannot be read.', undefined, error);
-  }
+  return new StageReader(parseDockerfile(text)).recipe();
 }
 
 class StageReader {
@@ -68,7 +60,7 @@ class StageReader {
 
   recipe(): Recipe {
     for (const instruction of this.#instructions) this.#read(instruction, lineOf(instruction));
-    if (this.#entryPoint === undefined) throw buildFailure(`The Dockerfile has no ENTRYPOINT: ${EXAMPLE}.`);
+    if (this.#entryPoint === undefined) throw noEntryPoint();
     return {
       entryPoint: this.#entryPoint,
       workingFolder: this.#workingFolder,
@@ -144,19 +136,4 @@ class StageReader {
 
 function lineOf(instruction: Instruction): number {
   return instruction.getRange().start.line + 1;
-}
-
-function readEntryPoint(instruction: Instruction, escapeMark: string, line: number): readonly string[] {
-  const words = readWords(instruction, escapeMark);
-  if (words === undefined) {
-    const form = instruction.getArgumentsContent()?.trimStart().startsWith('[')
-      ? 'is not a JSON list of strings'
-      : 'is in the shell form';
-    throw buildFailure(`The ENTRYPOINT ${form}: ${EXAMPLE}.`, line);
-  }
-  if (words.length === 0 || words[0] === '')
-    throw buildFailure(`The ENTRYPOINT names no program: ${EXAMPLE}.`, line);
-  if (words.some((word) => word.includes('\0')))
-    throw buildFailure('The ENTRYPOINT has a NUL character in it.', line);
-  return words;
 }

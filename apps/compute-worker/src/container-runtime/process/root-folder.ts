@@ -2,10 +2,10 @@ import { constants, existsSync } from 'node:fs';
 import { cp, glob, lstat, mkdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { PlatformError } from '@morpheo/common';
+import { type DiskUse, measure } from '../disk-watch.ts';
+import { buildFailure } from '../dockerfile/build-failure.ts';
 import type { Mount } from '../index.ts';
-import { buildFailure } from './build-failure.ts';
 import type { CopyLine } from './copy-line.ts';
-import { type DiskUse, measure } from './disk-watch.ts';
 import type { Recipe } from './dockerfile.ts';
 
 const MATCHES = 1000;
@@ -172,16 +172,4 @@ async function isFolder(path: string): Promise<boolean> {
 
 function isFull(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
-}
-
-/** Rejects with `internal`, the caller being wrong, unless every mount's folder is there. */
-export async function demandMounts(mounts: readonly Mount[]): Promise<void> {
-  for (const { host, container } of mounts) {
-    const stats = await lstat(host).catch(() => undefined);
-    if (stats?.isDirectory() === true) continue;
-    throw new PlatformError(
-      'internal',
-      `The folder ${host} that is to be mounted at ${container} is not there.`,
-    );
-  }
 }

@@ -1,10 +1,10 @@
 import { PlatformError } from '@morpheo/common';
 import { pause } from '../../abort.ts';
+import { DiskWatch } from '../disk-watch.ts';
 import type { RunLimits, RunOptions, RunResult } from '../index.ts';
+import { Output } from '../output.ts';
 import { type Child, type Command, type Ending, startChild } from './child.ts';
-import { DiskWatch } from './disk-watch.ts';
 import { Family } from './family.ts';
-import { Output } from './output.ts';
 import { UsageWatch } from './usage-watch.ts';
 
 /** A program to run under supervision. */

@@ -1,4 +1,4 @@
-import { buildFailure } from './build-failure.ts';
+import { buildFailure } from '../dockerfile/build-failure.ts';
 
 const COUNT = 100;
 const BYTES = 32 * 1024;

@@ -13,8 +13,9 @@ export interface DiskUse {
 const BLOCK = 512;
 
 /**
- * Measures folders, following no link, and stops as soon as one of the bounds is passed. A tree so deep that its paths
- * are too long for the kernel counts as passing them. What comes and goes meanwhile is of no matter.
+ * Measures folders, following no link, and stops as soon as one of the bounds is passed. What cannot be looked into
+ * counts as passing them: a tree so deep that its paths are too long for the kernel, or a folder that its modes hide.
+ * What comes and goes meanwhile is of no matter.
  */
 export async function measure(folders: readonly string[], bounds: DiskUse): Promise<DiskUse> {
   let bytes = 0;
@@ -33,9 +34,9 @@ export async function measure(folders: readonly string[], bounds: DiskUse): Prom
       }
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      if (code === 'ENAMETOOLONG')
+      if (code === 'ENAMETOOLONG' || code === 'EACCES')
         return { bytes: Number.POSITIVE_INFINITY, files: Number.POSITIVE_INFINITY };
-      if (code !== 'ENOENT' && code !== 'ENOTDIR' && code !== 'EACCES') throw error;
+      if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
     }
   }
   return { bytes, files };
@@ -62,7 +63,9 @@ export class DiskWatch {
     const apart = outermost(folders);
     const everything = { bytes: Number.POSITIVE_INFINITY, files: Number.POSITIVE_INFINITY };
     const now = await measure(apart, everything);
-    return new DiskWatch(apart, { bytes: now.bytes + limits.bytes, files: now.files + limits.files });
+    // Where it cannot be told what stands there already, anything is too much.
+    const bytes = Number.isFinite(now.bytes) ? now.bytes + limits.bytes : -1;
+    return new DiskWatch(apart, { bytes, files: now.files + limits.files });
   }
 
   /** Whether more was added than the limits allow. */

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { OutputChunk } from '../index.ts';
+import type { OutputChunk } from './index.ts';
 
 /** How output is passed on. */
 export interface OutputOptions {

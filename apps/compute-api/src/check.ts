@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { reach, storageClient } from '@morpheo/client';
+import {
+  credentialsProbe,
+  folderProbe,
+  NOTHING,
+  type Probe,
+  type Probes,
+  peerProbe,
+  tlsProbe,
+  traceProbes,
+} from '@morpheo/service/check';
+import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
+import { silentLog } from '@morpheo/service/log';
+import type { ComputeConfig } from './config.ts';
+import { migrations } from './migrations.ts';
+import { openBroker, orchestratorOf, storageOf } from './neighbours.ts';
+import { DATABASE } from './service.ts';
+
+/** What `--check` of compute-api asks. */
+export function probesOf(config: ComputeConfig): Probes {
+  const { dataDir, credentials, cert, key } = config;
+  const orchestrator = orchestratorOf(config);
+  return {
+    ...(dataDir === undefined ? {} : { 'data folder': folderProbe(dataDir) }),
+    ...(credentials === undefined ? {} : { credentials: credentialsProbe(credentials) }),
+    ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
+    database: { ask: async () => await askDatabase(config) },
+    broker: brokerProbe(config),
+    storage: storageProbe(config),
+    ...(orchestrator === undefined ? {} : { orchestrator: orchestratorProbe(orchestrator.url) }),
+    ...traceProbes(config),
+  };
+}
+
+async function askDatabase(config: ComputeConfig): Promise<string> {
+  const place = await readDatabasePlace(config, join(config.dataDir ?? '', DATABASE.file));
+  return await checkDatabase(place, { owner: DATABASE.owner, migrations });
+}
+
+function brokerProbe(config: ComputeConfig): Probe {
+  return {
+    ask: async (signal) => {
+      if (config.broker !== 'nsq') return 'none: workers ask by themselves';
+      await using broker = await openBroker(config, silentLog);
+      await broker.ping(signal);
+      return 'nsq';
+    },
+    remedy: 'Orders are taken without it, too.',
+  };
+}
+
+function storageProbe(config: ComputeConfig): Probe {
+  const peer = storageOf(config);
+  const params = { type: 'model', uuid: NOTHING } as const;
+  return peerProbe({
+    url: peer.url,
+    call: async (signal) => await storageClient(peer).get({ params }, { signal }),
+    flag: '--storage',
+    credentials: '--storage-user, --storage-password',
+  });
+}
+
+function orchestratorProbe(url: string): Probe {
+  return {
+    ask: async (signal) => {
+      await reach(url, signal);
+      return url;
+    },
+    remedy: 'Start it, or correct --orchestrator; orders are taken without it, and it is told later.',
+  };
+}

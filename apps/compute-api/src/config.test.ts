@@ -1,0 +1,51 @@
+import { PlatformError } from '@morpheo/common';
+import test from 'ava';
+import { loadConfig } from './config.ts';
+
+const STORAGE = ['--storage', 'http://storage', '--storage-user', 'u', '--storage-password', 'p'];
+const ENOUGH = ['--data-dir', '/data', '--insecure-open', ...STORAGE];
+
+function values(...argv: readonly string[]) {
+  const loaded = loadConfig([...ENOUGH, ...argv], {});
+  if (loaded.kind !== 'settings') throw new Error(loaded.kind);
+  return loaded.values;
+}
+
+test('Workers ask by themselves where no broker is named', (t) => {
+  t.is(values().broker, 'memory');
+  t.is(values('-broker', 'mock').broker, 'mock');
+});
+
+test('The broker is named as in the original, at the port of nsqd', (t) => {
+  t.like(values('-broker', 'nsq', '-broker-host', 'nsqd'), { brokerHost: 'nsqd', brokerPort: 4150 });
+});
+
+test('Several nsqds are named with commas or with the flag again', (t) => {
+  const nsqd = ['a:4150', 'b:4150', '[::1]:4151'];
+  t.deepEqual(values('--broker=nsq', '--nsqd', nsqd.join(', ')).nsqd, nsqd);
+  t.deepEqual(values('--broker=nsq', ...nsqd.map((address) => `--nsqd=${address}`)).nsqd, nsqd);
+});
+
+const CONTRADICTIONS: readonly [string, readonly string[], RegExp][] = [
+  ['NSQ nowhere', ['--broker=nsq'], /give --nsqd, or --broker-host/],
+  ['NSQ in two ways', ['--broker=nsq', '--nsqd=a:1', '--broker-host=a'], /not both/],
+  ['an nsqd that is no broker', ['--nsqd=a:1'], /say --broker nsq/],
+  ['an address that is none', ['--broker=nsq', '--nsqd=a:4150,b'], /"b" is not an address such as nsqd:4150/],
+  ['a secret for nobody', ['--nsq-secret=s'], /no NSQ is/],
+  [
+    'a certificate without its key',
+    ['--broker=nsq', '--nsqd=a:1', '--nsq-ca=c', '--nsq-cert=c'],
+    /--nsq-key/,
+  ],
+  [
+    'a certificate without an authority',
+    ['--broker=nsq', '--nsqd=a:1', '--nsq-cert=c', '--nsq-key=k'],
+    /--nsq-ca/,
+  ],
+];
+
+for (const [what, argv, message] of CONTRADICTIONS) {
+  test(`It does not start with ${what}`, (t) => {
+    t.throws(() => values(...argv), { instanceOf: PlatformError, code: 'invalid_request', message });
+  });
+}

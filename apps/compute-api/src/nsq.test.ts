@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { computeClient } from '@morpheo/client';
+import { readiness } from '@morpheo/common';
+import { type NsqServer, startNsqd, withParts } from '@morpheo/real-parts';
+import { openNsqBroker } from '@morpheo/service/broker';
+import { silentLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
+import ava from 'ava';
+import { start } from './start.ts';
+import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
+
+const test = withParts(ava, 'nsq');
+
+/** Nobody listens at this port. */
+const NOWHERE = 'http://127.0.0.1:9';
+
+async function openService(broker: readonly string[]) {
+  await using stack = new AsyncDisposableStack();
+  const folder = await mkdtemp(join(tmpdir(), 'morpheo-compute-nsq-'));
+  stack.defer(async () => await rm(folder, { recursive: true }));
+  const storage = ['--storage', NOWHERE, '--storage-user', 'u', '--storage-password', 'p'];
+  const own = ['--data-dir', folder, '--port', '0', '--insecure-open', '--log-level', 'error'];
+  const service = await start([...own, ...storage, '--broker', 'nsq', ...broker], {});
+  if (service === undefined) throw new Error('it did not start');
+  stack.use(service);
+  const url = String(service.ready?.url);
+  const opened = stack.move();
+  const answer = async () => readiness.parse(await (await fetch(`${url}/ready`)).json()).dependencies;
+  return {
+    api: computeClient({ url }),
+    /** What `/ready` says of the broker; undefined while all is well. */
+    problem: async () => (await answer()).find(({ name }) => name === 'broker')?.problem,
+    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+  };
+}
+
+/** Hears an nsqd's orders as a worker does. */
+async function hear(nsqd: NsqServer, topic: string, messages: string[]) {
+  const broker = openNsqBroker({ nsqds: [nsqd.tcp], log: silentLog });
+  await broker.subscribe({
+    topic,
+    channel: 'compute',
+    handle: async (message) => void messages.push(message),
+  });
+  return broker;
+}
+
+test('Orders are published as the originals publish them', async (t) => {
+  await using nsqd = await startNsqd();
+  const [host = '', port = ''] = nsqd.tcp.split(':');
+  await using service = await openService(['-broker-host', host, '-broker-port', port]);
+  const [trainings, predictions]: [string[], string[]] = [[], []];
+  await using _train = await hear(nsqd, 'train', trainings);
+  await using _predict = await hear(nsqd, 'prediction', predictions);
+  const learn = aLearnuplet({ rank: 0 });
+  const pred = aPreduplet({ timestamp_request: 1_508_515_000 });
+  await service.api.learn({ body: learn });
+  await service.api.pred({ body: pred });
+  await eventually(t, (again) => again.deepEqual([trainings.length, predictions.length], [1, 1]));
+  const nil = '00000000-0000-0000-0000-000000000000';
+  t.is(
+    trainings[0],
+    `{"Checkable":null,"uuid":"${learn.uuid}","problem":"${learn.problem}","workflow":"${learn.workflow}",` +
+      `"train_data":["${learn.train_data[0]}"],"test_data":["${learn.test_data[0]}"],"algo":"${learn.algo}",` +
+      `"model_start":"${nil}","model_end":"${learn.model_end}","rank":0,"worker":"${nil}","status":"todo",` +
+      `"timestamp_request":0,"timestamp_done":0}`,
+  );
+  t.is(
+    predictions[0],
+    `{"Checkable":null,"uuid":"${pred.uuid}","problem":"${pred.problem}","workflow":"${pred.workflow}",` +
+      `"model":"${pred.model}","data":"${pred.data}","worker":"${nil}","status":"todo",` +
+      `"timestamp_request":1508515000,"timestamp_done":0,"prediction_storage_uuid":"${nil}"}`,
+  );
+  t.is(await service.problem(), undefined);
+});
+
+test('An nsqd that was killed, wiped or frozen costs no order', async (t) => {
+  await using nsqd = await startNsqd();
+  await using service = await openService(['--nsqd', nsqd.tcp]);
+  const placed: string[] = [];
+  const place = async (count: number) => {
+    for (let n = 0; n < count; n += 1) {
+      const from = performance.now();
+      const body = aLearnuplet();
+      await service.api.learn({ body });
+      placed.push(body.uuid);
+      t.true(performance.now() - from < 1500, 'nobody waits for the broker');
+    }
+  };
+  await place(5);
+  await nsqd.kill();
+  await place(20);
+  t.regex(
+    String(await service.problem()),
+    /^nsqd at .* refuses connections \(.*\): start it, or correct the address/,
+  );
+  await nsqd.start();
+  await place(5);
+  await nsqd.wipe();
+  await nsqd.start();
+  await place(5);
+  await nsqd.freeze();
+  await place(20);
+  t.regex(String(await service.problem()), /^nsqd at .* says nothing .*frozen/);
+  await nsqd.thaw();
+  await eventually(t, async (again) => again.is(await service.problem(), undefined), 10_000);
+  const worker = await registered(service.api);
+  const claimed: string[] = [];
+  for (let claim = await worker(); claim !== null; claim = await worker()) claimed.push(claim.order);
+  t.deepEqual(new Set(claimed), new Set(placed));
+});
+
+test('Orders that nsqd lost are published again', async (t) => {
+  await using nsqd = await startNsqd();
+  await nsqd.kill();
+  await using service = await openService(['--nsqd', nsqd.tcp]);
+  const bodies = [aLearnuplet(), aLearnuplet(), aLearnuplet()];
+  for (const body of bodies) await service.api.learn({ body });
+  t.regex(String(await service.problem()), /refuses connections/);
+  await nsqd.start();
+  const messages: string[] = [];
+  await using _heard = await hear(nsqd, 'train', messages);
+  await eventually(
+    t,
+    (again) => {
+      for (const { uuid } of bodies) again.true(messages.some((message) => message.includes(uuid)));
+    },
+    60_000,
+  );
+});
+
+test('With one of two nsqds frozen the service is ready', async (t) => {
+  await using one = await startNsqd();
+  await using other = await startNsqd();
+  await using service = await openService(['--nsqd', one.tcp, '--nsqd', other.tcp]);
+  const messages: string[] = [];
+  await using _heard = await hear(other, 'train', messages);
+  await one.freeze();
+  const bodies = Array.from({ length: 10 }, () => aLearnuplet());
+  for (const body of bodies) await service.api.learn({ body });
+  await eventually(t, (again) => again.true(messages.length >= bodies.length), 10_000);
+  t.is(await service.problem(), undefined);
+});
+
+/** Claims as a worker that was just registered. */
+async function registered(api: ReturnType<typeof computeClient>) {
+  const [worker, boot] = [randomUUID(), randomUUID()];
+  const slots = { learn: 1, predict: 1 };
+  await api.registerWorker({ params: { worker }, body: { boot, name: 'test', runtime: 'none', slots } });
+  return async () => {
+    const { claim } = await api.claimOrder({ params: { worker }, body: { boot, kinds: ['learn'] } });
+    return claim;
+  };
+}

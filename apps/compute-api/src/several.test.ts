@@ -1,0 +1,125 @@
+import { withParts } from '@morpheo/real-parts';
+import { openDatabase } from '@morpheo/service/database';
+import { sharedPostgres } from '@morpheo/service/database/testing';
+import { eventually } from '@morpheo/service/testing';
+import ava from 'ava';
+import type { ComputeSettings } from './compute.ts';
+import { migrations } from './migrations.ts';
+import type { Schema } from './schema.ts';
+import { openTestCompute, type TestCompute } from './testing/open-test-compute.ts';
+import type { TestWorker } from './testing/test-worker.ts';
+import { aLearnuplet } from './testing/uplets.ts';
+
+// One after the other: what they measure is how services share a database, not a machine.
+const test = withParts(ava.serial, 'postgres');
+const postgres = sharedPostgres(ava);
+const PATIENCE_MS = 60_000;
+
+/** So many compute-apis, each with a broker of its own, side by side on one database. */
+async function openSeveral(count: number, settings: Partial<ComputeSettings> = {}) {
+  await using stack = new AsyncDisposableStack();
+  const server = await postgres();
+  const address = stack.use(await server.createDatabase());
+  const place = { engine: 'postgres', address, poolSize: 8 } as const;
+  const options = { owner: 'compute_api', migrations };
+  const computes = await Promise.all(
+    Array.from({ length: count }, async () =>
+      stack.use(await openTestCompute(settings, await openDatabase<Schema>(place, options))),
+    ),
+  );
+  const opened = stack.move();
+  return { computes, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+}
+
+/** What storage and the orchestrator heard from all of them, with how often. */
+function heardBy(computes: readonly TestCompute[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const call of computes.flatMap(({ heard }) => heard)) counts.set(call, (counts.get(call) ?? 0) + 1);
+  return counts;
+}
+
+async function claimAll(worker: TestWorker, claimed: string[], isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    const claim = await worker.claim();
+    if (claim === null) continue;
+    claimed.push(`${claim.order} ${claim.attempt}`);
+    await worker.finish(claim);
+  }
+}
+
+test('Two services on one database hand out each order once, and tell of each once', async (t) => {
+  t.timeout(180_000);
+  await using several = await openSeveral(2);
+  const { computes } = several;
+  const bodies = Array.from({ length: 500 }, () => aLearnuplet());
+  const workers = await Promise.all(
+    Array.from({ length: 12 }, async (_, index) => await computes[index % 2]?.worker()),
+  );
+  const claimed: string[] = [];
+  const working = workers.map(
+    async (worker) => worker && (await claimAll(worker, claimed, () => claimed.length >= bodies.length)),
+  );
+  const waiting = [...bodies];
+  const placing = Array.from({ length: 8 }, async (_, index) => {
+    for (let body = waiting.pop(); body !== undefined; body = waiting.pop()) {
+      await computes[index % 2]?.api.learn({ body });
+    }
+  });
+  await Promise.all([...placing, ...working]);
+  t.is(claimed.length, 500);
+  t.is(new Set(claimed).size, 500);
+  t.true(claimed.every((claim) => claim.endsWith(' 1')));
+  await eventually(
+    t,
+    async (t) => t.deepEqual((await computes[0]?.api.getQueue({}))?.counts, { done: 500 }),
+    PATIENCE_MS,
+  );
+  await eventually(t, (t) => t.is(heardBy(computes).size, 1_500), PATIENCE_MS);
+  t.deepEqual(
+    [...heardBy(computes)].filter(([, times]) => times !== 1),
+    [],
+  );
+});
+
+test('Of two reapers one takes an order back, and its late worker is refused by both services', async (t) => {
+  t.timeout(120_000);
+  await using several = await openSeveral(2, { attempts: 9 });
+  const [one, other] = several.computes;
+  if (one === undefined || other === undefined) return t.fail();
+  const worker = await one.worker();
+  const bodies = Array.from({ length: 60 }, () => aLearnuplet());
+  const stale = [];
+  for (const body of bodies) {
+    await one.api.learn({ body });
+    stale.push(await worker.mustClaim());
+  }
+  await other.database.write(async (tx) => await tx.updateTable('orders').set({ lease_until: 1 }).execute());
+  const lost = async () =>
+    await one.database.read.selectFrom('events').select('order_id').where('what', '=', 'lost').execute();
+  await eventually(t, async (t) => t.is((await lost()).length, 60), PATIENCE_MS);
+  const next = await other.worker();
+  for (const _ of bodies) await eventually(t, async (t) => t.is((await next.claim())?.attempt, 2));
+  for (const claim of stale) await t.throwsAsync(worker.finish(claim), { code: 'stale_attempt' });
+  t.is((await lost()).length, 60);
+});
+
+test('Whoever follows an order at one service hears at once what happens at another', async (t) => {
+  await using several = await openSeveral(2);
+  const [here, there] = several.computes;
+  if (here === undefined || there === undefined) return t.fail();
+  const body = aLearnuplet();
+  await here.api.learn({ body });
+  const claim = await (await there.worker()).mustClaim();
+  const params = { id: claim.order, attempt: claim.attempt };
+  const events = await here.api.orderEvents({ params: { id: body.uuid }, headers: {} });
+  const started = performance.now();
+  let steps = 0;
+  for await (const { event } of events) {
+    if (event !== 'claimed' && event !== 'step_started') continue;
+    if (steps === 10) break;
+    steps += 1;
+    await there.api.noteStep({ params, body: { what: 'started', step: 'train' } });
+  }
+  // Whoever only looks now and then does so once in a second.
+  t.true(performance.now() - started < 6_000, `${performance.now() - started} ms`);
+});

@@ -1,0 +1,119 @@
+import type { Readable } from 'node:stream';
+import type { ContainerCreateOptions } from 'dockerode';
+import { z } from 'zod';
+import { type Daemon, removed } from './daemon.ts';
+import { explained, isAnswer } from './daemon-error.ts';
+import { dialStream } from './dial.ts';
+
+/** What the daemon says of a container. */
+export interface ContainerState {
+  /** False where it was created and that is all. */
+  readonly started: boolean;
+  readonly running: boolean;
+  readonly exitCode: number;
+  readonly outOfMemory: boolean;
+}
+
+const state = z.object({
+  State: z.object({ Status: z.string(), Running: z.boolean(), ExitCode: z.number(), OOMKilled: z.boolean() }),
+});
+const waited = z.object({ StatusCode: z.number() });
+
+/** One container of a daemon, by its name. */
+export class Container {
+  readonly #daemon: Daemon;
+  readonly name: string;
+
+  constructor(daemon: Daemon, name: string) {
+    this.#daemon = daemon;
+    this.name = name;
+  }
+
+  /** Creates it. Not stopped half way by anything: what was begun would be there all the same. */
+  async create(options: ContainerCreateOptions): Promise<void> {
+    const { name } = this;
+    // Taken apart for the client, which would repeat all of it in the address.
+    const request = { name, _query: { name }, _body: options };
+    await this.#daemon.ask('create a container', (docker) => docker.createContainer(request));
+  }
+
+  /** Starts it. */
+  async start(): Promise<void> {
+    await this.#daemon.ask('start a container', (docker) => docker.getContainer(this.name).start());
+  }
+
+  /** Its output from now on, both streams in one; see `readFrames`. The caller destroys it. */
+  async attach(): Promise<Readable> {
+    const path = `/containers/${this.name}/attach`;
+    const query = { stream: '1', stdout: '1', stderr: '1' };
+    return await this.#daemon.ask('attach to a container', (docker) =>
+      dialStream(docker, { method: 'POST', path, query }),
+    );
+  }
+
+  /**
+   * Begins to wait for its end, for as long as that takes; resolves with the wait once the daemon has taken it up.
+   * The wait rejects with `unavailable` as soon as the daemon is lost.
+   */
+  async wait(
+    condition: 'next-exit' | 'not-running',
+    signal: AbortSignal,
+  ): Promise<{ readonly exit: Promise<number> }> {
+    const path = `/containers/${this.name}/wait`;
+    const answer = await this.#daemon.ask('wait for a container', (docker) =>
+      dialStream(docker, { method: 'POST', path, query: { condition }, signal }),
+    );
+    const exit = this.#exitCode(answer);
+    exit.catch(() => undefined);
+    return { exit };
+  }
+
+  /** Kills all of it; that it has ended already is as good. */
+  async kill(): Promise<void> {
+    try {
+      await this.#daemon.ask('kill a container', (docker) =>
+        docker.getContainer(this.name).kill({ signal: 'SIGKILL' }),
+      );
+    } catch (error) {
+      if (!isAnswer(error, 404, 409)) throw error;
+    }
+  }
+
+  async inspect(): Promise<ContainerState> {
+    const found = await this.#daemon.ask('inspect a container', (docker) =>
+      docker.getContainer(this.name).inspect(),
+    );
+    const { Status, Running, ExitCode, OOMKilled } = state.parse(found).State;
+    return { started: Status !== 'created', running: Running, exitCode: ExitCode, outOfMemory: OOMKilled };
+  }
+
+  /** What it takes at the moment, as the daemon tells it. */
+  async stats(signal: AbortSignal): Promise<unknown> {
+    const question = { stream: false, 'one-shot': true } as const;
+    return await this.#daemon.ask(
+      'measure a container',
+      (docker, stop) =>
+        docker.getContainer(this.name).stats({ ...question, abortSignal: stop } as typeof question),
+      { signal },
+    );
+  }
+
+  /** Removes it, killing what runs, with the volumes that only it has; that it is not there is as good. */
+  async remove(): Promise<void> {
+    await removed(
+      this.#daemon.ask('remove a container', (docker) =>
+        docker.getContainer(this.name).remove({ force: true, v: true }),
+      ),
+    );
+  }
+
+  async #exitCode(answer: AsyncIterable<unknown>): Promise<number> {
+    let text = '';
+    try {
+      for await (const chunk of answer) text += String(chunk);
+      return waited.parse(JSON.parse(text)).StatusCode;
+    } catch (error) {
+      throw explained(error, 'tell how a container ended', this.#daemon.place);
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { PlatformError } from '@morpheo/common';
+import { tarTree } from '../../archive/tar-tree.ts';
+import { removeTree } from '../../remove-tree.ts';
+import { readBuildRecords } from './build-records.ts';
+import type { Daemon } from './daemon.ts';
+import { isAnswer } from './daemon-error.ts';
+import type { ContainerUser } from './data.ts';
+
+/** How many mounts the image of data has places for. */
+export const DATA_PLACES = 16;
+
+/** The path of a place for a mount. */
+export function dataPlace(index: number): string {
+  return `/v${index}`;
+}
+
+/**
+ * The name of an image that holds nothing but empty folders that belong to the user, made in the daemon where it is
+ * not there. No container of it is ever started: one that is created gives access to volumes, and these take over
+ * whom the folder below them belongs to.
+ */
+export async function dataImage(daemon: Daemon, user: ContainerUser): Promise<string> {
+  const [repo, tag] = ['morpheo-data', `${user.uid}-${user.gid}`];
+  const name = `${repo}:${tag}`;
+  try {
+    await daemon.ask('look for an image', (docker) => docker.getImage(name).inspect());
+    return name;
+  } catch (error) {
+    if (!isAnswer(error, 404)) throw error;
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'morpheo-data-'));
+  try {
+    for (let index = 0; index < DATA_PLACES; index += 1) await mkdir(join(folder, dataPlace(index)));
+    await daemon.ask('import an image', async (docker, signal) => {
+      const tar = Readable.from(tarTree(folder, { owner: user, signal }));
+      const answer = await docker.importImage(tar, { repo, tag, changes: ['CMD ["/none"]'] });
+      for await (const record of readBuildRecords(answer)) {
+        if (record.kind === 'error') throw new PlatformError('unavailable', record.message);
+      }
+    });
+    return name;
+  } finally {
+    await removeTree(folder);
+  }
+}

@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import type { RunSpec } from '../index.ts';
+
+/** Who made something that lives in a daemon: a worker, and the very process of it. */
+export interface Owner {
+  /** The worker's UUID, the same after every start. */
+  readonly worker: string;
+  /** Made anew at every start. */
+  readonly boot: string;
+}
+
+/** The labels that we put on what we make in a daemon. */
+export const LABELS = {
+  worker: 'org.morpheo.worker',
+  boot: 'org.morpheo.boot',
+  order: 'org.morpheo.order',
+  attempt: 'org.morpheo.attempt',
+  step: 'org.morpheo.step',
+  /** Of an image: the SHA-256 of the archive that it was built from. */
+  context: 'org.morpheo.context',
+} as const;
+
+/** The labels of whatever belongs to a run: enough to tell later whose it was. */
+export function labelsOf(owner: Owner, { order, attempt, step }: RunSpec['labels']): Record<string, string> {
+  return {
+    [LABELS.worker]: owner.worker,
+    [LABELS.boot]: owner.boot,
+    [LABELS.order]: order,
+    [LABELS.attempt]: String(attempt),
+    [LABELS.step]: step,
+  };
+}
+
+/** A name for a container or a volume of a run, unlike any other: a person sees what it is for. */
+export function nameFor({ order, attempt, step }: RunSpec['labels']): string {
+  return `morpheo-${order.slice(0, 8)}-${attempt}-${step}-${randomBytes(6).toString('hex')}`;
+}
+
+/** The repository of the images that we build. */
+export const IMAGES = 'morpheo-step';
+
+/** The name of the image that is built from a context. */
+export function imageName(digest: string): string {
+  return `${IMAGES}/${digest}:latest`;
+}

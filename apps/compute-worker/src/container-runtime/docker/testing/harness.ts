@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { memoryLog } from '@morpheo/service/log';
+import { eventually, type RuntimeHarness } from '../../conformance/bench.ts';
+import { type DockerRuntimeOptions, openDockerRuntime } from '../../docker.ts';
+import { readAddress } from '../address.ts';
+import { Daemon } from '../daemon.ts';
+import { LABELS } from '../labels.ts';
+
+/** The daemon that a test's runtimes use. */
+export interface TestDaemon {
+  /** As `DOCKER_HOST` has it. */
+  readonly host: string;
+  /** A folder that the daemon has at the same path; where absent it sees none of ours. */
+  readonly place?: string;
+}
+
+/** Options that a test may say about the runtime. */
+export type RuntimeChoice = Partial<Omit<DockerRuntimeOptions, 'worker' | 'folder' | 'log'>>;
+
+/** The worker that a folder of a test belongs to. */
+export function workerOf(folder: string): string {
+  return createHash('sha256').update(folder).digest('hex').slice(0, 32);
+}
+
+/** Everything that a runtime of a test is opened with. */
+export function optionsFor(host: string, folder: string, choice: RuntimeChoice = {}): DockerRuntimeOptions {
+  const user = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  return { worker: workerOf(folder), folder, host, user, log: memoryLog(), ...choice };
+}
+
+/** A harness for the conformance suite, on a daemon that is started with the first test. */
+export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: RuntimeChoice = {}): RuntimeHarness {
+  return {
+    name: 'docker',
+    bases: { node: 'node:24-slim', sh: 'busybox:1.36' },
+    enforcesReadOnly: true,
+    sharesFolders: choice.data !== 'archive',
+    place: async () => (await daemon()).place ?? '/tmp',
+    open: async (folder) => await openDockerRuntime(optionsFor((await daemon()).host, folder, choice)),
+    leftovers: async (folder) => await leftovers((await daemon()).host, workerOf(join(folder, 'worker'))),
+    abandon: async (folder, context, spec, file) => {
+      const { log: _, ...options } = optionsFor((await daemon()).host, folder, choice);
+      const script = join(import.meta.dirname, 'worker.ts');
+      const args = [script, ...[options, context, spec].map((value) => JSON.stringify(value))];
+      const worker = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+      const ended = new Promise((resolve) => worker.once('exit', resolve));
+      await eventually('the run has started', () => existsSync(file));
+      worker.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+/** Containers and volumes of a worker that are still in a daemon, a line each. */
+export async function leftovers(host: string, worker: string): Promise<string[]> {
+  const daemon = new Daemon({ address: readAddress(host, false), certificates: undefined, callMs: 10_000 });
+  const filters = { label: [`${LABELS.worker}=${worker}`] };
+  const containers = await daemon.ask('list', (docker) => docker.listContainers({ all: true, filters }));
+  const volumes = await daemon.ask('list', (docker) => docker.listVolumes({ filters }));
+  return [
+    ...containers.map(({ Names, State }) => `${Names.join()} ${State}`),
+    ...(volumes.Volumes ?? []).map(({ Name }) => `volume ${Name}`),
+  ];
+}

@@ -1,0 +1,65 @@
+import type { Gpu } from '../container-runtime/index.ts';
+
+/** GPUs that are an attempt's own, or its share of them, until it is disposed; doing that twice is harmless. */
+export interface GpuLease {
+  readonly gpus: readonly Gpu[];
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Leases GPUs: the driver of containers allocates none, it hands out whatever it is told. Each GPU has so many
+ * `slots`, 1 where attempts do not share; a lease takes a slot of as many different GPUs as it is for.
+ */
+export class GpuAllocator {
+  /** How many leases there may be of one GPU. */
+  readonly slots: number;
+  readonly #leases = new Map<Gpu, number>();
+
+  constructor(gpus: readonly Gpu[], slots = 1) {
+    this.slots = slots;
+    this.add(gpus);
+  }
+
+  /** All of them, leased or not. */
+  get gpus(): readonly Gpu[] {
+    return [...this.#leases.keys()];
+  }
+
+  /** Takes in GPUs that are found. */
+  add(gpus: readonly Gpu[]): void {
+    for (const gpu of gpus) this.#leases.set(gpu, 0);
+  }
+
+  /** How many different GPUs one more lease could have now. */
+  get free(): number {
+    return this.#withRoom().length;
+  }
+
+  /** Leases that many different GPUs, those with the fewest leases first; undefined where too few have room. */
+  lease(count: number): GpuLease | undefined {
+    const leastUsedFirst = this.#withRoom().toSorted((a, b) => this.#count(a) - this.#count(b));
+    if (leastUsedFirst.length < count) return undefined;
+    const gpus = leastUsedFirst.slice(0, count);
+    this.#add(gpus, 1);
+    let held = true;
+    return {
+      gpus,
+      [Symbol.dispose]: () => {
+        if (held) this.#add(gpus, -1);
+        held = false;
+      },
+    };
+  }
+
+  #withRoom(): Gpu[] {
+    return this.gpus.filter((gpu) => this.#count(gpu) < this.slots);
+  }
+
+  #count(gpu: Gpu): number {
+    return this.#leases.get(gpu) ?? 0;
+  }
+
+  #add(gpus: readonly Gpu[], change: 1 | -1): void {
+    for (const gpu of gpus) this.#leases.set(gpu, this.#count(gpu) + change);
+  }
+}

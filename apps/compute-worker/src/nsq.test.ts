@@ -1,0 +1,93 @@
+import { readiness } from '@morpheo/common';
+import { startNsqd, startNsqlookupd, withParts } from '@morpheo/real-parts';
+import { openNsqBroker } from '@morpheo/service/broker';
+import { silentLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
+import ava from 'ava';
+import { temporaryFolder } from './archive/testing.ts';
+import type { DummyBehaviour } from './container-runtime/dummy.ts';
+import { start } from './start.ts';
+import { openBench, reportOf } from './testing/bench.ts';
+
+const test = withParts(ava, 'nsq');
+const log = silentLog;
+const FOR_LONG: DummyBehaviour = { sleep_ms: 600_000 };
+
+test('A message wakes the worker that nsqlookupd leads to nsqd', async (t) => {
+  await using lookupd = await startNsqlookupd();
+  await using nsqd = await startNsqd({ lookupds: [lookupd.tcp] });
+  await using broker = openNsqBroker({ lookupds: [lookupd.http], nsqdHttps: [nsqd.http], log });
+  await using publisher = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using bench = await openBench({ broker });
+  await bench.worker.settle();
+  const trained = bench.learn();
+  await publisher.publish('train', JSON.stringify(trained.spec.uplet));
+  await eventually(t, (again) => again.is(reportOf(trained).outcome, 'done'), 10_000);
+  const predicted = bench.predict();
+  await publisher.publish('prediction', JSON.stringify(predicted.spec.uplet));
+  await eventually(t, (again) => again.is(reportOf(predicted).outcome, 'done'), 10_000);
+});
+
+test('A cancellation that NSQ tells stops what runs, and leaves no channel', async (t) => {
+  await using nsqd = await startNsqd();
+  await using publisher = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  {
+    await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log });
+    await using bench = await openBench({ broker, script: { train: FOR_LONG } });
+    await bench.worker.settle();
+    const order = bench.learn();
+    await publisher.publish('train', 'any');
+    await eventually(t, (again) => again.true(order.started.includes('train')), 10_000);
+    order.status = 'cancelled';
+    await publisher.publish('cancel', order.id);
+    await bench.worker.settle();
+    t.is(order.reports.length, 0);
+  }
+  await eventually(t, async (again) => {
+    const answer = await (await fetch(`http://${nsqd.http}/stats?format=json&topic=cancel`)).text();
+    again.false(answer.includes('worker-'));
+  });
+});
+
+test('While NSQ is away, frozen or wiped the worker asks by itself', async (t) => {
+  await using nsqd = await startNsqd();
+  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using bench = await openBench({ broker, pollMs: 50 });
+  for (const harm of [nsqd.freeze, nsqd.kill, nsqd.wipe]) {
+    await harm();
+    const order = bench.learn();
+    await eventually(t, (again) => again.is(reportOf(order).outcome, 'done'), 10_000);
+  }
+});
+
+test('A worker without room leaves messages to others', async (t) => {
+  await using nsqd = await startNsqd();
+  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using other = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using bench = await openBench({ broker, slots: { learn: 0, predict: 1 } });
+  await bench.worker.settle();
+  const heard: string[] = [];
+  const handle = async (message: string) => void heard.push(message);
+  await other.subscribe({ topic: 'train', channel: 'compute', handle });
+  for (let n = 0; n < 10; n += 1) await other.publish('train', `${n}`);
+  await eventually(t, (again) => again.is(heard.length, 10), 10_000);
+});
+
+test('A worker whose NSQ is away starts, and says why it is not ready', async (t) => {
+  await using nsqd = await startNsqd();
+  await nsqd.kill();
+  await using folder = await temporaryFolder();
+  const nowhere = 'http://127.0.0.1:9';
+  const places = ['--data-dir', folder.path, '--compute', nowhere, '--storage', nowhere, '--port', '0'];
+  const quiet = ['--runtime', 'process', '--log-level', 'error'];
+  await using service = await start([...places, ...quiet, '--nsqd', nsqd.tcp], {});
+  const problem = async () => {
+    const answer = await fetch(`${String(service?.ready?.url)}/ready`);
+    const { dependencies } = readiness.parse(await answer.json());
+    return dependencies.find(({ name }) => name === 'broker')?.problem;
+  };
+  t.regex(String(await problem()), /^nsqd at .* refuses connections/);
+  await nsqd.start();
+  t.is(await problem(), undefined);
+  await service?.drain();
+});

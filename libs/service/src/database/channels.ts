@@ -1,0 +1,45 @@
+import { EventEmitter } from 'node:events';
+import type { Log } from '../log/index.ts';
+
+/** Where a notification was made: by this opening of the database, or by another one. */
+export type Origin = 'here' | 'elsewhere';
+
+/** What is called with a notification; see `Database.listen`. */
+export type Heard = (text: string, origin: Origin) => void;
+
+/** The listeners of one opening of a database. */
+export class Channels {
+  readonly #listeners = new EventEmitter().setMaxListeners(0);
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Adds a listener until it is disposed. */
+  listen(channel: string, heard: Heard): Disposable {
+    const event = eventOf(channel);
+    const listener: Heard = (text, origin) => {
+      try {
+        heard(text, origin);
+      } catch (error) {
+        this.#log.error({ channel, error }, 'a listener failed at a notification');
+      }
+    };
+    this.#listeners.on(event, listener);
+    return { [Symbol.dispose]: () => void this.#listeners.off(event, listener) };
+  }
+
+  /** Calls the listeners of a channel. */
+  deliver(channel: string, text: string, origin: Origin): void {
+    this.#listeners.emit(eventOf(channel), text, origin);
+  }
+}
+
+/** Never `error`, which an emitter throws where nobody listens. */
+function eventOf(channel: string): string {
+  if (!/^[a-z][a-z_]{0,39}$/.test(channel)) {
+    throw new TypeError(`${channel} cannot name a channel: use a-z and _.`);
+  }
+  return `channel ${channel}`;
+}

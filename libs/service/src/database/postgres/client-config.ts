@@ -1,0 +1,62 @@
+import { checkServerIdentity } from 'node:tls';
+import type { ClientConfig } from 'pg';
+import type { PostgresAddress } from './address.ts';
+import { parseNumbers } from './values.ts';
+
+/** How long anything may take, in milliseconds. */
+export interface PostgresTimes {
+  /** To connect, and to wait for one of the connections. */
+  readonly connectMs: number;
+  /** One statement. */
+  readonly statementMs: number;
+  /** A statement's wait for what another transaction holds. */
+  readonly lockMs: number;
+  /** A transaction's pause between two statements. */
+  readonly idleInTransactionMs: number;
+}
+
+/** The times where nothing else is said. */
+export const POSTGRES_TIMES: PostgresTimes = {
+  connectMs: 5_000,
+  statementMs: 15_000,
+  lockMs: 5_000,
+  idleInTransactionMs: 15_000,
+};
+
+/** The server says itself when a statement takes too long; this long after that it counts as silent. */
+const SILENCE_MS = 2_000;
+/** How soon the system asks whether a silent peer is still there. */
+const KEEP_ALIVE_MS = 10_000;
+
+/** What pg is given for one connection; 0 for a time means none. Nothing is left for it to read in the environment. */
+export function clientConfig(address: PostgresAddress, times: PostgresTimes, name: string): ClientConfig {
+  const { host, port, database, user, password = '' } = address;
+  return {
+    host,
+    port,
+    database,
+    user,
+    // As a function: an empty text would make pg look into the environment and into a file.
+    password: () => password,
+    ssl: tlsOf(address),
+    application_name: name,
+    types: parseNumbers,
+    connectionTimeoutMillis: times.connectMs,
+    statement_timeout: times.statementMs,
+    lock_timeout: times.lockMs,
+    idle_in_transaction_session_timeout: times.idleInTransactionMs,
+    ...(times.statementMs > 0 && { query_timeout: times.statementMs + SILENCE_MS }),
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+  };
+}
+
+function tlsOf({ tls, host }: PostgresAddress): Exclude<ClientConfig['ssl'], undefined> {
+  if (tls === undefined) return false;
+  return {
+    rejectUnauthorized: true,
+    // pg checks the name of a server that is given by its number against "localhost".
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+    ...(tls !== 'system' && { ca: tls.ca }),
+  };
+}

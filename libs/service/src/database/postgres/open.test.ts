@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises';
+import { isPlatformError, type PlatformError } from '@morpheo/common';
+import { startPostgres, withParts } from '@morpheo/real-parts';
+import ava, { type ExecutionContext } from 'ava';
+import { sql } from 'kysely';
+import { sharedPostgres } from '../testing-engines.ts';
+import { type OpenPostgres, openPostgres } from './index.ts';
+
+const test = withParts(ava, 'postgres');
+const server = sharedPostgres(ava);
+
+/** What opening fails with; always one line that never shows the password. */
+async function refusal(t: ExecutionContext, address: OpenPostgres['address']): Promise<PlatformError> {
+  const error = await t.throwsAsync(openPostgres({ address, migrations: {}, times: { connectMs: 2_000 } }));
+  if (!isPlatformError(error)) throw error;
+  t.is(error.code, 'unavailable', error.message);
+  t.false(error.message.includes(address.password ?? '?'));
+  t.regex(error.message, /^PostgreSQL at \S+:\d+, database "\w+" /);
+  return error;
+}
+
+test('A wrong password is refused with the user in doubt', async (t) => {
+  const { target } = await server();
+  const { message } = await refusal(t, { ...target, password: 'wrong-password' });
+  t.regex(message, /refuses this user; check the user, the password/);
+});
+
+test('A database that is not there is named', async (t) => {
+  const { target } = await server();
+  t.regex(
+    (await refusal(t, { ...target, database: 'nowhere' })).message,
+    /"nowhere" is not there; create it/,
+  );
+});
+
+test('A server that does not run is named', async (t) => {
+  const { target } = await server();
+  t.regex((await refusal(t, { ...target, port: 1 })).message, /127\.0\.0\.1:1.* is the server running\?/);
+  t.regex((await refusal(t, { ...target, host: '/nowhere' })).message, /has no socket there/);
+});
+
+test('A host that nobody knows is named', async (t) => {
+  const { target } = await server();
+  t.regex((await refusal(t, { ...target, host: 'nowhere.invalid' })).message, /cannot be found/);
+});
+
+test('A user who may not create tables is told what to do', async (t) => {
+  const real = await server();
+  await using database = await real.createDatabase();
+  await real.query("create role guest login password 'a guest'");
+  const { message } = await refusal(t, { ...database, user: 'guest', password: 'a guest' });
+  t.regex(message, /make the user the owner of the database/);
+});
+
+test('A server without TLS is refused where TLS is asked for', async (t) => {
+  const { target } = await server();
+  t.regex((await refusal(t, { ...target, tls: 'system' })).message, /speaks no TLS/);
+});
+
+test('TLS checks who the server is', async (t) => {
+  await using secured = await startPostgres({ tls: true });
+  const ca = await readFile(secured.caFile ?? '', 'utf8');
+  await using database = await openPostgres<unknown>({
+    address: { ...secured.target, tls: { ca } },
+    migrations: {},
+  });
+  const { rows } = await sql<{ ssl: boolean }>`
+    select ssl from pg_stat_ssl where pid = pg_backend_pid()`.execute(database.read);
+  t.deepEqual(rows, [{ ssl: true }]);
+  const unknown = await refusal(t, { ...secured.target, tls: 'system' });
+  t.regex(unknown.message, /does not prove by its certificate who it is/);
+  const misnamed = await refusal(t, { ...secured.target, host: 'localhost', tls: { ca } });
+  t.regex(misnamed.message, /does not prove by its certificate who it is/);
+});
+
+test('A server that forgets at a power cut is refused', async (t) => {
+  const real = await server();
+  await using database = await real.createDatabase();
+  await real.query(`alter database ${database.database} set synchronous_commit = off`);
+  t.regex((await refusal(t, database)).message, /loses what it has acknowledged when the power fails/);
+});
+
+test('A database of another encoding is refused', async (t) => {
+  const real = await server();
+  await real.query("create database latin encoding 'LATIN1' template template0");
+  t.regex((await refusal(t, { ...real.target, database: 'latin' })).message, /with encoding UTF8/);
+});

@@ -1,0 +1,61 @@
+import * as prometheus from 'prom-client';
+import type { Counter, Gauge, Histogram, Labels, Metric, Metrics, OnScrape } from './index.ts';
+import { Refresher } from './refresher.ts';
+
+/** What to measure beside what is asked for. */
+export interface MetricsOptions {
+  /** Memory, CPU, event loop and garbage collection of the process: ask for it once a process. */
+  readonly process?: boolean;
+}
+
+/** The figures of one service, never those of the whole process; see {@link Metrics}. */
+export function createMetrics(options: MetricsOptions = {}): Metrics {
+  const register = new prometheus.Registry();
+  if (options.process === true) prometheus.collectDefaultMetrics({ register });
+  const refreshers: Refresher[] = [];
+  return {
+    contentType: register.contentType,
+    counter: (what) => counter(what, register),
+    gauge: (what) => gauge(what, register),
+    histogram: (what) => histogram(what, register),
+    onScrape: (what: OnScrape) => void refreshers.push(new Refresher(what)),
+    async expose() {
+      await Promise.all(refreshers.map(async (refresher) => await refresher.refresh()));
+      return await register.metrics();
+    },
+  };
+}
+
+function configuration<Label extends string>(
+  { name, help, labels = [] }: Metric<Label>,
+  register: prometheus.Registry,
+) {
+  return { name, help, labelNames: [...labels], registers: [register] };
+}
+
+function counter<Label extends string>(what: Metric<Label>, register: prometheus.Registry): Counter<Label> {
+  const one = new prometheus.Counter<string>(configuration(what, register));
+  return { add: (labels: Labels<Label>, by = 1) => one.inc({ ...labels }, by) };
+}
+
+function gauge<Label extends string>(what: Metric<Label>, register: prometheus.Registry): Gauge<Label> {
+  const one = new prometheus.Gauge<string>(configuration(what, register));
+  const clear = () => {
+    one.reset();
+    // One without labels stands at 0 otherwise, which nobody has said.
+    if ((what.labels ?? []).length === 0) one.remove();
+  };
+  clear();
+  return { set: (labels: Labels<Label>, value) => one.set({ ...labels }, value), clear };
+}
+
+function histogram<Label extends string>(
+  what: Metric<Label> & { readonly buckets: readonly number[] },
+  register: prometheus.Registry,
+): Histogram<Label> {
+  const one = new prometheus.Histogram<string>({
+    ...configuration(what, register),
+    buckets: [...what.buckets],
+  });
+  return { observe: (labels: Labels<Label>, value) => one.observe({ ...labels }, value) };
+}

@@ -1,0 +1,41 @@
+import type { Log } from '../log/index.ts';
+
+/**
+ * Traces, and whom work is for. A scope is entered where work begins (a request, an attempt, an effect); all that is
+ * awaited in it knows the order that it is for, whether traces are on or off: log lines carry it, and calls of other
+ * services tell it (W3C Baggage). Where traces are on, spans inside belong to the trace of the scope (W3C Trace
+ * Context), and are sent by OTLP. Off, a span is nothing but its work.
+ */
+
+/** What a tracer is opened with. */
+export interface OpenTracer {
+  /** `service.name`. */
+  readonly service: string;
+  readonly version: string;
+  /** Of the receiver; `/v1/traces` is appended. */
+  readonly endpoint: string;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The share of traces begun here that are recorded; 1 where absent. */
+  readonly ratio?: number | undefined;
+  readonly log: Log;
+}
+
+export type { Concern } from './baggage.ts';
+export { checkReceiver } from './check-receiver.ts';
+export { kindOfError } from './kind-of-error.ts';
+export { openTracer, tracerOf } from './open-tracer.ts';
+export {
+  concerns,
+  currentTraceparent,
+  type EnterScope,
+  inScope,
+  outOfScope,
+  readTraceHeaders,
+  scopeFields,
+  serverSpan,
+  span,
+  tellSpan,
+  traceHeaders,
+} from './scope.ts';
+export { type TraceSettings, traceSettings } from './settings.ts';
+export { type OpenSpan, type SpanAttributes, type StartSpan, silentTracer, type Tracer } from './tracer.ts';

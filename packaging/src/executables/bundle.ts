@@ -1,0 +1,49 @@
+import { build } from 'esbuild';
+import { type Program, ROOT } from './programs.ts';
+
+/** A program in one file of JavaScript. */
+export interface Bundle {
+  /** Every file that went into it, from the root. */
+  readonly inputs: readonly string[];
+}
+
+/**
+ * Bundles a program with all its packages into one CommonJS file: that is what an executable of Node starts from.
+ * Names are kept and lines stay lines, so that a stack trace can be read.
+ */
+export async function bundle(program: Program, outfile: string): Promise<Bundle> {
+  const { metafile } = await build({
+    stdin: {
+      contents: entryOf(program),
+      resolveDir: ROOT,
+      sourcefile: `${program.name}.entry.ts`,
+      loader: 'ts',
+    },
+    absWorkingDir: ROOT,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'cjs',
+    outfile,
+    metafile: true,
+    logLevel: 'warning',
+    // Who finds files beside a module asks first whether it is bundled.
+    logOverride: { 'empty-import-meta': 'silent' },
+    // Native code, which packages ask for when it is wanted and do without: SSH ciphers, libpq, NSQ's compression.
+    external: ['*.node', 'cpu-features', 'pg-native', 'snappystream'],
+  });
+  return { inputs: Object.keys(metafile.inputs).filter((path) => !path.endsWith('.entry.ts')) };
+}
+
+/** A service's executable answers one more flag than the service: `--health`, which asks the one that runs. */
+function entryOf({ folder, service }: Program): string {
+  const main = `import('./${folder}/src/main.ts')`;
+  if (!service) return `void ${main};\n`;
+  return `
+if (process.argv[2] === '--health') {
+  void Promise.all([import('./packaging/src/probe/health.ts'), import('./${folder}/src/config.ts')]).then(
+    ([{ tellHealth }, { loadConfig }]) => tellHealth(loadConfig),
+  );
+} else void ${main};
+`;
+}

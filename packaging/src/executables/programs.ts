@@ -1,0 +1,27 @@
+import { fileURLToPath } from 'node:url';
+
+/** The root of the repository, with a slash at its end. */
+export const ROOT: string = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A program that ships as one file. */
+export interface Program {
+  /** The file's name. */
+  readonly name: string;
+  /** Its package, from the root. */
+  readonly folder: string;
+  /** A service can be asked whether it is well: `<name> --health`, for images without any other tool. */
+  readonly service: boolean;
+}
+
+/** Every program that ships, by the name that the command line knows it by. */
+export const PROGRAMS: Readonly<Record<string, Program>> = {
+  'compute-api': { name: 'compute-api', folder: 'apps/compute-api', service: true },
+  'compute-worker': { name: 'compute-worker', folder: 'apps/compute-worker', service: true },
+  'storage-api': { name: 'storage-api', folder: 'apps/storage-api', service: true },
+  morpheo: { name: 'morpheo', folder: 'apps/cli', service: false },
+};
+
+/** Where the executable of a program goes, from the root. */
+export function targetOf({ folder, name }: Program): string {
+  return `${folder}/target/${name}`;
+}
