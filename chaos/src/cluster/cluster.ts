@@ -17,6 +17,7 @@ import {
 import { freePorts } from '@morpheo/standalone/killable-platform';
 import { HearingOrchestrator } from './orchestrator.ts';
 import { ServiceProcess } from './service-process.ts';
+import { untilHealthy } from './until-healthy.ts';
 
 /** Who all services are to storage. */
 const CALLER = { name: 'chaos', secret: randomUUID() };
@@ -134,14 +135,4 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     storageApis: storagePorts.map((port) => storageClient({ url: url(port), credentials: CALLER })),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
-}
-
-async function untilHealthy(url: string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  for (;;) {
-    const answer = await fetch(`${url}/health`).catch(() => undefined);
-    if (answer?.ok) return;
-    if (Date.now() > deadline) throw new Error(`${url} does not answer.`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -40,6 +40,8 @@ export async function makeLoopDisk(megabytes: number): Promise<LoopDisk> {
 async function mount(place: string, image: string): Promise<LoopDisk> {
   const folder = join(place, 'mounted');
   await mkdir(folder);
+  // PostgreSQL runs as a user of its own, who has to find the way.
+  await chmod(place, 0o711);
   await run('mount', ['-o', 'loop', image, folder]);
   let isMounted = true;
   async function unmount(): Promise<void> {

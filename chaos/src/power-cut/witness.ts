@@ -30,13 +30,6 @@ export type Apis = ReturnType<typeof apisOf>;
 
 /** Posts orders and uploads data side by side until the platform is gone, and keeps what was acknowledged. */
 export async function witness(apis: Apis, account: Account): Promise<void> {
-  const poster = async (): Promise<void> => {
-    for (;;) {
-      const body = anOrder();
-      await apis.compute.learn({ body });
-      account.orders.add(body.uuid);
-    }
-  };
   const uploader = async (): Promise<void> => {
     for (;;) {
       const uuid = randomUUID();
@@ -48,15 +41,33 @@ export async function witness(apis: Apis, account: Account): Promise<void> {
       account.stored.add(uuid);
     }
   };
-  await Promise.allSettled([poster(), poster(), uploader(), uploader()]);
+  await Promise.allSettled([postUntilGone(apis.compute, account), uploader(), uploader()]);
+}
+
+/** Posts orders, two at once, until nobody answers. */
+export async function postUntilGone(compute: Apis['compute'], account: Account): Promise<void> {
+  const poster = async (): Promise<void> => {
+    for (;;) {
+      const body = anOrder();
+      await compute.learn({ body });
+      account.orders.add(body.uuid);
+    }
+  };
+  await Promise.allSettled([poster(), poster()]);
+}
+
+/** The orders that were acknowledged and are not there, a sentence each. */
+export async function lostOrders(compute: Apis['compute'], { orders }: Account): Promise<string[]> {
+  const lost: string[] = [];
+  for (const id of orders) {
+    await compute.getOrder({ params: { id } }).catch(() => lost.push(`order ${id} was accepted and is lost`));
+  }
+  return lost;
 }
 
 /** What was acknowledged and is not there, and what is there and wrong, a sentence each. */
 export async function losses({ compute, storage }: Apis, account: Account): Promise<string[]> {
-  const lost: string[] = [];
-  for (const id of account.orders) {
-    await compute.getOrder({ params: { id } }).catch(() => lost.push(`order ${id} was accepted and is lost`));
-  }
+  const lost = await lostOrders(compute, account);
   for (const [uuid, digest] of account.sent) {
     const found = await digestOf(storage, uuid);
     if (found === undefined && account.stored.has(uuid)) lost.push(`data ${uuid} was stored and is lost`);

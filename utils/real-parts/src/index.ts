@@ -12,4 +12,4 @@ export { startPostgres } from './postgres.ts';
 export type { ServerOptions, ServerProcess } from './server-process.ts';
 export { startServer } from './server-process.ts';
 export type { Part } from './with-parts.ts';
-export { withParts } from './with-parts.ts';
+export { missingParts, withParts } from './with-parts.ts';

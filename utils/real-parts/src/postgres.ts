@@ -50,6 +50,8 @@ export interface StartPostgres {
   /** Settings of the server beside those of a test. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly tls?: boolean;
+  /** Where its data lies and stays, and what is there is used; a folder that goes with it where absent. */
+  readonly folder?: string;
 }
 
 const OWNER = { user: 'morpheo', password: 'of the real parts' } as const;
@@ -59,11 +61,12 @@ const run = promisify(execFile);
 export async function startPostgres({
   settings = {},
   tls = false,
+  folder: kept,
 }: StartPostgres = {}): Promise<PostgresServer> {
   const account = await accountOf();
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'postgres-'));
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'postgres-')));
+  if (kept === undefined) stack.defer(() => rm(folder, { recursive: true, force: true }));
   const data = await makeData(folder, account);
   const caFile = tls ? await makeCertificate(data, account) : undefined;
   const port = await getPort();
@@ -141,6 +144,7 @@ async function accountOf(): Promise<{ uid?: number; gid?: number }> {
 
 async function makeData(folder: string, account: { uid?: number; gid?: number }): Promise<string> {
   const data = join(folder, 'data');
+  if (await stat(data).catch(() => undefined)) return data;
   await cp(await template(account), data, { recursive: true });
   if (account.uid !== undefined && account.gid !== undefined) {
     await run('chown', ['-R', `${account.uid}:${account.gid}`, folder]);

@@ -21,14 +21,19 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly st
  * one line on stderr. Where nothing may be skipped (`CI` or `MORPHEO_REQUIRE_REAL_PARTS` is set) it throws instead.
  */
 export function withParts<Test extends Skippable>(test: Test, ...parts: readonly Part[]): Test {
-  const missing = parts.map(whyNot).filter((reason) => reason !== undefined);
-  if (missing.length === 0) return test;
-  const reason = `${missing.join('; ')} (\`make real-parts\` installs it)`;
+  const reason = missingParts(...parts);
+  if (reason === undefined) return test;
   if (process.env.CI || process.env.MORPHEO_REQUIRE_REAL_PARTS) {
     throw new Error(`A real part is missing where none may be: ${reason}`);
   }
   process.stderr.write(`SKIPPED the tests that need ${parts.join(' and ')}: ${reason}\n`);
   return test.skipIf(true) as Test;
+}
+
+/** Which of the parts the machine has not, and the remedy, in one line; undefined where it has them all. */
+export function missingParts(...parts: readonly Part[]): string | undefined {
+  const missing = parts.map(whyNot).filter((reason) => reason !== undefined);
+  return missing.length === 0 ? undefined : `${missing.join('; ')} (\`make real-parts\` installs it)`;
 }
 
 function whyNot(part: Part): string | undefined {
