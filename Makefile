@@ -10,7 +10,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Not `npm ci`: it refuses a lock file without the binaries of every other platform, which not all registries serve.
-node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json utils/*/package.json simulation/package.json bench/package.json)
+node_modules/.package-lock.json: package-lock.json package.json $(wildcard libs/*/package.json apps/*/package.json utils/*/package.json simulation/package.json chaos/package.json packaging/package.json bench/package.json)
 	npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -82,6 +82,10 @@ dev-down: install ## Stop what `make dev` started, and remove all that it kept
 .PHONY: demo-dev
 demo-dev: install ## The demonstration on the platform of `make dev`
 	node examples/digits/demo/main.ts --home .morpheo/dev
+
+.PHONY: chaos
+chaos: install real-parts ## Break the real parts while orders come in, and judge (SEED=7 ORDERS=500 MINUTES=10)
+	node chaos/src/main.ts $(if $(SEED),--seed $(SEED)) $(if $(ORDERS),--orders $(ORDERS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: simulate
 simulate: install ## Live through simulated worlds full of faults (SEED=7 for one with its trace, COUNT=100000)

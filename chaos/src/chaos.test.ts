@@ -1,0 +1,25 @@
+import { withParts } from '@morpheo/real-parts';
+import test from 'ava';
+import { runChaos } from './chaos.ts';
+import { lineOf, tableOf } from './report.ts';
+
+const SEED = Number(process.env.SEED ?? 1);
+const PLAN = { orders: 80, paceMs: 300, faultEveryMs: 3000, mostFaults: 40, mostMinutes: 4 } as const;
+
+withParts(test, 'nsq', 'postgres', 'minio', 'docker').serial(
+  'Among faults of every part no order is lost, and none ends twice',
+  async (t) => {
+    t.timeout(900_000);
+    const result = await runChaos({ ...PLAN, seed: SEED, dockerWorkers: 1, processWorkers: 2 });
+    t.log(tableOf(result));
+    t.log(lineOf(result));
+    t.deepEqual(result.broken, []);
+    const faults = Object.values(result.faults).reduce((sum, times) => sum + times, 0);
+    t.true(faults >= 8, `${faults} faults`);
+    t.is(
+      Object.entries(result.attempts).find(([outcome]) => outcome === 'done')?.[1],
+      PLAN.orders,
+      'every order is done, since nothing but the platform failed',
+    );
+  },
+);
