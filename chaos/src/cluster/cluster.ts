@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { computeClient, storageClient } from '@morpheo/client';
 import {
   type Dind,
@@ -18,6 +20,8 @@ import { freePorts } from '@morpheo/standalone/killable-platform';
 import { HearingOrchestrator } from './orchestrator.ts';
 import { ServiceProcess } from './service-process.ts';
 import { untilHealthy } from './until-healthy.ts';
+
+const run = promisify(execFile);
 
 /** Who all services are to storage. */
 const CALLER = { name: 'chaos', secret: randomUUID() };
@@ -127,7 +131,16 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   );
   await mkdir(dind.jobs, { recursive: true });
   for (const service of [...storages, ...computes, ...workers]) service.start();
-  await Promise.all([...storagePorts, ...computePorts].map(async (port) => await untilHealthy(url(port))));
+  try {
+    await Promise.all([...storagePorts, ...computePorts].map(async (port) => await untilHealthy(url(port))));
+  } catch (error) {
+    const { stdout } = await run('tail', [
+      '-n',
+      '3',
+      ...[...storages, ...computes].map(({ logFile }) => logFile),
+    ]);
+    throw new Error(`The cluster does not start.\n${stdout}`, { cause: error });
+  }
   const opened = stack.move();
   return {
     ...{ folder, computes, storages, workers, nsqd, postgres, database, minio, dind, orchestrator },

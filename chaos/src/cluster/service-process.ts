@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url';
 /** One of our services as a process of its own, which can be killed, frozen and started again. */
 export class ServiceProcess implements AsyncDisposable {
   readonly name: string;
+  /** What it prints. */
+  readonly logFile: string;
   readonly #main: string;
   readonly #args: readonly string[];
-  readonly #logFile: string;
   #child: ChildProcess | undefined;
   #state: 'off' | 'on' = 'off';
 
@@ -22,14 +23,14 @@ export class ServiceProcess implements AsyncDisposable {
     this.name = name;
     this.#main = fileURLToPath(new URL(`../../../apps/${app}/src/main.ts`, import.meta.url));
     this.#args = Object.entries(settings).map(([flag, value]) => `--${flag}=${value}`);
-    this.#logFile = logFile;
+    this.logFile = logFile;
   }
 
   /** Starts it; one that ends by itself is started again, as whoever looks after services does. */
   start(): void {
     this.#state = 'on';
     const child = spawn(process.execPath, [this.#main, ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const log = createWriteStream(this.#logFile, { flags: 'a' });
+    const log = createWriteStream(this.logFile, { flags: 'a' });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     child.once('close', () => log.end());

@@ -32,7 +32,11 @@ export const ERRORS = {
   locked: { status: 423, retry: true, title: 'Another request is working on this' },
   rate_limited: { status: 429, retry: true, title: 'Too many requests' },
   // The tus protocol, "Checksum": the number is its own.
-  checksum_mismatch: { status: 460, retry: true, title: 'The chunk does not have the checksum that came with it' },
+  checksum_mismatch: {
+    status: 460,
+    retry: true,
+    title: 'The chunk does not have the checksum that came with it',
+  },
   cancelled: { status: 499, retry: false, title: 'The caller gave up' },
   internal: { status: 500, retry: true, title: 'The service failed' },
   damaged: { status: 500, retry: false, title: 'The stored bytes are damaged' },

@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { STEPS } from './failure.ts';
 import { performance } from './performance.ts';
-import { goInt, goOptionalInt, goString, goStruct, goUuid, goUuidList } from './wire/go-json.ts';
+import {
+  goInt,
+  goOptionalInt,
+  goOptionalString,
+  goString,
+  goStruct,
+  goUuid,
+  goUuidList,
+} from './wire/go-json.ts';
 
 /** The kinds of orders: train a model, or predict with one. */
 export const ORDER_KINDS = ['learn', 'predict'] as const;
@@ -24,9 +32,23 @@ export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
 /** The most GPUs that an order may ask for. */
 export const MOST_GPUS = 64;
 
+/** The highest priority that an order may have; the lowest is its negative. */
+export const MOST_PRIORITY = 10;
+
+/** The longest name that an owner of orders may have, in characters. */
+export const MOST_OWNER_CHARACTERS = 100;
+
+/** What the owner of orders is called that came without credentials. */
+export const ANONYMOUS = 'anonymous';
+
+/** The greatest weight that an owner may have; 1 is the least, and what an owner has where nothing was said. */
+export const MOST_WEIGHT = 1000;
+
 /**
- * A training order as the originals post and queue it; absent members have the originals' zero values. `gpus` is ours:
- * how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see `setProblemDefaults`).
+ * A training order as the originals post and queue it; absent members have the originals' zero values. Three are ours:
+ * `gpus`, how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see
+ * `setProblemDefaults`). `owner`, on whose share it is run: the caller where absent. `priority` among the orders of its
+ * owner, from -10 to 10: 0 where absent.
  */
 export const learnuplet = goStruct({
   uuid: goUuid,
@@ -43,12 +65,14 @@ export const learnuplet = goStruct({
   timestamp_request: goInt,
   timestamp_done: goInt,
   gpus: goOptionalInt,
+  owner: goOptionalString,
+  priority: goOptionalInt,
 });
 
 /** See {@link learnuplet}. */
 export type Learnuplet = z.output<typeof learnuplet>;
 
-/** A prediction order as the originals post and queue it; `gpus` as for {@link learnuplet}. */
+/** A prediction order as the originals post and queue it; `gpus`, `owner`, `priority` as for {@link learnuplet}. */
 export const preduplet = goStruct({
   uuid: goUuid,
   problem: goUuid,
@@ -61,6 +85,8 @@ export const preduplet = goStruct({
   timestamp_done: goInt,
   prediction_storage_uuid: goUuid,
   gpus: goOptionalInt,
+  owner: goOptionalString,
+  priority: goOptionalInt,
 });
 
 /** See {@link preduplet}. */

@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { learnuplet, MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
+import {
+  learnuplet,
+  MOST_GPUS,
+  MOST_OWNER_CHARACTERS,
+  MOST_WEIGHT,
+  ORDER_KINDS,
+  ORDER_STATUSES,
+  preduplet,
+} from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
@@ -10,6 +18,8 @@ const message = z.object({ message: z.string() });
 const one = z.object({ id: uuid });
 const problem = z.object({ problem: uuid });
 const problemDefaults = z.strictObject({ gpus: z.int().min(0).max(MOST_GPUS) });
+const owner = z.object({ owner: z.string().min(1).max(MOST_OWNER_CHARACTERS) });
+const share = z.strictObject({ weight: z.int().min(1).max(MOST_WEIGHT) });
 const resume = z.object({
   'last-event-id': z
     .string()
@@ -44,7 +54,7 @@ export const computeContract = defineContract({
       body: goJson(learnuplet),
       status: 202,
       response: json(message),
-      errors: ['invalid_json', 'invalid_order', 'conflict', 'too_large', 'unavailable'],
+      errors: ['invalid_json', 'invalid_order', 'forbidden', 'conflict', 'too_large', 'unavailable'],
       classic: true,
     },
     pred: {
@@ -56,7 +66,7 @@ export const computeContract = defineContract({
       body: goJson(preduplet),
       status: 202,
       response: json(message),
-      errors: ['invalid_json', 'invalid_order', 'conflict', 'too_large', 'unavailable'],
+      errors: ['invalid_json', 'invalid_order', 'forbidden', 'conflict', 'too_large', 'unavailable'],
       classic: true,
     },
     listOrders: {
@@ -70,6 +80,7 @@ export const computeContract = defineContract({
         status: z.enum(ORDER_STATUSES).optional(),
         problem: uuid.optional(),
         algo: uuid.optional(),
+        owner: z.string().min(1).max(MOST_OWNER_CHARACTERS).optional(),
       }),
       status: 200,
       response: json(orderPage),
@@ -170,6 +181,29 @@ export const computeContract = defineContract({
       body: json(problemDefaults),
       status: 200,
       response: json(problemDefaults),
+      errors: ['invalid_request', 'invalid_json'],
+    },
+    getOwner: {
+      method: 'GET',
+      path: '/v1/owners/:owner',
+      summary: "An owner's weight: 1 where it was never set",
+      access: ['admin'],
+      params: owner,
+      status: 200,
+      response: json(share),
+      errors: ['invalid_request'],
+    },
+    setOwner: {
+      method: 'PUT',
+      path: '/v1/owners/:owner',
+      summary:
+        "Set an owner's weight: while several have due orders, each gets claims in proportion to its weight",
+      description: 'Orders that came without credentials belong to the owner `anonymous`.',
+      access: ['admin'],
+      params: owner,
+      body: json(share),
+      status: 200,
+      response: json(share),
       errors: ['invalid_request', 'invalid_json'],
     },
     listWorkers: {

@@ -42,6 +42,10 @@ export const orderSummary = z.object({
   rank: z.int().optional(),
   /** How many GPUs its algorithm gets. */
   gpus: z.int(),
+  /** On whose share it is run. */
+  owner: z.string(),
+  /** Its priority among the orders of its owner, from -10 to 10. */
+  priority: z.int(),
   /** How often it was claimed; the fencing token of the attempt that holds it. */
   attempt: z.int(),
   created_at: timestamp,
@@ -54,8 +58,24 @@ export const orderSummary = z.object({
 /** See {@link orderSummary}. */
 export type OrderSummary = z.infer<typeof orderSummary>;
 
-/** An order with its attempts. */
-export const orderView = orderSummary.extend({ attempts: z.array(attemptView) });
+/** Where a due order stands among those of its kind; an estimate, since orders, workers and weights come and go. */
+export const queuePlace = z.object({
+  /** 1 for the order that is claimed next. */
+  place: z.int().min(1),
+  /** When it starts, if all goes on as it did; absent where there is nothing to tell it from. */
+  expected_start: timestamp.optional(),
+  /** What the expectation rests on, or why there is none, in one sentence. */
+  basis: z.string(),
+});
+
+/** See {@link queuePlace}. */
+export type QueuePlace = z.infer<typeof queuePlace>;
+
+/** An order with its attempts, and while it is due its place in the queue. */
+export const orderView = orderSummary.extend({
+  attempts: z.array(attemptView),
+  queue: queuePlace.optional(),
+});
 
 /** See {@link orderView}. */
 export type OrderView = z.infer<typeof orderView>;
@@ -122,8 +142,10 @@ export const whyView = z.object({
     'position',
   ]),
   sentence: z.string(),
-  /** How many orders of its kind are claimed before it. */
+  /** How many orders of its kind are claimed before it: an estimate, as they stand now. */
   before: z.int().optional(),
+  /** When it starts, if all goes on as it did; absent where there is nothing to tell it from. */
+  expected_start: timestamp.optional(),
   /** Until when it backs off. */
   until: timestamp.optional(),
   /** The order that makes the model it waits for. */

@@ -26,7 +26,13 @@ const TOLD = {
 } as const;
 
 const OF_ONE: readonly ErrorCode[] = ['forbidden', 'not_found', 'precondition_failed'];
-const AT_THE_END: readonly ErrorCode[] = ['invalid_upload', 'conflict', 'digest_mismatch', 'disk_full'];
+const AT_THE_END: readonly ErrorCode[] = [
+  'invalid_upload',
+  'conflict',
+  'digest_mismatch',
+  'disk_full',
+  'quota_exceeded',
+];
 
 /** Resumable uploads by the tus protocol 1.0 (https://tus.io/protocols/resumable-upload), with the extensions creation, expiration, checksum and termination. */
 export const uploadEndpoints = {
@@ -68,6 +74,7 @@ export const uploadEndpoints = {
       'conflict',
       'precondition_failed',
       'too_large',
+      'quota_exceeded',
     ],
   },
   headUpload: {

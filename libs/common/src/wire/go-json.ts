@@ -130,6 +130,18 @@ export const goOptionalInt = z
   .meta({ type: ['integer', 'null'] })
   .optional();
 
+/** A text field of ours, not the originals': null and absence are kept apart from the empty text, as absence. */
+export const goOptionalString = z
+  .unknown()
+  .transform((value, context) => {
+    if (value === null || value === undefined) return undefined;
+    if (typeof value === 'string') return value;
+    context.addIssue({ code: 'custom', message: mismatch(value, 'string') });
+    return z.NEVER;
+  })
+  .meta({ type: ['string', 'null'] })
+  .optional();
+
 /** A text field; null and absence are the empty text. */
 export const goString = z
   .unknown()

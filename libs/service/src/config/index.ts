@@ -4,3 +4,4 @@ export { Secret } from './secret.ts';
 export type { Setting, Settings, SettingsOf } from './settings.ts';
 export { defineSettings } from './settings.ts';
 export { settingsOrPrint } from './settings-or-print.ts';
+export { duration, size } from './units.ts';

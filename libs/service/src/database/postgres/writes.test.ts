@@ -107,7 +107,7 @@ test('Callers beyond the connections wait their turn', async (t) => {
 test('Callers who wait too long for a connection are told so', async (t) => {
   await using here = await place();
   const options = { address: here.database, migrations: notesMigrations, poolSize: 1 };
-  await using database = await openPostgres<NotesSchema>({ ...options, times: { connectMs: 500 } });
+  await using database = await openPostgres<NotesSchema>({ ...options, times: { connectMs: 2000 } });
   const gate = Promise.withResolvers<void>();
   const holder = database.write(async () => await gate.promise);
   const error = await t.throwsAsync(noteIds(database));
