@@ -1,9 +1,13 @@
+import type { Part } from '@morpheo/real-parts';
+
 /** What a benchmark is given. */
 export interface BenchContext {
   /** An empty folder on the disk that is measured; removed afterwards. */
   readonly folder: string;
   /** How much is done. */
   readonly size: BenchSize;
+  /** The size of a blob in MiB, for the benchmarks of blobs; as `size` has it where absent. */
+  readonly mib?: number | undefined;
   /** Tells what is going on, a line at a time. */
   readonly say: (line: string) => void;
 }
@@ -14,6 +18,8 @@ export type BenchSize = 'full' | 'quick' | 'tiny';
 /** One benchmark. It throws where something came out wrong, never where something was slow. */
 export interface Bench {
   readonly name: string;
+  /** What the machine must have for it; it is left out where that is missing. */
+  readonly parts?: readonly Part[];
   readonly run: (context: BenchContext) => Promise<Report>;
 }
 

@@ -8,6 +8,8 @@ export interface Options {
   readonly size: BenchSize;
   /** The names of the benchmarks to run; empty: all. */
   readonly only: readonly string[];
+  /** The size of a blob in MiB; as the size of the run has it where absent. */
+  readonly mib: number | undefined;
   readonly json: boolean;
   readonly svg: boolean;
   /** Where the files are made that are measured: a folder on the disk that matters. */
@@ -22,13 +24,14 @@ Usage: node bench/main.ts [options]
   --quick          a fraction of the time, and figures that say less
   --tiny           only proves that everything runs
   --only <name>    this benchmark alone; may be given again
+  --mib <number>   the size of a blob, in place of 1024 (blobs) and 256 (blobs-on-s3)
   --json           one JSON document instead of tables
   --svg            draw bench/figures.svg as well
   --folder <path>  measure on the disk of this folder; the system's temporary folder where absent
   --help           this text
 `;
 
-/** Reads the arguments of the program. Throws where one is not known. */
+/** Reads the arguments of the program. Throws where one is not known, or makes no sense. */
 export function readOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -36,12 +39,17 @@ export function readOptions(args: readonly string[]): Options {
       quick: { type: 'boolean', default: false },
       tiny: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true, default: [] },
+      mib: { type: 'string' },
       json: { type: 'boolean', default: false },
       svg: { type: 'boolean', default: false },
       folder: { type: 'string', default: tmpdir() },
       help: { type: 'boolean', default: false },
     },
   });
+  const mib = values.mib === undefined ? undefined : Number(values.mib);
+  if (mib !== undefined && !(Number.isInteger(mib) && mib >= 1)) {
+    throw new Error(`--mib ${values.mib}: a whole number of MiB is wanted, such as 1024`);
+  }
   const { help, only, json, svg, folder, tiny, quick } = values;
-  return { help, only, json, svg, folder, size: tiny ? 'tiny' : quick ? 'quick' : 'full' };
+  return { help, only, mib, json, svg, folder, size: tiny ? 'tiny' : quick ? 'quick' : 'full' };
 }

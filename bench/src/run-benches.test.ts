@@ -1,14 +1,15 @@
 import { mkdtempDisposable, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { withParts } from '@morpheo/real-parts';
 import test from 'ava';
 import { drawFigures } from './figures.ts';
 import { toText } from './report.ts';
 import { BENCHES, runBenches } from './run-benches.ts';
 
-for (const { name } of BENCHES) {
-  test(`${name} runs, finds everything right and leaves nothing`, async (t) => {
-    t.timeout(60_000);
+for (const { name, parts = [] } of BENCHES) {
+  withParts(test, ...parts)(`${name} runs, finds everything right and leaves nothing`, async (t) => {
+    t.timeout(180_000);
     await using folder = await mkdtempDisposable(join(tmpdir(), 'bench-test-'));
     const how = { size: 'tiny', folder: folder.path, say: (line: string) => t.log(line) } as const;
     const reports = await Array.fromAsync(runBenches({ ...how, only: [name] }));

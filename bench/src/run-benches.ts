@@ -1,9 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { missingParts } from '@morpheo/real-parts';
 import type { Bench, BenchSize, Report } from './bench.ts';
 import { blobs } from './blobs/blobs.ts';
+import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
+import { containerOverhead } from './containers/container-overhead.ts';
 import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
+import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
 
 /** All there are, in the order in which they run. */
@@ -12,6 +16,13 @@ export const BENCHES: readonly Bench[] = [
   { name: 'blobs', run: blobs },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'listing', run: listing },
+  { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },
+  { name: 'blobs-on-s3', parts: ['minio'], run: blobsOnS3 },
+  {
+    name: 'container-overhead',
+    parts: ['docker', 'postgres', 'nsq', 'minio'],
+    run: containerOverhead,
+  },
 ];
 
 /** What to run, and how. */
@@ -19,6 +30,8 @@ export interface RunOptions {
   /** Names of benchmarks; empty: all. */
   readonly only: readonly string[];
   readonly size: BenchSize;
+  /** See `BenchContext`. */
+  readonly mib?: number | undefined;
   /** An existing folder on the disk that is measured. */
   readonly folder: string;
   readonly say: (line: string) => void;
@@ -26,7 +39,7 @@ export interface RunOptions {
 
 /**
  * Runs benchmarks one after another, each in a folder of its own that is removed afterwards, and yields what they found.
- * Throws where a name is not known, or where something came out wrong.
+ * One whose parts the machine has not is said to be skipped, and yields nothing. Throws where a name is not known, or where something came out wrong.
  */
 export async function* runBenches({ only, folder, ...how }: RunOptions): AsyncGenerator<Report> {
   const unknown = only.find((name) => !BENCHES.some((bench) => bench.name === name));
@@ -34,8 +47,13 @@ export async function* runBenches({ only, folder, ...how }: RunOptions): AsyncGe
     const known = BENCHES.map(({ name }) => name).join(', ');
     throw new Error(`There is no benchmark ${unknown}; there are ${known}`);
   }
-  for (const { name, run } of BENCHES) {
+  for (const { name, parts = [], run } of BENCHES) {
     if (only.length > 0 && !only.includes(name)) continue;
+    const missing = missingParts(...parts);
+    if (missing !== undefined) {
+      how.say(`SKIPPED ${name}: ${missing}`);
+      continue;
+    }
     const own = await mkdtemp(join(folder, 'morpheo-bench-'));
     try {
       yield await run({ ...how, folder: own });

@@ -12,6 +12,7 @@ import type { Interventions } from './interventions.ts';
 import type { LogStore } from './log-store.ts';
 import { hasEnded, type OrderQueries } from './order-queries.ts';
 import { summaryOf } from './order-views.ts';
+import { placeInQueue } from './queue-place.ts';
 import type { Schema } from './schema.ts';
 import { whyOf } from './why.ts';
 import type { WorkerQueries } from './worker-queries.ts';
@@ -48,7 +49,12 @@ export function orderHandlers(parts: OrderParts): Handlers {
   const { database, queries, workerQueries, workers, interventions } = parts;
   return {
     listOrders: async ({ query }) => await queries.list(query),
-    getOrder: async ({ params }) => await queries.view(params.id),
+    getOrder: async ({ params }) => {
+      const view = await queries.view(params.id);
+      if (view.status !== 'todo') return view;
+      const queue = await placeInQueue(await queries.row(params.id), parts);
+      return queue === undefined ? view : { ...view, queue };
+    },
     whyOrder: async ({ params }) => await whyOf(await queries.row(params.id), database, workerQueries),
     cancelOrder: async ({ params }, call) => summaryOf(await interventions.cancel(params.id, callerOf(call))),
     retryOrder: async ({ params }, call) => summaryOf(await interventions.retry(params.id, callerOf(call))),

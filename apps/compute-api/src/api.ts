@@ -1,6 +1,7 @@
 import type { Api, ComputeContract } from '@morpheo/common';
 import { type AttemptParts, attemptHandlers } from './api-attempts.ts';
 import { type OrderParts, orderHandlers } from './api-orders.ts';
+import { ownerHandlers } from './owners.ts';
 import type { Placing } from './place.ts';
 import { problemDefaultsHandlers } from './problem-defaults.ts';
 
@@ -14,16 +15,17 @@ export function createApi(parts: ApiParts): Api<ComputeContract> {
   const { placing } = parts;
   return {
     index: async () => ['/', '/health', '/learn', '/pred'],
-    learn: async ({ body }) => {
-      await placing.place({ kind: 'learn', uplet: body });
+    learn: async ({ body }, call) => {
+      await placing.place({ kind: 'learn', uplet: body }, call?.principal);
       return { message: 'Learn-uplet ingested accordingly' };
     },
-    pred: async ({ body }) => {
-      await placing.place({ kind: 'predict', uplet: body });
+    pred: async ({ body }, call) => {
+      await placing.place({ kind: 'predict', uplet: body }, call?.principal);
       return { message: 'Pred-uplet ingested' };
     },
     ...orderHandlers(parts),
     ...problemDefaultsHandlers(parts),
+    ...ownerHandlers(parts),
     ...attemptHandlers(parts),
   };
 }

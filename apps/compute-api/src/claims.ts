@@ -3,8 +3,9 @@ import type { Database } from '@morpheo/service/database';
 import { concerns, tellSpan } from '@morpheo/service/trace';
 import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from './effects.ts';
+import { charge, type Room, takeNext } from './fair-share.ts';
 import { keepGpus } from './gpu-keeping.ts';
-import { type OrderStore, type Room, specOf, type Tx } from './order-store.ts';
+import { type OrderStore, specOf, type Tx } from './order-store.ts';
 import type { OrderRow, Schema } from './schema.ts';
 import type { WorkerStore } from './worker-store.ts';
 
@@ -23,8 +24,8 @@ export interface Renewal {
 /** Hands orders to workers, for as long as they keep saying that they live. */
 export interface Claims {
   /**
-   * The oldest due order that the worker has room for, now `pending` with a new attempt; null where none is due, or
-   * all is paused.
+   * The due order whose turn it is of those that the worker has room for, now `pending` with a new attempt; null where
+   * none is due, or all is paused.
    */
   claim(worker: string, boot: string, room: Room): Promise<Claim | null>;
   /** Renews what the worker still holds of `attempts`, and tells what it has lost. */
@@ -76,8 +77,12 @@ export function createClaims(options: {
         const asks = await workers.seen(tx, worker, boot);
         if (await workers.paused(tx)) return null;
         const keptFor = await keepGpus(tx, asks, room.gpus, { database, leaseMs, patienceMs: gpuPatienceMs });
-        const due = await store.takeDue(tx, { ...room, keptFor });
-        return due === undefined ? null : await start(tx, due, worker, boot);
+        const next = await takeNext(tx, database, worker, { ...room, keptFor });
+        if (next === undefined) return null;
+        const started = await start(tx, next.order, worker, boot);
+        // Last, so that the owner's other claims wait as short as can be.
+        if (next.charged) await charge(tx, started);
+        return started;
       });
       if (claimed === null) return null;
       options.changed(claimed.id);

@@ -36,6 +36,8 @@ export interface ComputeSettings {
   readonly renewMs: number;
   /** How long an order waits for GPUs, while others take them, before a worker keeps them for it. */
   readonly gpuPatienceMs: number;
+  /** How long an order waits until it has gained a level of priority: it holds for orders to come. */
+  readonly ageingMs: number;
   /** How often an order is tried that the platform fails. */
   readonly attempts: number;
   /** Between two attempts. */
@@ -51,6 +53,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   leaseMs: 30_000,
   renewMs: 10_000,
   gpuPatienceMs: 60_000,
+  ageingMs: 600_000,
   attempts: 5,
   retryBackOff: { firstMs: 2000, mostMs: 300_000 },
   effectBackOff: { firstMs: 500, mostMs: 60_000 },
@@ -138,7 +141,7 @@ export function startCompute(parts: ComputeParts): Compute {
     settings,
     noted,
     changed,
-    placing: createPlacing({ database, store, announce: relay.announce }),
+    placing: createPlacing({ ...settings, database, store, announce: relay.announce }),
     claims: createClaims({ ...settings, database, store, workers, tell, changed }),
     interventions: createInterventions({ database, store, endings, changed, cancelled }),
     queries: new OrderQueries(database),

@@ -139,6 +139,13 @@ export const settings = defineSettings({
     default: 60_000,
     help: 'How long an order waits for GPUs, while others take them, before a worker keeps those that come free for it.',
   },
+  ageingMs: {
+    flag: 'ageing-ms',
+    env: 'MORPHEO_COMPUTE_AGEING_MS',
+    schema: milliseconds.max(86_400_000),
+    default: 600_000,
+    help: 'How long an order waits until it has gained a level of priority among the orders of its owner.',
+  },
   attempts: {
     flag: 'attempts',
     env: 'MORPHEO_COMPUTE_ATTEMPTS',

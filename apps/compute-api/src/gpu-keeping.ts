@@ -32,7 +32,8 @@ export async function keepGpus(
     .selectFrom('orders')
     .select(['id', 'created_at', 'gpus_kept_by'])
     .where('status', '=', 'todo')
-    .where('asks_gpus', '=', 1)
+    // Written out, so that the index of these alone is used.
+    .where(sql<boolean>`asks_gpus = 1`)
     .where('gpus', '>', free)
     .where('gpus', '<=', worker.gpu_total)
     .where('kind', 'in', kinds)

@@ -1,5 +1,5 @@
 import type { Migrations } from '@morpheo/service/database';
-import type { ColumnDefinitionBuilder } from 'kysely';
+import { type ColumnDefinitionBuilder, sql } from 'kysely';
 
 /** The schema's history. A step that was released never changes; what comes next is a step of its own. */
 export const migrations: Migrations = {
@@ -150,5 +150,53 @@ export const migrations: Migrations = {
   '005-traces': async (schema) => {
     await schema.schema.alterTable('orders').addColumn('trace', 'text').execute();
     await schema.schema.alterTable('outbox').addColumn('created_at', 'bigint').execute();
+  },
+  '006-fair-share': async (schema) => {
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('owner', 'text', (column) => column.notNull().defaultTo(''))
+      .execute();
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('priority', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('turn_at', 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await sql`update orders set turn_at = created_at`.execute(schema);
+    await schema.schema
+      .createTable('owners')
+      .addColumn('owner', 'text', (column) => column.primaryKey())
+      .addColumn('weight', 'integer', (column) => column.notNull())
+      .execute();
+    await schema.schema
+      .createTable('shares')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('start_tag', 'bigint', (column) => column.notNull())
+      .addColumn('finish_tag', 'bigint', (column) => column.notNull())
+      .addPrimaryKeyConstraint('shares_key', ['kind', 'owner'])
+      .execute();
+    for (const [name, table, columns] of [
+      ['shares_start', 'shares', ['kind', 'start_tag']],
+      ['orders_owner', 'orders', ['owner', 'created_at', 'id']],
+      ['orders_turn', 'orders', ['status', 'kind', 'asks_gpus', 'owner', 'turn_at', 'id', 'due_at', 'gpus']],
+    ] as const) {
+      await schema.schema
+        .createIndex(name)
+        .on(table)
+        .columns([...columns])
+        .execute();
+    }
+    // The oldest first, whoever owns them, are now asked for of those alone that wait for GPUs.
+    await schema.schema.dropIndex('orders_due').execute();
+    for (const index of [
+      sql`create index orders_gpus on orders (status, created_at, id, kind, due_at, gpus, gpus_kept_by) where asks_gpus = 1`,
+      sql`create index orders_kept on orders (gpus_kept_by) where gpus_kept_by is not null`,
+      sql`create index orders_done on orders (kind, ended_at) where status = 'done'`,
+    ]) {
+      await index.execute(schema);
+    }
   },
 };

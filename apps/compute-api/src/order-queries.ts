@@ -10,6 +10,7 @@ import {
 import type { Database } from '@morpheo/service/database';
 import type { ExpressionBuilder } from 'kysely';
 import { attemptViewOf, eventOf, summaryOf } from './order-views.ts';
+import { keptOwner } from './owners.ts';
 import type { OrderRow, Schema } from './schema.ts';
 
 /** What a list is narrowed to. */
@@ -18,6 +19,8 @@ export interface OrderFilter {
   readonly status?: OrderStatus | undefined;
   readonly problem?: string | undefined;
   readonly algo?: string | undefined;
+  /** As `/v1` shows it. */
+  readonly owner?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -118,9 +121,10 @@ type Row = ExpressionBuilder<Schema, 'orders'>;
 
 function matches(row: Row, filter: OrderFilter) {
   const { kind, status, problem, algo } = filter;
+  const owner = filter.owner === undefined ? undefined : keptOwner(filter.owner);
   return row.and(
     Object.fromEntries(
-      Object.entries({ kind, status, problem, algo }).filter(([, value]) => value !== undefined),
+      Object.entries({ kind, status, problem, algo, owner }).filter(([, value]) => value !== undefined),
     ),
   );
 }

@@ -1,6 +1,8 @@
 import {
   type Learnuplet,
   MOST_GPUS,
+  MOST_OWNER_CHARACTERS,
+  MOST_PRIORITY,
   NIL_UUID,
   type OrderSpec,
   PlatformError,
@@ -9,7 +11,7 @@ import {
 } from '@morpheo/common';
 
 /**
- * The originals' own rules of an order, in the order in which they check them and in their words; the last is ours.
+ * The originals' own rules of an order, in the order in which they check them and in their words; those of the keys that are ours come last.
  * Source: wire format of the classic compute API, "Rule texts".
  */
 
@@ -34,7 +36,7 @@ function brokenLearnRule(uplet: Learnuplet): string | undefined {
     brokenListRule('train_data', uplet.train_data) ??
     brokenListRule('test_data', uplet.test_data) ??
     brokenStatusRule(uplet.status) ??
-    brokenGpusRule(uplet.gpus)
+    brokenRuleOfOurs(uplet)
   );
 }
 
@@ -44,7 +46,7 @@ function brokenPredictRule(uplet: Preduplet): string | undefined {
   if (uplet.workflow === NIL_UUID) return 'workflow field is unset';
   if (uplet.model === NIL_UUID) return 'model field is required';
   if (uplet.data === NIL_UUID) return 'Nil UUID in data field';
-  return brokenStatusRule(uplet.status) ?? brokenGpusRule(uplet.gpus);
+  return brokenStatusRule(uplet.status) ?? brokenRuleOfOurs(uplet);
 }
 
 function brokenListRule(field: string, ids: readonly string[]): string | undefined {
@@ -60,7 +62,23 @@ function brokenStatusRule(status: string): string | undefined {
   return `status field ain't valid (provided: ${status}, possible choices: map[${choices}]`;
 }
 
+function brokenRuleOfOurs({ gpus, owner, priority }: Learnuplet | Preduplet): string | undefined {
+  return brokenGpusRule(gpus) ?? brokenOwnerRule(owner) ?? brokenPriorityRule(priority);
+}
+
 function brokenGpusRule(gpus: number | undefined): string | undefined {
   if (gpus === undefined || (gpus >= 0 && gpus <= MOST_GPUS)) return undefined;
   return `gpus field should be from 0 to ${MOST_GPUS} (provided: ${gpus})`;
+}
+
+function brokenOwnerRule(owner: string | undefined): string | undefined {
+  // No control characters: names stand in lists and logs.
+  if (owner === undefined || (/^\P{Cc}+$/u.test(owner) && owner.length <= MOST_OWNER_CHARACTERS))
+    return undefined;
+  return `owner field should be a name of 1 to ${MOST_OWNER_CHARACTERS} characters`;
+}
+
+function brokenPriorityRule(priority: number | undefined): string | undefined {
+  if (priority === undefined || Math.abs(priority) <= MOST_PRIORITY) return undefined;
+  return `priority field should be from -${MOST_PRIORITY} to ${MOST_PRIORITY} (provided: ${priority})`;
 }

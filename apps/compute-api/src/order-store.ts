@@ -1,6 +1,6 @@
-import type { Failure, OrderEvent, OrderKind, OrderSpec } from '@morpheo/common';
+import type { Failure, OrderEvent, OrderSpec } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import { type ExpressionBuilder, sql, type Transaction, type UpdateObject } from 'kysely';
+import { sql, type Transaction, type UpdateObject } from 'kysely';
 import { type Effect, laneOf } from './effects.ts';
 import type { Journal } from './journal.ts';
 import type { OrderRow, Schema } from './schema.ts';
@@ -41,10 +41,11 @@ export class OrderStore {
     // Written out, since orders come in by the thousand: to build these two takes longer than to run them.
     const inserted = await sql`
       insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
-        waits_for, trace, gpus, asks_gpus, attempt, charged, publishes, events, effects, due_at, created_at, publish_after)
+        waits_for, trace, gpus, asks_gpus, owner, priority, turn_at, attempt, charged, publishes, events, effects, due_at, created_at, publish_after)
       values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
         ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.trace},
-        ${gpus}, case when ${gpus} > 0 then 1 else 0 end, 0, 0, ${again === null ? 0 : 1}, 1, 0,
+        ${gpus}, case when ${gpus} > 0 then 1 else 0 end,
+        ${row.owner}, ${row.priority}, ${now} - ${row.aheadMs}, 0, 0, ${again === null ? 0 : 1}, 1, 0,
         ${now}, ${now}, ${again})
       on conflict (id) do nothing`.execute(tx);
     if (inserted.numAffectedRows === 0n) return false;
@@ -58,42 +59,6 @@ export class OrderStore {
   /** The order, held for this transaction; undefined where there is none. */
   async take(tx: Tx, id: string): Promise<OrderRow | undefined> {
     return await tx.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
-  }
-
-  /**
-   * The oldest due order that has room, held for this transaction. Orders that others hold are passed over; only
-   * where there is no other it is waited for what becomes of those.
-   */
-  async takeDue(tx: Tx, room: Room): Promise<OrderRow | undefined> {
-    const queries = this.#due(tx, room);
-    const free: (OrderRow | undefined)[] = [];
-    for (const query of queries) free.push(await query.skipLocked().executeTakeFirst());
-    const oldest = oldestOf(free);
-    if (oldest !== undefined) return oldest;
-    for (const query of queries) {
-      const waitedFor = await query.executeTakeFirst();
-      if (waitedFor !== undefined) return waitedFor;
-    }
-    return undefined;
-  }
-
-  /** The oldest due order without GPUs, and where there are some to give the oldest with: each has its index. */
-  #due(tx: Tx, { kinds, gpus, keptFor }: Room) {
-    const due = tx
-      .selectFrom('orders')
-      .selectAll()
-      .where('status', '=', 'todo')
-      .where('kind', 'in', kinds)
-      .where('due_at', '<=', this.#database.now)
-      .orderBy('created_at')
-      .orderBy('id')
-      .limit(1)
-      // Not `for update`: an order is not passed over because one is just being placed that waits for its model.
-      .forNoKeyUpdate();
-    const without = due.where('asks_gpus', '=', 0);
-    if (gpus === 0) return [without];
-    const fitting = due.where('asks_gpus', '=', 1).where('gpus', '<=', gpus);
-    return [without, keptFor === undefined ? fitting : fitting.where((row) => olderThan(row, keptFor))];
   }
 
   /** Running orders of which `which` holds, held for this transaction: at most 100, the longest overdue first. */
@@ -196,33 +161,6 @@ export class OrderStore {
 /** Between the first message about an order that nobody takes and the second, in milliseconds. */
 export const FIRST_PAUSE_MS = 2000;
 
-/** What a worker has room for. */
-export interface Room {
-  readonly kinds: readonly OrderKind[];
-  /** How many GPUs an order may ask for. */
-  readonly gpus: number;
-  /** The order for which GPUs are kept: none that is younger gets any. */
-  readonly keptFor?: Pick<OrderRow, 'created_at' | 'id'> | undefined;
-}
-
-function oldestOf(rows: readonly (OrderRow | undefined)[]): OrderRow | undefined {
-  const isOlder = (a: OrderRow, b: OrderRow) =>
-    a.created_at === b.created_at ? a.id < b.id : a.created_at < b.created_at;
-  return rows
-    .filter((row) => row !== undefined)
-    .reduce<OrderRow | undefined>(
-      (best, row) => (best !== undefined && isOlder(best, row) ? best : row),
-      undefined,
-    );
-}
-
-function olderThan(
-  row: ExpressionBuilder<Schema, 'orders'>,
-  { created_at, id }: Pick<OrderRow, 'created_at' | 'id'>,
-) {
-  return row(row.refTuple('created_at', 'id'), '<', row.tuple(created_at, id));
-}
-
 /** What a new order brings; the rest of its row starts as zero or null. */
 export interface NewOrder
   extends Pick<
@@ -240,9 +178,13 @@ export interface NewOrder
     | 'model_end'
     | 'waits_for'
     | 'trace'
+    | 'owner'
+    | 'priority'
   > {
   /** Null: as the problem has it by default. */
   readonly gpus: number | null;
+  /** By how much it goes ahead of the orders of its owner that have no priority, in milliseconds. */
+  readonly aheadMs: number;
 }
 
 function failureOf({ details }: Note): Failure | undefined {

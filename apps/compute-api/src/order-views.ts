@@ -7,6 +7,7 @@ import type {
   StepRecord,
 } from '@morpheo/common';
 import { specOf } from './order-store.ts';
+import { shownOwner } from './owners.ts';
 import type { AttemptRow, EventRow, OrderRow } from './schema.ts';
 
 /** Rows as `/v1` shows them. */
@@ -25,6 +26,8 @@ export function summaryOf(row: OrderRow): OrderSummary {
       ? { train_data: uplet.train_data, test_data: uplet.test_data, rank: uplet.rank }
       : { data: uplet.data }),
     gpus: row.gpus,
+    owner: shownOwner(row.owner),
+    priority: row.priority,
     attempt: row.attempt,
     created_at: time(row.created_at),
     ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),

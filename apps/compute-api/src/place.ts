@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { NIL_UUID, type OrderSpec, PlatformError } from '@morpheo/common';
+import { type Call, NIL_UUID, type OrderSpec, PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
 import { checkRules } from './order-rules.ts';
 import type { NewOrder, OrderStore, Tx } from './order-store.ts';
+import { ownerOf } from './owners.ts';
 import type { OrderRow, Schema } from './schema.ts';
 import { identityOf } from './wire.ts';
 
@@ -11,25 +12,29 @@ import { identityOf } from './wire.ts';
 export interface Placing {
   /**
    * Resolves once the order is on disk. The same order again changes nothing and resolves as well; the same id with
-   * another body throws `conflict`, a broken rule `invalid_order`.
+   * another body throws `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`.
    */
-  place(spec: OrderSpec): Promise<void>;
+  place(spec: OrderSpec, principal?: Call['principal']): Promise<void>;
 }
 
 /** Makes the {@link Placing}; `announce` is given each order that a worker may take, once it is on disk. */
 export function createPlacing(options: {
   database: Database<Schema>;
   store: OrderStore;
+  /** How long an order waits until it has gained a level of priority, in milliseconds. */
+  ageingMs: number;
   announce: (order: OrderSpec) => void;
 }): Placing {
-  const { database, store, announce } = options;
+  const { database, store, ageingMs, announce } = options;
 
   /** True where a worker may take it at once. */
-  async function insert(spec: OrderSpec, identity: string): Promise<boolean> {
+  async function insert(spec: OrderSpec, identity: string, owner: string): Promise<boolean> {
     const trace = currentTraceparent() ?? null;
     return await database.write(async (tx) => {
       const start = await startOf(tx, store, startModelOf(spec));
-      if (await store.insert(tx, { ...rowOf(spec), identity, trace, ...start }))
+      const priority = spec.uplet.priority ?? 0;
+      const rank = { owner, priority, aheadMs: priority * ageingMs };
+      if (await store.insert(tx, { ...rowOf(spec), ...rank, identity, trace, ...start }))
         return start.status === 'todo';
       const known = await store.take(tx, spec.uplet.uuid);
       if (known?.identity === identity) return false;
@@ -41,11 +46,14 @@ export function createPlacing(options: {
   }
 
   return {
-    async place(posted) {
+    async place(posted, principal) {
       checkRules(posted);
+      const owner = ownerOf(posted.uplet.owner, principal);
       concerns(posted.uplet.uuid);
       const spec = withModelEnd(posted);
-      const isDue = await span('place order', { kind: spec.kind }, () => insert(spec, identityOf(posted)));
+      const isDue = await span('place order', { kind: spec.kind }, () =>
+        insert(spec, identityOf(posted), owner),
+      );
       if (isDue) announce(spec);
     },
   };
@@ -76,7 +84,9 @@ function withModelEnd(spec: OrderSpec): OrderSpec {
   return { kind: 'learn', uplet: { ...spec.uplet, model_end: randomUUID() } };
 }
 
-function rowOf(spec: OrderSpec): Omit<NewOrder, 'identity' | 'status' | 'waits_for' | 'trace'> {
+function rowOf(
+  spec: OrderSpec,
+): Omit<NewOrder, 'identity' | 'status' | 'waits_for' | 'trace' | 'owner' | 'priority' | 'aheadMs'> {
   const { uuid: id, problem, workflow } = spec.uplet;
   const gpus = spec.uplet.gpus ?? null;
   const common = { id, problem, workflow, gpus, kind: spec.kind, spec: JSON.stringify(spec) };

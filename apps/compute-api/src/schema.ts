@@ -13,6 +13,8 @@ export interface Schema {
   workers: WorkerRow;
   switches: SwitchRow;
   problem_defaults: ProblemDefaultsRow;
+  owners: OwnerRow;
+  shares: ShareRow;
 }
 
 /** One order: the one truth about it. `attempt` is the fencing token: it grows at each claim and never falls. */
@@ -36,6 +38,12 @@ export interface OrderRow {
   asks_gpus: number;
   /** The worker that keeps the GPUs that come free for this order, once it has waited long for them. */
   gpus_kept_by: string | null;
+  /** On whose share it is run; empty for what came without credentials. */
+  owner: string;
+  /** Among the orders of its owner, from -10 to 10. */
+  priority: number;
+  /** Its owner's orders are claimed by this time, the earliest first: that of its creation, moved by its priority. */
+  turn_at: number;
   attempt: number;
   /** How many attempts were lost or broken by the platform: compared with the most that are allowed. */
   charged: number;
@@ -143,4 +151,23 @@ export interface SwitchRow {
 export interface ProblemDefaultsRow {
   problem: string;
   gpus: number;
+}
+
+/** An owner whose weight was set. */
+export interface OwnerRow {
+  owner: string;
+  weight: number;
+}
+
+/**
+ * How much of the claims of a kind an owner has had, as start-time fair queueing counts it: in millionths of a claim of
+ * an owner of weight 1. Absent for an owner that never was charged.
+ */
+export interface ShareRow {
+  kind: OrderKind;
+  owner: string;
+  /** The start tag of its last claim; the greatest of a kind is the virtual time of the kind. */
+  start_tag: number;
+  /** The finish tag of its last claim. */
+  finish_tag: number;
 }

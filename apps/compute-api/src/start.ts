@@ -67,8 +67,8 @@ async function startWith(config: ComputeConfig): Promise<RunningService> {
   };
 }
 
-function patienceOf({ leaseMs, attempts, gpuPatienceMs }: ComputeConfig) {
-  return { leaseMs, renewMs: Math.ceil(leaseMs / 3), attempts, gpuPatienceMs };
+function patienceOf({ leaseMs, attempts, gpuPatienceMs, ageingMs }: ComputeConfig) {
+  return { leaseMs, renewMs: Math.ceil(leaseMs / 3), attempts, gpuPatienceMs, ageingMs };
 }
 
 async function readTls({ cert, key }: ComputeConfig) {

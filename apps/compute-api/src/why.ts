@@ -1,8 +1,9 @@
 import type { WhyView } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import { lackOfGpus, mostGpus } from './gpu-why.ts';
+import { lackOfGpus } from './gpu-why.ts';
 import { hasEnded } from './order-queries.ts';
 import { time } from './order-views.ts';
+import { duration, standingOf } from './queue-place.ts';
 import type { OrderRow, Schema } from './schema.ts';
 import type { WorkerQueries } from './worker-queries.ts';
 
@@ -70,32 +71,26 @@ async function queued(order: OrderRow, database: Database<Schema>, workers: Work
     const sentence = `No worker for ${order.kind} orders is alive; start one, or give one slots for this kind.`;
     return { code: 'no_worker', sentence };
   }
-  const gpus = await workers.gpus(order.kind);
-  const lack = lackOfGpus(order, gpus);
+  const lack = lackOfGpus(order, await workers.gpus(order.kind));
   if (lack !== undefined) return lack;
-  const { before } = await database.read
-    .selectFrom('orders')
-    .select((row) => row.fn.countAll<number>().as('before'))
-    .where('status', '=', 'todo')
-    .where('kind', '=', order.kind)
-    .where('due_at', '<=', database.now)
-    // What no worker has GPUs for holds nobody up.
-    .where('gpus', '<=', mostGpus(gpus))
-    .where((row) =>
-      row.or([
-        row('created_at', '<', order.created_at),
-        row.and([row('created_at', '=', order.created_at), row('id', '<', order.id)]),
-      ]),
-    )
-    .executeTakeFirstOrThrow();
-  const count = Number(before);
-  if (count === 0) {
+  const { before, startsInMs, basis } = await standingOf(order, { database, workerQueries: workers });
+  const expected =
+    startsInMs === undefined ? {} : { expected_start: time((await workers.now()) + startsInMs) };
+  const starts =
+    startsInMs === undefined ? basis : `It should start in about ${duration(startsInMs)}: ${basis}`;
+  if (before === 0) {
     return {
       code: 'workers_busy',
-      sentence: `It is next, as soon as one of ${slots} slots is free.`,
+      sentence: `It is next, as soon as one of ${slots} slots is free. ${starts}`,
       before: 0,
+      ...expected,
     };
   }
-  const others = count === 1 ? '1 order of its kind is' : `${count} orders of its kind are`;
-  return { code: 'position', sentence: `${others} before it, for ${slots} slots.`, before: count };
+  const others = before === 1 ? '1 order of its kind is' : `${before} orders of its kind are`;
+  return {
+    code: 'position',
+    sentence: `By the owners' shares, ${others} before it, for ${slots} slots. ${starts}`,
+    before,
+    ...expected,
+  };
 }

@@ -21,7 +21,6 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   nsqjs: ['libs/service/src/broker/'],
   '@opentelemetry': ['libs/service/src/trace/'],
   '@aws-sdk': ['apps/storage-api/src/blob-store/'],
-  '@tus/server': ['apps/storage-api/src/tus/'],
   'tus-js-client': ['apps/cli/src/transfer/'],
   dockerode: ['apps/compute-worker/src/container-runtime/'],
   commander: ['libs/service/src/config/', 'apps/cli/src/'],

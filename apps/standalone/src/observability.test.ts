@@ -99,7 +99,7 @@ test('What a platform does is counted by each of its services', async (t) => {
   await using platform = await openPlatform();
   const order = await anOrder(platform.storage);
   await learn(platform, order);
-  await learn(platform, { ...order, uuid: randomUUID(), model_end: randomUUID() });
+  t.is(await learn(platform, { ...order, uuid: randomUUID(), model_end: randomUUID() }), 'done');
   await eventually(t, async (t) => {
     const compute = await readFigures(platform.connection.compute);
     t.is(compute.get('morpheo_compute_orders_ended_total{kind="learn",outcome="done"}'), 2);

@@ -5,6 +5,16 @@ import type { StorageMeters } from './meters.ts';
 /** What decides whether bytes are needed. */
 export interface BlobReferences {
   hasBlob(digest: string): Promise<boolean>;
+  /** True where a blob is marked as damaged: other bytes of the same digest are to take its place. */
+  isDamaged(digest: string): Promise<boolean>;
+  /** Takes the mark away. */
+  heal(digest: string): Promise<unknown>;
+}
+
+/** What a sweep has removed: bytes, and how many files of each sort held them. */
+export interface Swept {
+  readonly halfWritten: { readonly files: number; readonly bytes: number };
+  readonly orphans: { readonly blobs: number; readonly bytes: number };
 }
 
 /** Keeps bytes and the rows that refer to them in step: no row without its bytes, no bytes for long without a row. */
@@ -18,10 +28,16 @@ export interface BlobKeeper {
     options: Omit<PutOptions, 'commit'>,
     record: (blob: StoredBlob) => Promise<T>,
   ): Promise<T>;
-  /** Removes those of the blobs that no row refers to. Never throws: what could not be removed, `sweep` finds. */
-  release(digests: readonly string[]): Promise<void>;
-  /** Removes what dead writers left, and blobs without a row that were last put more than `graceMs` ago. */
-  sweep(graceMs: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Removes those of the blobs that no row refers to, and says which they were. Never throws: what could not be
+   * removed, `sweep` finds.
+   */
+  release(digests: readonly string[]): Promise<readonly string[]>;
+  /**
+   * Removes what dead writers left, and blobs without a row that were last put more than `graceMs` ago; says what that
+   * was, and with `dryRun` only says it.
+   */
+  sweep(graceMs: number, how?: { readonly dryRun?: boolean; readonly signal?: AbortSignal }): Promise<Swept>;
 }
 
 /** The {@link BlobKeeper} of a store and of the rows that refer to it. */
@@ -32,10 +48,11 @@ export function createBlobKeeper(
 ): BlobKeeper {
   const removeUnused = (digest: string) => blobs.remove(digest, () => references.hasBlob(digest));
 
-  async function release(digests: readonly string[]): Promise<void> {
+  async function release(digests: readonly string[]): Promise<string[]> {
+    const removed: string[] = [];
     for (const digest of digests) {
       try {
-        await removeUnused(digest);
+        if (await removeUnused(digest)) removed.push(digest);
       } catch (error) {
         log.warn(
           { digest, error },
@@ -43,16 +60,36 @@ export function createBlobKeeper(
         );
       }
     }
+    return removed;
   }
 
-  async function removeOrphans(before: number, signal?: AbortSignal): Promise<number> {
-    let removed = 0;
-    for await (const { digest, storedAt } of blobs.list()) {
+  /** What was recorded is recorded: where the mark stays, the next scrub takes it away. */
+  async function healed(digest: string): Promise<void> {
+    try {
+      await references.heal(digest);
+      log.info({ digest }, 'a damaged blob was uploaded again, and is good');
+    } catch (error) {
+      log.warn({ digest, error }, 'a blob is good again, and stays marked as damaged until it is scrubbed');
+    }
+  }
+
+  async function removeOrphans(before: number, { dryRun, signal }: SweepHow): Promise<Swept['orphans']> {
+    const removed = { blobs: 0, bytes: 0 };
+    for await (const { digest, size, storedAt } of blobs.list()) {
       signal?.throwIfAborted();
       if (storedAt.getTime() > before || (await references.hasBlob(digest))) continue;
       const needed = async () =>
         (await references.hasBlob(digest)) || ((await blobs.stat(digest))?.storedAt.getTime() ?? 0) > before;
-      if (await blobs.remove(digest, needed)) removed++;
+      try {
+        if (dryRun !== true && !(await blobs.remove(digest, needed))) continue;
+        removed.blobs++;
+        removed.bytes += size;
+      } catch (error) {
+        log.warn(
+          { digest, error },
+          'a blob that nobody needs could not be removed; the next sweep tries again',
+        );
+      }
     }
     return removed;
   }
@@ -61,26 +98,35 @@ export function createBlobKeeper(
     release,
     async keep(source, options, record) {
       let known = false;
-      const recorded = await putAndRecord(blobs, source, options, async (blob) => {
+      let replaced = false;
+      const replace = async (digest: string) => {
+        replaced = await references.isDamaged(digest);
+        return replaced;
+      };
+      const recorded = await putAndRecord(blobs, source, { ...options, replace }, async (blob) => {
         // For the meters alone: where it fails, so does what follows, which says why in its own words.
         known = await references.hasBlob(blob.digest).catch(() => false);
-        return await record(blob);
+        const result = await record(blob);
+        if (replaced) await healed(blob.digest);
+        return result;
       });
       if ('result' in recorded) {
-        meters.stored(recorded.blob.size, known);
+        meters.stored(recorded.blob.size, known && !replaced);
         return recorded.result;
       }
       if (recorded.blob !== undefined) await release([recorded.blob.digest]);
       throw recorded.error;
     },
-    async sweep(graceMs, signal) {
-      const half = await blobs.sweep(graceMs);
-      const orphans = await removeOrphans(Date.now() - graceMs, signal);
-      meters.swept(half.files, orphans);
-      if (half.files > 0 || orphans > 0) log.info({ ...half, orphans }, 'swept what nobody refers to');
+    async sweep(graceMs, how = {}) {
+      const halfWritten = await blobs.sweep(graceMs, how);
+      const orphans = await removeOrphans(Date.now() - graceMs, how);
+      if (how.dryRun !== true) meters.swept(halfWritten.files, orphans.blobs);
+      return { halfWritten, orphans };
     },
   };
 }
+
+type SweepHow = NonNullable<Parameters<BlobKeeper['sweep']>[1]>;
 
 type Recorded<T> =
   | { readonly result: T; readonly blob: StoredBlob }

@@ -1,4 +1,4 @@
-import type { Kysely, RawBuilder } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { StoredBlob } from './blob-store/index.ts';
 import type { StorageSchema } from './schema.ts';
 
@@ -50,6 +50,19 @@ export async function letGoOfBlobs(
     .returning('sha256')
     .execute();
   return gone.map(({ sha256 }) => sha256);
+}
+
+/** The blobs that nothing refers to; of what is staged only that counts for which `counts` holds. */
+export async function unheldBlobs(
+  read: Kysely<StorageSchema>,
+  counts: RawBuilder<unknown> = sql`1 = 1`,
+): Promise<StoredBlob[]> {
+  const { rows } = await sql<{ digest: string; size: number | string }>`
+    select sha256 as digest, size from blobs
+    where not exists (select 1 from resources where resources.sha256 = blobs.sha256)
+      and not exists (select 1 from staged where staged.sha256 = blobs.sha256 and ${counts})
+  `.execute(read);
+  return rows.map(({ digest, size }) => ({ digest, size: Number(size) }));
 }
 
 /** True where a blob is there for readers. */

@@ -4,6 +4,7 @@ import { isLoopback } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { BLOB_STORES, bucketContradictions, s3Settings } from './blob-settings.ts';
+import { ledgerSettings } from './ledger-settings.ts';
 import { DEFAULT_SETTINGS } from './storage-settings.ts';
 import { unusedContradictions, unusedSettings } from './unused-settings.ts';
 
@@ -113,6 +114,14 @@ export const settings = defineSettings({
     default: DEFAULT_SETTINGS.stagedMaxAgeMs,
     help: 'How long the result of an attempt waits to be published or discarded.',
   },
+  uploadExpiryMs: {
+    flag: 'upload-expiry-ms',
+    env: 'MORPHEO_STORAGE_UPLOAD_EXPIRY_MS',
+    schema: count,
+    default: DEFAULT_SETTINGS.uploadExpiryMs,
+    help: 'How long a resumable upload waits for its next bytes before it is thrown away.',
+  },
+  ...ledgerSettings,
   ...traceSettings,
   ...unusedSettings,
   logLevel: {

@@ -28,6 +28,12 @@ export function expectedOfForm({ sha256, size }: FormFields, settings: StorageSe
   return { digest: sha256, size: compared && size !== undefined ? Number(size) : undefined };
 }
 
+/** How many bytes a form says that its blob has, as far as that can be: nobody has compared it. */
+export function announcedBytes({ size }: FormFields, { contentLength }: BytesIn): number | undefined {
+  if (size === undefined || size <= 0n) return undefined;
+  return Math.min(Number(size), contentLength ?? Number.POSITIVE_INFINITY);
+}
+
 /** Throws `too_large` where the announced length alone is over the limit: before a byte of it is read. */
 export function refuseOverLimit({ contentLength }: BytesIn, { maxUploadBytes }: StorageSettings): void {
   if (contentLength === undefined || contentLength <= maxUploadBytes + FORM_BYTES) return;

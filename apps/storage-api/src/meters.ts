@@ -9,6 +9,10 @@ export interface StorageMeters {
   stored(bytes: number, known: boolean): void;
   /** A sweep has removed so many half-written files, and blobs that nothing refers to. */
   swept(halfWritten: number, orphans: number): void;
+  /** A blob was found to be damaged that was not known to be. */
+  damaged(): void;
+  /** So many bytes were read and compared with their digests by a scrub. */
+  scrubbed(bytes: number): void;
 }
 
 /** Tables are counted row by row: this often at most, in milliseconds. */
@@ -29,7 +33,12 @@ export function createStorageMeters(metrics: Metrics): StorageMeters {
     help: 'Files that nobody needs and the sweep has removed: half-written ones, and blobs without a row',
     labels: ['what'],
   });
-  for (const zero of [uploads, bytes, hits, saved]) zero.add({}, 0);
+  const damaged = counter(
+    'damaged_blobs_found',
+    'Blobs that were found to be damaged, by a reader or a scrub',
+  );
+  const scrubbed = counter('scrubbed_bytes', 'Bytes that a scrub has read and compared with their digests');
+  for (const zero of [uploads, bytes, hits, saved, damaged, scrubbed]) zero.add({}, 0);
   return {
     stored(size, known) {
       uploads.add({});
@@ -42,6 +51,8 @@ export function createStorageMeters(metrics: Metrics): StorageMeters {
       swept.add({ what: 'half_written' }, halfWritten);
       swept.add({ what: 'orphan' }, orphans);
     },
+    damaged: () => damaged.add({}),
+    scrubbed: (size) => scrubbed.add({}, size),
   };
 }
 
@@ -54,6 +65,7 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void 
   ): Gauge<Label> => metrics.gauge({ name: `morpheo_storage_${name}`, help, labels });
   const blobs = gauge('blobs', 'Blobs that are kept, each once');
   const blobBytes = gauge('blob_bytes', 'Bytes of the blobs');
+  const damaged = gauge('damaged_blobs', 'Blobs that are marked as damaged, and served to nobody');
   const staged = gauge('staged_results', 'Results of attempts that are not published yet');
   const stagedBytes = gauge('staged_bytes', 'Bytes of those results');
   const resources = gauge('resources', 'Things that are kept, by type', 'type');
@@ -66,6 +78,12 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void 
     const kept = await read.selectFrom('blobs').select(countAndSize).executeTakeFirst();
     blobs.set({}, Number(kept?.n ?? 0));
     blobBytes.set({}, Number(kept?.bytes ?? 0));
+    const marked = await read
+      .selectFrom('blobs')
+      .select(countAndSize)
+      .where('damaged_at', 'is not', null)
+      .executeTakeFirst();
+    damaged.set({}, Number(marked?.n ?? 0));
     const waiting = await read.selectFrom('staged').select(countAndSize).executeTakeFirst();
     staged.set({}, Number(waiting?.n ?? 0));
     stagedBytes.set({}, Number(waiting?.bytes ?? 0));
@@ -81,6 +99,9 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void 
       resourceBytes.set({ type }, Number(row?.bytes ?? 0));
     }
   };
-  const stale: Pick<Gauge, 'clear'>[] = [blobs, blobBytes, staged, stagedBytes, resources, resourceBytes];
+  const stale: Pick<Gauge, 'clear'>[] = [
+    ...[blobs, blobBytes, damaged],
+    ...[staged, stagedBytes, resources, resourceBytes],
+  ];
   metrics.onScrape({ everyMs: EVERY_MS, refresh, stale });
 }

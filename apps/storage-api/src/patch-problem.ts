@@ -1,5 +1,5 @@
 import { type Api, type BytesIn, PlatformError, type StorageContract } from '@morpheo/common';
-import { expectedOfForm, refuseOverLimit } from './expectations.ts';
+import { announcedBytes, expectedOfForm, refuseOverLimit } from './expectations.ts';
 import { multipartBoundary, notMultipart, parseMediaType, readMultipart } from './multipart.ts';
 import { parseResourceId } from './resource-id.ts';
 import { noSuchResource } from './resource-rows.ts';
@@ -44,7 +44,13 @@ async function change(
   if (blob === null) return await record(wanted);
   const expected = expectedOfForm(fields, parts.settings);
   const options = { ...expected, signal, limit: parts.settings.maxUploadBytes };
-  const changed = await parts.keeper.keep(blob, options, (stored) => record({ ...wanted, blob: stored }));
+  const before = await parts.resources.find('problem', uuid);
+  const how = { announced: announcedBytes(fields, body), frees: before?.size };
+  using allowance = await parts.allowances.open(before?.owner, how);
+  const { quotaOf } = parts.allowances;
+  const changed = await parts.keeper.keep(allowance.metered(blob), options, (stored) =>
+    record({ ...wanted, blob: stored, quotaOf }),
+  );
   await reader.finish();
   return changed;
 }

@@ -2,6 +2,7 @@ import { PlatformError, type Resource, type ResourceType } from '@morpheo/common
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { holdBlob } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
+import { requireRoom } from './ledger/room.ts';
 import type { ResourceRow, StorageSchema } from './schema.ts';
 
 /** What is told of a thing when it is stored, beside its bytes. */
@@ -14,6 +15,10 @@ export interface NewResource {
   readonly algo?: string | undefined;
   /** The order and attempt whose result it is. */
   readonly origin?: { readonly order: string; readonly attempt: number } | undefined;
+  /** Who uploads it; nobody knows where absent. */
+  readonly owner?: string | undefined;
+  /** The most bytes that its owner may have with it; any where absent. */
+  readonly quota?: number | undefined;
 }
 
 /** A row as it is shown: the members that its type has, and those that were told. */
@@ -64,8 +69,8 @@ export function nextPlace(type: ResourceType): RawBuilder<number> {
 }
 
 /**
- * Adds a thing and its blob within a transaction. Throws `conflict` where its uuid is taken, and `not_found` where its
- * algo is not there.
+ * Adds a thing and its blob within a transaction. Throws `conflict` where its uuid is taken, `not_found` where its
+ * algo is not there, and `quota_exceeded` where its owner may not have as much.
  */
 export async function insertResource(
   transaction: Kysely<StorageSchema>,
@@ -73,8 +78,9 @@ export async function insertResource(
   resource: NewResource,
   blob: StoredBlob,
 ): Promise<ResourceRow> {
-  const { type, uuid, algo } = resource;
+  const { type, uuid, algo, owner = '', quota } = resource;
   if (algo !== undefined) await holdAlgo(transaction, algo);
+  if (quota !== undefined) await requireRoom(transaction, { owner, quota, adds: blob.size });
   await holdBlob(transaction, now, blob);
   const row = await transaction
     .insertInto('resources')
@@ -90,6 +96,7 @@ export async function insertResource(
       seq: nextPlace(type),
       order_id: resource.origin?.order ?? null,
       attempt: resource.origin?.attempt ?? null,
+      owner,
     })
     .onConflict((conflict) => conflict.columns(['type', 'uuid']).doNothing())
     .returningAll()

@@ -2,6 +2,7 @@ import { PlatformError, type Resource, type ResourceType } from '@morpheo/common
 import type { Kysely } from 'kysely';
 import { hasBlob, holdBlob, letGoOfBlobs } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
+import { requireRoom } from './ledger/room.ts';
 import { listResources, type PageRequest, type ResourcePage } from './resource-page.ts';
 import {
   alreadyExists,
@@ -21,6 +22,8 @@ export interface ProblemChange {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly blob?: StoredBlob | undefined;
+  /** The most bytes that the problem's owner may have with `blob`; any where absent. */
+  readonly quotaOf?: ((owner: string) => number | undefined) | undefined;
 }
 
 /** A change, and the digests of the blobs that nobody refers to since. */
@@ -28,6 +31,9 @@ export interface Changed {
   readonly resource: Resource;
   readonly freed: readonly string[];
 }
+
+/** Writes more within a transaction. */
+export type Within = (transaction: Kysely<StorageSchema>) => Promise<void>;
 
 /**
  * What is known of problems, algos, models, data and predictions. Every function is one transaction: all or nothing,
@@ -37,9 +43,12 @@ export interface ResourceStore {
   find(type: ResourceType, uuid: string): Promise<ResourceRow | undefined>;
   /** See {@link listResources}. */
   list(request: PageRequest): Promise<ResourcePage>;
-  /** See {@link insertResource}. */
-  insert(resource: NewResource, blob: StoredBlob): Promise<Resource>;
-  /** Throws `not_found`, and `conflict` where the new uuid is taken. The upload time becomes now. */
+  /** See {@link insertResource}. What `within` writes is part of the transaction. */
+  insert(resource: NewResource, blob: StoredBlob, within?: Within): Promise<Resource>;
+  /**
+   * Throws `not_found`, `conflict` where the new uuid is taken, and `quota_exceeded` where the problem's owner may not
+   * have as much. The upload time becomes now.
+   */
   changeProblem(uuid: string, change: ProblemChange): Promise<Changed>;
   /** Throws `not_found`, and `in_use` while models refer to an algo. Resolves with the digests that are free since. */
   remove(type: ResourceType, uuid: string): Promise<readonly string[]>;
@@ -52,10 +61,12 @@ export function createResourceStore(database: StorageDatabase): ResourceStore {
   return {
     find: (type, uuid) => findResource(database.read, type, uuid),
     list: (request) => listResources(database.read, request),
-    insert: (resource, blob) =>
-      database.write(async (transaction) =>
-        toResource(await insertResource(transaction, database.now, resource, blob)),
-      ),
+    insert: (resource, blob, within) =>
+      database.write(async (transaction) => {
+        const made = toResource(await insertResource(transaction, database.now, resource, blob));
+        await within?.(transaction);
+        return made;
+      }),
     changeProblem: (uuid, change) =>
       database.write((transaction) => changeProblem(transaction, database.now, uuid, change)),
     remove: (type, uuid) => database.write((transaction) => removeResource(transaction, type, uuid)),
@@ -67,12 +78,15 @@ async function changeProblem(
   transaction: Kysely<StorageSchema>,
   now: StorageDatabase['now'],
   uuid: string,
-  { uuid: newUuid, name, description, blob }: ProblemChange,
+  { uuid: newUuid, name, description, blob, quotaOf }: ProblemChange,
 ): Promise<Changed> {
   const before = await takeResource(transaction, 'problem', uuid);
   if (before === undefined) throw noSuchResource('problem', uuid);
   if (newUuid !== undefined && (await findResource(transaction, 'problem', newUuid)) !== undefined)
     throw alreadyExists('problem', newUuid);
+  const quota = quotaOf?.(before.owner);
+  if (blob !== undefined && quota !== undefined)
+    await requireRoom(transaction, { owner: before.owner, quota, adds: blob.size - before.size });
   if (blob !== undefined) await holdBlob(transaction, now, blob);
   const after = await transaction
     .updateTable('resources')

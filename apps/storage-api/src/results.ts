@@ -8,9 +8,12 @@ type ResultRoutes = Pick<Api<StorageContract>, 'stageResult' | 'publishResult' |
  * The results of attempts: staged by workers, seen by nobody, and made visible or dropped by whoever keeps the orders.
  * So the result of an attempt that was overtaken never shows.
  */
-export function resultHandlers({ keeper, staged, settings, log }: StorageParts): ResultRoutes {
+export function resultHandlers({ keeper, staged, settings, allowances, log }: StorageParts): ResultRoutes {
   return {
-    stageResult: async ({ params: { order, attempt }, query: { type, uuid, algo }, body }, call) => {
+    stageResult: async (
+      { params: { order, attempt }, query: { type, uuid, algo, owner: told }, body },
+      call,
+    ) => {
       if (type === 'model' && algo === undefined)
         throw new PlatformError(
           'invalid_request',
@@ -21,8 +24,13 @@ export function resultHandlers({ keeper, staged, settings, log }: StorageParts):
       const { body: source, release } = body;
       const limit = settings.maxUploadBytes;
       const options = { ...expectedOfBody(body), release, signal: call?.signal, limit };
-      const result = { order, attempt, type, uuid, algo: type === 'model' ? algo : undefined };
-      const { blob, freed } = await keeper.keep(source, options, async (stored) => ({
+      const owner = told ?? call?.principal?.name;
+      // A worker brings the results of everybody: only a quota of its own keeps it from that.
+      const how = { announced: body.contentLength, onlyNamed: told === undefined };
+      using allowance = await allowances.open(owner, how);
+      const made = { type, uuid, algo: type === 'model' ? algo : undefined };
+      const result = { order, attempt, ...made, owner, quota: allowance.quota };
+      const { blob, freed } = await keeper.keep(allowance.metered(source), options, async (stored) => ({
         blob: stored,
         freed: await staged.stage(result, stored),
       }));

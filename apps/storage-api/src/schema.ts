@@ -1,6 +1,7 @@
 import type { ResourceType } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
-import type { Kysely } from 'kysely';
+import type { Generated, Kysely } from 'kysely';
+import { createUploadsTable, type UploadRow } from './resumable/upload-table.ts';
 
 /** A blob that is there for readers: without a row its file is none. */
 interface BlobRow {
@@ -8,6 +9,8 @@ interface BlobRow {
   size: number;
   /** Milliseconds since 1970. */
   stored_at: number;
+  /** Since when its bytes are known to be others than its name says, in milliseconds since 1970; null: they are good. */
+  damaged_at: Generated<number | null>;
 }
 
 /** A problem, algo, model, data set or prediction. */
@@ -27,6 +30,8 @@ export interface ResourceRow {
   /** The order and attempt whose staged result was published as this. */
   order_id: string | null;
   attempt: number | null;
+  /** Who uploaded it, by name; empty where nobody knows. */
+  owner: string;
 }
 
 /** What an attempt brought, and nobody sees yet. */
@@ -41,6 +46,20 @@ export interface StagedRow {
   size: number;
   /** Milliseconds since 1970. */
   staged_at: number;
+  /** Whose result it will be, by name; empty where nobody knows. */
+  owner: string;
+}
+
+/** How far the reading of all blobs has come; there is one row. */
+export interface ScrubRow {
+  name: 'blobs';
+  /** The digest that was read last; empty between two rounds. */
+  position: string;
+  /** When the last round ended, in milliseconds since 1970; at first, when it was waited for. */
+  finished_at: number;
+  /** Until when a process has it for itself, and which. */
+  held_until: number;
+  holder: string;
 }
 
 /** The tables of storage-api. */
@@ -48,6 +67,10 @@ export interface StorageSchema {
   blobs: BlobRow;
   resources: ResourceRow;
   staged: StagedRow;
+  scrubs: ScrubRow;
+  /** One row for each owner with a quota: whoever holds it may add to what the owner has. */
+  resource_owners: { name: string };
+  uploads: UploadRow;
 }
 
 /** storage-api's database. */
@@ -56,7 +79,32 @@ export type StorageDatabase = Database<StorageSchema>;
 /** The schema's history. A step that was released never changes; what comes next is a step of its own. */
 export const storageMigrations: Migrations = {
   '001-resources': createTables,
+  '002-ledger': addLedger,
+  '003-uploads': createUploadsTable,
 };
+
+async function addLedger(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema.alterTable('blobs').addColumn('damaged_at', 'bigint').execute();
+  for (const table of ['resources', 'staged'] as const) {
+    await schema.schema
+      .alterTable(table)
+      .addColumn('owner', 'text', (column) => column.notNull().defaultTo(''))
+      .execute();
+    await schema.schema.createIndex(`${table}_by_owner`).on(table).columns(['owner', 'size']).execute();
+  }
+  await schema.schema
+    .createTable('resource_owners')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .execute();
+  await schema.schema
+    .createTable('scrubs')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('position', 'text', (column) => column.notNull())
+    .addColumn('finished_at', 'bigint', (column) => column.notNull())
+    .addColumn('held_until', 'bigint', (column) => column.notNull())
+    .addColumn('holder', 'text', (column) => column.notNull())
+    .execute();
+}
 
 async function createTables(schema: Kysely<unknown>): Promise<void> {
   await schema.schema

@@ -7,9 +7,10 @@ import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import { type BlobPlace, openBlobStore } from './blob-store/index.ts';
+import { scrubLoop } from './damage/scrub-loop.ts';
 import { type StorageSchema, storageMigrations } from './schema.ts';
 import { createStorage, type Storage } from './storage.ts';
-import type { StorageSettings } from './storage-settings.ts';
+import { DEFAULT_SETTINGS, type StorageSettings } from './storage-settings.ts';
 
 /** How often the service tidies up. */
 const SWEEP_EVERY_MS = 600_000;
@@ -46,7 +47,7 @@ export interface StorageServiceOptions {
 }
 
 /** A storage-api that runs. */
-export interface StorageService extends Pick<Storage, 'api' | 'sweep'> {
+export interface StorageService extends Pick<Storage, 'api' | 'sweep' | 'scrub' | 'collect'> {
   readonly url: string;
   /** Takes no new request, and resolves when those under way are answered. */
   drain(): Promise<void>;
@@ -73,10 +74,19 @@ export async function openStorageService(options: StorageServiceOptions): Promis
   const alone = place.kind === 'local' && database.engine === 'sqlite';
   const swept = alone ? await blobs.sweep(0) : { files: 0 };
   if (swept.files > 0) log.info({ ...swept }, 'removed what the process before left half-written');
-  const storage = createStorage({ database, blobs, log, settings, metrics });
+  const storage = createStorage({
+    database,
+    blobs,
+    uploadsFolder: join(dataFolder, 'uploads'),
+    log,
+    settings,
+    metrics,
+  });
   stack.use(
     startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, log, work: (signal) => storage.sweep(signal) }),
   );
+  const { scrubEveryMs = DEFAULT_SETTINGS.scrubEveryMs } = settings ?? {};
+  if (scrubEveryMs !== null) stack.use(scrubLoop(storage, scrubEveryMs, log));
   const app = createHttpApp({
     contract: storageContract,
     api: storage.api,
@@ -95,6 +105,8 @@ export async function openStorageService(options: StorageServiceOptions): Promis
   return {
     api: storage.api,
     sweep: storage.sweep,
+    scrub: storage.scrub,
+    collect: storage.collect,
     url: server.url,
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

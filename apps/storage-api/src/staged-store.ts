@@ -1,7 +1,8 @@
 import { PlatformError, type Resource } from '@morpheo/common';
-import type { Kysely } from 'kysely';
-import { holdBlob, letGoOfBlobs } from './blob-rows.ts';
+import { type Kysely, sql } from 'kysely';
+import { holdBlob, letGoOfBlobs, unheldBlobs } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
+import { requireRoom } from './ledger/room.ts';
 import { findResource, holdAlgo, insertResource, requireAlgo, toResource } from './resource-rows.ts';
 import type { Changed } from './resource-store.ts';
 import type { ResourceRow, StagedRow, StorageDatabase, StorageSchema } from './schema.ts';
@@ -14,6 +15,10 @@ export interface StagedResult {
   /** The id that it will have. */
   readonly uuid: string;
   readonly algo?: string | undefined;
+  /** Whose result it is; nobody knows where absent. */
+  readonly owner?: string | undefined;
+  /** The most bytes that its owner may have with it; any where absent. */
+  readonly quota?: number | undefined;
 }
 
 /**
@@ -23,7 +28,10 @@ export interface StagedResult {
 export interface StagedStore {
   /** Throws `not_found` where there is no such algo. */
   requireAlgo(algo: string): Promise<void>;
-  /** Stages a result in place of what the attempt staged before. Throws `not_found` where its algo is not there. */
+  /**
+   * Stages a result in place of what the attempt staged before. Throws `not_found` where its algo is not there, and
+   * `quota_exceeded` where its owner may not have as much.
+   */
   stage(result: StagedResult, blob: StoredBlob): Promise<readonly string[]>;
   /**
    * Makes the result of an attempt visible and drops those of the order's other attempts; again, it answers the same.
@@ -32,8 +40,10 @@ export interface StagedStore {
    */
   publish(order: string, attempt: number): Promise<Changed>;
   discard(order: string): Promise<readonly string[]>;
-  /** Drops what was staged more than `ageMs` ago. */
+  /** Drops what was staged more than `ageMs` ago, and forgets blobs that nothing refers to. */
   discardOlderThan(ageMs: number): Promise<readonly string[]>;
+  /** The blobs of {@link discardOlderThan}: those that nothing else refers to. */
+  heldByNothingSince(ageMs: number): Promise<readonly StoredBlob[]>;
 }
 
 /** The {@link StagedStore} of a database. */
@@ -52,23 +62,34 @@ export function createStagedStore(database: StorageDatabase): StagedStore {
           .where(({ eb }) => eb(eb(eb.ref('staged_at'), '+', ageMs), '<', database.now))
           .returning('sha256')
           .execute();
-        return await letGoOfBlobs(
-          transaction,
-          old.map(({ sha256 }) => sha256),
-        );
+        const unheld = await unheldBlobs(transaction);
+        return await letGoOfBlobs(transaction, [
+          ...old.map(({ sha256 }) => sha256),
+          ...unheld.map(({ digest }) => digest),
+        ]);
       }),
+    heldByNothingSince: (ageMs) =>
+      unheldBlobs(database.read, sql<number>`staged.staged_at + ${ageMs} >= ${database.now}`),
   };
 }
 
 async function stageResult(
   transaction: Kysely<StorageSchema>,
   now: StorageDatabase['now'],
-  { order, attempt, type, uuid, algo }: StagedResult,
+  { order, attempt, type, uuid, algo, owner = '', quota }: StagedResult,
   blob: StoredBlob,
 ): Promise<readonly string[]> {
   if (algo !== undefined) await holdAlgo(transaction, algo);
+  if (quota !== undefined) {
+    const replaced = (await takeStaged(transaction, order)).find((row) => row.attempt === attempt);
+    const frees = replaced?.owner === owner ? replaced.size : 0;
+    await requireRoom(transaction, { owner, quota, adds: blob.size - frees });
+  }
   await holdBlob(transaction, now, blob);
-  const values = { type, uuid, algo: algo ?? null, sha256: blob.digest, size: blob.size, staged_at: now };
+  const values = {
+    ...{ type, uuid, algo: algo ?? null, owner },
+    ...{ sha256: blob.digest, size: blob.size, staged_at: now },
+  };
   const added = await transaction
     .insertInto('staged')
     .values({ order_id: order, attempt, ...values })
@@ -117,10 +138,10 @@ async function insertStaged(
   now: StorageDatabase['now'],
   staged: StagedRow,
 ): Promise<Resource> {
-  const { type, uuid, algo, sha256, size, order_id: order, attempt } = staged;
+  const { type, uuid, algo, sha256, size, order_id: order, attempt, owner } = staged;
   if ((await findResource(transaction, type, uuid)) !== undefined)
     throw new PlatformError('conflict', `The id ${uuid} belongs to another ${type} already.`);
-  const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt } };
+  const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt }, owner };
   return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }));
 }
 

@@ -10,6 +10,7 @@ import { tracerOf } from '@morpheo/service/trace';
 import { blobPlaceOf } from './blob-settings.ts';
 import { probesOf } from './check.ts';
 import { loadConfig, type StorageConfig, VERSION } from './config.ts';
+import { readQuotas } from './ledger-settings.ts';
 import { DATABASE_FILE, openStorageService } from './service.ts';
 import { unusedFlags } from './unused-settings.ts';
 
@@ -36,7 +37,7 @@ export async function start(
       blobs: await blobPlaceOf(config.blobstore, config, config.dataDir),
       authenticate: entries.length === 0 ? null : credentials(entries),
       origins: config.origins,
-      settings: config,
+      settings: { ...config, quotas: await readQuotas(config) },
       version: VERSION,
       log,
       metrics: createMetrics({ process: true }),

@@ -1,6 +1,8 @@
 import type { Log } from '@morpheo/service/log';
 import type { BlobKeeper } from './blob-keeper.ts';
 import type { BlobStore } from './blob-store/index.ts';
+import type { DamageWatch } from './damage/damage-watch.ts';
+import type { Allowances } from './ledger/allowances.ts';
 import type { ResourceStore } from './resource-store.ts';
 import type { StagedStore } from './staged-store.ts';
 import type { StorageSettings } from './storage-settings.ts';
@@ -11,6 +13,8 @@ export interface StorageParts {
   readonly keeper: BlobKeeper;
   readonly resources: ResourceStore;
   readonly staged: StagedStore;
+  readonly damage: DamageWatch;
+  readonly allowances: Allowances;
   readonly settings: StorageSettings;
   readonly log: Log;
 }

@@ -8,6 +8,16 @@ export interface StorageSettings {
   readonly orphanGraceMs: number;
   /** How long a result that nobody publishes or discards is kept, in milliseconds. */
   readonly stagedMaxAgeMs: number;
+  /** The most bytes that an owner may have who has no quota of its own; any where absent. */
+  readonly quota?: number | undefined;
+  /** The most bytes of single owners, by name. */
+  readonly quotas?: Readonly<Record<string, number>> | undefined;
+  /** How long after a scrub the next one begins, in milliseconds; null: never. */
+  readonly scrubEveryMs: number | null;
+  /** How many bytes a scrub reads in a second. */
+  readonly scrubRate: number;
+  /** How long a resumable upload to which nothing more comes is kept, in milliseconds. */
+  readonly uploadExpiryMs: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -18,4 +28,7 @@ export const DEFAULT_SETTINGS: StorageSettings = {
   strictSize: false,
   orphanGraceMs: HOUR_MS,
   stagedMaxAgeMs: 7 * 24 * HOUR_MS,
+  scrubEveryMs: 7 * 24 * HOUR_MS,
+  scrubRate: 20 * 1024 ** 2,
+  uploadExpiryMs: 24 * HOUR_MS,
 };

@@ -1,6 +1,7 @@
 import type { BytesIn, Resource, ResourceType } from '@morpheo/common';
 import type { ByteExpectations } from './expectations.ts';
 import { alreadyExists, type NewResource } from './resource-rows.ts';
+import type { Within } from './resource-store.ts';
 import type { StorageParts } from './storage-parts.ts';
 import { recorded } from './upload-errors.ts';
 
@@ -10,17 +11,27 @@ export interface UploadedBytes extends ByteExpectations {
   /** See {@link BytesIn}. */
   readonly release?: BytesIn['release'];
   readonly signal?: AbortSignal | undefined;
+  /** How many bytes are said to come, where that is not to be compared with those that do. */
+  readonly announced?: number | undefined;
 }
 
-/** Stores bytes and makes them visible as a thing; see {@link BlobKeeper.keep} for what happens when that fails. */
+/**
+ * Stores bytes and makes them visible as a thing, in one transaction with what `within` writes; see
+ * {@link BlobKeeper.keep} for what happens when that fails. Throws `quota_exceeded` where its owner may not have as
+ * much: before the first byte if their number is known.
+ */
 export async function storeResource(
-  { keeper, resources, settings }: StorageParts,
+  { keeper, resources, settings, allowances }: StorageParts,
   resource: NewResource,
-  { source, ...expected }: UploadedBytes,
+  { source, announced, ...expected }: UploadedBytes,
+  within?: Within,
 ): Promise<Resource> {
   const { type, uuid } = resource;
-  return await keeper.keep(source, { ...expected, limit: settings.maxUploadBytes }, (blob) =>
-    recorded(type, uuid, () => resources.insert(resource, blob)),
+  using allowance = await allowances.open(resource.owner, { announced: expected.size ?? announced });
+  const charged = { ...resource, quota: allowance.quota };
+  const options = { ...expected, limit: settings.maxUploadBytes };
+  return await keeper.keep(allowance.metered(source), options, (blob) =>
+    recorded(type, uuid, () => resources.insert(charged, blob, within)),
   );
 }
 

@@ -45,6 +45,7 @@ export async function recorded<T>(type: ResourceType, uuid: string, work: () => 
   try {
     return await work();
   } catch (error) {
+    if (isPlatformError(error, 'quota_exceeded')) throw error;
     if (isPlatformError(error) && ERRORS[error.code].status < 500) throw error;
     const code = isPlatformError(error) ? error.code : 'internal';
     const reason = isPlatformError(error) ? error.message : 'the log of the service says how it failed';

@@ -59,7 +59,8 @@ const FIELDS: Readonly<Record<ResourceType, readonly ('name' | 'description')[]>
 
 type TextPart = Extract<Part, { kind: 'text' }>;
 
-function readField(part: TextPart): FormFields {
+/** Reads one field. Throws `invalid_upload`, in the originals' words, for one that is unknown or malformed. */
+export function readField(part: TextPart): FormFields {
   switch (part.name) {
     case 'uuid':
       return { uuid: parseUuid(textOf(part, 'Error reading UUID ')) };

@@ -23,7 +23,8 @@ export function uploadModelHandler(parts: StorageParts): Api<StorageContract>['u
       await refuseTaken(parts, 'model', uuid);
       const { body: source, release } = body;
       const bytes = { source, release, signal: call?.signal, ...expectedOfBody(body) };
-      return await storeResource(parts, { type: 'model', uuid, algo }, bytes);
+      const owner = call?.principal?.name;
+      return await storeResource(parts, { type: 'model', uuid, algo, owner }, bytes);
     });
   };
 }

@@ -7,7 +7,7 @@ import {
   type Resource,
   type StorageContract,
 } from '@morpheo/common';
-import { expectedOfBody, expectedOfForm, refuseOverLimit } from './expectations.ts';
+import { announcedBytes, expectedOfBody, expectedOfForm, refuseOverLimit } from './expectations.ts';
 import { multipartBoundary, notMultipart, parseMediaType, readMultipart } from './multipart.ts';
 import { parseResourceId } from './resource-id.ts';
 import type { StorageParts } from './storage-parts.ts';
@@ -23,25 +23,27 @@ interface Upload<Type> {
   readonly type: Type;
   readonly body: BytesIn;
   readonly signal?: AbortSignal | undefined;
+  readonly owner: string | undefined;
 }
 
 /** `POST /:type`: a form in the later dialect of the originals, a raw body in that of their beginnings. */
 export function uploadHandler(parts: StorageParts): Api<StorageContract>['upload'] {
   return async ({ params: { type }, query, body }, call) => {
-    const signal = call?.signal;
+    const { signal, principal } = call ?? {};
+    const owner = principal?.name;
     return await explained(`[Error uploading ${type}]`, async () => {
       refuseOverLimit(body, parts.settings);
       const boundary = multipartBoundary(body.contentType ?? '');
-      if (boundary !== null) return await uploadForm(parts, { type, body, signal }, boundary);
+      if (boundary !== null) return await uploadForm(parts, { type, body, signal, owner }, boundary);
       if (type === 'prediction') throw noForm(body);
-      return await uploadRaw(parts, { type, body, signal }, query.uuid);
+      return await uploadRaw(parts, { type, body, signal, owner }, query.uuid);
     });
   };
 }
 
 async function uploadForm(
   parts: StorageParts,
-  { type, body, signal }: Upload<FormType>,
+  { type, body, signal, owner }: Upload<FormType>,
   boundary: string,
 ): Promise<Resource> {
   using reader = readMultipart(body.body, boundary, body.release);
@@ -50,8 +52,8 @@ async function uploadForm(
   checkForm(type, fields, { change: false, blob: true });
   const { uuid = randomUUID(), name, description } = fields;
   const expected = expectedOfForm(fields, parts.settings);
-  const bytes = { source: blob, signal, ...expected };
-  const made = await storeResource(parts, { type, uuid, name, description }, bytes);
+  const bytes = { source: blob, signal, announced: announcedBytes(fields, body), ...expected };
+  const made = await storeResource(parts, { type, uuid, name, description, owner }, bytes);
   await reader.finish();
   return made;
 }
@@ -59,14 +61,14 @@ async function uploadForm(
 /** The first dialect: the body is the blob, and the answer names what was made. */
 async function uploadRaw(
   parts: StorageParts,
-  { type, body, signal }: Upload<SeedType>,
+  { type, body, signal, owner }: Upload<SeedType>,
   wanted: string | undefined,
 ): Promise<{ status: string; uuid: string }> {
   return await explainedAtFirst(`[Error uploading ${type}]`, async () => {
     const uuid = newId(wanted);
     await refuseTaken(parts, type, uuid);
     const bytes = { source: orNoForm(body), release: body.release, signal, ...expectedOfBody(body) };
-    await storeResource(parts, { type, uuid }, bytes);
+    await storeResource(parts, { type, uuid, owner }, bytes);
     return { status: `${type} created`, uuid };
   });
 }

@@ -1,13 +1,11 @@
-import { randomUUID } from 'node:crypto';
-import { openAsBlob } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { storageClient, uploadForm } from '@morpheo/client';
-import type { Api, StorageContract } from '@morpheo/common';
+import { storageClient } from '@morpheo/client';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
 import { type ServerProcess, startServer } from '../process/start-server.ts';
-import { median, timed } from '../statistics.ts';
-import { copySynced, digestOf, saveSynced, writeSource } from './source-file.ts';
+import { median } from '../statistics.ts';
+import { copySynced, digestOf, writeSource } from './source-file.ts';
+import { type Cost, costOf, download, upload } from './transfers.ts';
 
 interface Size {
   readonly mib: number;
@@ -25,8 +23,9 @@ const AIM = 1 / 2;
 const MIB = 2 ** 20;
 
 /** A blob that goes to storage-api and comes back, digests compared, beside a copy of the same file on the same disk. */
-export async function blobs({ folder, size, say }: BenchContext): Promise<Report> {
-  const { mib, rounds } = SIZES[size];
+export async function blobs({ folder, size, say, ...chosen }: BenchContext): Promise<Report> {
+  const { rounds, mib: usual } = SIZES[size];
+  const { mib = usual } = chosen;
   await using server = await startServer('storage', [join(folder, 'storage')]);
   const before = await server.usage();
   const found: Round[] = [];
@@ -78,12 +77,6 @@ export async function blobs({ folder, size, say }: BenchContext): Promise<Report
   };
 }
 
-/** One transfer: milliseconds, and seconds of CPU that the server took for it. */
-interface Cost {
-  readonly ms: number;
-  readonly cpuSeconds: number;
-}
-
 interface Round {
   readonly copies: readonly Cost[];
   readonly up: Cost;
@@ -113,37 +106,12 @@ async function round(server: ServerProcess, folder: string, mib: number): Promis
   return { copies: [first, second, third], up: up.cost, down: down.cost };
 }
 
-async function costOf<T>(server: ServerProcess, work: () => Promise<T>): Promise<{ result: T; cost: Cost }> {
-  const before = await server.usage();
-  const { result, ms } = await timed(work);
-  const after = await server.usage();
-  return { result, cost: { ms, cpuSeconds: after.cpuSeconds - before.cpuSeconds } };
-}
-
 function summary(what: string, mib: number, costs: readonly Cost[]) {
   return {
     what,
     speed: mib / (median(costs.map(({ ms }) => ms)) / 1000),
     cpuSeconds: (median(costs.map(({ cpuSeconds }) => cpuSeconds)) * 1024) / mib,
   };
-}
-
-async function upload(
-  storage: Api<StorageContract>,
-  file: string,
-  size: number,
-): Promise<{ uuid: string; sha256: string }> {
-  const fields = { uuid: randomUUID(), size: String(size) };
-  const body = uploadForm({ fields, blob: await openAsBlob(file) });
-  const stored = await storage.upload({ params: { type: 'data' }, query: {}, body });
-  if (!('sha256' in stored)) throw new Error('storage-api does not tell the digest of an upload');
-  return stored;
-}
-
-async function download(storage: Api<StorageContract>, uuid: string, to: string): Promise<string> {
-  const { body } = await storage.getDataBlob({ params: { uuid }, headers: {} });
-  if (body === undefined) throw new Error('storage-api answered a download without bytes');
-  return await saveSynced(body, to);
 }
 
 function inMib(bytes: number): string {

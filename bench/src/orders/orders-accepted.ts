@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
-import { type ServerProcess, startServer } from '../process/start-server.ts';
-import { median, percentile } from '../statistics.ts';
+import { startServer } from '../process/start-server.ts';
 import { rowsPerSecond } from './database-limit.ts';
 import { commitsPerSecond } from './disk-limit.ts';
-import { load } from './load.ts';
 import { nextOrder } from './next-order.ts';
 import { requireListed } from './require-listed.ts';
+import { type Round, round, type Summary, summary } from './rounds.ts';
 
 interface Size {
   readonly callers: readonly number[];
@@ -56,48 +55,10 @@ export async function ordersAccepted({ folder, size, say }: BenchContext): Promi
   ]);
 }
 
-interface Round {
-  readonly accepted: readonly string[];
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly cpuMicros: number;
-}
-
-type Summary = Omit<Round, 'accepted'>;
-
 interface Found {
   readonly callers: number;
   readonly plain: Summary;
   readonly ours: Summary;
-}
-
-async function round(server: ServerProcess, how: { callers: number; ms: number }): Promise<Round> {
-  const before = await server.usage();
-  const { accepted, latencies, seconds } = await load({
-    url: server.url,
-    path: '/learn',
-    next: nextOrder,
-    ...how,
-  });
-  const after = await server.usage();
-  return {
-    accepted,
-    perSecond: accepted.length / seconds,
-    p50: percentile(latencies, 0.5),
-    p99: percentile(latencies, 0.99),
-    cpuMicros: ((after.cpuSeconds - before.cpuSeconds) * 1e6) / accepted.length,
-  };
-}
-
-function summary(rounds: readonly Round[]): Summary {
-  const middle = (of: (one: Round) => number) => median(rounds.map(of));
-  return {
-    perSecond: middle((one) => one.perSecond),
-    p50: middle((one) => one.p50),
-    p99: middle((one) => one.p99),
-    cpuMicros: middle((one) => one.cpuMicros),
-  };
 }
 
 function reportOf(found: readonly Found[], notes: readonly string[]): Report {

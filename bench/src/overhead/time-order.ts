@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type Learnuplet, learnuplet, type OrderEvent, type Step } from '@morpheo/common';
+import {
+  type Learnuplet,
+  learnuplet,
+  type OrderEvent,
+  preduplet,
+  type Step,
+  type StepRecord,
+} from '@morpheo/common';
 import type { Platform } from '@morpheo/standalone';
 
 /** What an order is about: ids on storage. */
@@ -12,6 +19,8 @@ export interface Subject {
 
 /** How long an order took, in milliseconds. */
 export interface OrderTimes {
+  /** The id of the model that was made. */
+  readonly model: string;
   /** From before the POST until the news that it is done had come. */
   readonly whole: number;
   /** From the 202 until a worker had claimed it. */
@@ -23,18 +32,15 @@ export interface OrderTimes {
 
 /** Orders a training, waits for its end and tells what took how long. Throws unless it is done and its model is there. */
 export async function timeOrder(
-  { compute, storage }: Pick<Platform, 'compute' | 'storage'>,
+  platform: Pick<Platform, 'compute' | 'storage'>,
   subject: Subject,
 ): Promise<OrderTimes> {
+  const { compute, storage } = platform;
   const order = orderOf(subject);
   const id = order.uuid;
   const started = performance.now();
   await compute.learn({ body: order });
-  const history: OrderEvent[] = [];
-  for await (const { data } of await compute.orderEvents({ params: { id }, headers: {} })) {
-    history.push(data);
-    if (data.what === 'done') break;
-  }
+  const history = await untilDone(platform, id);
   const whole = performance.now() - started;
   const { status, result, attempts } = await compute.getOrder({ params: { id } });
   const model = await storage.get({ params: { type: 'model', uuid: order.model_end } });
@@ -44,13 +50,49 @@ export async function timeOrder(
     );
   }
   const at = (what: OrderEvent['what']) => Date.parse(history.find((event) => event.what === what)?.at ?? '');
-  const steps = attempts.flatMap((attempt) => attempt.steps);
   return {
+    model: order.model_end,
     whole,
     claim: at('claimed') - at('accepted'),
-    steps: Object.fromEntries(steps.map(({ step, seconds }) => [step, seconds * 1000])),
+    steps: stepsOf(attempts),
     publish: at('done') - at('publishing'),
   };
+}
+
+/** Orders a prediction and waits for its end. Throws unless it is done at its first attempt. */
+export async function timePrediction(
+  platform: Pick<Platform, 'compute'>,
+  { problem, model, data }: { readonly problem: string; readonly model: string; readonly data: string },
+): Promise<Pick<OrderTimes, 'whole' | 'steps'>> {
+  const { compute } = platform;
+  const id = randomUUID();
+  const order = { uuid: id, problem: randomUUID(), workflow: problem, model, data, status: 'todo' };
+  const started = performance.now();
+  await compute.pred({ body: preduplet.parse(order) });
+  await untilDone(platform, id);
+  const whole = performance.now() - started;
+  const { status, attempts } = await compute.getOrder({ params: { id } });
+  if (status !== 'done' || attempts.length !== 1) {
+    throw new Error(`The prediction ${id} is ${status} after ${attempts.length} attempts`);
+  }
+  return { whole, steps: stepsOf(attempts) };
+}
+
+/** The milliseconds of each step. */
+function stepsOf(attempts: readonly { readonly steps: readonly StepRecord[] }[]): OrderTimes['steps'] {
+  const steps = attempts.flatMap((attempt) => attempt.steps);
+  return Object.fromEntries(steps.map(({ step, seconds }) => [step, seconds * 1000]));
+}
+
+/** What happened to an order until it was done; throws where it failed. */
+async function untilDone({ compute }: Pick<Platform, 'compute'>, id: string): Promise<OrderEvent[]> {
+  const history: OrderEvent[] = [];
+  for await (const { data } of await compute.orderEvents({ params: { id }, headers: {} })) {
+    history.push(data);
+    if (data.what === 'done') break;
+    if (data.status === 'failed') throw new Error(`The order ${id} failed: ${JSON.stringify(data)}`);
+  }
+  return history;
 }
 
 function orderOf({ problem, algo, train, test }: Subject): Learnuplet {

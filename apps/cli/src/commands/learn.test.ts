@@ -119,6 +119,28 @@ test('an order asks for GPUs where it is told to', async (t) => {
   t.is((await morpheo([...LEARN, '--gpus', '65'], { env })).code, 2);
 });
 
+test('an order has a priority and an owner where it is told', async (t) => {
+  await using place = await setUp();
+  const { env } = place;
+  t.is((await morpheo([...LEARN, '--priority', '-3', '--owner', 'lab', '-q'], { env })).code, 0);
+  const predict = [
+    'predict',
+    '--model',
+    'f3b0',
+    '--data',
+    '3333',
+    '--workflow',
+    '7d4a',
+    '--priority',
+    '10',
+    '-q',
+  ];
+  t.is((await morpheo(predict, { env })).code, 0);
+  t.like(place.learned[0], { priority: -3, owner: 'lab' });
+  t.like(place.predicted[0], { priority: 10, owner: undefined });
+  t.is((await morpheo([...LEARN, '--priority', '11'], { env })).code, 2);
+});
+
 test('an order can be watched at once', async (t) => {
   await using place = await setUp();
   const text = await morpheo([...LEARN, '--watch'], { env: place.env });

@@ -6,9 +6,9 @@ import { type ExitCode, usageError } from '../exit-codes.ts';
 import { endModelOf } from '../orders/end-model.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
 import { type AfterOrder, afterOrder, orderOptions } from './after-order.ts';
-import { examples, gpusOption, readInteger, readUuid } from './arguments.ts';
+import { type Asks, askOptions, examples, readInteger, readUuid } from './arguments.ts';
 
-interface LearnOptions extends AfterOrder {
+interface LearnOptions extends AfterOrder, Asks {
   readonly problemWorkflow: string;
   readonly algo: string;
   readonly train: readonly string[];
@@ -17,7 +17,6 @@ interface LearnOptions extends AfterOrder {
   readonly modelStart?: string;
   readonly problem?: string;
   readonly uuid?: string;
-  readonly gpus?: number;
 }
 
 /** Adds `morpheo learn`. */
@@ -40,7 +39,7 @@ export function addLearn(program: Command, run: Runner): void {
     .option('--model-start <uuid>', 'the model to go on from (then --rank is 1 where absent)')
     .option('--problem <uuid>', "the orchestrator's problem (default: the id of the workflow)", readUuid)
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid);
-  orderOptions(gpusOption(command)).action(run((context, options: LearnOptions) => learn(context, options)));
+  orderOptions(askOptions(command)).action(run((context, options: LearnOptions) => learn(context, options)));
   examples(command, [
     ['morpheo learn --problem-workflow 7d4a --algo a1b6 --train 1111 --test 2222 --watch', 'train and watch'],
     [
@@ -76,6 +75,8 @@ async function learn(context: Context, options: LearnOptions): Promise<ExitCode 
     timestamp_request: Math.floor(Date.now() / 1000),
     timestamp_done: 0,
     gpus: options.gpus,
+    owner: options.owner,
+    priority: options.priority,
   };
   await compute().learn({ body }, { signal });
   return await afterOrder(context, { id, kind: 'learn', model_end: body.model_end }, options);

@@ -207,6 +207,16 @@ test('watching what is not there is exit code 4 at once', async (t) => {
   t.is((await morpheo(['orders', 'watch', IDS.order], { env: platform.env })).code, 4);
 });
 
+test('a due order shows its place and when it should start', async (t) => {
+  const queue = { place: 35, expected_start: '2025-11-22T16:00:00.000Z', basis: '34 orders before it.' };
+  const due = sampleOrder({ status: 'todo', owner: 'lab', priority: 2, queue });
+  await using platform = await fakePlatform({ compute: { getOrder: async () => due } });
+  const { stdout } = await morpheo(['orders', 'show', IDS.order], { env: platform.env });
+  for (const line of [/^owner +lab$/m, /^priority +2$/m, /^place +35$/m, /^should start +about /m])
+    t.regex(stdout, line);
+  t.true(stdout.includes(queue.basis));
+});
+
 test('an order can be cancelled, retried and asked why', async (t) => {
   const why = { code: 'position' as const, sentence: '7 orders of its kind are before it.', before: 7 };
   await using platform = await fakePlatform({

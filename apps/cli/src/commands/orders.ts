@@ -19,6 +19,7 @@ interface ListOptions {
   readonly status?: OrderStatus;
   readonly problem?: string;
   readonly algo?: string;
+  readonly owner?: string;
   readonly limit?: number;
   readonly cursor?: string;
   readonly all?: boolean;
@@ -34,6 +35,7 @@ export function addOrdersList(orders: Command, run: Runner): void {
     .addOption(new Option('--status <status>', 'only orders in this state').choices(ORDER_STATUSES))
     .option('--problem <uuid>', 'only orders of this problem', readUuid)
     .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
+    .option('--owner <name>', 'only orders on the share of this owner')
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
     .option('--all', 'all of them, page by page')

@@ -102,3 +102,22 @@ test('what orders of a problem ask for is shown and set', async (t) => {
   t.deepEqual(JSON.parse(stdout), { gpus: 2 });
   t.is((await morpheo(['defaults', '7d4a'], { env })).code, 2);
 });
+
+test('the weight of an owner is shown and set', async (t) => {
+  let weight = 1;
+  await using platform = await fakePlatform({
+    compute: {
+      getOwner: async () => ({ weight }),
+      setOwner: async ({ params, body }) => {
+        t.is(params.owner, 'lab');
+        ({ weight } = body);
+        return { weight };
+      },
+    },
+  });
+  const { env } = platform;
+  t.is((await morpheo(['owners', 'lab'], { env })).stdout, 'weight  1\n');
+  t.is((await morpheo(['owners', 'lab', '--weight', '3'], { env })).stdout, 'weight  3\n');
+  t.deepEqual(JSON.parse((await morpheo(['owners', 'lab', '--json'], { env })).stdout), { weight: 3 });
+  t.is((await morpheo(['owners', 'lab', '--weight', '0'], { env })).code, 2);
+});

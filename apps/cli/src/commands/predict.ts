@@ -5,15 +5,14 @@ import type { Context, Runner } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { resolveResource } from '../platform/ids.ts';
 import { type AfterOrder, afterOrder, orderOptions } from './after-order.ts';
-import { examples, gpusOption, readUuid } from './arguments.ts';
+import { type Asks, askOptions, examples, readUuid } from './arguments.ts';
 
-interface PredictOptions extends AfterOrder {
+interface PredictOptions extends AfterOrder, Asks {
   readonly model: string;
   readonly data: string;
   readonly workflow: string;
   readonly problem?: string;
   readonly uuid?: string;
-  readonly gpus?: number;
 }
 
 /** Adds `morpheo predict`. */
@@ -29,7 +28,7 @@ export function addPredict(program: Command, run: Runner): void {
     .requiredOption('--workflow <uuid>', 'the problem workflow on storage')
     .option('--problem <uuid>', "the orchestrator's problem (default: the id of the workflow)", readUuid)
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid);
-  orderOptions(gpusOption(command)).action(
+  orderOptions(askOptions(command)).action(
     run((context, options: PredictOptions) => predict(context, options)),
   );
   examples(command, [
@@ -53,6 +52,8 @@ async function predict(context: Context, options: PredictOptions): Promise<ExitC
     timestamp_done: 0,
     prediction_storage_uuid: NIL_UUID,
     gpus: options.gpus,
+    owner: options.owner,
+    priority: options.priority,
   };
   await compute().pred({ body }, { signal });
   return await afterOrder(context, { id: body.uuid, kind: 'predict' }, options);

@@ -152,3 +152,14 @@ test('no temporary archive is left behind', async (t) => {
   t.is((await morpheo(argv, { env: broken })).code, 3);
   t.deepEqual(await readdir(folder.file('tmp')), []);
 });
+
+test('a large file for a storage that is away is exit code 3 soon, and is not half-remembered', async (t) => {
+  await using place = await setUp();
+  await writeFile(place.folder.file('large'), Buffer.alloc(9 * 1024 * 1024));
+  const env = { ...place.env, MORPHEO_STORAGE_URL: 'http://127.0.0.1:1' };
+  const { code, stdout, stderr } = await morpheo(['upload', 'data', place.folder.file('large')], { env });
+  t.is(code, 3, stderr);
+  t.is(stdout, '');
+  t.regex(stderr, /was cut \(.+\); the same command goes on/);
+  t.false((await readdir(place.env.MORPHEO_HOME ?? '')).includes('cli-uploads'));
+});

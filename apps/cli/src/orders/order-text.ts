@@ -44,6 +44,9 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['start model', order.model_start],
     ['end model', order.model_end],
     ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
+    ['owner', oneLine(order.owner, 100)],
+    ['priority', order.priority === 0 ? undefined : String(order.priority)],
+    ...placeFields(order),
     ['data', order.data],
     ['train data', order.train_data?.join(`\n${' '.repeat(12)}`)],
     ['test data', order.test_data?.join(`\n${' '.repeat(12)}`)],
@@ -51,6 +54,16 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['started', order.started_at === undefined ? undefined : localTime(order.started_at)],
     ['ended', order.ended_at === undefined ? undefined : localTime(order.ended_at)],
     ['took', took === undefined ? undefined : humanSeconds(took)],
+  ];
+}
+
+function placeFields({ queue }: OrderView): [string, string | undefined][] {
+  if (queue === undefined) return [];
+  const start = queue.expected_start === undefined ? undefined : `about ${localTime(queue.expected_start)}`;
+  return [
+    ['place', String(queue.place)],
+    ['should start', start],
+    ['', oneLine(queue.basis, 300)],
   ];
 }
 

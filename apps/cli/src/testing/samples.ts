@@ -29,6 +29,8 @@ export function sampleOrder(changes: Partial<OrderView> = {}): OrderView {
     test_data: [IDS.test],
     rank: 0,
     gpus: 0,
+    owner: 'anonymous',
+    priority: 0,
     attempt: 1,
     created_at: '2025-11-22T15:51:00.000Z',
     started_at: '2025-11-22T15:51:01.000Z',

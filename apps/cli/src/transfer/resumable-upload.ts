@@ -2,9 +2,10 @@ import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { toError } from '@morpheo/client';
 import { ERRORS, isPlatformError, PlatformError } from '@morpheo/common';
-import { DetailedError, Upload } from 'tus-js-client';
+import { DetailedError, Upload, type UploadOptions } from 'tus-js-client';
 import type { ServiceAddress } from '../platform/settings.ts';
 import type { Progress } from '../terminal/progress.ts';
+import { fetchStack } from './fetch-stack.ts';
 import type { ToUpload, UploadType } from './to-upload.ts';
 import type { UploadFields } from './upload.ts';
 import { type UploadNote, uploadNote } from './upload-note.ts';
@@ -24,7 +25,10 @@ export interface ResumableUpload {
 /** A chunk is sent, checked and synced as one: a cut costs at most so many bytes. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
 /** How long is waited before the upload goes on by itself; from the start again after each chunk that got through. */
-const PAUSES_MS = [100, 300, 1000, 2000, 3000, 5000, 5000, 10_000];
+const PAUSES_MS = [100, 300, 1000, 1000, 2000, 2000, 5000, 5000, 10_000, 10_000];
+
+/** How often an upload that has not begun yet is tried again where nobody answers. */
+const TRIES_TO_BEGIN = 3;
 
 /** A try that storage has ended: what is remembered of it is of no use. */
 const OVER = [
@@ -65,15 +69,47 @@ interface Way {
   readonly url: string | undefined;
 }
 
-async function sendRest(upload: ResumableUpload, { uuid, note, url }: Way): Promise<void> {
-  const { storage, file, progress, signal } = upload;
+async function sendRest(upload: ResumableUpload, way: Way): Promise<void> {
+  const { file, signal } = upload;
+  signal.throwIfAborted();
   await using handle = await open(file.path);
-  const source = new ChunkSource(handle, file.size);
-  let noted: Promise<unknown> = Promise.resolve();
-  let told = 0;
   const ended = Promise.withResolvers<void>();
+  let noted: Promise<unknown> = Promise.resolve();
   const tus = new Upload(Buffer.alloc(0), {
-    // Only one of both: else whatever HEAD is answered would begin a second upload.
+    ...optionsOf(upload, way, new ChunkSource(handle, file.size)),
+    onUploadUrlAvailable: () => {
+      // Else whatever HEAD is answered later would begin a second upload.
+      tus.options.endpoint = null;
+      noted = noteOf(way, tus.url).catch(() => {});
+    },
+    onSuccess: () => ended.resolve(),
+    onError: (error) => ended.reject(error),
+  });
+  const stop = () => {
+    void tus.abort();
+    ended.reject(signal.reason);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    tus.start();
+    await ended.promise;
+  } catch (error) {
+    throw signal.aborted ? signal.reason : await platformError(error, upload);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await noted;
+  }
+}
+
+/** Without a note the upload goes on all the same; only another run of the program would not find it. */
+async function noteOf({ note, uuid }: Way, url: string | null): Promise<void> {
+  if (url !== null) await note.write({ url, uuid });
+}
+
+function optionsOf(upload: ResumableUpload, { uuid, url }: Way, source: ChunkSource): UploadOptions {
+  const { storage, progress } = upload;
+  let told = 0;
+  return {
     ...(url === undefined
       ? { endpoint: `${storage.url.replace(/\/+$/, '')}/v1/uploads` }
       : { uploadUrl: url }),
@@ -83,37 +119,16 @@ async function sendRest(upload: ResumableUpload, { uuid, note, url }: Way): Prom
     retryDelays: PAUSES_MS,
     storeFingerprintForResuming: false,
     fileReader: { openFile: async () => source },
+    httpStack: fetchStack,
     onBeforeRequest: (request) => {
       if (request.getMethod() === 'PATCH') request.setHeader('Upload-Checksum', source.checksum);
-    },
-    onUploadUrlAvailable: () => {
-      tus.options.endpoint = null;
-      if (tus.url !== null) noted = note.write({ url: tus.url, uuid });
-      noted.catch(() => {});
     },
     onProgress: (sent) => {
       progress.add(Math.max(0, sent - told));
       told = Math.max(told, sent);
     },
-    onShouldRetry: (error) => mayHelp(error),
-    onSuccess: () => ended.resolve(),
-    onError: (error) => ended.reject(error),
-  });
-  const stop = () => {
-    void tus.abort();
-    ended.reject(signal.reason);
+    onShouldRetry: (error, attempt) => mayHelp(error, attempt),
   };
-  signal.throwIfAborted();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    tus.start();
-    await ended.promise;
-  } catch (error) {
-    throw signal.aborted ? signal.reason : await platformError(error, upload);
-  } finally {
-    signal.removeEventListener('abort', stop);
-    await noted.catch(() => {});
-  }
 }
 
 /** The chunks of a file, each read whole: it may have to be sent again. */
@@ -157,8 +172,11 @@ function headersOf({ credentials }: ServiceAddress): Record<string, string> {
 }
 
 /** Whether it may help to ask for the offset, and go on from there. */
-function mayHelp({ originalResponse: response }: DetailedError): boolean {
-  if (response === null || response === undefined) return true;
+function mayHelp({ originalRequest, originalResponse: response }: DetailedError, attempt: number): boolean {
+  if (response === null || response === undefined) {
+    // A service that never answered is not waited for as long as one that went away in the middle.
+    return originalRequest.getMethod() !== 'POST' || attempt < TRIES_TO_BEGIN;
+  }
   const code = codeIn(response.getBody());
   if (code === 'wrong_state') return true;
   if (code !== undefined) return ERRORS[code].retry;
@@ -186,7 +204,9 @@ async function platformError(error: unknown, { storage, type, file }: ResumableU
     return await toError(answer, where);
   }
   if (isPlatformError(cause)) return cause;
-  const reason = cause instanceof Error ? cause.message || cause.name : 'no answer';
+  // `fetch` says "fetch failed", and why in the cause.
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+  const reason = inner instanceof Error ? inner.message || inner.name : 'no answer';
   return new PlatformError(
     'unavailable',
     `The upload of ${type} ${file.source} to ${storage.url} was cut (${reason}); the same command goes on from there.`,

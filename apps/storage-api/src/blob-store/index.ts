@@ -9,6 +9,8 @@
  * - `commit` of a `put` runs once the bytes are on disk, before `put` resolves: the place to write down that they are
  *   there. Until it settles no `remove` of these bytes begins. What it throws leaves `put`, and the bytes stay: others
  *   may have put the same; the caller removes them if nobody needs them.
+ * - `replace` is asked where bytes of the same digest and size are there already: if it answers true, those that came
+ *   take their place, since the old ones are damaged. It is asked as `commit` is called: no `remove` is under way.
  * - Each piece of a source is copied before the next is asked for; `release` is then told of it.
  * - `get` streams a blob, or a part of it: `start` and `end` are both inclusive, as in HTTP, and lie inside. Unknown:
  *   `not_found`. Cancelling the stream frees what it holds. A blob that is removed meanwhile is read to its end.
@@ -20,7 +22,7 @@
  * - `link`, where a store has it, signs an address by which anybody may begin to download a blob for a short time. That
  *   the blob is there, and that the caller may have it, is the caller's to know. It is a secret for as long as it lives.
  * - `sweep` removes what dead writers left half-written more than `olderThanMs` ago, and says how much that was.
- *   What this process is writing is never touched.
+ *   What this process is writing is never touched. With `dryRun` it only says.
  */
 export interface BlobStore {
   put(source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<StoredBlob>;
@@ -29,7 +31,7 @@ export interface BlobStore {
   remove(digest: string, unless?: () => Promise<boolean>): Promise<boolean>;
   list(): AsyncIterable<{ digest: string; size: number; storedAt: Date }>;
   link?(digest: string, link: BlobLink): Promise<string>;
-  sweep(olderThanMs: number): Promise<{ files: number; bytes: number }>;
+  sweep(olderThanMs: number, how?: { readonly dryRun?: boolean }): Promise<{ files: number; bytes: number }>;
   /** Rejects with `unavailable` and the reason in one line when the store cannot be used. */
   ping(signal?: AbortSignal): Promise<void>;
 }
@@ -45,6 +47,8 @@ export interface PutOptions {
   readonly limit?: number | undefined;
   /** See the contract of {@link BlobStore}. */
   readonly release?: ((piece: Uint8Array) => void) | undefined;
+  /** See the contract of {@link BlobStore}. */
+  readonly replace?: ((digest: string) => Promise<boolean>) | undefined;
   /** See the contract of {@link BlobStore}. */
   readonly commit?: ((blob: StoredBlob) => Promise<void>) | undefined;
 }

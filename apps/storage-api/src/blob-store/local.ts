@@ -52,7 +52,7 @@ class LocalBlobStore implements BlobStore {
     try {
       const blob = await writeStagedFile(staged, abortable(source, options.signal), options);
       await this.#lock.run(blob.digest, async () => {
-        await this.#shelve(staged, blob);
+        await this.#shelve(staged, blob, options);
         await options.commit?.(blob);
       });
       return blob;
@@ -64,11 +64,11 @@ class LocalBlobStore implements BlobStore {
     }
   }
 
-  /** Gives a complete file its place; one that is there in full is kept and counts as new. */
-  async #shelve(staged: string, blob: StoredBlob): Promise<void> {
+  /** Gives a complete file its place; one that is there in full is kept and counts as new, unless it is damaged. */
+  async #shelve(staged: string, blob: StoredBlob, { replace }: PutOptions): Promise<void> {
     const path = this.#path(blob.digest);
     const present = await statOrNull(path);
-    if (present?.size === blob.size) {
+    if (present?.size === blob.size && (await replace?.(blob.digest)) !== true) {
       const now = new Date();
       await utimes(path, now, now);
       await rm(staged);
@@ -107,7 +107,10 @@ class LocalBlobStore implements BlobStore {
     }
   }
 
-  async sweep(olderThanMs: number): Promise<{ files: number; bytes: number }> {
+  async sweep(
+    olderThanMs: number,
+    { dryRun = false }: { readonly dryRun?: boolean } = {},
+  ): Promise<{ files: number; bytes: number }> {
     const before = Date.now() - olderThanMs;
     let files = 0;
     let bytes = 0;
@@ -115,7 +118,7 @@ class LocalBlobStore implements BlobStore {
       const path = join(this.#places.staging, name);
       const found = this.#writing.has(name) ? null : await statOrNull(path);
       if (found === null || found.storedAt.getTime() > before) continue;
-      await rm(path, { force: true, recursive: true });
+      if (!dryRun) await rm(path, { force: true, recursive: true });
       files++;
       bytes += found.size;
     }

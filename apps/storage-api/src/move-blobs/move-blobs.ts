@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { PlatformError } from '@morpheo/common';
 import { allOrStop } from '../all-or-stop.ts';
 import type { BlobStore } from '../blob-store/index.ts';
+import { piecesOf } from '../blob-store/pieces.ts';
 
 /** What is moved where, and how. */
 export interface MoveBlobs {
@@ -107,20 +108,4 @@ async function readBack(store: BlobStore, digest: string): Promise<void> {
     'digest_mismatch',
     `The copy has the SHA-256 ${found}: remove it from the store that gets the blobs, and move again.`,
   );
-}
-
-/** The pieces of a stream; each is good until the next one is asked for. */
-async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader({ mode: 'byob' });
-  let memory = new ArrayBuffer(256 * 1024);
-  try {
-    for (;;) {
-      const { done, value } = await reader.read(new Uint8Array(memory));
-      if (done) return;
-      yield value;
-      memory = value.buffer;
-    }
-  } finally {
-    await reader.cancel();
-  }
 }

@@ -43,7 +43,7 @@ export async function openTestStorage(
   const blobs = wrap(await openLocalBlobStore({ folder }));
   const opened = stack.move();
   return {
-    ...createStorage({ database, blobs, log, settings }),
+    ...createStorage({ database, blobs, uploadsFolder: join(folder, 'uploads'), log, settings }),
     database,
     blobs,
     log,

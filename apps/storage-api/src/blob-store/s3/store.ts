@@ -69,7 +69,7 @@ class S3BlobStore implements BlobStore, Disposable {
       const blob = await upload.end();
       checkExpectations(blob, options);
       const finish = async () => {
-        await this.#shelve(upload, blob);
+        await this.#shelve(upload, blob, options);
         await options.commit?.(blob);
       };
       await this.#lock.run(blob.digest, () => this.#intents.putting(blob.digest, finish));
@@ -79,10 +79,10 @@ class S3BlobStore implements BlobStore, Disposable {
     }
   }
 
-  /** Gives a complete blob its place; one that is there in full is kept and counts as new. */
-  async #shelve(upload: BlobUpload, blob: StoredBlob): Promise<void> {
+  /** Gives a complete blob its place; one that is there in full is kept and counts as new, unless it is damaged. */
+  async #shelve(upload: BlobUpload, blob: StoredBlob, { replace }: PutOptions): Promise<void> {
     const present = await statObject(this.#calls, this.#keys.blob(blob.digest));
-    if (present?.size !== blob.size) await upload.shelve(blob);
+    if (present?.size !== blob.size || (await replace?.(blob.digest)) === true) await upload.shelve(blob);
     else await putObject(this.#calls, this.#keys.mark(blob.digest), new Uint8Array());
   }
 
@@ -123,10 +123,14 @@ class S3BlobStore implements BlobStore, Disposable {
     }
   }
 
-  async sweep(olderThanMs: number): Promise<{ files: number; bytes: number }> {
+  async sweep(
+    olderThanMs: number,
+    { dryRun = false }: { readonly dryRun?: boolean } = {},
+  ): Promise<{ files: number; bytes: number }> {
     return await sweepObjects(this.#calls, this.#keys, olderThanMs, {
       upload: (name) => this.#writing.has(name),
       intent: (name) => this.#intents.isOwn(name),
+      ...{ dryRun },
     });
   }
 

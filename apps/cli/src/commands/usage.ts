@@ -1,0 +1,55 @@
+import type { Usage } from '@morpheo/common';
+import type { Command } from 'commander';
+import type { Context, Runner } from '../context.ts';
+import { humanBytes } from '../terminal/human.ts';
+import { oneLine } from '../terminal/plain.ts';
+import { type Column, layOut } from '../terminal/table.ts';
+import { examples } from './arguments.ts';
+
+/** Adds `morpheo usage`. */
+export function addUsage(program: Command, run: Runner): void {
+  const command = program
+    .command('usage')
+    .summary('show how many bytes are used, and by whom')
+    .description(
+      'Show the bytes that are used on storage, by owner and kind: all of them for an admin, else yours.',
+    )
+    .action(run((context) => usage(context)));
+  examples(command, [['morpheo usage', 'what is used, and what a quota leaves']]);
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'owner' },
+  { title: 'kind' },
+  { title: 'count', align: 'right' },
+  { title: 'bytes', align: 'right' },
+  { title: 'quota', align: 'right' },
+];
+
+async function usage({ terminal, storage, signal }: Context): Promise<undefined> {
+  const { paint } = terminal;
+  const used = await storage().usage({}, { signal });
+  await terminal.result(used, () => {
+    const { bytes, stored_bytes: stored, saved_bytes: saved, blobs } = used;
+    const rows = used.owners.flatMap(rowsOf);
+    const table =
+      rows.length === 0 ? [] : [layOut(COLUMNS, rows, { styleHead: (text) => paint('dim', text) })];
+    const kept = `${humanBytes(bytes)} in all, kept in ${humanBytes(stored)} (${blobs.toLocaleString('en')} blobs)`;
+    return [...table, `${kept}; ${humanBytes(saved)} had not to be kept twice.`].join('\n');
+  });
+}
+
+function rowsOf({ owner, bytes, quota, kinds }: Usage['owners'][number]): string[][] {
+  const name = owner === '' ? '–' : oneLine(owner, 40);
+  const all = kinds.reduce((sum, { count }) => sum + count, 0);
+  return [
+    ...kinds.map((entry) => [
+      name,
+      entry.kind,
+      entry.count.toLocaleString('en'),
+      humanBytes(entry.bytes),
+      '',
+    ]),
+    [name, 'all', all.toLocaleString('en'), humanBytes(bytes), quota === undefined ? '–' : humanBytes(quota)],
+  ];
+}

@@ -1,0 +1,55 @@
+import type { Log } from '@morpheo/service/log';
+import type { BlobKeeper, Swept } from '../blob-keeper.ts';
+import type { StoredBlob } from '../blob-store/index.ts';
+import type { StagedStore } from '../staged-store.ts';
+import type { StorageSettings } from '../storage-settings.ts';
+
+/** What a collection has removed, or would remove. */
+export interface Collected extends Swept {
+  /** Blobs that only results held which nobody has published or discarded in time, or nothing at all. */
+  readonly expired: { readonly blobs: number; readonly bytes: number };
+}
+
+/** What a collection works with. */
+export interface Collect {
+  readonly keeper: BlobKeeper;
+  readonly staged: Pick<StagedStore, 'heldByNothingSince' | 'discardOlderThan'>;
+  readonly settings: Pick<StorageSettings, 'orphanGraceMs' | 'stagedMaxAgeMs'>;
+  readonly log: Log;
+}
+
+/**
+ * Removes what nobody needs: results that nobody published, the bytes that only they held, blobs without a row, and
+ * what dead writers left. What is referred to, is being uploaded, or was put within the grace stays. Every reference
+ * is a row, and a blob is removed while nobody can record one for it; so one look is enough. `dryRun` only counts.
+ */
+export async function collectGarbage(
+  { keeper, staged, settings, log }: Collect,
+  { dryRun = false, signal }: { readonly dryRun?: boolean; readonly signal?: AbortSignal | undefined } = {},
+): Promise<Collected> {
+  const { orphanGraceMs, stagedMaxAgeMs } = settings;
+  const found = await staged.heldByNothingSince(stagedMaxAgeMs);
+  let expired: readonly StoredBlob[] = found;
+  if (!dryRun) {
+    const freed = await staged.discardOlderThan(stagedMaxAgeMs);
+    const removed = new Set(await keeper.release(freed));
+    const sizes = new Map(found.map(({ digest, size }) => [digest, size]));
+    expired = [...removed].map((digest) => ({ digest, size: sizes.get(digest) ?? 0 }));
+  }
+  const swept = await keeper.sweep(orphanGraceMs, { dryRun, ...(signal === undefined ? {} : { signal }) });
+  const collected = { ...swept, expired: { blobs: expired.length, bytes: sum(expired) } };
+  if (!dryRun && totalOf(collected).files > 0) log.info({ ...collected }, 'swept what nobody refers to');
+  return collected;
+}
+
+/** All that was removed: files, and bytes in them. */
+export function totalOf({ halfWritten, orphans, expired }: Collected): { files: number; bytes: number } {
+  return {
+    files: halfWritten.files + orphans.blobs + expired.blobs,
+    bytes: halfWritten.bytes + orphans.bytes + expired.bytes,
+  };
+}
+
+function sum(blobs: readonly StoredBlob[]): number {
+  return blobs.reduce((bytes, { size }) => bytes + size, 0);
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod';
+import type { Engine } from './engine.ts';
+
+/** The steps that run in a container, by the name that the worker labels it with. */
+export const CONTAINER_STEPS = ['detarget', 'train', 'perf', 'predict'] as const;
+
+/** See {@link CONTAINER_STEPS}. */
+export type ContainerStep = (typeof CONTAINER_STEPS)[number];
+
+const step = z.object({ 'org.morpheo.step': z.enum(CONTAINER_STEPS) });
+const inspected = z.object({
+  Config: z.looseObject({ Labels: z.record(z.string(), z.string()) }),
+  HostConfig: z.looseObject({
+    Mounts: z.array(z.looseObject({ Target: z.string(), ReadOnly: z.boolean().optional() })),
+  }),
+});
+
+/** How the worker sets up the container of a step: what another like it is created from. */
+export type SeenContainer = z.output<typeof inspected>;
+
+/**
+ * Looks at the containers that the worker creates in a daemon while `work` goes on; returns how the last of each step
+ * was set up. Throws where it saw none of one.
+ */
+export async function seeContainers(
+  engine: Engine,
+  work: () => Promise<void>,
+): Promise<Readonly<Record<ContainerStep, SeenContainer>>> {
+  const seen: Partial<Record<ContainerStep, SeenContainer>> = {};
+  const over = new AbortController();
+  const ids = await engine.created(over.signal);
+  const watching = (async () => {
+    for await (const id of ids) {
+      const found = inspected.safeParse(await engine.ask('GET', `/containers/${id}/json`));
+      const { data: labels } = step.safeParse(found.data?.Config.Labels);
+      if (found.success && labels !== undefined) seen[labels['org.morpheo.step']] = found.data;
+    }
+  })();
+  try {
+    await work();
+  } finally {
+    over.abort();
+    await watching;
+  }
+  const { detarget, train, perf, predict } = seen;
+  if (!detarget || !train || !perf || !predict) {
+    throw new Error(`Of the four containers only ${Object.keys(seen).join(', ')} were seen`);
+  }
+  return { detarget, train, perf, predict };
+}
