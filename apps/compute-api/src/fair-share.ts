@@ -26,7 +26,7 @@ interface Candidate {
   readonly turn_at: number;
 }
 
-/** An order to claim, and whether its owner is charged for it: not where nobody else has one that fits. */
+/** An order to claim, and whether its owner is charged for it: not while that would change nobody's turn. */
 export interface Next {
   readonly order: OrderRow;
   readonly charged: boolean;
@@ -66,7 +66,8 @@ export async function takeNext(
     for (const candidate of turns) {
       const query = firstOf(tx, database, candidate, room);
       const order = await (skip ? query.skipLocked() : query).executeTakeFirst();
-      if (order !== undefined) return { order, charged: crowded.has(candidate.kind) };
+      if (order === undefined) continue;
+      return { order, charged: crowded.has(candidate.kind) || (await owesAnother(tx, candidate)) };
     }
   }
   return undefined;
@@ -89,6 +90,19 @@ export function virtualTime(kind: OrderKind): RawBuilder<number> {
   return sql<number>`coalesce((select max(start_tag) from shares where kind = ${kind}), 0)`;
 }
 
+/** Whether an owner that has nothing due would come back behind the present: then time goes on for it to catch up. */
+async function owesAnother(tx: Tx, { kind, owner }: Candidate): Promise<boolean> {
+  const ahead = await tx
+    .selectFrom('shares')
+    .select('owner')
+    .where('kind', '=', kind)
+    .where('owner', '<>', owner)
+    .where('finish_tag', '>', virtualTime(kind))
+    .limit(1)
+    .executeTakeFirst();
+  return ahead !== undefined;
+}
+
 /** The owners with due orders of a kind that fit, in their turn. */
 async function lineOf(tx: Tx, database: Database<Schema>, kind: OrderKind, room: Room): Promise<Candidate[]> {
   const line: Candidate[] = [];
@@ -102,7 +116,7 @@ async function lineOf(tx: Tx, database: Database<Schema>, kind: OrderKind, room:
         union all
         select (select min(owner) from orders where ${inQueue} and orders.owner > due.owner)
         from due where due.owner is not null
-      ), first (owner, turn_at) as (
+      ), first (owner, turn_at) as materialized (
         select due.owner, (
           select turn_at from orders
           where ${inQueue} and orders.owner = due.owner and due_at <= ${database.now} ${fits}

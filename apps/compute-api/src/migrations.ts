@@ -180,6 +180,7 @@ export const migrations: Migrations = {
       .execute();
     for (const [name, table, columns] of [
       ['shares_start', 'shares', ['kind', 'start_tag']],
+      ['shares_finish', 'shares', ['kind', 'finish_tag']],
       ['orders_owner', 'orders', ['owner', 'created_at', 'id']],
       ['orders_turn', 'orders', ['status', 'kind', 'asks_gpus', 'owner', 'turn_at', 'id', 'due_at', 'gpus']],
     ] as const) {

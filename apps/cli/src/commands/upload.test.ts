@@ -161,5 +161,5 @@ test('a large file for a storage that is away is exit code 3 soon, and is not ha
   t.is(code, 3, stderr);
   t.is(stdout, '');
   t.regex(stderr, /was cut \(.+\); the same command goes on/);
-  t.false((await readdir(place.env.MORPHEO_HOME ?? '')).includes('cli-uploads'));
+  t.false((await readdir(String(place.env.MORPHEO_HOME))).includes('cli-uploads'));
 });

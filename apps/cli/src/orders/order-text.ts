@@ -62,7 +62,7 @@ function placeFields({ queue }: OrderView): [string, string | undefined][] {
   const start = queue.expected_start === undefined ? undefined : `about ${localTime(queue.expected_start)}`;
   return [
     ['place', String(queue.place)],
-    ['should start', start],
+    ['starts', start],
     ['', oneLine(queue.basis, 300)],
   ];
 }

@@ -35,6 +35,8 @@ function streamOf(handle: FileHandle, path: string, start: number, end: number):
       if (start <= end) return;
       await handle.close();
       controller.close();
+      // A reader who brought memory and waits already is told too.
+      controller.byobRequest?.respond(0);
     },
     async pull(controller) {
       const view = controller.byobRequest?.view;
