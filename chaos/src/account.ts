@@ -98,3 +98,13 @@ export async function attemptsByOutcome({ read }: Onlooker): Promise<Record<stri
     .execute();
   return Object.fromEntries(rows.map(({ outcome, count }) => [outcome ?? 'open', Number(count)]));
 }
+
+/** Why orders failed. */
+export async function failuresOf({ read }: Onlooker): Promise<string[]> {
+  const rows = await read
+    .selectFrom('orders')
+    .select(['id', 'failure'])
+    .where('status', '=', 'failed')
+    .execute();
+  return rows.map(({ id, failure }) => `${id} ${failure}`);
+}

@@ -16,10 +16,5 @@ withParts(test, 'nsq', 'postgres', 'minio', 'docker').serial(
     t.deepEqual(result.broken, []);
     const faults = Object.values(result.faults).reduce((sum, times) => sum + times, 0);
     t.true(faults >= 8, `${faults} faults`);
-    t.is(
-      Object.entries(result.attempts).find(([outcome]) => outcome === 'done')?.[1],
-      PLAN.orders,
-      'every order is done, since nothing but the platform failed',
-    );
   },
 );

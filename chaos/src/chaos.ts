@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFrom } from '@morpheo/simulation/random';
-import { attemptsByOutcome, judge, openOnlooker, slowestTakeover, unsettled } from './account.ts';
+import { attemptsByOutcome, failuresOf, judge, openOnlooker, slowestTakeover, unsettled } from './account.ts';
 import { type Cluster, openCluster } from './cluster/cluster.ts';
 import { postOrders, uploadGoods } from './customers.ts';
 import { makeTrouble } from './trouble.ts';
@@ -29,6 +29,8 @@ export interface ChaosResult {
   readonly orders: number;
   readonly faults: Readonly<Record<string, number>>;
   readonly attempts: Readonly<Record<string, number>>;
+  /** Why orders failed, though their code never does: where the platform took its own trouble for theirs. */
+  readonly failures: readonly string[];
   readonly slowestTakeoverSeconds: number;
   /** From the last mended fault to the moment when nothing was left to do. */
   readonly recoverySeconds: number;
@@ -73,6 +75,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     return {
       ...{ seed, orders, faults: counts, recoverySeconds },
       attempts: await attemptsByOutcome(database),
+      failures: await failuresOf(database),
       slowestTakeoverSeconds: await slowestTakeover(database, faults),
       acceptP99Ms: customers.waits.toSorted((a, b) => a - b)[Math.floor(customers.waits.length * 0.99)] ?? 0,
       minutes: Math.round((Date.now() - startedAt) / 600) / 100,

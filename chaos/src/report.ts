@@ -19,7 +19,8 @@ export function tableOf(result: ChaosResult): string {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
-  return [...lines, ...result.broken.slice(0, 50).map((what) => `BROKEN: ${what}`)].join('\n');
+  const failures = result.failures.slice(0, 10).map((what) => `FAILED: ${what}`);
+  return [...lines, ...failures, ...result.broken.slice(0, 50).map((what) => `BROKEN: ${what}`)].join('\n');
 }
 
 /** The account in one line, to be published. */
