@@ -62,7 +62,7 @@ async function upload(result: Result, tools: StageTools): Promise<void> {
     const late = () => new PlatformError('unavailable', `Storage did not take the ${type} in time.`);
     return await within(uploadMs(size), signal, late, (stop) => storage.stageResult(call, { signal: stop }));
   }).catch((error: unknown) => {
-    if (!isPlatformError(error, 'too_large')) throw error;
+    if (!isPlatformError(error, 'too_large', 'quota_exceeded')) throw error;
     const message = `The ${type} has ${formatBytes(size)}, more than storage takes: ${error.message}`;
     throw new OrderFailure({ reason: 'disk_full', message, step: 'results' }, error);
   });
