@@ -4,7 +4,7 @@ import { runChaos } from './chaos.ts';
 import { lineOf, tableOf } from './report.ts';
 
 const SEED = Number(process.env.SEED ?? 1);
-const PLAN = { orders: 80, paceMs: 300, faultEveryMs: 3000, mostFaults: 40, mostMinutes: 4 } as const;
+const PLAN = { orders: 150, paceMs: 250, faultEveryMs: 1500, mostFaults: 60, mostMinutes: 4 } as const;
 
 withParts(test, 'nsq', 'postgres', 'minio', 'docker').serial(
   'Among faults of every part no order is lost, and none ends twice',
