@@ -93,8 +93,11 @@ export async function postOrders(
       model_end: randomUUID(),
     };
     const body = learnuplet.parse({ ...ids, ...data, ...chain });
-    last = body;
-    posting.push(post(body.uuid, async (api) => await api.learn({ body })));
+    const posted = post(body.uuid, async (api) => await api.learn({ body })).then(() => {
+      // Nobody builds on an order before it was accepted: its model would be unknown.
+      last = body;
+    });
+    posting.push(posted);
   }
   await Promise.all(posting);
   return customers;
