@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, constants as zlib } from 'node:zlib';
 import { PlatformError } from '@morpheo/common';
-import { type Pack, pack } from 'tar-stream';
+import type { Pack } from 'tar-stream';
 import { writeAndDrain } from './drain.ts';
+import { tarBytes } from './tar-bytes.ts';
 
 /** A file to pack: its path relative to the folder, and its size in bytes. */
 export interface PackedFile {
@@ -63,23 +64,8 @@ export async function packFolder(folder: string, options: PackOptions): Promise<
   return { sha256: hash.digest('hex'), size };
 }
 
-async function* tarOf(folder: string, files: readonly PackedFile[]): AsyncGenerator<Uint8Array> {
-  const tar = pack();
-  let fault: { readonly error: unknown } | undefined;
-  const filling = fill(tar, folder, files).catch((error: unknown) => {
-    fault = { error };
-    tar.destroy(new Error('The archive could not be packed to its end'));
-  });
-  try {
-    for await (const chunk of tar) {
-      if (chunk instanceof Uint8Array) yield chunk;
-    }
-  } catch (error) {
-    throw fault === undefined ? error : fault.error;
-  } finally {
-    tar.destroy();
-    await filling;
-  }
+function tarOf(folder: string, files: readonly PackedFile[]): AsyncGenerator<Uint8Array> {
+  return tarBytes(async (tar) => await fill(tar, folder, files));
 }
 
 async function fill(tar: Pack, folder: string, files: readonly PackedFile[]): Promise<void> {

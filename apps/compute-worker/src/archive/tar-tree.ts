@@ -2,8 +2,9 @@ import { constants as fs } from 'node:fs';
 import { lstat, open, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
-import { type Pack, pack } from 'tar-stream';
+import type { Pack } from 'tar-stream';
 import { writeAndDrain } from './drain.ts';
+import { tarBytes } from './tar-bytes.ts';
 
 /** How {@link tarTree} writes a folder. */
 export interface TarTreeOptions {
@@ -19,23 +20,8 @@ export interface TarTreeOptions {
  * else of their modes. What is neither is left out. Files that grow meanwhile are cut, those that shrink throw
  * `internal`.
  */
-export async function* tarTree(folder: string, options: TarTreeOptions): AsyncGenerator<Uint8Array> {
-  const tar = pack();
-  let fault: { readonly error: unknown } | undefined;
-  const filling = fill(tar, folder, options).catch((error: unknown) => {
-    fault = { error };
-    tar.destroy(new Error('The folder could not be read to its end'));
-  });
-  try {
-    for await (const chunk of tar) {
-      if (chunk instanceof Uint8Array) yield chunk;
-    }
-  } catch (error) {
-    throw fault === undefined ? error : fault.error;
-  } finally {
-    tar.destroy();
-    await filling;
-  }
+export function tarTree(folder: string, options: TarTreeOptions): AsyncGenerator<Uint8Array> {
+  return tarBytes(async (tar) => await fill(tar, folder, options));
 }
 
 async function fill(tar: Pack, root: string, options: TarTreeOptions): Promise<void> {
