@@ -38,6 +38,16 @@ export async function unsettled({ read }: Onlooker): Promise<number> {
   return Number(open.count) + Number(due.count);
 }
 
+/** How many orders are done. */
+export async function done({ read }: Onlooker): Promise<number> {
+  const { count } = await read
+    .selectFrom('orders')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', '=', 'done')
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
 /** What of the promise does not hold, a sentence each: in the database, on storage and with the orchestrator. */
 export async function judge(cluster: Cluster, database: Onlooker, customers: Customers): Promise<string[]> {
   const results = await visibleResults(cluster, database);
@@ -73,20 +83,31 @@ async function visibleResults({ storageApis: [storage] }: Cluster, { read }: Onl
   return { visible, strange };
 }
 
-/** From the loss of a worker to the next attempt at the order that it held, in seconds: the slowest. */
-export async function slowestTakeover({ read }: Onlooker, faults: readonly Fault[]): Promise<number> {
+/** How long a worker's loss kept its orders, in seconds: the slowest of each. */
+export interface Takeovers {
+  /** From the loss until the order was back in the queue. */
+  readonly takenBackSeconds: number;
+  /** From the loss until the next attempt: with the time that the order waited behind others. */
+  readonly startedAgainSeconds: number;
+}
+
+/** The slowest takeovers after faults at workers. */
+export async function slowestTakeovers({ read }: Onlooker, faults: readonly Fault[]): Promise<Takeovers> {
   const lost = await read.selectFrom('attempts').selectAll().where('outcome', '=', 'lost').execute();
   const attempts = await read.selectFrom('attempts').select(['order_id', 'attempt', 'started_at']).execute();
   const startedAt = new Map(
     attempts.map((one) => [`${one.order_id} ${one.attempt}`, Number(one.started_at)]),
   );
   const strikes = faults.filter(({ target }) => target.startsWith('worker')).map(({ at }) => at);
-  const takeovers = lost.flatMap(({ order_id, attempt, started_at, ended_at }) => {
-    const next = startedAt.get(`${order_id} ${attempt + 1}`);
+  const slowest = { takenBackSeconds: 0, startedAgainSeconds: 0 };
+  for (const { order_id, attempt, started_at, ended_at } of lost) {
     const struck = strikes.filter((at) => at >= Number(started_at) - 1000 && at <= Number(ended_at)).at(-1);
-    return next === undefined || struck === undefined ? [] : [(next - struck) / 1000];
-  });
-  return Math.max(0, ...takeovers);
+    const next = startedAt.get(`${order_id} ${attempt + 1}`);
+    if (struck === undefined || next === undefined) continue;
+    slowest.takenBackSeconds = Math.max(slowest.takenBackSeconds, (Number(ended_at) - struck) / 1000);
+    slowest.startedAgainSeconds = Math.max(slowest.startedAgainSeconds, (next - struck) / 1000);
+  }
+  return slowest;
 }
 
 /** How many attempts ended how. */

@@ -1,8 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFrom } from '@morpheo/simulation/random';
-import { attemptsByOutcome, failuresOf, judge, openOnlooker, slowestTakeover, unsettled } from './account.ts';
+import {
+  attemptsByOutcome,
+  done,
+  failuresOf,
+  judge,
+  openOnlooker,
+  slowestTakeovers,
+  type Takeovers,
+  unsettled,
+} from './account.ts';
 import { type Cluster, openCluster } from './cluster/cluster.ts';
-import { postOrders, uploadGoods } from './customers.ts';
+import { type Goods, postOrders, uploadGoods } from './customers.ts';
+import { type FaultChoice, faultKinds } from './faults.ts';
 import { makeTrouble } from './trouble.ts';
 
 /** What a run is like. */
@@ -24,14 +34,15 @@ export interface ChaosOptions {
 }
 
 /** What came of a run. */
-export interface ChaosResult {
+export interface ChaosResult extends Takeovers {
   readonly seed: number;
   readonly orders: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** Sorts of faults that this machine cannot make, and why. */
+  readonly leftOut: readonly string[];
   readonly attempts: Readonly<Record<string, number>>;
   /** Why orders failed, though their code never does: where the platform took its own trouble for theirs. */
   readonly failures: readonly string[];
-  readonly slowestTakeoverSeconds: number;
   /** From the last mended fault to the moment when nothing was left to do. */
   readonly recoverySeconds: number;
   /** Until an order was accepted: the 99th of a hundred, in milliseconds. */
@@ -65,7 +76,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 
   async function account(): Promise<ChaosResult> {
-    const { customers, faults } = await ordersAmongFaults(cluster, goods, options, progress);
+    const { kinds, leftOut } = await faultKinds(cluster);
+    const { customers, faults } = await ordersAmongFaults({ cluster, goods, kinds }, options, progress);
     const calmSince = Date.now();
     while ((await unsettled(database).catch(() => 1)) > 0 && Date.now() - calmSince < REST_MS)
       await sleep(250);
@@ -73,10 +85,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const counts: Record<string, number> = {};
     for (const { kind } of faults) counts[kind] = (counts[kind] ?? 0) + 1;
     return {
-      ...{ seed, orders, faults: counts, recoverySeconds },
+      ...{ seed, orders, faults: counts, leftOut, recoverySeconds },
       attempts: await attemptsByOutcome(database),
       failures: await failuresOf(database),
-      slowestTakeoverSeconds: await slowestTakeover(database, faults),
+      ...(await slowestTakeovers(database, faults)),
       acceptP99Ms: customers.waits.toSorted((a, b) => a - b)[Math.floor(customers.waits.length * 0.99)] ?? 0,
       minutes: Math.round((Date.now() - startedAt) / 600) / 100,
       broken: await judge(cluster, database, customers),
@@ -84,9 +96,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
+interface Scene {
+  readonly cluster: Cluster;
+  readonly goods: Goods;
+  readonly kinds: FaultChoice['kinds'];
+}
+
 async function ordersAmongFaults(
-  cluster: Cluster,
-  goods: Awaited<ReturnType<typeof uploadGoods>>,
+  { cluster, goods, kinds }: Scene,
   { seed, orders, paceMs, faultEveryMs, mostFaults, mostMinutes }: ChaosOptions,
   progress: { readonly unfinished: () => number },
 ) {
@@ -99,7 +116,7 @@ async function ordersAmongFaults(
     }).finally(() => {
       isPosting = false;
     }),
-    makeTrouble(cluster, randomFrom(seed + 1), {
+    makeTrouble(kinds, randomFrom(seed + 1), {
       ...{ everyMs: faultEveryMs, most: mostFaults },
       isOver: () => !(isPosting || progress.unfinished() > 0) || Date.now() > deadline,
     }),
@@ -111,15 +128,14 @@ async function ordersAmongFaults(
 function watch(database: Awaited<ReturnType<typeof openOnlooker>>, onProgress: (line: string) => void) {
   let unfinished = 1;
   let looks = 0;
+  const look = async () => {
+    unfinished = await unsettled(database);
+    looks += 1;
+    if (looks % 10 > 0) return;
+    onProgress(`${await done(database)} orders are done, ${unfinished} orders and effects are open`);
+  };
   const timer = setInterval(() => {
-    unsettled(database).then(
-      (count) => {
-        unfinished = count;
-        looks += 1;
-        if (looks % 10 === 0) onProgress(`${count} orders and effects are open`);
-      },
-      () => onProgress('the database does not answer'),
-    );
+    look().catch(() => onProgress('the database does not answer'));
   }, 1000);
   return { unfinished: () => unfinished, stop: () => clearInterval(timer) };
 }

@@ -6,13 +6,15 @@ export function tableOf(result: ChaosResult): string {
     ...Object.entries(result.faults)
       .toSorted(([, a], [, b]) => b - a)
       .map(([kind, times]): [string, string] => [kind, String(times)]),
+    ...result.leftOut.map((what): [string, string] => ['LEFT OUT', what]),
     [
       'attempts',
       Object.entries(result.attempts)
         .map(([outcome, times]) => `${times} ${outcome}`)
         .join(', '),
     ],
-    ['slowest takeover', `${result.slowestTakeoverSeconds.toFixed(1)} s`],
+    ['orders of a lost worker back in the queue', `after ${result.takenBackSeconds.toFixed(1)} s at most`],
+    ['and started again', `after ${result.startedAgainSeconds.toFixed(1)} s at most`],
     ['all at rest after the last fault', `${result.recoverySeconds.toFixed(1)} s`],
     ['accepted within (99 of 100)', `${result.acceptP99Ms.toFixed(0)} ms`],
     ['took', `${result.minutes} min`],

@@ -1,30 +1,24 @@
 import { execFile } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { computeClient, storageClient } from '@morpheo/client';
-import {
-  type Dind,
-  type MinioServer,
-  type NsqServer,
-  type PostgresServer,
-  startDind,
-  startMinio,
-  startNsqd,
-  startPostgres,
-  type TestDatabase,
-} from '@morpheo/real-parts';
 import { freePorts } from '@morpheo/standalone/killable-platform';
-import { HearingOrchestrator } from './orchestrator.ts';
+import { DISK_BYTES, Disks } from './disks.ts';
+import { type Parts, startParts } from './parts.ts';
 import { ServiceProcess } from './service-process.ts';
+import {
+  CALLER,
+  computeSettings,
+  dockerSettings,
+  storageSettings,
+  urlOf,
+  workerSettings,
+} from './services.ts';
 import { untilHealthy } from './until-healthy.ts';
 
 const run = promisify(execFile);
-
-/** Who all services are to storage. */
-const CALLER = { name: 'chaos', secret: randomUUID() };
 
 /** How large the cluster is. */
 export interface ClusterOptions {
@@ -37,17 +31,11 @@ export interface ClusterOptions {
 }
 
 /** The real parts and our services, each a process of its own. */
-export interface Cluster extends AsyncDisposable {
-  readonly folder: string;
+export interface Cluster extends Parts, AsyncDisposable {
   readonly computes: readonly ServiceProcess[];
   readonly storages: readonly ServiceProcess[];
   readonly workers: readonly ServiceProcess[];
-  readonly nsqd: NsqServer;
-  readonly postgres: PostgresServer;
-  readonly database: TestDatabase;
-  readonly minio: MinioServer;
-  readonly dind: Dind;
-  readonly orchestrator: HearingOrchestrator;
+  readonly disks: Disks;
   /** The APIs, one client per process. */
   readonly computeApis: readonly ReturnType<typeof computeClient>[];
   readonly storageApis: readonly ReturnType<typeof storageClient>[];
@@ -57,95 +45,76 @@ export interface Cluster extends AsyncDisposable {
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-chaos-'));
+  // PostgreSQL runs as a user of its own, who has to find the way.
+  await chmod(folder, 0o711);
   stack.defer(async () => await rm(folder, { recursive: true, force: true }));
-  const [postgres, minio, nsqd, dind] = await Promise.all([
-    startPostgres(),
-    startMinio(),
-    startNsqd(),
-    startDind(),
-  ]);
-  for (const part of [postgres, minio, nsqd, dind]) stack.use(part);
-  const database = await postgres.createDatabase();
-  const bucket = await minio.createBucket();
-  const ports = await freePorts(options.computes + options.storages + 1);
-  const orchestrator = stack.use(new HearingOrchestrator(ports[0] ?? 0));
-  await orchestrator.start();
-  const storagePorts = ports.slice(1, 1 + options.storages);
-  const computePorts = ports.slice(1 + options.storages);
-  const url = (port: number | undefined): string => `http://127.0.0.1:${port}`;
+  const disks = stack.use(new Disks());
+  const [orchestratorPort = 0, ...ports] = await freePorts(1 + options.computes + options.storages);
+  const parts = await startParts(stack, { folder, disks, orchestratorPort });
+  const services = await makeServices(stack, { folder, disks, parts, ports, options });
+  const { computes, storages, workers } = services;
+  for (const service of [...storages, ...computes, ...workers]) service.start();
+  const apis = [...storages, ...computes];
+  await Promise.all(apis.map(async ({ port }) => await untilHealthy(urlOf(port)))).catch(async (error) => {
+    const { stdout } = await run('tail', ['-n', '3', ...apis.map(({ logFile }) => logFile)]);
+    throw new Error(`The cluster does not start.\n${stdout}`, { cause: error });
+  });
+  const opened = stack.move();
+  return {
+    ...{ ...parts, ...services, disks },
+    computeApis: computes.map(({ port }) => computeClient({ url: urlOf(port) })),
+    storageApis: storages.map(({ port }) => storageClient({ url: urlOf(port), credentials: CALLER })),
+    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+  };
+}
+
+interface Site {
+  readonly folder: string;
+  readonly disks: Disks;
+  readonly parts: Parts;
+  readonly ports: readonly number[];
+  readonly options: ClusterOptions;
+}
+
+/** Our services, not yet started. */
+async function makeServices(
+  stack: AsyncDisposableStack,
+  { folder, disks, parts, ports, options }: Site,
+): Promise<Pick<Cluster, 'computes' | 'storages' | 'workers'>> {
+  const storagePorts = ports.slice(0, options.storages);
+  const computePorts = ports.slice(options.storages);
   const make = (
     name: string,
     app: 'compute-api' | 'compute-worker' | 'storage-api',
     settings: Record<string, string>,
-  ) =>
-    stack.use(
-      new ServiceProcess(name, app, { 'log-level': 'warn', ...settings }, join(folder, `${name}.log`)),
-    );
-  const common = { 'db-url': database.url };
-  const ofStorage = { 'storage-user': CALLER.name, 'storage-password': CALLER.secret };
-
-  const storages = storagePorts.map((port, index) =>
-    make(`storage-${index}`, 'storage-api', {
-      ...common,
-      port: String(port),
-      user: CALLER.name,
-      password: CALLER.secret,
-      'data-dir': join(folder, `storage-${index}`),
-      blobstore: 's3',
-      's3-bucket': bucket,
-      's3-endpoint': minio.endpoint,
-      's3-access-key': minio.credentials.accessKeyId,
-      's3-secret-key': minio.credentials.secretAccessKey,
-    }),
-  );
-  const computes = computePorts.map((port, index) =>
-    make(`compute-${index}`, 'compute-api', {
-      ...common,
-      ...ofStorage,
-      port: String(port),
-      'insecure-open': 'true',
-      broker: 'nsq',
-      nsqd: nsqd.tcp,
-      storage: url(storagePorts[index % storagePorts.length]),
-      orchestrator: url(ports[0]),
-      attempts: '1000',
-    }),
-  );
-  const workers = Array.from({ length: options.dockerWorkers + options.processWorkers }, (_, index) =>
-    make(`worker-${index}`, 'compute-worker', {
-      ...ofStorage,
-      compute: url(computePorts[index % computePorts.length]),
-      storage: url(storagePorts[index % storagePorts.length]),
-      nsqd: nsqd.tcp,
-      poll: '2s',
-      'learn-parallelism': '2',
-      'predict-parallelism': '2',
-      ...(index < options.dockerWorkers
-        ? {
-            runtime: 'docker',
-            'docker-host': `unix://${dind.socketPath}`,
-            'data-dir': join(dind.jobs, `worker-${index}`),
-          }
-        : { runtime: 'process', 'data-dir': join(folder, `worker-${index}`) }),
-    }),
-  );
-  await mkdir(dind.jobs, { recursive: true });
-  for (const service of [...storages, ...computes, ...workers]) service.start();
-  try {
-    await Promise.all([...storagePorts, ...computePorts].map(async (port) => await untilHealthy(url(port))));
-  } catch (error) {
-    const { stdout } = await run('tail', [
-      '-n',
-      '3',
-      ...[...storages, ...computes].map(({ logFile }) => logFile),
-    ]);
-    throw new Error(`The cluster does not start.\n${stdout}`, { cause: error });
-  }
-  const opened = stack.move();
-  return {
-    ...{ folder, computes, storages, workers, nsqd, postgres, database, minio, dind, orchestrator },
-    computeApis: computePorts.map((port) => computeClient({ url: url(port) })),
-    storageApis: storagePorts.map((port) => storageClient({ url: url(port), credentials: CALLER })),
-    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+  ) => {
+    const flags = { 'log-level': 'warn', ...settings };
+    return stack.use(new ServiceProcess(name, app, flags, join(folder, `${name}.log`)));
   };
+  const dataDir = async (name: string) => ({
+    'data-dir': await disks.folderFor(name, join(folder, name), DISK_BYTES.service),
+  });
+  const storages = await Promise.all(
+    storagePorts.map(async (port, index) => {
+      const name = `storage-${index}`;
+      return make(name, 'storage-api', { ...storageSettings(parts, port), ...(await dataDir(name)) });
+    }),
+  );
+  const computes = computePorts.map((port, index) => {
+    const storagePort = storagePorts[index % storagePorts.length];
+    return make(`compute-${index}`, 'compute-api', computeSettings(parts, { port, storagePort }));
+  });
+  const workers = await Promise.all(
+    Array.from({ length: options.dockerWorkers + options.processWorkers }, async (_, index) => {
+      const name = `worker-${index}`;
+      const own =
+        index < options.dockerWorkers
+          ? await dockerSettings(parts, name)
+          : { runtime: 'process', ...(await dataDir(name)) };
+      const computePort = computePorts[index % computePorts.length];
+      const storagePort = storagePorts[index % storagePorts.length];
+      return make(name, 'compute-worker', { ...workerSettings(parts, { computePort, storagePort }), ...own });
+    }),
+  );
+  return { computes, storages, workers };
 }

@@ -5,17 +5,18 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 export class HearingOrchestrator implements AsyncDisposable {
   /** How each order ended, as it was told: every change of it, oldest first. */
   readonly heard = new Map<string, string[]>();
-  readonly #port: number;
+  /** Where it listens. */
+  readonly port: number;
   #server: Server | undefined;
 
   constructor(port: number) {
-    this.#port = port;
+    this.port = port;
   }
 
   /** Begins to listen. */
   async start(): Promise<void> {
     const server = createServer((request, response) => void this.#answer(request, response));
-    server.listen(this.#port, '127.0.0.1');
+    server.listen(this.port, '127.0.0.1');
     await once(server, 'listening');
     this.#server = server;
   }

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 /** One of our services as a process of its own, which can be killed, frozen and started again. */
 export class ServiceProcess implements AsyncDisposable {
   readonly name: string;
+  /** Where it listens; absent for one that takes any port. */
+  readonly port: number | undefined;
   /** What it prints. */
   readonly logFile: string;
   readonly #main: string;
@@ -21,6 +23,7 @@ export class ServiceProcess implements AsyncDisposable {
     logFile: string,
   ) {
     this.name = name;
+    this.port = 'port' in settings ? Number(settings.port) : undefined;
     this.#main = fileURLToPath(new URL(`../../../apps/${app}/src/main.ts`, import.meta.url));
     this.#args = Object.entries(settings).map(([flag, value]) => `--${flag}=${value}`);
     this.logFile = logFile;

@@ -11,5 +11,7 @@ export type { PostgresServer, PostgresTarget, StartPostgres, TestDatabase } from
 export { startPostgres } from './postgres.ts';
 export type { ServerOptions, ServerProcess } from './server-process.ts';
 export { startServer } from './server-process.ts';
+export type { SmallDisk } from './small-disk.ts';
+export { canMountDisks, mountSmallDisk } from './small-disk.ts';
 export type { Part } from './with-parts.ts';
 export { missingParts, withParts } from './with-parts.ts';

@@ -7,6 +7,7 @@ import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/clie
 import getPort from 'get-port';
 import { requireProgram } from './place.ts';
 import { startServer } from './server-process.ts';
+import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
 
 /** A MinIO server of a test: it listens on 127.0.0.1, and goes with all its data. */
 export interface MinioServer extends AsyncDisposable {
@@ -18,6 +19,8 @@ export interface MinioServer extends AsyncDisposable {
   readonly caFile: string | undefined;
   /** A client of the owner; it goes with the server. */
   readonly client: S3Client;
+  /** The disk of its data, where that is a small one. */
+  readonly disk: SmallDisk | undefined;
   /** Makes an empty bucket with a name of its own, and says that. */
   createBucket(): Promise<string>;
   /** Ends the server at once, as `kill -9`. */
@@ -47,10 +50,7 @@ export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): P
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const data = join(folder, 'data');
   await mkdir(data);
-  if (diskBytes !== undefined) {
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes}`, 'tmpfs', data]);
-    stack.defer(async () => void (await run('umount', ['--lazy', data])));
-  }
+  const disk = diskBytes === undefined ? undefined : stack.use(await mountSmallDisk(data, diskBytes));
   const certs = join(folder, 'certs');
   const caFile = tls ? await makeCertificate(certs) : undefined;
   const address = `127.0.0.1:${await getPort()}`;
@@ -61,7 +61,7 @@ export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): P
   let buckets = 0;
   const opened = stack.move();
   return {
-    ...{ endpoint, caFile, client, credentials: OWNER },
+    ...{ endpoint, caFile, client, disk, credentials: OWNER },
     createBucket: async () => {
       const Bucket = `bucket-${++buckets}`;
       await client.send(new CreateBucketCommand({ Bucket }));
