@@ -2,6 +2,8 @@ import { type PostgresServer, startPostgres, type TestDatabase, withParts } from
 import type { ExecutionContext, TestFn } from 'ava';
 import { type Database, type DatabasePlace, type OpenDatabase, openDatabase } from './index.ts';
 
+export { type Dump, dumpTables } from './testing-dump.ts';
+
 /** An engine that tests run on. */
 export interface TestEngine<Schema> {
   readonly name: 'sqlite' | 'postgres';

@@ -21,7 +21,7 @@ test('A process whose broker is closed ends by itself', async (t) => {
   await using nsqd = await startNsqd({ lookupds: [lookupd.tcp] });
   const { wentOnMs, ...end } = await run(nsqd.tcp, lookupd.http);
   t.deepEqual(end, { code: 0, errors: '' });
-  t.true(wentOnMs < 1000, `${wentOnMs} ms`);
+  t.true(wentOnMs < 5000, `${wentOnMs} ms`);
 });
 
 test('It ends by itself where nsqd is away or frozen, too', async (t) => {
@@ -32,6 +32,6 @@ test('It ends by itself where nsqd is away or frozen, too', async (t) => {
   for (const server of [away, frozen]) {
     const { wentOnMs, ...end } = await run(server.tcp);
     t.deepEqual(end, { code: 0, errors: '' });
-    t.true(wentOnMs < 1000, `${wentOnMs} ms`);
+    t.true(wentOnMs < 5000, `${wentOnMs} ms`);
   }
 });

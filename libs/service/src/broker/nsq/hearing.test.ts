@@ -144,7 +144,7 @@ test('A message whose handler fails holds no other one back', async (t) => {
   const from = performance.now();
   await Promise.all(Array.from({ length: 50 }, async (_, n) => await broker.publish('train', `${n}`)));
   await until(() => heard.length === 50);
-  t.true(performance.now() - from < 2000);
+  t.true(performance.now() - from < 10_000);
   await eventually(t, async (again) => {
     const { requeue_count, depth, in_flight_count } = await channelOf(nsqd, 'train');
     again.deepEqual([requeue_count, depth, in_flight_count], [0, 0, 0]);
@@ -152,7 +152,8 @@ test('A message whose handler fails holds no other one back', async (t) => {
 });
 
 test('With several handlers messages do not wait in a buffer of nsqd', async (t) => {
-  await using nsqd = await startNsqd();
+  // What it keeps for clients that do not ask for less; by itself it is a quarter of a second.
+  await using nsqd = await startNsqd({ flags: ['--output-buffer-timeout=20s'] });
   await using broker = openAt(nsqd);
   const times: number[] = [];
   const handle = async (message: string) => void times.push(performance.now() - Number(message));
@@ -162,7 +163,7 @@ test('With several handlers messages do not wait in a buffer of nsqd', async (t)
     await until(() => times.length === n);
   }
   const median = times.toSorted((a, b) => a - b)[10] ?? Infinity;
-  t.true(median < 150, `${median} ms`);
+  t.true(median < 1000, `${median} ms`);
 });
 
 for (const flags of [['--msg-timeout=1s'], ['--msg-timeout=1s', '--max-msg-timeout=2s']]) {

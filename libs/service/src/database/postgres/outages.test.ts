@@ -92,14 +92,14 @@ test('A server that shuts down refuses, and is found again when it is back', asy
 test('A server that is frozen is given up in time, and nothing that hung is told as done', async (t) => {
   t.timeout(120_000);
   await using server = await startPostgres();
-  await using database = await openOn(server, memoryLog(), { connectMs: 2_000, statementMs: 1_000 });
+  await using database = await openOn(server, memoryLog(), { connectMs: 8_000, statementMs: 1_000 });
   await addNote(database, 'before');
   await server.freeze();
   const started = performance.now();
   t.true(isPlatformError(await t.throwsAsync(database.ping(AbortSignal.timeout(50))), 'unavailable'));
-  t.true(performance.now() - started < 1_000);
+  t.true(performance.now() - started < 6_000);
   t.true(isPlatformError(await t.throwsAsync(addNote(database, 'hung')), 'unavailable'));
-  t.true(performance.now() - started < 15_000);
+  t.true(performance.now() - started < 40_000);
   await server.thaw();
   await eventually(
     t,
