@@ -87,7 +87,7 @@ test('An nsqd that was killed, wiped or frozen costs no order', async (t) => {
       const body = aLearnuplet();
       await service.api.learn({ body });
       placed.push(body.uuid);
-      t.true(performance.now() - from < 1500, 'nobody waits for the broker');
+      t.true(performance.now() - from < 5000, 'nobody waits for the broker');
     }
   };
   await place(5);

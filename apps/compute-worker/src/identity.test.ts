@@ -37,5 +37,5 @@ test('The folder of a killed worker is free at once', async (t) => {
   const killedAt = performance.now();
   await using next = await takeIdentity(folder.path);
   t.is(next.id, String(line).trim());
-  t.true(performance.now() - killedAt < 1000);
+  t.true(performance.now() - killedAt < 5000);
 });

@@ -4,33 +4,13 @@ import { type DindTls, readEndpoint } from './dind/endpoint.ts';
 import { engine } from './dind/engine.ts';
 import { cloneVolume, goldenVolume } from './dind/golden.ts';
 import { clean, hostImages, type ImageIds, isClean } from './dind/lib.ts';
+import type { DindOptions } from './dind/options.ts';
 import { ensureBaseImages, stateOf, untilItAnswers } from './dind/outer.ts';
 import { removeFolder, removeOrphans } from './dind/owner.ts';
 import { type Created, create } from './dind/plan.ts';
 
 export type { DindTls } from './dind/endpoint.ts';
-
-/** What a test's own Docker daemon is like. */
-export interface DindOptions {
-  /** The image of the daemon: else one built from the sources here, else one of this machine's own programs. */
-  readonly image?: string;
-  /** A folder of the host that is at the same path inside, and stays; else a temporary one. */
-  readonly jobsFolder?: string;
-  /** Bytes, for everything inside together: 4 GiB. */
-  readonly memory?: number;
-  /** For everything inside together: 2. */
-  readonly cpus?: number;
-  /** Bound of images and containers on disk; such a daemon starts without images. Needs a loop device. */
-  readonly storageBytes?: number;
-  /** Also answer by TCP, to clients with a certificate. */
-  readonly tls?: boolean;
-  /** Devices that look like GPUs to dockerd: `DeviceRequests` and the runtime `nvidia` work, `nvidia-smi` answers. */
-  readonly gpus?: 'fake';
-  /** How many of those: 2. */
-  readonly gpuCount?: number;
-  /** The daemon's host name. */
-  readonly name?: string;
-}
+export type { DindOptions } from './dind/options.ts';
 
 /** A Docker daemon in a container, as in production, that belongs to a test. It has `BASE_IMAGES`, and no network. */
 export interface Dind {

@@ -1,5 +1,5 @@
 import type { Log } from '../log/index.ts';
-import type { Subscribe, Subscription } from './index.ts';
+import type { Subscribe, Subscription } from './broker.ts';
 
 type Handle = Subscribe['handle'];
 

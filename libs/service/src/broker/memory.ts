@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import { type Log, silentLog } from '../log/index.ts';
-import type { Broker, Subscribe, Subscription } from './index.ts';
+import type { Broker, Subscribe, Subscription } from './broker.ts';
 import { MemoryChannel } from './memory-channel.ts';
 import { checkMessage, checkName, checkNames } from './names.ts';
 

@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import type { Subscribe } from './index.ts';
+import type { Subscribe } from './broker.ts';
 
 /** The longest message, in bytes of UTF-8: messages are hints that carry an id, never data. */
 export const MOST_MESSAGE_BYTES = 65_536;

@@ -1,15 +1,5 @@
-/** One part that a service needs, looked at from outside: nothing is changed by it, and nothing stays open. */
-export interface Probe {
-  /** Resolves with what was found, in a few words; rejects with what is wrong. */
-  readonly ask: (signal: AbortSignal) => Promise<string>;
-  /** What to do where it is wrong, in a sentence; absent where the error says so itself. */
-  readonly remedy?: string;
-}
-
-/** The parts that a service needs, by name, in the order in which they are told. */
-export type Probes = Readonly<Record<string, Probe>>;
-
 export { credentialsProbe, folderProbe, tlsProbe } from './file-probes.ts';
 export { NOTHING, type PeerProbe, peerProbe, traceProbes } from './peer-probes.ts';
+export type { Probe, Probes } from './probe.ts';
 export { type CheckRun, runCheck } from './run-check.ts';
 export { settingsOrCheck } from './settings-or-check.ts';

@@ -1,6 +1,6 @@
 import { isPlatformError, PlatformError } from '@morpheo/common';
 import { checkReceiver, type TraceSettings } from '../trace/index.ts';
-import type { Probe, Probes } from './index.ts';
+import type { Probe, Probes } from './probe.ts';
 
 /** Another service that is asked a question which changes nothing. */
 export interface PeerProbe {

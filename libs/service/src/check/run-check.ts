@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import type { Probe, Probes } from './index.ts';
+import type { Probe, Probes } from './probe.ts';
 
 /** What {@link runCheck} is given. */
 export interface CheckRun {

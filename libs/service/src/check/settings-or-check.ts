@@ -1,5 +1,5 @@
 import { type Loaded, type Settings, type SettingsOf, settingsOrPrint } from '../config/index.ts';
-import type { Probes } from './index.ts';
+import type { Probes } from './probe.ts';
 import { runCheck } from './run-check.ts';
 
 /**

@@ -2,7 +2,7 @@ import { access, open } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { isPlatformError, PlatformError } from '@morpheo/common';
-import type { OpenDatabase } from './index.ts';
+import type { OpenDatabase } from './database.ts';
 import type { DatabasePlace } from './open.ts';
 
 /**

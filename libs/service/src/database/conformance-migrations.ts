@@ -1,6 +1,6 @@
 import { isPlatformError } from '@morpheo/common';
 import ava, { type ExecutionContext } from 'ava';
-import type { DatabaseUnderTest, Register } from './conformance.ts';
+import type { DatabaseUnderTest, Register } from './conformance-driver.ts';
 import {
   addNote,
   hasTable,

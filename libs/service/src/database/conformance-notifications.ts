@@ -1,6 +1,6 @@
 import ava, { type ExecutionContext } from 'ava';
 import { eventually } from '../testing/index.ts';
-import type { DatabaseUnderTest, Register } from './conformance.ts';
+import type { DatabaseUnderTest, Register } from './conformance-driver.ts';
 import type { Place } from './conformance-schema.ts';
 
 /** Registers what the contract says about notifications as tests of one driver. */

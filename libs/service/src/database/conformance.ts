@@ -1,32 +1,13 @@
 import { isPlatformError } from '@morpheo/common';
 import ava, { type ExecutionContext } from 'ava';
 import { sql } from 'kysely';
+import type { DatabaseUnderTest, Register } from './conformance-driver.ts';
 import { testMigrations } from './conformance-migrations.ts';
 import { testNotifications } from './conformance-notifications.ts';
-import {
-  addNote,
-  type NotesSchema,
-  note,
-  noteIds,
-  notesMigrations,
-  type Place,
-} from './conformance-schema.ts';
+import { addNote, type NotesSchema, note, noteIds, notesMigrations } from './conformance-schema.ts';
 import type { Database } from './index.ts';
 
-/** A database whose driver is to be tested. */
-export interface DatabaseUnderTest {
-  /** The driver's name, for the titles. */
-  readonly name: string;
-  /** Makes an empty place for one database. */
-  readonly place: () => Promise<Place>;
-  /** Whether several may have one database open at a time. */
-  readonly shared: boolean;
-  /** What registers the tests; ava's own where absent. */
-  readonly test?: Register;
-}
-
-/** What of ava's `test` the suite uses. */
-export type Register = (title: string, run: (t: ExecutionContext) => Promise<void>) => void;
+export type { DatabaseUnderTest } from './conformance-driver.ts';
 
 type Run = (t: ExecutionContext, database: Database<NotesSchema>) => Promise<void>;
 

@@ -2,7 +2,7 @@ import { isPlatformError, PlatformError } from '@morpheo/common';
 import type { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { silentLog } from '../log/index.ts';
-import type { OpenDatabase } from './index.ts';
+import type { OpenDatabase } from './database.ts';
 
 /**
  * Brings a schema up to date, for every driver: runs the steps that have not been run yet, in one transaction.

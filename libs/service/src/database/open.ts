@@ -1,4 +1,4 @@
-import type { Database, OpenDatabase } from './index.ts';
+import type { Database, OpenDatabase } from './database.ts';
 import type { OpenPostgres } from './postgres/index.ts';
 import { openSqlite } from './sqlite.ts';
 

@@ -3,7 +3,7 @@ import { Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import { silentLog } from '../log/index.ts';
 import { Channels, type Heard } from './channels.ts';
 import { closedError } from './closed.ts';
-import type { Database, OpenDatabase } from './index.ts';
+import type { Database, OpenDatabase } from './database.ts';
 import { refuseInsideWrite } from './inside-write.ts';
 import { migrate } from './migrate.ts';
 import { SqliteConnection } from './sqlite-connection.ts';

@@ -1,13 +1,8 @@
 import pino from 'pino';
 import { scopeFields } from '../trace/scope.ts';
-import type { Log, LogFields, LogLevel } from './index.ts';
-import { prettyWriter } from './pretty.ts';
+import type { Log, LogFields, LogLevel } from './log.ts';
+import { type LineWriter, prettyWriter } from './pretty.ts';
 import { maskText, redact } from './redact.ts';
-
-/** Where lines go: standard output, a file, or a collection in a test. A line ends with a newline. */
-export interface LineWriter {
-  write(line: string): unknown;
-}
 
 /** What {@link createLog} is given. */
 export interface CreateLog {

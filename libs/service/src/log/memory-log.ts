@@ -1,5 +1,5 @@
 import { createLog } from './create-log.ts';
-import type { Log, LogLevel } from './index.ts';
+import type { Log, LogLevel } from './log.ts';
 
 /** One line, as a reader of the log would find it: fields are redacted and errors written out. */
 export interface LogEntry {

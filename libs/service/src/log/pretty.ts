@@ -1,5 +1,9 @@
 import { styleText } from 'node:util';
-import type { LineWriter } from './create-log.ts';
+
+/** Where lines go: standard output, a file, or a collection in a test. A line ends with a newline. */
+export interface LineWriter {
+  write(line: string): unknown;
+}
 
 const COLOURS = { debug: 'gray', info: 'green', warn: 'yellow', error: 'red' } as const;
 

@@ -1,4 +1,4 @@
-import type { Log } from './index.ts';
+import type { Log } from './log.ts';
 
 /** A log that says nothing: for tests, and for callers who did not give one. */
 export const silentLog: Log = {

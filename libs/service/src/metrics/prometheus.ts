@@ -1,5 +1,5 @@
 import * as prometheus from 'prom-client';
-import type { Counter, Gauge, Histogram, Labels, Metric, Metrics, OnScrape } from './index.ts';
+import type { Counter, Gauge, Histogram, Labels, Metric, Metrics, OnScrape } from './metrics.ts';
 import { Refresher } from './refresher.ts';
 
 /** What to measure beside what is asked for. */

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { OnScrape } from './index.ts';
+import type { OnScrape } from './metrics.ts';
 
 /** How long a scrape waits for figures, in milliseconds. */
 const WAIT_MS = 2000;

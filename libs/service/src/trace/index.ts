@@ -1,5 +1,3 @@
-import type { Log } from '../log/index.ts';
-
 /**
  * Traces, and whom work is for. A scope is entered where work begins (a request, an attempt, an effect); all that is
  * awaited in it knows the order that it is for, whether traces are on or off: log lines carry it, and calls of other
@@ -7,23 +5,11 @@ import type { Log } from '../log/index.ts';
  * Context), and are sent by OTLP. Off, a span is nothing but its work.
  */
 
-/** What a tracer is opened with. */
-export interface OpenTracer {
-  /** `service.name`. */
-  readonly service: string;
-  readonly version: string;
-  /** Of the receiver; `/v1/traces` is appended. */
-  readonly endpoint: string;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** The share of traces begun here that are recorded; 1 where absent. */
-  readonly ratio?: number | undefined;
-  readonly log: Log;
-}
-
 export type { Concern } from './baggage.ts';
 export { checkReceiver } from './check-receiver.ts';
 export { kindOfError } from './kind-of-error.ts';
 export { openTracer, tracerOf } from './open-tracer.ts';
+export type { OpenTracer } from './otlp.ts';
 export {
   concerns,
   currentTraceparent,

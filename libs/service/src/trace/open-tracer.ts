@@ -1,5 +1,5 @@
 import type { Log } from '../log/index.ts';
-import type { OpenTracer } from './index.ts';
+import type { OpenTracer } from './otlp.ts';
 import type { TraceSettings } from './settings.ts';
 import { silentTracer, type Tracer } from './tracer.ts';
 

@@ -7,11 +7,24 @@ import {
   ParentBasedSampler,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
-import type { OpenTracer } from './index.ts';
+import type { Log } from '../log/index.ts';
 import { kindOfError } from './kind-of-error.ts';
 import { formatTraceparent, parseTraceparent } from './traceparent.ts';
 import type { OpenSpan, StartSpan, Tracer } from './tracer.ts';
 import { watchedExporter } from './watched-exporter.ts';
+
+/** What a tracer is opened with. */
+export interface OpenTracer {
+  /** `service.name`. */
+  readonly service: string;
+  readonly version: string;
+  /** Of the receiver; `/v1/traces` is appended. */
+  readonly endpoint: string;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The share of traces begun here that are recorded; 1 where absent. */
+  readonly ratio?: number | undefined;
+  readonly log: Log;
+}
 
 /** What is kept for a receiver that is away; spans beyond are dropped. */
 const QUEUE = {

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { DindOptions } from '../dind.ts';
 import { freeLoopDevice } from './loop-device.ts';
+import type { DindOptions } from './options.ts';
 import { createContainer, dindImage, fakes } from './outer.ts';
 import { LABELS, self } from './owner.ts';
 

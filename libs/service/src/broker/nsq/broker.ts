@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '../../log/index.ts';
-import type { Broker, Subscribe, Subscription } from '../index.ts';
+import type { Broker, Subscribe, Subscription } from '../broker.ts';
 import { checkMessage, checkName, checkNames } from '../names.ts';
 import type { NsqSecurity } from './connection.ts';
 import { type Discovery, type Places, PublishingPlaces, startDiscovery } from './discovery.ts';

@@ -1,5 +1,5 @@
 import type { Log } from '../../log/index.ts';
-import type { Broker } from '../index.ts';
+import type { Broker } from '../broker.ts';
 import { httpBase, parseAddress } from './address.ts';
 import { NsqBroker } from './broker.ts';
 import type { NsqTls } from './connection.ts';

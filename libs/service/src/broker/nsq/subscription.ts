@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Message, NSQDConnection } from 'nsqjs';
 import type { Log } from '../../log/index.ts';
-import type { Subscribe, Subscription } from '../index.ts';
+import type { Subscribe, Subscription } from '../broker.ts';
 import { formatAddress, type NsqAddress } from './address.ts';
 import { type NsqSecurity, openReader } from './connection.ts';
 import { Flow } from './flow.ts';

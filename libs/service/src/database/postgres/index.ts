@@ -3,7 +3,7 @@ import { Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import { silentLog } from '../../log/index.ts';
 import { Channels, type Heard } from '../channels.ts';
 import { closedError } from '../closed.ts';
-import type { Database, OpenDatabase } from '../index.ts';
+import type { Database, OpenDatabase } from '../database.ts';
 import { insideWrite, refuseInsideWrite } from '../inside-write.ts';
 import type { PostgresAddress } from './address.ts';
 import { POSTGRES_TIMES, type PostgresTimes } from './client-config.ts';

@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import { Kysely, PostgresDialect, sql } from 'kysely';
-import type { OpenDatabase } from '../index.ts';
+import type { OpenDatabase } from '../database.ts';
 import { migrate } from '../migrate.ts';
 import { ConnectionPool, type PoolOptions } from './pool.ts';
 
