@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { randomFrom } from '@morpheo/simulation/random';
 import {
   attemptsByOutcome,
-  done,
   failuresOf,
   judge,
   openOnlooker,
@@ -13,6 +12,8 @@ import {
 import { type Cluster, openCluster } from './cluster/cluster.ts';
 import { type Goods, postOrders, uploadGoods } from './customers.ts';
 import { type FaultChoice, faultKinds } from './faults.ts';
+import type { Course } from './picture.ts';
+import { type Progress, watchProgress } from './progress.ts';
 import { makeTrouble } from './trouble.ts';
 
 /** What a run is like. */
@@ -38,6 +39,8 @@ export interface ChaosResult extends Takeovers {
   readonly seed: number;
   readonly orders: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How it went, for a picture. */
+  readonly course: Omit<Course, 'title'>;
   /** Sorts of faults that this machine cannot make, and why. */
   readonly leftOut: readonly string[];
   readonly attempts: Readonly<Record<string, number>>;
@@ -63,17 +66,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   await using database = await openOnlooker(cluster);
   const goods = await uploadGoods(cluster);
   onProgress('everything runs');
-  const progress = watch(database, onProgress);
+  using progress = watchProgress(database, onProgress);
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => undefined);
   options.signal?.addEventListener('abort', () => stopped.reject(new Error('The run was stopped.')), {
     once: true,
   });
-  try {
-    return await Promise.race([account(), stopped.promise]);
-  } finally {
-    progress.stop();
-  }
+  return await Promise.race([account(), stopped.promise]);
 
   async function account(): Promise<ChaosResult> {
     const { kinds, leftOut } = await faultKinds(cluster);
@@ -86,6 +85,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     for (const { kind } of faults) counts[kind] = (counts[kind] ?? 0) + 1;
     return {
       ...{ seed, orders, faults: counts, leftOut, recoverySeconds },
+      course: { samples: progress.samples, faults },
       attempts: await attemptsByOutcome(database),
       failures: await failuresOf(database),
       ...(await slowestTakeovers(database, faults)),
@@ -105,37 +105,21 @@ interface Scene {
 async function ordersAmongFaults(
   { cluster, goods, kinds }: Scene,
   { seed, orders, paceMs, faultEveryMs, mostFaults, mostMinutes }: ChaosOptions,
-  progress: { readonly unfinished: () => number },
+  progress: Progress,
 ) {
   const deadline = Date.now() + mostMinutes * 60_000;
   let isPosting = true;
   const [customers, faults] = await Promise.all([
     postOrders(cluster, goods, randomFrom(seed), {
-      ...{ orders, paceMs, unfinished: progress.unfinished },
+      ...{ orders, paceMs, unfinished: () => progress.open },
       mostUnfinished: 400,
     }).finally(() => {
       isPosting = false;
     }),
     makeTrouble(kinds, randomFrom(seed + 1), {
       ...{ everyMs: faultEveryMs, most: mostFaults },
-      isOver: () => !(isPosting || progress.unfinished() > 0) || Date.now() > deadline,
+      isOver: () => !(isPosting || progress.open > 0) || Date.now() > deadline,
     }),
   ]);
   return { customers, faults };
-}
-
-/** Looks now and then how many orders have not ended. */
-function watch(database: Awaited<ReturnType<typeof openOnlooker>>, onProgress: (line: string) => void) {
-  let unfinished = 1;
-  let looks = 0;
-  const look = async () => {
-    unfinished = await unsettled(database);
-    looks += 1;
-    if (looks % 10 > 0) return;
-    onProgress(`${await done(database)} orders are done, ${unfinished} orders and effects are open`);
-  };
-  const timer = setInterval(() => {
-    look().catch(() => onProgress('the database does not answer'));
-  }, 1000);
-  return { unfinished: () => unfinished, stop: () => clearInterval(timer) };
 }

@@ -1,6 +1,8 @@
+import { writeFile } from 'node:fs/promises';
 import { argv } from 'node:process';
 import { Command } from 'commander';
 import { runChaos } from './chaos.ts';
+import { pictureOf } from './picture.ts';
 import { lineOf, tableOf } from './report.ts';
 
 const whole = (text: string): number => {
@@ -20,6 +22,7 @@ const command = new Command('chaos')
   .option('--pace <ms>', 'between two orders, on average', whole, 100)
   .option('--docker-workers <n>', 'workers with containers of Docker', whole, 1)
   .option('--process-workers <n>', 'workers with plain processes, which cost less', whole, 2)
+  .option('--picture <file>', 'where to draw how it went, as SVG')
   .action(async (options) => {
     console.log(`SEED=${options.seed}`);
     const stop = new AbortController();
@@ -38,6 +41,8 @@ const command = new Command('chaos')
     });
     console.log(tableOf(result));
     console.log(lineOf(result));
+    if (options.picture !== undefined)
+      await writeFile(options.picture, pictureOf({ title: lineOf(result), ...result.course }));
     process.exitCode = result.broken.length === 0 ? 0 : 1;
   });
 await command.parseAsync(argv);
