@@ -4,6 +4,7 @@ import type { Attempts } from './attempts.ts';
 import type { Claims } from './claims.ts';
 import type { LogStore } from './log-store.ts';
 import type { OrderStore } from './order-store.ts';
+import { createRegistration } from './registration.ts';
 import type { Schema } from './schema.ts';
 import type { WorkerStore } from './worker-store.ts';
 
@@ -30,10 +31,11 @@ type Handlers = Pick<
 /** The handlers of the calls between a worker and compute-api. */
 export function attemptHandlers(parts: AttemptParts): Handlers {
   const { claims, attempts, logs, noted, settings } = parts;
+  const registration = createRegistration({ ...parts, leaseMs: settings.leaseMs });
   return {
     registerWorker: async ({ params, body }) => {
-      const { slots, gpus = NO_GPUS, ...rest } = body;
-      await register(parts, {
+      const { slots, gpus = NO_GPUS, resume, ...rest } = body;
+      const worker = {
         id: params.worker,
         ...rest,
         gpu_total: gpus.devices.length,
@@ -41,8 +43,10 @@ export function attemptHandlers(parts: AttemptParts): Handlers {
         gpus: JSON.stringify(gpus.devices),
         learn_slots: slots.learn,
         predict_slots: slots.predict,
-      });
-      return { lease_ms: settings.leaseMs, renew_ms: settings.renewMs };
+      };
+      const resumed = await registration.register(worker, resume ?? []);
+      const { leaseMs: lease_ms, renewMs: renew_ms } = settings;
+      return { lease_ms, renew_ms, ...(resume === undefined ? {} : { resumed }) };
     },
     claimOrder: async ({ params, body }) => ({
       claim: await claims.claim(params.worker, body.boot, { kinds: body.kinds, gpus: body.free_gpus ?? 0 }),
@@ -67,15 +71,3 @@ export function attemptHandlers(parts: AttemptParts): Handlers {
 }
 
 const NO_GPUS = { devices: [], slots: 1 };
-
-/** A worker that starts again has lost what its earlier process ran: those orders are taken back at once. */
-async function register(parts: AttemptParts, worker: Parameters<WorkerStore['register']>[1]): Promise<void> {
-  const { database, store, workers, attempts, changed } = parts;
-  const lost = await database.write(async (tx) => {
-    await workers.register(tx, worker);
-    const orders = await store.takeRunning(tx, { worker: worker.id, notBoot: worker.boot });
-    await attempts.lose(tx, orders, 'its process was started again');
-    return orders;
-  });
-  for (const order of lost) changed(order.id);
-}

@@ -1,7 +1,7 @@
 import type { Api, ComputeContract } from '@morpheo/common';
 import { type AttemptParts, attemptHandlers } from './api-attempts.ts';
 import { type OrderParts, orderHandlers } from './api-orders.ts';
-import { ownerHandlers } from './owners.ts';
+import { ownerHandlers } from './api-owners.ts';
 import type { Placing } from './place.ts';
 import { problemDefaultsHandlers } from './problem-defaults.ts';
 

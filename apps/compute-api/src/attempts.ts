@@ -5,8 +5,9 @@ import { sql } from 'kysely';
 import { type BackOff, delayMs } from './back-off.ts';
 import { fence, type Held } from './claims.ts';
 import type { Endings } from './endings.ts';
-import type { OrderStore, Tx } from './order-store.ts';
-import type { AttemptRow, OrderRow, Schema } from './schema.ts';
+import type { OrderStore } from './order-store.ts';
+import { LOSSES_BESIDE_OTHERS, wasBesideOthers } from './quarantine.ts';
+import type { AttemptRow, OrderRow, Schema, Tx } from './schema.ts';
 
 /** What a worker may say of an attempt while it holds its lease, and how attempts end. */
 export interface Attempts {
@@ -48,12 +49,30 @@ export function createAttempts(options: {
       const message = `${failure.message} That was attempt ${charged} of ${patience.attempts}.`;
       return await endings.end(tx, order, { status: 'failed', failure: { ...failure, message } });
     }
-    const pause = delayMs(patience.backOff, charged - (what === 'lost' ? 1 : 0));
+    return await dueAgain(tx, order, { charged }, what, failure);
+  }
+
+  /** Lost beside others: nobody knows whose doing it was, so it is not charged; the next time it may be run alone. */
+  async function againAlone(tx: Tx, order: OrderRow, failure: Failure): Promise<OrderRow> {
+    const lost_beside = order.lost_beside + 1;
+    const alone = lost_beside >= LOSSES_BESIDE_OTHERS ? 1 : 0;
+    return await dueAgain(tx, order, { lost_beside, alone }, 'lost', failure);
+  }
+
+  async function dueAgain(
+    tx: Tx,
+    order: OrderRow,
+    counts: Partial<Pick<OrderRow, 'charged' | 'lost_beside' | 'alone'>>,
+    what: 'lost' | 'error',
+    failure: Failure,
+  ): Promise<OrderRow> {
+    const { charged, lost_beside } = { ...order, ...counts };
+    const pause = delayMs(patience.backOff, charged + lost_beside - (what === 'lost' ? 1 : 0));
     const due = sql<number>`${database.now} + ${pause}`;
     return await store.change(
       tx,
       order,
-      { ...FREE, charged, due_at: due, publish_after: due },
+      { ...FREE, ...counts, due_at: due, publish_after: due },
       { what, details: { failure, again_in_ms: pause } },
     );
   }
@@ -121,15 +140,21 @@ export function createAttempts(options: {
 
     async lose(tx, orders, why) {
       for (const order of orders) {
-        const failure: Failure = {
-          reason: 'worker_lost',
-          message: `Worker ${order.worker} was lost while it ran the order: ${why}.`,
-        };
-        await again(tx, order, 'lost', failure);
+        const beside = await wasBesideOthers(tx, order);
+        const failure: Failure = { reason: 'worker_lost', message: lostMessage(order, beside, why) };
+        // One that was to be run alone is charged whatever it looks like: clocks may be set.
+        if (beside && order.alone === 0) await againAlone(tx, order, failure);
+        else await again(tx, order, 'lost', failure);
         await close(tx, order, { outcome: 'lost', failure: JSON.stringify(failure), report: null });
       }
     },
   };
+}
+
+function lostMessage({ worker, lost_beside, alone }: OrderRow, beside: boolean, why: string): string {
+  const company = alone === 1 ? ' and nothing else' : beside ? ', and others beside it' : '';
+  const before = lost_beside === 0 ? '' : ` Before that it was lost beside other orders (${lost_beside}).`;
+  return `Worker ${worker} was lost while it ran the order${company}: ${why}.${before}`;
 }
 
 const FREE = { status: 'todo', worker: null, boot: null, lease_until: null } as const;

@@ -5,8 +5,10 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Effect } from './effects.ts';
 import { charge, type Room, takeNext } from './fair-share.ts';
 import { keepGpus } from './gpu-keeping.ts';
-import { type OrderStore, specOf, type Tx } from './order-store.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import { type OrderStore, specOf } from './order-store.ts';
+import { shownOwner } from './owners.ts';
+import { keepWorker, solitudeOf } from './quarantine.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 import type { WorkerStore } from './worker-store.ts';
 
 /** An attempt as its worker names it. */
@@ -58,6 +60,7 @@ export function createClaims(options: {
         lease_until: leaseFrom(database, leaseMs),
         publish_after: null,
         gpus_kept_by: null,
+        alone_on: null,
         ...(due.started_at === null ? { started_at: database.now } : {}),
       },
       { what: 'claimed', details: { worker } },
@@ -76,9 +79,15 @@ export function createClaims(options: {
       const claimed = await database.write(async (tx) => {
         const asks = await workers.seen(tx, worker, boot);
         if (await workers.paused(tx)) return null;
+        const solitude = await solitudeOf(tx, database, worker, leaseMs);
+        if (solitude.isTaken || (solitude.keptFor !== undefined && solitude.runs > 0)) return null;
         const keptFor = await keepGpus(tx, asks, room.gpus, { database, leaseMs, patienceMs: gpuPatienceMs });
-        const next = await takeNext(tx, database, worker, { ...room, keptFor });
+        const next = await takeNext(tx, database, worker, { ...room, keptFor, leaseMs, solitude });
         if (next === undefined) return null;
+        if (next.order.alone === 1 && solitude.runs > 0) {
+          await keepWorker(tx, next.order, worker);
+          return null;
+        }
         const started = await start(tx, next.order, worker, boot);
         // Last, so that the owner's other claims wait as short as can be.
         if (next.charged) await charge(tx, started);
@@ -86,12 +95,11 @@ export function createClaims(options: {
       });
       if (claimed === null) return null;
       options.changed(claimed.id);
-      const { id: order, attempt, gpus } = claimed;
+      const { id: order, attempt } = claimed;
       const parent = claimed.trace ?? undefined;
       concerns(order, attempt);
       tellSpan('claim', { parent, startedAt, order, attempt, attributes: { 'morpheo.worker': worker } });
-      const traced = parent === undefined ? {} : { traceparent: parent };
-      return { order, attempt, spec: specOf(claimed), gpus, lease_ms: leaseMs, ...traced };
+      return claimOf(claimed, leaseMs);
     },
 
     async renew(worker, boot, attempts) {
@@ -109,9 +117,20 @@ export function createClaims(options: {
   };
 }
 
+/** A claimed order as its worker is told of it. */
+export function claimOf(row: OrderRow, leaseMs: number): Claim {
+  const { id: order, attempt, gpus, trace } = row;
+  const traced = trace === null ? {} : { traceparent: trace };
+  return {
+    ...{ order, attempt, spec: specOf(row), owner: shownOwner(row.owner), gpus, lease_ms: leaseMs },
+    ...traced,
+  };
+}
+
 const RUNNING = { ended_at: null, outcome: null, failure: null, report: null, log_bytes: 0 } as const;
 
-function leaseFrom(database: Database<Schema>, leaseMs: number): RawBuilder<number> {
+/** When a lease that is given now runs out. */
+export function leaseFrom(database: Database<Schema>, leaseMs: number): RawBuilder<number> {
   return sql<number>`${database.now} + ${leaseMs}`;
 }
 

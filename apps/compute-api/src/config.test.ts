@@ -11,6 +11,11 @@ function values(...argv: readonly string[]) {
   return loaded.values;
 }
 
+test('What a client may ask is bounded unless it is said otherwise', (t) => {
+  t.like(values(), { rateLimit: 5000, rateBurst: 20_000, guessLimit: 60 });
+  t.like(values('--rate-limit', '0', '--guess-limit=7'), { rateLimit: 0, guessLimit: 7 });
+});
+
 test('Workers ask by themselves where no broker is named', (t) => {
   t.is(values().broker, 'memory');
   t.is(values('-broker', 'mock').broker, 'mock');

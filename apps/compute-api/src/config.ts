@@ -1,6 +1,7 @@
 import { nsqdAddresses, nsqSecurityProblems, nsqSecuritySettings } from '@morpheo/service/broker';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
 import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
+import { rateSettings } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 
@@ -125,6 +126,7 @@ export const settings = defineSettings({
     switch: true,
     help: 'Serve without any credentials: whoever reaches the port may do everything.',
   },
+  ...rateSettings('MORPHEO_COMPUTE_'),
   leaseMs: {
     flag: 'lease-ms',
     env: 'MORPHEO_COMPUTE_LEASE_MS',

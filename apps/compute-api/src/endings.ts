@@ -1,8 +1,8 @@
 import type { Failure, OrderResult } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import type { Effect } from './effects.ts';
-import type { OrderStore, Tx } from './order-store.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { OrderStore } from './order-store.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 
 /** How an order ends. */
 export type Ending =
@@ -37,6 +37,8 @@ export function createEndings(options: {
         lease_until: null,
         publish_after: null,
         waits_for: null,
+        alone: 0,
+        alone_on: null,
         failure: failure === null ? null : JSON.stringify(failure),
         ...(failure === null ? {} : { result: null }),
       },

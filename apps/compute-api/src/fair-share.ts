@@ -1,8 +1,8 @@
 import type { OrderKind } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import { type RawBuilder, sql } from 'kysely';
-import type { Tx } from './order-store.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { Solitude } from './quarantine.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 
 /**
  * Start-time fair queueing between owners, for each kind by itself, since each kind has slots of its own. Source:
@@ -41,17 +41,26 @@ export interface Room {
   readonly keptFor?: Pick<OrderRow, 'created_at' | 'id'> | undefined;
 }
 
+/** What decides which orders that are to be run alone a worker is given. */
+interface Seclusion {
+  readonly solitude: Solitude;
+  /** A worker that was not heard of for so long keeps itself for no order any more, in milliseconds. */
+  readonly leaseMs: number;
+}
+
 /**
  * The due order whose turn it is of those that fit, held for this transaction; undefined where there is none. One for
- * which this worker has kept GPUs goes first. Orders that others hold are passed over; only where there is no other it
+ * which this worker has kept itself, or GPUs, goes first. Orders that others hold are passed over; only where there is no other it
  * is waited for what becomes of those.
  */
 export async function takeNext(
   tx: Tx,
   database: Database<Schema>,
   worker: string,
-  room: Room,
+  room: Room & Seclusion,
 ): Promise<Next | undefined> {
+  const alone = await takeWaitingAlone(tx, room);
+  if (alone !== undefined) return { order: alone, charged: true };
   const kept = room.gpus === 0 ? undefined : await takeKept(tx, database, worker, room);
   if (kept !== undefined) return { order: kept, charged: true };
   const candidates: Candidate[] = [];
@@ -64,7 +73,7 @@ export async function takeNext(
   const turns = inTurn(candidates);
   for (const skip of [true, false]) {
     for (const candidate of turns) {
-      const query = firstOf(tx, database, candidate, room);
+      const query = firstOf(tx, database, candidate, room).where(mayBeRunBy(worker, database, room));
       const order = await (skip ? query.skipLocked() : query).executeTakeFirst();
       if (order === undefined) continue;
       return { order, charged: crowded.has(candidate.kind) || (await owesAnother(tx, candidate)) };
@@ -152,6 +161,37 @@ function inTurn(candidates: readonly Candidate[]): Candidate[] {
     if (next === undefined) return merged;
     merged.push(next);
   }
+}
+
+/** Leaves out what is to be run alone and is not for this worker: another keeps itself for it, or too many do. */
+function mayBeRunBy(
+  worker: string,
+  { now }: Database<Schema>,
+  { solitude, leaseMs }: Seclusion,
+): RawBuilder<boolean> {
+  if (!solitude.mayBeTaken) return sql<boolean>`alone = 0`;
+  // Whoever runs nothing has room for it now; another that is kept for it is free again then.
+  if (solitude.runs === 0) return sql<boolean>`true`;
+  return sql<boolean>`(alone = 0 or alone_on is null or alone_on = ${worker} or not exists (
+    select 1 from workers where workers.id = orders.alone_on and seen_at > ${now} - ${sql.lit(leaseMs)}))`;
+}
+
+/** The order for which this worker, which runs nothing, was kept, where it fits. */
+async function takeWaitingAlone(
+  tx: Tx,
+  { kinds, gpus, solitude }: Room & Seclusion,
+): Promise<OrderRow | undefined> {
+  if (solitude.keptFor === undefined) return undefined;
+  return await tx
+    .selectFrom('orders')
+    .selectAll()
+    .where('id', '=', solitude.keptFor)
+    .where('status', '=', 'todo')
+    .where('kind', 'in', kinds)
+    .where('gpus', '<=', gpus)
+    .forNoKeyUpdate()
+    .skipLocked()
+    .executeTakeFirst();
 }
 
 /** The first due order of an owner that fits, to be held. */

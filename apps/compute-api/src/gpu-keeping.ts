@@ -1,7 +1,6 @@
 import type { Database } from '@morpheo/service/database';
 import { sql } from 'kysely';
-import type { Tx } from './order-store.ts';
-import type { OrderRow, Schema, WorkerRow } from './schema.ts';
+import type { OrderRow, Schema, Tx, WorkerRow } from './schema.ts';
 
 /** What {@link keepGpus} works with; times in milliseconds. */
 export interface GpuKeeping {

@@ -1,4 +1,5 @@
-import { isPlatformError, type OrderStatus } from '@morpheo/common';
+import { type Claim, isPlatformError, type OrderStatus } from '@morpheo/common';
+import { dumpTables } from '@morpheo/service/database/testing';
 import { eventually } from '@morpheo/service/testing';
 import fc from 'fast-check';
 import { testOnEngines } from './testing/on-engines.ts';
@@ -22,40 +23,57 @@ const which = (most: number) => fc.nat({ max: most - 1 });
 
 /** What anybody may do, at any time, whether it is allowed then or not; `held` is any attempt that was ever claimed. */
 const step = fc.oneof(
-  fc.record({ do: fc.constant('claim' as const), worker: which(WORKERS) }),
-  fc.record({
-    do: fc.constantFrom('finish', 'fail', 'error', 'release', 'renew', 'note'),
-    held: fc.nat({ max: 30 }),
-  }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('claim' as const), worker: which(WORKERS) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('finish', 'fail', 'error', 'release', 'renew', 'note', 'log'),
+      held: fc.nat({ max: 30 }),
+    }),
+  },
   fc.record({ do: fc.constantFrom('cancel', 'retry', 'post'), order: which(ORDERS) }),
   fc.record({ do: fc.constant('restart' as const), worker: which(WORKERS) }),
+  fc.record({ do: fc.constant('expire' as const), held: fc.nat({ max: 30 }) }),
 );
 
+/** What changes by itself, and by what a worker that lives is heard to say. */
+const BY_ITSELF = ['orders.publish_after', 'orders.publishes', 'workers.seen_at'];
+
 testOnEngines(
-  'Whatever workers and people do in whatever order, every history is a way that orders may go',
+  'Whatever workers and people do in whatever order, histories are ways that orders may go, and late calls change nothing',
   async (t, openTestCompute, engine) => {
-    t.timeout(120_000);
+    t.timeout(600_000);
+    let late = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-        await using compute = await openTestCompute({ attempts: 3 });
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
+        await using compute = await openTestCompute({ attempts: 3, leaseMs: 600_000 });
         const play = await Play.open(compute);
         for (const one of steps) await play.do(one);
+        late += play.lateCalls;
         await eventually(t, async (t) =>
           t.deepEqual(await compute.database.read.selectFrom('outbox').selectAll().execute(), []),
         );
         for (const { uuid } of play.orders) await checkHistory(compute, uuid);
       }),
-      { numRuns: engine === 'sqlite' ? 60 : 15, includeErrorInReport: true },
+      { numRuns: engine === 'sqlite' ? 1000 : 100, includeErrorInReport: true },
     );
-    t.pass();
+    t.log(`${late} late calls changed nothing`);
+    t.true(late > 50);
   },
 );
+
+interface Held {
+  readonly claim: Claim;
+  readonly worker: number;
+}
 
 class Play {
   readonly orders = Array.from({ length: ORDERS }, () => aLearnuplet());
   readonly #compute: TestCompute;
   readonly #workers: TestWorker[];
-  readonly #held: { claim: Awaited<ReturnType<TestWorker['mustClaim']>>; worker: number }[] = [];
+  readonly #held: Held[] = [];
+  /** How many calls of attempts that were over were made, and found to change nothing. */
+  lateCalls = 0;
 
   constructor(compute: TestCompute, workers: TestWorker[]) {
     this.#compute = compute;
@@ -78,7 +96,7 @@ class Play {
   async do(one: typeof step extends fc.Arbitrary<infer S> ? S : never): Promise<void> {
     try {
       if ('order' in one) await this.#intervene(one.do, this.orders[one.order]?.uuid ?? '');
-      else if ('held' in one) await this.#report(one.do, one.held);
+      else if ('held' in one) await this.#ofAttempt(one.do, one.held);
       else if (one.do === 'claim') await this.#claim(one.worker);
       else await this.#restart(one.worker);
     } catch (error) {
@@ -103,30 +121,72 @@ class Play {
     else for (const body of this.orders.filter(({ uuid }) => uuid === id)) await api.learn({ body });
   }
 
-  async #report(
-    what: 'finish' | 'fail' | 'error' | 'release' | 'renew' | 'note',
-    index: number,
-  ): Promise<void> {
+  async #ofAttempt(what: ReportStep | 'expire', index: number): Promise<void> {
     const held = this.#held[index % Math.max(1, this.#held.length)];
-    const worker = held === undefined ? undefined : this.#workers[held.worker];
-    if (held === undefined || worker === undefined) return;
-    const { claim } = held;
+    if (held === undefined) return;
+    if (what === 'expire') return await this.#expire(held);
+    if (await this.#runs(held)) return await this.#say(what, held);
+    await untilSettled(this.#compute);
+    const before = await dumpTables(this.#compute.database, BY_ITSELF);
+    const outcome = await this.#say(what, held).catch((error: unknown) => error);
+    const after = await dumpTables(this.#compute.database, BY_ITSELF);
+    hold(
+      JSON.stringify(after) === JSON.stringify(before),
+      `a late ${what} of attempt ${held.claim.attempt} changed something`,
+    );
+    this.lateCalls += 1;
+    if (outcome !== undefined) throw outcome;
+  }
+
+  async #runs({ claim }: Held): Promise<boolean> {
+    const row = await this.#compute.database.read
+      .selectFrom('orders')
+      .select(['attempt', 'lease_until'])
+      .where('id', '=', claim.order)
+      .executeTakeFirst();
+    return row?.attempt === claim.attempt && row.lease_until !== null;
+  }
+
+  /** Has the lease of an attempt that runs run out, and waits until the order was taken back. */
+  async #expire(held: Held): Promise<void> {
+    const { order, attempt } = held.claim;
+    await this.#compute.database.write(async (tx) => {
+      const rows = tx.updateTable('orders').set({ lease_until: 1 }).where('id', '=', order);
+      await rows.where('attempt', '=', attempt).where('lease_until', 'is not', null).execute();
+    });
+    while (await this.#runs(held)) await soon();
+  }
+
+  async #say(what: ReportStep, { claim, worker: index }: Held): Promise<void> {
+    const worker = this.#workers[index];
+    if (worker === undefined) return;
+    const { api } = this.#compute;
     const failure = { reason: 'internal', message: 'It broke.' } as const;
     const params = { id: claim.order, attempt: claim.attempt };
     if (what === 'finish') await worker.report(claim, { outcome: 'done', result: resultOf(claim) });
     else if (what === 'fail') await worker.fail(claim);
     else if (what === 'error') await worker.report(claim, { outcome: 'error', failure });
     else if (what === 'release') await worker.report(claim, { outcome: 'released' });
-    else if (what === 'note')
-      await this.#compute.api.noteStep({ params, body: { what: 'started', step: 'train' } });
-    else {
+    else if (what === 'note') await api.noteStep({ params, body: { what: 'started', step: 'train' } });
+    else if (what === 'log') {
+      const chunks = [{ seq: 0, step: 'train', stream: 'stdout', text: 'line\n' } as const];
+      await api.appendLog({ params, body: { chunks } });
+    } else {
       const attempts = [{ order: claim.order, attempt: claim.attempt }];
-      await this.#compute.api.renewLeases({
-        params: { worker: worker.id },
-        body: { boot: worker.boot, attempts },
-      });
+      await api.renewLeases({ params: { worker: worker.id }, body: { boot: worker.boot, attempts } });
     }
   }
+}
+
+type ReportStep = 'finish' | 'fail' | 'error' | 'release' | 'renew' | 'note' | 'log';
+
+/** Resolves when no effect is due any more: then nothing changes orders but who is asked to. */
+async function untilSettled({ database }: TestCompute): Promise<void> {
+  while ((await database.read.selectFrom('outbox').select('n').limit(1).execute()).length > 0) await soon();
+}
+
+async function soon(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 async function checkHistory({ api, database }: TestCompute, id: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import type { Endings } from './endings.ts';
-import { type OrderStore, specOf, type Tx } from './order-store.ts';
+import { type OrderStore, specOf } from './order-store.ts';
 import { startModelOf, startOf } from './place.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 
 /** What people do to orders. */
 export interface Interventions {
@@ -65,7 +65,15 @@ export function createInterventions(options: {
           );
         }
         const start = await startOf(tx, store, startModelOf(specOf(order)));
-        const fresh = { charged: 0, failure: null, ended_at: null, worker: null, boot: null, publishes: 0 };
+        const fresh = {
+          charged: 0,
+          lost_beside: 0,
+          failure: null,
+          ended_at: null,
+          worker: null,
+          boot: null,
+          publishes: 0,
+        };
         const due = { due_at: database.now, publish_after: start.status === 'todo' ? database.now : null };
         return await store.change(
           tx,

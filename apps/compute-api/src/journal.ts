@@ -1,7 +1,6 @@
 import type { Failure, OrderEvent } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import type { Tx } from './order-store.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 
 /** A change of an order that is in its history, and on disk. */
 export interface Change {

@@ -200,4 +200,16 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '007-quarantine': async (schema) => {
+    const whole = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+    await schema.schema.alterTable('orders').addColumn('lost_beside', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('alone', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('alone_on', 'text').execute();
+    for (const index of [
+      sql`create index orders_alone on orders (alone_on) where alone = 1`,
+      sql`create index attempts_lost on attempts (worker, ended_at) where outcome = 'lost'`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

@@ -1,12 +1,9 @@
 import type { Failure, OrderEvent, OrderSpec } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import { sql, type Transaction, type UpdateObject } from 'kysely';
+import { sql, type UpdateObject } from 'kysely';
 import { type Effect, laneOf } from './effects.ts';
 import type { Journal } from './journal.ts';
-import type { OrderRow, Schema } from './schema.ts';
-
-/** A transaction on the tables of compute-api. */
-export type Tx = Transaction<Schema>;
+import type { OrderRow, Schema, Tx } from './schema.ts';
 
 /** The columns that a change sets; values or expressions such as the database's clock. */
 export type OrderChange = UpdateObject<Schema, 'orders'>;
@@ -61,17 +58,33 @@ export class OrderStore {
     return await tx.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
   }
 
-  /** Running orders of which `which` holds, held for this transaction: at most 100, the longest overdue first. */
+  /**
+   * Running orders of which `which` holds, held for this transaction: at most 100, the longest overdue first. Overdue
+   * ones that somebody else holds are left to a later look; a worker's own are waited for, since nobody looks again.
+   */
   async takeRunning(
     tx: Tx,
     which: { overdue: true } | { worker: string; notBoot: string },
   ): Promise<OrderRow[]> {
-    let query = tx.selectFrom('orders').selectAll().where('lease_until', 'is not', null);
-    query =
+    const running = tx.selectFrom('orders').selectAll().where('lease_until', 'is not', null);
+    const query =
       'overdue' in which
-        ? query.where('lease_until', '<', this.#database.now)
-        : query.where('worker', '=', which.worker).where('boot', '<>', which.notBoot);
-    return await query.orderBy('lease_until').limit(100).forUpdate().skipLocked().execute();
+        ? running.where('lease_until', '<', this.#database.now).forUpdate().skipLocked()
+        : running.where('worker', '=', which.worker).where('boot', '<>', which.notBoot).forUpdate();
+    return await query.orderBy('lease_until').limit(100).execute();
+  }
+
+  /** An order that a worker runs as this attempt, in whichever process of it, held for this transaction. */
+  async takeHeld(tx: Tx, held: Pick<OrderRow, 'id' | 'attempt' | 'worker'>): Promise<OrderRow | undefined> {
+    return await tx
+      .selectFrom('orders')
+      .selectAll()
+      .where('id', '=', held.id)
+      .where('attempt', '=', held.attempt)
+      .where('worker', '=', held.worker)
+      .where('lease_until', 'is not', null)
+      .forUpdate()
+      .executeTakeFirst();
   }
 
   /** The orders that wait for the model of `id`, held for this transaction. */

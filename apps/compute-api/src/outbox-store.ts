@@ -2,8 +2,8 @@ import { PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import { sql } from 'kysely';
 import type { Effect } from './effects.ts';
-import { FIRST_PAUSE_MS, type Tx } from './order-store.ts';
-import type { OrderRow, OutboxRow, Schema } from './schema.ts';
+import { FIRST_PAUSE_MS } from './order-store.ts';
+import type { OrderRow, OutboxRow, Schema, Tx } from './schema.ts';
 
 /** An effect that is due. */
 export interface DueEffect {

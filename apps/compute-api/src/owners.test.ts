@@ -87,3 +87,46 @@ testOnEngines("An owner's weight is 1 until it is set", async (t, openTestComput
   const { owner } = await compute.database.read.selectFrom('owners').selectAll().executeTakeFirstOrThrow();
   t.is(owner, '');
 });
+
+testOnEngines('A claim tells whose order it is', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet({ owner: 'lab' }) }, caller('ada', 'orchestrator'));
+  t.is((await worker.mustClaim()).owner, 'lab');
+  await compute.api.learn({ body: aLearnuplet() });
+  const worker2 = await compute.worker();
+  t.is((await worker2.mustClaim()).owner, 'anonymous');
+});
+
+testOnEngines('Owners are listed by name, with their queues and shares', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const { api } = compute;
+  const worker = await compute.worker();
+  await api.learn({ body: aLearnuplet() });
+  await worker.mustClaim();
+  await api.setOwner({ params: { owner: 'bob' }, body: { weight: 3 } });
+  await api.setOwner({ params: { owner: 'idle' }, body: { weight: 9 } });
+  for (const owner of ['ada', 'bob', 'bob']) await api.learn({ body: aLearnuplet() }, caller(owner));
+  const counts = { waiting: 0, due: 0, running: 0 };
+  const expected = [
+    { owner: 'anonymous', weight: 1, ...counts, running: 1, share: {} },
+    { owner: 'ada', weight: 1, ...counts, due: 1, share: { learn: 0.25 } },
+    { owner: 'bob', weight: 3, ...counts, due: 2, share: { learn: 0.75 } },
+    { owner: 'idle', weight: 9, ...counts, share: {} },
+  ];
+  t.deepEqual(await api.listOwners({ query: {} }), { items: expected });
+  const items: unknown[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await api.listOwners({ query: { limit: 1, cursor } });
+    t.is(page.items.length, 1);
+    items.push(...page.items);
+    cursor = page.next;
+    if (cursor === undefined) break;
+  }
+  t.deepEqual(items, expected);
+});
+
+testOnEngines('An empty platform has no owners', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  t.deepEqual(await compute.api.listOwners({ query: {} }), { items: [] });
+});

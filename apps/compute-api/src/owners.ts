@@ -1,6 +1,4 @@
-import { ANONYMOUS, type Api, type Call, type ComputeContract, PlatformError } from '@morpheo/common';
-import type { Database } from '@morpheo/service/database';
-import type { Schema } from './schema.ts';
+import { ANONYMOUS, type Call, PlatformError } from '@morpheo/common';
 
 /** The owner as it is kept: empty for orders that came without credentials. */
 export function keptOwner(name: string): string {
@@ -24,30 +22,4 @@ export function ownerOf(named: string | undefined, principal: Call['principal'])
     'forbidden',
     `${shownOwner(caller)} may not order for ${named}: it takes the role orchestrator or admin. Leave out the owner.`,
   );
-}
-
-type Handlers = Pick<Api<ComputeContract>, 'getOwner' | 'setOwner'>;
-
-/** The handlers of the owners' weights. */
-export function ownerHandlers({ database }: { readonly database: Database<Schema> }): Handlers {
-  return {
-    getOwner: async ({ params }) => {
-      const row = await database.read
-        .selectFrom('owners')
-        .select('weight')
-        .where('owner', '=', keptOwner(params.owner))
-        .executeTakeFirst();
-      return { weight: row?.weight ?? 1 };
-    },
-    setOwner: async ({ params, body: { weight } }) => {
-      await database.write(async (tx) => {
-        await tx
-          .insertInto('owners')
-          .values({ owner: keptOwner(params.owner), weight })
-          .onConflict((conflict) => conflict.column('owner').doUpdateSet({ weight }))
-          .execute();
-      });
-      return { weight };
-    },
-  };
 }

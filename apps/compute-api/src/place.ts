@@ -3,9 +3,9 @@ import { type Call, NIL_UUID, type OrderSpec, PlatformError } from '@morpheo/com
 import type { Database } from '@morpheo/service/database';
 import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
 import { checkRules } from './order-rules.ts';
-import type { NewOrder, OrderStore, Tx } from './order-store.ts';
+import type { NewOrder, OrderStore } from './order-store.ts';
 import { ownerOf } from './owners.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 import { identityOf } from './wire.ts';
 
 /** Takes in orders. */

@@ -7,9 +7,9 @@ import { inScope, silentTracer, span, type Tracer } from '@morpheo/service/trace
 import { type BackOff, delayMs } from './back-off.ts';
 import { carryOut, type Systems } from './carry-out.ts';
 import type { Endings } from './endings.ts';
-import { type OrderStore, specOf, type Tx } from './order-store.ts';
+import { type OrderStore, specOf } from './order-store.ts';
 import type { DueEffect, OutboxStore } from './outbox-store.ts';
-import type { OrderRow, Schema } from './schema.ts';
+import type { OrderRow, Schema, Tx } from './schema.ts';
 import { queueMessage, TOPICS } from './wire.ts';
 
 /** How many rows one round takes: bounds the memory and the length of a transaction. */

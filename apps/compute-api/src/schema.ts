@@ -1,4 +1,5 @@
 import type { AttemptOutcome, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
+import type { Transaction } from 'kysely';
 
 /**
  * The tables of compute-api. Times are milliseconds since 1970 by the database's clock, JSON is text, so that the
@@ -16,6 +17,9 @@ export interface Schema {
   owners: OwnerRow;
   shares: ShareRow;
 }
+
+/** A transaction on the tables of compute-api. */
+export type Tx = Transaction<Schema>;
 
 /** One order: the one truth about it. `attempt` is the fencing token: it grows at each claim and never falls. */
 export interface OrderRow {
@@ -45,8 +49,14 @@ export interface OrderRow {
   /** Its owner's orders are claimed by this time, the earliest first: that of its creation, moved by its priority. */
   turn_at: number;
   attempt: number;
-  /** How many attempts were lost or broken by the platform: compared with the most that are allowed. */
+  /** How many attempts were broken by the platform, or lost alone: compared with the most that are allowed. */
   charged: number;
+  /** How many attempts were lost beside others, whose doing that may have been: those are not charged. */
+  lost_beside: number;
+  /** 1 where it has to be run alone, else 0. */
+  alone: number;
+  /** The worker that takes nothing else until it can run this order alone. */
+  alone_on: string | null;
   worker: string | null;
   boot: string | null;
   /** Set exactly while an attempt runs: `pending` and not yet publishing. */

@@ -2,7 +2,13 @@ import { orchestratorClient, storageClient } from '@morpheo/client';
 import { computeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
-import { type Authenticate, createHttpApp, type HttpServer, listen } from '@morpheo/service/http';
+import {
+  type Authenticate,
+  createHttpApp,
+  type HttpServer,
+  listen,
+  type RateLimits,
+} from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { type Tracer, traceHeaders } from '@morpheo/service/trace';
@@ -35,6 +41,8 @@ export interface ComputeServiceOptions {
   readonly authenticate: Authenticate | null;
   /** Whether `/learn` and `/pred` are open to callers without credentials, as in the original. */
   readonly anonymousIntake: boolean;
+  /** What one client may ask; anything where absent. */
+  readonly rateLimits?: RateLimits | undefined;
   readonly settings: ComputeSettings;
   readonly version: string;
   readonly log: Log;
@@ -81,6 +89,7 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
     },
     authenticate: options.authenticate,
     anonymousIntake: options.anonymousIntake,
+    rateLimits: options.rateLimits,
     metrics,
     tracer,
     untraced: ['registerWorker', 'claimOrder', 'renewLeases'],

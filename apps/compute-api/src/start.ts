@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
-import { credentials, isLoopback, readCredentials, refuseOpenListen } from '@morpheo/service/http';
+import {
+  credentials,
+  isLoopback,
+  rateLimitsOf,
+  readCredentials,
+  refuseOpenListen,
+} from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
 import { createMetrics } from '@morpheo/service/metrics';
@@ -51,6 +57,7 @@ async function startWith(config: ComputeConfig): Promise<RunningService> {
       orchestrator: orchestratorOf(config),
       authenticate: entries === null ? null : credentials(entries),
       anonymousIntake: config.anonymousIntake ?? isLoopback(config.host),
+      rateLimits: rateLimitsOf(config),
       settings: { ...COMPUTE_DEFAULTS, ...patienceOf(config) },
       version: VERSION,
       log,

@@ -6,6 +6,7 @@ const WORDS: Readonly<Record<Change['what'], string>> = {
   accepted: 'An order was taken in',
   ready: 'The model that an order waited for is there',
   claimed: 'A worker took an order',
+  resumed: 'A worker was started again, and goes on with an order',
   step_started: 'A step started',
   step_ended: 'A step ended',
   released: 'A worker gave an order back',

@@ -52,6 +52,15 @@ function running(order: OrderRow): WhyView {
   return { code: 'running', sentence: `Worker ${order.worker} runs it; this is attempt ${order.attempt}.` };
 }
 
+function secluded({ lost_beside, alone_on }: OrderRow): WhyView {
+  const when =
+    alone_on === null
+      ? 'It starts when a worker that runs nothing else has its turn'
+      : `Worker ${alone_on} takes nothing else until it has run it`;
+  const sentence = `Its worker was lost ${lost_beside} times while it ran beside others, so it is run alone now. ${when}.`;
+  return { code: 'workers_busy', sentence };
+}
+
 /** Why the last attempt broke off, to stand in a sentence. */
 async function reasonOf(order: OrderRow, database: Database<Schema>): Promise<string> {
   const attempt = await database.read
@@ -73,6 +82,7 @@ async function queued(order: OrderRow, database: Database<Schema>, workers: Work
   }
   const lack = lackOfGpus(order, await workers.gpus(order.kind));
   if (lack !== undefined) return lack;
+  if (order.alone === 1) return secluded(order);
   const { before, startsInMs, basis } = await standingOf(order, { database, workerQueries: workers });
   const expected =
     startsInMs === undefined ? {} : { expected_start: time((await workers.now()) + startsInMs) };

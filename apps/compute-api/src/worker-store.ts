@@ -1,7 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
-import type { Tx } from './order-store.ts';
-import type { Schema, WorkerRow } from './schema.ts';
+import type { Schema, Tx, WorkerRow } from './schema.ts';
 
 /** The statements about workers and the operator's switches. */
 export class WorkerStore {

@@ -182,3 +182,42 @@ test('What a call is for is asked at each call, and goes with it', async (t) => 
   );
   t.regex(peer.seen[0]?.headers.accept ?? '', /json/, 'the contract has the last word');
 });
+
+test('What was refused as too much is sent again once the time is over', async (t) => {
+  let asked = 0;
+  await using peer = await openPeer((response) => {
+    asked += 1;
+    if (asked > 2) return void response.end(N1);
+    response.writeHead(429, { 'retry-after': '1', 'content-type': 'application/problem+json' });
+    response.end('{"code":"rate_limited","detail":"wait"}');
+  });
+  const client = createClient(contract, { url: peer.url });
+  const from = performance.now();
+  t.deepEqual(await client.change({ params: { id: 'a' }, query: {}, headers: {}, body: { name: 'x' } }), {
+    n: 1,
+  });
+  t.deepEqual(
+    peer.seen.map(({ body }) => body),
+    Array.from({ length: 3 }, () => '{"name":"x"}'),
+  );
+  t.true(performance.now() - from > 1900, 'it has waited twice');
+});
+
+test('A wait that is too long, or that nobody tells, is the caller’s', async (t) => {
+  for (const headers of [{ 'retry-after': '3600' }, {}]) {
+    await using peer = await openPeer((response) => response.writeHead(429, headers).end());
+    const client = createClient(contract, { url: peer.url });
+    await t.throwsAsync(client.drop({ params: { id: 'a' } }), { code: 'rate_limited' });
+    t.is(peer.seen.length, 1);
+  }
+});
+
+test('Whoever waits to be let in may give up', async (t) => {
+  const stop = new AbortController();
+  await using peer = await openPeer((response) => {
+    response.writeHead(429, { 'retry-after': '10' }).end();
+    setImmediate(() => stop.abort(new Error('enough')));
+  });
+  const client = createClient(contract, { url: peer.url });
+  await t.throwsAsync(client.drop({ params: { id: 'a' } }, { signal: stop.signal }), { message: 'enough' });
+});

@@ -1,7 +1,8 @@
-import { type Api, type Contract, type Endpoint, PlatformError } from '@morpheo/common';
+import { type Api, type Contract, type Endpoint, isPlatformError, PlatformError } from '@morpheo/common';
 import { readAnswer } from './answer.ts';
-import { toError } from './peer-error.ts';
+import { retryAfterMs, toError } from './peer-error.ts';
 import { buildRequest, type RawInput } from './request.ts';
+import { sleep } from './sleep.ts';
 import { toNetworkError } from './where.ts';
 
 /** Where a service is, and who calls. */
@@ -43,17 +44,41 @@ type Call = (input: RawInput, call?: { readonly signal?: AbortSignal | undefined
  * the answer does not fit the contract. An aborted call throws the reason of its signal.
  *
  * Redirects are not followed: the credentials are for this address. A download whose header `prefer` is `redirect` is
- * the exception: it goes where the service sends it, without them. Nothing is tried again here: only the caller knows
- * whether a second call does harm, and how long it may take. There is no time limit of its own either: give a signal.
+ * the exception: it goes where the service sends it, without them. What was refused as too much (429) is sent again
+ * after the time that the service says, as long as that is not more than some seconds together and the body is no
+ * stream: it has changed nothing. Nothing else is tried again here: only the caller knows whether a second call does
+ * harm, and how long it may take. There is no time limit of its own either: give a signal.
  */
 export function createClient<C extends Contract>(contract: C, options: ClientOptions): Api<C> {
   const peer = toPeer(contract.title, options);
   const functions = Object.entries(contract.endpoints).map(([key, endpoint]): [string, Call] => [
     key,
-    (input, call) => request(peer, endpoint, input, call?.signal),
+    (input, call) => untilLetIn(endpoint, call?.signal, () => request(peer, endpoint, input, call?.signal)),
   ]);
   // One function for each endpoint, of its input and output: what Api<C> says.
   return Object.fromEntries(functions) as unknown as Api<C>;
+}
+
+/** The longest that calls wait until they are let in, all pauses of one together, in milliseconds. */
+const PATIENCE_MS = 15_000;
+
+async function untilLetIn<T>(
+  { body }: Endpoint,
+  signal: AbortSignal | undefined,
+  call: () => Promise<T>,
+): Promise<T> {
+  for (let waited = 0; ; ) {
+    try {
+      return await call();
+    } catch (error) {
+      const isRefusal = isPlatformError(error, 'rate_limited') && body?.type !== 'bytes';
+      const ms = isRefusal ? retryAfterMs(error) : 0;
+      if (ms === 0 || waited + ms > PATIENCE_MS) throw error;
+      await sleep(ms, signal);
+      signal?.throwIfAborted();
+      waited += ms;
+    }
+  }
 }
 
 async function request(

@@ -62,6 +62,11 @@ function codeOf(status: number): ErrorCode {
   return BY_STATUS[status] ?? (status >= 500 ? 'internal' : 'invalid_request');
 }
 
+/** How long an error asks to be waited before the same is tried again, in milliseconds: 0 where it says nothing. */
+export function retryAfterMs({ details }: PlatformError): number {
+  return typeof details.retry_after === 'number' ? Math.max(0, details.retry_after) * 1000 : 0;
+}
+
 function retryAfter(response: Response): { retry_after?: number } {
   const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
   return Number.isFinite(seconds) ? { retry_after: seconds } : {};

@@ -1,4 +1,6 @@
 import { isPlatformError, type ServerEvent } from '@morpheo/common';
+import { retryAfterMs } from './peer-error.ts';
+import { sleep } from './sleep.ts';
 
 /** How to go on after a cut. */
 export interface ResumeOptions<T> {
@@ -37,21 +39,9 @@ export async function* resumeEvents<T>(
     } catch (error) {
       signal?.throwIfAborted();
       if (!isPlatformError(error, 'unavailable', 'timed_out', 'rate_limited')) throw error;
+      if (error.code === 'rate_limited') await sleep(retryAfterMs(error), signal);
     }
     await sleep(pause * (0.5 + Math.random() / 2), signal);
     pause = Math.min(pause * 2, pauseMs.most);
   }
-}
-
-/** Resolves after so long, or at once when the signal aborts. */
-function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal?.addEventListener('abort', wake);
-  });
 }

@@ -40,6 +40,21 @@ export class TestWorker {
     return worker;
   }
 
+  /** Registers as a new process of the same worker, which names attempts to go on with; returns what it holds. */
+  async startAgain(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
+    this.boot = randomUUID();
+    return await this.registerToGoOn(resume);
+  }
+
+  /** Registers once more in the same process. */
+  async registerToGoOn(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
+    const named = resume.map(({ order, attempt }) => ({ order, attempt }));
+    const slots = { learn: 1, predict: 1 };
+    const body = { boot: this.boot, name: 'test', runtime: 'none', slots, resume: named };
+    const { resumed = [] } = await this.api.registerWorker({ params: { worker: this.id }, body });
+    return resumed;
+  }
+
   /** Claims the next order of any kind that asks for no more GPUs than are free; null where none is due. */
   async claim(freeGpus = 0): Promise<Claim | null> {
     const body = { boot: this.boot, kinds: ['learn' as const, 'predict' as const], free_gpus: freeGpus };

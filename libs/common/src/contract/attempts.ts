@@ -16,12 +16,16 @@ const claim = z.object({
   attempt: z.int(),
   /** The body that was posted, by kind. */
   spec: orderSpec,
+  /** Whose order it is, and so whose its result will be on storage; absent where compute-api does not say. */
+  owner: z.string().optional(),
   /** How many GPUs the worker is to lease to it: what the order asks for, or its problem's default. */
   gpus: z.int().min(0),
   /** How long the lease holds without a renewal. */
   lease_ms: z.int(),
   /** What the attempt belongs to, where the order is traced (W3C Trace Context). */
   traceparent: z.string().max(200).optional(),
+  /** The first number that is free in its log, where an attempt goes on in another process; else 0. */
+  log_seq: z.int().min(0).optional(),
 });
 
 /** How a worker says that its attempt ended. */
@@ -50,7 +54,12 @@ export const attempts = {
   registerWorker: {
     method: 'PUT',
     path: '/v1/workers/:worker',
-    summary: 'A worker says what it is; leases of its earlier boots end at once',
+    summary:
+      'A worker says what it is; leases of its earlier boots end at once, but for what it goes on with',
+    description:
+      'A worker whose process was started again may name attempts of its earlier boots in `resume`, whose containers ' +
+      'it still has. Those that are its own as before come back in `resumed`, with their leases renewed; all others ' +
+      'are taken back. The same call again gets the same answer.',
     access: ['worker'],
     params: worker,
     body: json(
@@ -63,10 +72,19 @@ export const attempts = {
         gpus: z
           .object({ devices: z.array(gpuDevice).max(MOST_GPUS), slots: z.int().min(1).max(1000) })
           .optional(),
+        /** Attempts of its earlier boots that it can go on with. */
+        resume: z.array(held).max(100).optional(),
       }),
     ),
     status: 200,
-    response: json(z.object({ lease_ms: z.int(), renew_ms: z.int() })),
+    response: json(
+      z.object({
+        lease_ms: z.int(),
+        renew_ms: z.int(),
+        /** Of what was named to go on with, what it holds; absent where nothing was named. */
+        resumed: z.array(claim).optional(),
+      }),
+    ),
     errors: ['invalid_request', 'invalid_json'],
   },
   claimOrder: {

@@ -11,7 +11,16 @@ import {
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
-import { logChunk, orderEvent, orderPage, orderSummary, orderView, whyView, workerView } from './orders.ts';
+import {
+  logChunk,
+  orderEvent,
+  orderPage,
+  orderSummary,
+  orderView,
+  ownerView,
+  whyView,
+  workerView,
+} from './orders.ts';
 import { pageQuery } from './paging.ts';
 
 const message = z.object({ message: z.string() });
@@ -182,6 +191,17 @@ export const computeContract = defineContract({
       status: 200,
       response: json(problemDefaults),
       errors: ['invalid_request', 'invalid_json'],
+    },
+    listOwners: {
+      method: 'GET',
+      path: '/v1/owners',
+      summary:
+        'Who has orders, or a weight: by name, with what is queued and what part of the claims each gets',
+      access: ['admin'],
+      query: z.object(pageQuery),
+      status: 200,
+      response: json(z.object({ items: z.array(ownerView), next: z.string().optional() })),
+      errors: ['invalid_request'],
     },
     getOwner: {
       method: 'GET',

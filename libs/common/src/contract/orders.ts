@@ -55,6 +55,26 @@ export const orderSummary = z.object({
   failure: failure.optional(),
 });
 
+/** An owner of orders: its weight, its orders that have not ended, and what part of the claims it gets. */
+export const ownerView = z.object({
+  owner: z.string(),
+  weight: z.int(),
+  /** Orders that wait for the model of another. */
+  waiting: z.int(),
+  /** Orders that a worker may claim, or may after a pause. */
+  due: z.int(),
+  /** Orders that a worker holds. */
+  running: z.int(),
+  /**
+   * By kind, from 0 to 1: what part of the claims it gets while all that have due orders of the kind now have them;
+   * absent where it has none.
+   */
+  share: z.object({ learn: z.number().optional(), predict: z.number().optional() }),
+});
+
+/** See {@link ownerView}. */
+export type OwnerView = z.infer<typeof ownerView>;
+
 /** See {@link orderSummary}. */
 export type OrderSummary = z.infer<typeof orderSummary>;
 
@@ -88,6 +108,7 @@ export const ORDER_EVENTS = [
   'accepted',
   'ready',
   'claimed',
+  'resumed',
   'step_started',
   'step_ended',
   'released',

@@ -63,6 +63,8 @@ export const usage = z.object({
       bytes: z.int(),
       /** Of things that nothing on storage refers to. */
       freeable_bytes: z.int(),
+      /** Announced by resumable uploads that have not come to their end: no part of `bytes`, but of what a quota counts. */
+      reserved_bytes: z.int().optional(),
       /** The most bytes that the owner may have; any where absent. */
       quota: z.int().optional(),
       kinds: z.array(z.object({ kind: z.enum(USAGE_KINDS), count: z.int(), bytes: z.int() })),
@@ -109,8 +111,9 @@ export const storageContract = defineContract({
       summary:
         'The bytes that are used, by owner and kind: all of them for an admin, else those of the caller',
       description:
-        'The owner is the name of who uploaded. `bytes` count each thing by itself, and so does a quota; ' +
-        '`stored_bytes` count each blob once.',
+        'The owner is the name of who uploaded, and of a result that of its order. `bytes` count each thing by itself, ' +
+        'and so does a quota, which `reserved_bytes` of uploads under way count for as well; `stored_bytes` count each ' +
+        'blob once.',
       access: ANYONE_KNOWN,
       status: 200,
       response: json(usage),
@@ -121,7 +124,8 @@ export const storageContract = defineContract({
       path: '/v1/results/:order/:attempt',
       summary: 'Stage the result of an attempt: stored and synced, visible to nobody until it is published',
       description:
-        'A second call of the same attempt replaces what the first one staged. `uuid` is the id that the model or ' +
+        'A second call of the same attempt replaces what the first one staged; one of an attempt that a later one has ' +
+        'overtaken here is 409. `uuid` is the id that the model or ' +
         'prediction will have, `owner` whose bytes they are (the caller where absent); `Content-Digest`, where given, is checked.',
       access: ['worker'],
       params: attempt,
@@ -135,7 +139,15 @@ export const storageContract = defineContract({
       body: bytes(),
       status: 201,
       response: json(z.object({ size: z.int(), sha256: sha256Hex })),
-      errors: ['invalid_request', 'digest_mismatch', 'not_found', 'too_large', 'disk_full', 'quota_exceeded'],
+      errors: [
+        'invalid_request',
+        'digest_mismatch',
+        'not_found',
+        'stale_attempt',
+        'too_large',
+        'disk_full',
+        'quota_exceeded',
+      ],
     },
     publishResult: {
       method: 'POST',

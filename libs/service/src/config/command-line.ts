@@ -50,9 +50,15 @@ export function readFlags(command: Command, settings: Settings, argv: readonly s
       given.set(flag, before === undefined || value == null ? (value ?? true) : `${before},${value}`);
     });
   }
-  const { operands, unknown } = command.parseOptions(argv.map(withTwoDashes));
+  const words = argv.map(withTwoDashes);
+  const { operands, unknown } = command.parseOptions(words);
   const help = unknown.some((argument) => argument === '--help' || argument === '-h');
-  const problems = [...operands.map(refuseWord), ...refuseUnknown(unknown)];
+  const hidden = behindSecrets(command, settings, words);
+  const show = (word: string) => (hidden.has(word) ? HIDDEN : word);
+  const problems = [
+    ...operands.map((word) => refuseWord(show(word))),
+    ...refuseUnknown(unknown, (word) => (hidden.has(word) ? HIDDEN : word.replace(/=.*/s, ''))),
+  ];
   return {
     help,
     version: given.has('version'),
@@ -66,17 +72,38 @@ function withTwoDashes(argument: string): string {
   return /^-[a-zA-Z][\w-]/.test(argument) ? `-${argument}` : argument;
 }
 
+/** A password with a space in it, or a dash before it, is words of their own where nobody has quoted it. */
+const HIDDEN = '(a word behind a secret, which may be part of it)';
+
+/** The words that stand behind the flag of a secret, up to the next flag that is known. */
+function behindSecrets(command: Command, settings: Settings, words: readonly string[]): ReadonlySet<string> {
+  const known = new Set(command.options.map(({ long }) => long));
+  const secrets = new Set(
+    Object.values(settings).flatMap(({ secret, flag, aliases = [] }) =>
+      secret === true ? [flag, ...aliases].map((name) => `--${name}`) : [],
+    ),
+  );
+  const behind = new Set<string>();
+  let isBehind = false;
+  for (const word of words) {
+    const name = word.replace(/=.*/s, '');
+    if (known.has(name)) isBehind = secrets.has(name);
+    else if (isBehind) behind.add(word);
+  }
+  return behind;
+}
+
 function refuseWord(word: string): string {
   return `${word}: stands alone and belongs to no flag; remove it.`;
 }
 
 /** One problem for each flag; a word behind a flag that is unknown is its value, and no problem of its own. */
-function refuseUnknown(unknown: readonly string[]): string[] {
+function refuseUnknown(unknown: readonly string[], show: (word: string) => string): string[] {
   return unknown.flatMap((argument, index) => {
     if (argument.startsWith('-')) {
-      return [`${argument.replace(/=.*/s, '')}: there is no such flag; correct its name or remove it.`];
+      return [`${show(argument)}: there is no such flag; correct its name or remove it.`];
     }
-    return unknown[index - 1]?.startsWith('-') === true ? [] : [refuseWord(argument)];
+    return unknown[index - 1]?.startsWith('-') === true ? [] : [refuseWord(show(argument))];
   });
 }
 

@@ -125,6 +125,15 @@ test('All problems are told at once, each with its names', (t) => {
 
 test('A word that belongs to no flag is refused', (t) => {
   t.deepEqual(problemsOf(['stray', ...REQUIRED]), ['stray: stands alone and belongs to no flag; remove it.']);
+  for (const unquoted of [
+    ['--password', 'battery', 'horse'],
+    ['--password', '-horse'],
+    ['--password', '--horse=x'],
+  ]) {
+    const problems = problemsOf([...REQUIRED, ...unquoted]).join();
+    t.regex(problems, /a word behind a secret/);
+    t.notRegex(problems, /horse|battery/);
+  }
 });
 
 test('Settings that contradict one another are refused', (t) => {

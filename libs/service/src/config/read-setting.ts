@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { withoutCredentials } from './mask.ts';
 import { Secret } from './secret.ts';
 import type { Setting } from './settings.ts';
 
@@ -23,7 +24,7 @@ export function readSetting(setting: Setting, given: Given, env: Env): ReadSetti
   const complaint = parsed.error.issues.map((issue) => issue.message).join('; ');
   // The value of a secret is not repeated, not even a wrong one.
   const got = setting.secret === true ? '' : `, got ${JSON.stringify(found.text)}`;
-  return { problem: `${names}: ${complaint}${got}. ${setting.help}` };
+  return { problem: `${names}: ${withoutCredentials(`${complaint}${got}`)}. ${setting.help}` };
 }
 
 type Found = { readonly text: string | undefined } | { readonly problem: string };

@@ -1,5 +1,5 @@
 import { type Endpoint, PlatformError, type Principal } from '@morpheo/common';
-import type { Authenticate } from './credentials.ts';
+import type { Authenticate, Guess } from './credentials.ts';
 import { type PageRequest, refuseAnonymousPage, refuseBorrowedCredentials, trustOf } from './origin.ts';
 
 /** Who may call, as a service is configured. */
@@ -16,12 +16,14 @@ const ANYBODY: Principal = { name: 'anybody', roles: ['admin'] };
 
 /**
  * Lets a call to a route pass, or throws `unauthenticated` or `forbidden`. Returns who calls; undefined on routes that
- * ask nobody. On the open intake, credentials that are there and wrong are refused all the same.
+ * ask nobody. On the open intake, credentials that are there and wrong are refused all the same. `guess` may refuse to
+ * look at a secret that is not known yet.
  */
 export async function admit(
   endpoint: Endpoint,
   request: PageRequest,
   rules: AccessRules,
+  guess?: Guess,
 ): Promise<Principal | undefined> {
   const { access } = endpoint;
   if (access === 'public') return undefined;
@@ -32,7 +34,7 @@ export async function admit(
     refuseAnonymousPage(request, trust);
     return open ? ANYBODY : undefined;
   }
-  const principal = (await rules.authenticate?.(authorization)) ?? null;
+  const principal = (await rules.authenticate?.(authorization, guess)) ?? null;
   if (principal === null) {
     const what =
       authorization === undefined ? 'This needs credentials' : 'These credentials are not known here';

@@ -22,6 +22,8 @@ test('Wrong, unknown and malformed credentials name nobody', async (t) => {
   const fields = [
     basic('ann', 'wrong').authorization,
     basic('ann', '').authorization,
+    // To the hash it would be the same secret.
+    basic('ann', 'pass:wörd\0').authorization,
     basic('bob', 'pass:wörd').authorization,
     basic('', 'pass:wörd').authorization,
     'Bearer ann',

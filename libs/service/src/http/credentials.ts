@@ -5,9 +5,12 @@ import { parseSecretHash, type SecretHash, verifySecret } from './scrypt.ts';
 
 /**
  * Finds out who calls from the `Authorization` field: the principal, or null where it is missing, malformed or wrong.
- * Throws `rate_limited` where too many unknown secrets are being checked already.
+ * Throws `rate_limited` where too many unknown secrets are being checked already, and what `guess` throws.
  */
-export type Authenticate = (authorization: string | undefined) => Promise<Principal | null>;
+export type Authenticate = (authorization: string | undefined, guess?: Guess) => Promise<Principal | null>;
+
+/** Is called before a secret that is not known yet is looked at; what it returns is called where it was right. */
+export type Guess = () => Promise<() => Promise<void>>;
 
 /** A caller that is known: `secretHash` is the text that `hashSecret` made. */
 export interface CredentialEntry {
@@ -49,29 +52,35 @@ export function credentials(entries: readonly CredentialEntry[]): Authenticate {
     return right && entry !== undefined ? entry.principal : null;
   }
 
-  async function checkAndRemember(digest: string, name: string, secret: string): Promise<Principal | null> {
+  async function checkAndRemember(digest: string, claimed: Claimed, guess: Guess): Promise<Principal | null> {
     try {
-      const principal = await check(name, secret);
+      const wasRight = await guess();
+      const principal = await check(claimed.name, claimed.secret);
       if (principal === null) remember(bad, digest, null);
-      else remember(good, digest, principal);
+      else {
+        remember(good, digest, principal);
+        await wasRight();
+      }
       return principal;
     } finally {
       underWay.delete(digest);
     }
   }
 
-  return async (authorization) => {
+  return async (authorization, guess = freely) => {
     if (authorization === undefined) return null;
     const digest = hash('sha256', `${digestKey}${authorization}`, 'base64');
     const remembered = good.get(digest) ?? bad.get(digest);
     if (remembered !== undefined) return remembered;
     const claimed = parseAuthorization(authorization);
     if (claimed === null) return null;
-    const pending = underWay.get(digest) ?? checkAndRemember(digest, claimed.name, claimed.secret);
+    const pending = underWay.get(digest) ?? checkAndRemember(digest, claimed, guess);
     underWay.set(digest, pending);
     return pending;
   };
 }
+
+const freely: Guess = async () => async () => undefined;
 
 function indexByName(entries: readonly CredentialEntry[]): Map<string, Known> {
   const known = new Map<string, Known>();
@@ -87,13 +96,19 @@ function indexByName(entries: readonly CredentialEntry[]): Map<string, Known> {
   return known;
 }
 
-function parseAuthorization(field: string): { name: string; secret: string } | null {
+interface Claimed {
+  readonly name: string;
+  readonly secret: string;
+}
+
+function parseAuthorization(field: string): Claimed | null {
   const [, scheme, value] = /^(basic|bearer) +([\w.~+/=-]+) *$/i.exec(field) ?? [];
   if (scheme === undefined || value === undefined) return null;
   const basic = scheme.toLowerCase() === 'basic';
   const text = basic ? Buffer.from(value, 'base64').toString('utf8') : value;
   const at = text.indexOf(basic ? ':' : '.');
-  return at < 1 ? null : { name: text.slice(0, at), secret: text.slice(at + 1) };
+  // RFC 7617 §2 forbids them; and to the hash, a secret and the same with NULs at its end are one (RFC 2104 §2).
+  return at < 1 || /\p{Cc}/u.test(text) ? null : { name: text.slice(0, at), secret: text.slice(at + 1) };
 }
 
 function remember<T>(memory: Map<string, T>, digest: string, value: T): void {

@@ -18,6 +18,9 @@ export interface House {
 /** The keys of those routes. */
 export const HOUSE_ROUTES: ReadonlySet<string> = new Set(['health', 'ready', 'openapi', 'metrics', 'docs']);
 
+/** Their paths. */
+export const HOUSE_PATHS = /^\/(?:health|ready|openapi\.json|metrics|docs(?:\/[^/]*)?)$/;
+
 /** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
 export function houseRoutes({ contract, info, checks, metrics }: House): Router<State> {
   const router = new Router<State>({ strict: true, sensitive: true });

@@ -4,6 +4,8 @@ export { readCredentials } from './credentials-file.ts';
 export type { Limits } from './limits.ts';
 export { type HttpServer, type ListenOptions, listen } from './listen.ts';
 export { type ApiInfo, openApiDocument } from './openapi.ts';
+export type { RateLimits } from './rate-guard.ts';
+export { type RateConfig, rateLimitsOf, rateSettings } from './rate-settings.ts';
 export type { Check } from './ready.ts';
 export { hashSecret } from './scrypt.ts';
 export { createHttpApp, type HttpApp, type ServeOptions } from './serve.ts';

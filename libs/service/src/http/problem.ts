@@ -39,13 +39,19 @@ export function problemAnswer(error: PlatformError, context: ProblemContext): An
 function errorHeaders(error: PlatformError, contract: Contract): Record<string, string> {
   const headers: Record<string, string> = { 'cache-control': 'no-store' };
   if (error.code === 'unauthenticated') headers['www-authenticate'] = `Basic realm="${contract.realm}"`;
-  if (error.status === 503 || error.status === 429) headers['retry-after'] = '1';
+  if (error.status === 503 || error.status === 429) headers['retry-after'] = secondsOf(error);
   if (error.code === 'disk_full') headers['retry-after'] = '60';
   // RFC 9110 §15.5.17: how much there is, for a client that asked for what lies behind it.
   if (error.code === 'range_not_satisfiable' && typeof error.details.size === 'number') {
     headers['content-range'] = `bytes */${error.details.size}`;
   }
   return headers;
+}
+
+/** How long a client is to wait: what the error says, else a second. */
+function secondsOf({ details }: PlatformError): string {
+  const { retry_after: seconds } = details;
+  return typeof seconds === 'number' && Number.isInteger(seconds) && seconds > 0 ? String(seconds) : '1';
 }
 
 /** The originals' answers that are not JSON, or undefined. */

@@ -9,13 +9,15 @@ import {
   type ServerEvent,
 } from '@morpheo/common';
 import { concerns } from '../trace/index.ts';
-import { type AccessRules, admit } from './access.ts';
+import type { AccessRules } from './access.ts';
 import { writeBytes } from './byte-stream.ts';
 import type { Calls, OpenCall } from './calls.ts';
 import { writeEvents } from './event-stream.ts';
 import type { Limits } from './limits.ts';
 import { type ParsedInput, parseBody, parseParts, refuseUnknownPath } from './parse-input.ts';
 import { CLASSIC_JSON } from './problem.ts';
+import type { RateGuard } from './rate-guard.ts';
+import { admitCounted } from './rate-limited.ts';
 import { answer, type Context, type State } from './state.ts';
 
 /** What the routes of an API are made of. */
@@ -23,6 +25,7 @@ export interface RouteParts {
   readonly contract: Contract;
   readonly api: Api<Contract>;
   readonly rules: AccessRules;
+  readonly guard: RateGuard;
   readonly limits: Required<Limits>;
   readonly calls: Calls;
   readonly validateResponses: boolean;
@@ -59,7 +62,7 @@ async function serve(
   ctx.state.route = key;
   refuseUnknownPath(parts.contract, endpoint, ctx.params);
   const call = parts.calls.open(res);
-  const principal = await admit(endpoint, { method: ctx.method, headers: req.headers }, parts.rules);
+  const principal = await admitCounted(endpoint, ctx, parts.rules, parts.guard);
   ctx.state.principal = principal;
   const input = parseParts(endpoint, { params: ctx.params, query: ctx.query, headers: req.headers });
   noteOrder(parts.contract, ctx.params);

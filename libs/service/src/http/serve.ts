@@ -8,12 +8,14 @@ import { silentTracer, type Tracer } from '../trace/index.ts';
 import { createCalls } from './calls.ts';
 import type { Authenticate } from './credentials.ts';
 import { endOfTheRoad } from './end-of-the-road.ts';
-import { HOUSE_ROUTES, houseRoutes } from './house-routes.ts';
+import { HOUSE_PATHS, HOUSE_ROUTES, houseRoutes } from './house-routes.ts';
 import { type Limits, withDefaults } from './limits.ts';
 import { measureParts, measureRequests } from './measure.ts';
 import type { ApiInfo } from './openapi.ts';
 import { trustOf } from './origin.ts';
 import { outermost } from './outermost.ts';
+import { createRateGuard, type RateLimits } from './rate-guard.ts';
+import { countOthers } from './rate-limited.ts';
 import type { Check } from './ready.ts';
 import { createRoutes } from './routes.ts';
 import type { State } from './state.ts';
@@ -37,6 +39,8 @@ export interface ServeOptions<C extends Contract> {
   /** The keys of routes that are no spans: what is asked every few seconds would drown the rest. */
   readonly untraced?: readonly string[] | undefined;
   readonly limits?: Limits | undefined;
+  /** What one client may ask; anything where absent. */
+  readonly rateLimits?: RateLimits | undefined;
   /**
    * Answer pages of other origins (CORS). Any origin is echoed, with `Vary: Origin`, and may call with a token that
    * its script holds; only listed `origins` may use credentials that the browser keeps
@@ -73,10 +77,12 @@ export interface HttpApp {
 export function createHttpApp<C extends Contract>(options: ServeOptions<C>): HttpApp {
   const { contract, log, metrics, origins = [], tracer = silentTracer } = options;
   const calls = createCalls();
+  const guard = createRateGuard(options.rateLimits, metrics);
   const routes = createRoutes({
     contract,
     api: options.api as unknown as Api<Contract>,
     rules: { authenticate: options.authenticate, anonymousIntake: options.anonymousIntake, origins },
+    guard,
     limits: withDefaults(options.limits),
     calls,
     validateResponses: options.validateResponses ?? false,
@@ -88,8 +94,10 @@ export function createHttpApp<C extends Contract>(options: ServeOptions<C>): Htt
   const untraced = new Set([...HOUSE_ROUTES, ...(options.untraced ?? [])]);
   app.use(outermost({ contract, log, measure: measureRequests(metrics), tracer, untraced }));
   if (options.cors === true) app.use(crossOrigin(origins));
+  app.use(countOthers(guard, ({ path }) => HOUSE_PATHS.test(path)));
   app.use(houseRoutes({ contract, info: options.info, checks: options.checks, metrics }).routes());
   app.use(routes.routes());
+  app.use(countOthers(guard, ({ path }) => !HOUSE_PATHS.test(path)));
   app.use(endOfTheRoad(contract, routes));
   return {
     handle: app.callback(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineSettings, type SettingsOf } from '../config/index.ts';
+import { defineSettings, hasCredentials, type SettingsOf } from '../config/index.ts';
 
 /** The settings of traces, the same in every service; the variables are those that OpenTelemetry has named. */
 export const traceSettings = defineSettings({
@@ -8,6 +8,7 @@ export const traceSettings = defineSettings({
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     schema: z
       .url({ protocol: /^https?$/, error: 'should be an address such as http://127.0.0.1:4318' })
+      .refine((url) => !hasCredentials(url), 'has credentials in it: they belong into --otlp-headers')
       .optional(),
     help: 'Where traces are sent by OTLP over HTTP, such as http://127.0.0.1:4318; none are made where absent.',
   },

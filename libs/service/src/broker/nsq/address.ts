@@ -1,5 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import { z } from 'zod';
+import { hasCredentials, withoutCredentials } from '../../config/index.ts';
 
 /** Where a server of NSQ listens. */
 export interface NsqAddress {
@@ -15,7 +16,7 @@ export function parseAddress(text: string): NsqAddress {
   if (host !== undefined && port >= 1 && port <= 65_535) return { host, port };
   throw new PlatformError(
     'invalid_request',
-    `${JSON.stringify(text.slice(0, 200))} is not an address such as nsqd:4150: write host:port.`,
+    `${JSON.stringify(withoutCredentials(text).slice(0, 200))} is not an address such as nsqd:4150: write host:port.`,
   );
 }
 
@@ -28,8 +29,12 @@ export function formatAddress({ host, port }: NsqAddress): string {
 export function httpBase(text: string): URL {
   if (!/^https?:\/\//.test(text)) return new URL(`http://${formatAddress(parseAddress(text))}`);
   const url = URL.parse(text);
+  const shown = JSON.stringify(withoutCredentials(text).slice(0, 200));
+  if (hasCredentials(text)) {
+    throw new PlatformError('invalid_request', `${shown} has credentials in it, which NSQ has no use for.`);
+  }
   if (url !== null) return url;
-  throw new PlatformError('invalid_request', `${JSON.stringify(text.slice(0, 200))} is not a URL.`);
+  throw new PlatformError('invalid_request', `${shown} is not a URL.`);
 }
 
 /** A setting that lists addresses `host:port`, separated by commas. */
