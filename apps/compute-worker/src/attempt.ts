@@ -60,7 +60,7 @@ async function attemptOnce(
   const onStale = () => over.abort(new AttemptOver('stale'));
   const onStep = (record: StepRecord) => meters?.stepEnded(spec.kind, record);
   const target = { compute, order, attempt, log, over: over.signal };
-  const feed = new AttemptFeed({ ...target, onStale, onStep, limitBytes });
+  const feed = new AttemptFeed({ ...target, onStale, onStep, limitBytes, firstSeq: claim.log_seq });
   const startedAt = performance.now();
   log.info({}, 'An attempt began');
   let report: Report | null = null;

@@ -195,8 +195,8 @@ export const settings = defineSettings({
     flag: 'poll',
     env: 'MORPHEO_WORKER_POLL',
     schema: duration,
-    default: 5000,
-    help: 'About how often to ask for orders while there is room, such as 5s.',
+    default: 3000,
+    help: 'About how often to ask for orders while there is room, such as 3s.',
   },
   grace: {
     flag: 'grace',

@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { type Api, type Claim, type ComputeContract, ORDER_KINDS, PlatformError } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
+import { orAborted } from './abort.ts';
 import { type AttemptOptions, runAttempt } from './attempt.ts';
 import type { ContainerRuntime } from './container-runtime/index.ts';
 import { GpuAllocator } from './gpus/gpu-allocator.ts';
-import { Intake, type Slots } from './intake.ts';
+import { Intake, type Resumption, type Slots } from './intake.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import type { Leftovers } from './leftovers.ts';
 import { RuntimeGate } from './runtime-gate.ts';
-import { ComputeSession } from './session.ts';
+import { ComputeSession, type Held } from './session.ts';
 import { AttemptOver } from './verdict.ts';
 import { hearWakeUps, type WakeUps } from './wake-ups.ts';
 
@@ -23,6 +25,8 @@ export interface CrewOptions {
   readonly slots: Slots;
   /** What the attempts lease their GPUs from; absent: there are none. */
   readonly gpus?: GpuAllocator;
+  /** What an earlier process of the worker left; absent: nothing. */
+  readonly leftovers?: Leftovers | undefined;
   readonly pollMs: number;
   /** How long `drain` waits before it gives back what runs. */
   readonly graceMs: number;
@@ -39,12 +43,13 @@ export class Crew {
   readonly #running = new Set<AbortController>();
   readonly #closing = new AbortController();
   readonly #stopped = Promise.withResolvers<void>();
+  #lettingGo: Promise<void> = Promise.resolve();
   #wakeUps: WakeUps | undefined;
   #standing: 'unknown' | 'registered' = 'unknown';
   #draining: Promise<void> | undefined;
 
   constructor(options: CrewOptions, attempts: AttemptOptions) {
-    const { compute, id, name, runtime, slots, gpus = new GpuAllocator([]), log } = options;
+    const { compute, id, name, runtime, slots, gpus = new GpuAllocator([]), leftovers, log } = options;
     this.#options = options;
     this.#attempts = attempts;
     this.#stopped.promise.catch(() => undefined);
@@ -54,6 +59,7 @@ export class Crew {
       compute,
       worker: id,
       introduction,
+      leftovers,
       gpus,
       signal: this.#closing.signal,
       log,
@@ -62,6 +68,7 @@ export class Crew {
     const gate = new RuntimeGate(runtime, log);
     this.#intake = new Intake({
       slots,
+      goOn: async (stop) => await this.#goOn(stop),
       claim: async (kinds, stop) =>
         (await gate.isOpen(stop)) ? await this.#session.claim(kinds, stop) : null,
       run: async (claim, claimedAt) => await this.#run(claim, claimedAt),
@@ -129,6 +136,8 @@ export class Crew {
     this.#endAll('released');
     await this.#intake.idle();
     await this.#leases.stop();
+    this.#letGo([]);
+    await this.#lettingGo;
     this.#stopped.resolve();
   }
 
@@ -136,6 +145,35 @@ export class Crew {
     const terms = await this.#session.registered();
     this.#standing = 'registered';
     this.#leases.start(terms);
+  }
+
+  async #goOn(stop: AbortSignal): Promise<Resumption> {
+    const { leftovers, log } = this.#options;
+    if (leftovers === undefined || leftovers.attempts.length === 0) return { claims: [], askedAt: 0 };
+    // What is not heard of in time may be somebody else's by then: its containers must not go on.
+    const giveUp = setTimeout(() => {
+      log.warn({}, 'compute-api does not answer: what an earlier process left is given up');
+      this.#letGo([]);
+    }, leftovers.patienceMs);
+    try {
+      const resumption = await orAborted(this.#session.resumption(), stop);
+      const attempts = resumption.claims.length;
+      if (attempts > 0) log.info({ attempts }, 'The worker was started again, and goes on with attempts');
+      this.#letGo(resumption.claims);
+      return resumption;
+    } finally {
+      clearTimeout(giveUp);
+    }
+  }
+
+  /** Not waited for by what goes on, since its leases are to be renewed. */
+  #letGo(allBut: readonly Held[]): void {
+    const { leftovers, log } = this.#options;
+    const before = this.#lettingGo;
+    this.#lettingGo = (async () => {
+      await before;
+      await leftovers?.keepOnly(allBut);
+    })().catch((error: unknown) => log.error({ error }, 'What an earlier process left cannot be removed'));
   }
 
   async #run(claim: Claim, claimedAt: number): Promise<void> {

@@ -23,6 +23,8 @@ export interface FeedTarget {
   readonly over: AbortSignal;
   /** Called when compute-api answers that this attempt is over: nothing more is sent. */
   readonly onStale: () => void;
+  /** The number of the first piece of the log; 0 where absent. */
+  readonly firstSeq?: number | undefined;
 }
 
 const GATHER_MS = 250;
@@ -45,7 +47,7 @@ export class FeedOutbox {
   readonly #stop = new AbortController();
   #items: Item[] = [];
   #characters = 0;
-  #seq = 0;
+  #seq: number;
   #hurry = Promise.withResolvers<void>();
   #progress = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
@@ -54,6 +56,7 @@ export class FeedOutbox {
 
   constructor(target: FeedTarget) {
     this.#target = target;
+    this.#seq = target.firstSeq ?? 0;
   }
 
   /** Sends a note, after all that was added before. */

@@ -9,6 +9,8 @@ export type Slots = Readonly<Record<OrderKind, number>>;
 /** What an {@link Intake} works with. */
 export interface IntakeOptions {
   readonly slots: Slots;
+  /** What goes on from an earlier process; started, in the slots of its kind, before anything is claimed. */
+  readonly goOn?: (signal: AbortSignal) => Promise<Resumption>;
   readonly claim: (kinds: OrderKind[], signal: AbortSignal) => Promise<Claim | null>;
   /** Runs an order to its end; never rejects. `claimedAt` is when it was asked for, by the monotonic clock. */
   readonly run: (claim: Claim, claimedAt: number) => Promise<void>;
@@ -20,6 +22,14 @@ export interface IntakeOptions {
   readonly log: Log;
 }
 
+/** What goes on, and when that was asked for, by the monotonic clock. */
+export interface Resumption {
+  readonly claims: readonly Claim[];
+  readonly askedAt: number;
+}
+
+const NOTHING: Resumption = { claims: [], askedAt: 0 };
+
 /**
  * Claims orders while there is room: at a wake-up, when an order has ended, and every few seconds anyway, since a
  * wake-up may never come.
@@ -30,6 +40,7 @@ export class Intake {
   readonly #stop = new AbortController();
   readonly #loop: Loop;
   readonly #inTurn = pLimit(1);
+  #begun: 'no' | 'yes' = 'no';
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -68,10 +79,22 @@ export class Intake {
 
   async #fill(): Promise<number> {
     return await this.#inTurn(async () => {
+      await this.#begin();
       let claimed = 0;
       while (!this.#stop.signal.aborted && (await this.#claimOne())) claimed += 1;
       return claimed;
     });
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#begun === 'yes') return;
+    try {
+      const { claims, askedAt } = (await this.#options.goOn?.(this.#stop.signal)) ?? NOTHING;
+      this.#begun = 'yes';
+      for (const claim of claims) this.#start(claim, askedAt);
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
   }
 
   async #claimOne(): Promise<boolean> {

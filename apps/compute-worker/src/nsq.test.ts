@@ -4,6 +4,8 @@ import { openNsqBroker } from '@morpheo/service/broker';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
+import fc from 'fast-check';
+import { z } from 'zod';
 import { temporaryFolder } from './archive/testing.ts';
 import type { DummyBehaviour } from './container-runtime/dummy.ts';
 import { start } from './start.ts';
@@ -26,6 +28,44 @@ test('A message wakes the worker that nsqlookupd leads to nsqd', async (t) => {
   const predicted = bench.predict();
   await publisher.publish('prediction', JSON.stringify(predicted.spec.uplet));
   await eventually(t, (again) => again.is(reportOf(predicted).outcome, 'done'), 10_000);
+});
+
+test('Whatever others put on its topics, a worker does its orders and no message stays', async (t) => {
+  await using nsqd = await startNsqd();
+  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using bench = await openBench({ broker });
+  await bench.worker.settle();
+  const foreign = fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 2000 }), fc.json().map(Buffer.from));
+  const bodies = [Buffer.alloc(900_000, '{'), ...fc.sample(foreign, 150)];
+  const topics = ['train', 'prediction', 'cancel'];
+  for (const [index, bytes] of bodies.entries()) {
+    const to = `http://${nsqd.http}/pub?topic=${topics[index % topics.length]}`;
+    t.is((await fetch(to, { method: 'POST', body: new Uint8Array(bytes) })).status, 200);
+  }
+  const order = bench.learn();
+  await fetch(`http://${nsqd.http}/pub?topic=train`, { method: 'POST', body: 'ours' });
+  await eventually(t, (again) => again.is(reportOf(order).outcome, 'done'), 60_000);
+  const stats = z.object({
+    topics: z.array(
+      z.object({
+        channels: z.array(z.object({ depth: z.int(), in_flight_count: z.int() })),
+      }),
+    ),
+  });
+  await eventually(
+    t,
+    async (again) => {
+      const answer = stats.parse(await (await fetch(`http://${nsqd.http}/stats?format=json`)).json());
+      const channels = answer.topics.flatMap((topic) => topic.channels);
+      again.true(channels.length >= 3);
+      again.deepEqual(
+        channels.filter((one) => one.depth + one.in_flight_count > 0),
+        [],
+      );
+    },
+    60_000,
+  );
+  t.is(order.reports.length, 1);
 });
 
 test('A cancellation that NSQ tells stops what runs, and leaves no channel', async (t) => {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, rename } from 'node:fs/promises';
+import { chmod, lstat, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
 import { openOutput } from './outputs.ts';
@@ -16,18 +16,27 @@ export interface Written {
 
 /**
  * Moves the prediction of each data set from `pred` to the folder `target`, which is made. Takes regular files
- * only, and nothing beside what is asked for. Throws `OrderFailure` that names the file that is missing or no file.
+ * only, and nothing beside what is asked for. May be done again where it was broken off. Throws `OrderFailure` that names the file that is missing or no file.
  */
 export async function takePredictions(written: Written, target: string): Promise<void> {
   const { folder, at, uuids, maxBytes } = written;
   await mkdir(target, { recursive: true });
   for (const uuid of uuids) {
+    // Taken before by a process that died then; the target is where no container reaches.
+    if (await isThere(join(target, uuid))) continue;
     const inside = `pred/${uuid}`;
     const output = await named(`${at}/${inside}`, () => openOutput(folder, inside, { maxBytes, at }));
     await output[Symbol.asyncDispose]();
+    await chmod(join(folder, inside), 0o644);
     await rename(join(folder, inside), join(target, uuid));
-    await chmod(join(target, uuid), 0o644);
   }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Names the file that was to be written also where the folder for it is missing. */

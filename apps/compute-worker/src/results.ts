@@ -36,6 +36,8 @@ export interface StageTools {
   readonly storage: ResultStorage;
   readonly order: string;
   readonly attempt: number;
+  /** Whose the result is; that of whoever stages it where undefined. */
+  readonly owner?: string | undefined;
   readonly signal: AbortSignal;
   readonly meters?: Pick<WorkerMeters, 'resultStaged'> | undefined;
 }
@@ -52,13 +54,13 @@ export async function stageResult(result: Result, tools: StageTools): Promise<vo
 
 async function upload(result: Result, tools: StageTools): Promise<void> {
   const { type, uuid, algo, path, sha256, size } = result;
-  const { storage, order, attempt, signal } = tools;
+  const { storage, order, attempt, owner, signal } = tools;
   const worth = (error: unknown) =>
     !isPlatformError(error) || error.retry || error.code === 'digest_mismatch';
   const stored = await patiently({ retries: 4, signal, worth }, async () => {
     const blob = await openAsBlob(path);
     const body = { body: blob.stream(), blob, contentLength: size, contentDigest: formatDigestField(sha256) };
-    const call = { params: { order, attempt }, query: { type, uuid, algo }, body };
+    const call = { params: { order, attempt }, query: { type, uuid, algo, owner }, body };
     const late = () => new PlatformError('unavailable', `Storage did not take the ${type} in time.`);
     return await within(uploadMs(size), signal, late, (stop) => storage.stageResult(call, { signal: stop }));
   }).catch((error: unknown) => {

@@ -10,6 +10,8 @@ import {
 import type { Log } from '@morpheo/service/log';
 import { orAborted } from './abort.ts';
 import type { GpuAllocator } from './gpus/gpu-allocator.ts';
+import type { Resumption } from './intake.ts';
+import type { Leftovers } from './leftovers.ts';
 import { answered, patiently } from './patience.ts';
 
 type Endpoints = ComputeContract['endpoints'];
@@ -30,7 +32,9 @@ export type Held = Renewal['held'][number];
 export interface SessionOptions {
   readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
   readonly worker: string;
-  readonly introduction: Omit<Introduction, 'gpus'>;
+  readonly introduction: Omit<Introduction, 'gpus' | 'resume'>;
+  /** The attempts of an earlier process that this one could go on with; asked while it registers the first time. */
+  readonly leftovers?: Pick<Leftovers, 'attempts'> | undefined;
   /** The GPUs that it has, and how many are free at a claim. */
   readonly gpus: Pick<GpuAllocator, 'gpus' | 'slots' | 'free'>;
   /** Ends the session. */
@@ -45,6 +49,7 @@ export interface SessionOptions {
 export class ComputeSession {
   readonly #options: SessionOptions;
   #registered: Promise<LeaseTerms> | undefined;
+  #resumption: Resumption | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -54,6 +59,12 @@ export class ComputeSession {
   async registered(): Promise<LeaseTerms> {
     this.#registered ??= this.#register();
     return await this.#registered;
+  }
+
+  /** What of an earlier process's attempts is this one's, since it registered. */
+  async resumption(): Promise<Resumption> {
+    await this.registered();
+    return this.#resumption ?? { claims: [], askedAt: 0 };
   }
 
   /** Registers again with what the worker is now. */
@@ -99,6 +110,11 @@ export class ComputeSession {
     }
   }
 
+  #resume(): Pick<Introduction, 'resume'> {
+    const { attempts = [] } = this.#options.leftovers ?? {};
+    return this.#resumption !== undefined || attempts.length === 0 ? {} : { resume: attempts };
+  }
+
   async #register(): Promise<LeaseTerms> {
     const { compute, worker, introduction, gpus, signal, log } = this.#options;
     let told = false;
@@ -108,9 +124,14 @@ export class ComputeSession {
     };
     const worth = () => true;
     const devices = gpus.gpus.map(({ id, name, memoryBytes }) => ({ id, name, memory_bytes: memoryBytes }));
-    const body = { ...introduction, gpus: { devices, slots: gpus.slots } };
-    const register = async (stop: AbortSignal) =>
-      await compute.registerWorker({ params: { worker }, body }, { signal: stop });
+    const register = async (stop: AbortSignal) => {
+      const askedAt = performance.now();
+      const body = { ...introduction, gpus: { devices, slots: gpus.slots }, ...this.#resume() };
+      const terms = await compute.registerWorker({ params: { worker }, body }, { signal: stop });
+      // Told once: by whoever registers again it would be started twice.
+      this.#resumption ??= { claims: terms.resumed ?? [], askedAt };
+      return terms;
+    };
     const terms = await patiently({ signal, firstMs: 100, mostMs: 2000, worth, onFailure }, () =>
       answered('compute-api', signal, register),
     );

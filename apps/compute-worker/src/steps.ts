@@ -4,69 +4,19 @@ import { join } from 'node:path';
 import { type Failure, OrderFailure } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import type { AttemptFeed } from './attempt-feed.ts';
-import type { ContainerRuntime, PreparedImage, RunLimits, RunResult } from './container-runtime/index.ts';
+import type { AttemptRecord } from './attempt-record.ts';
+import type {
+  AdoptOptions,
+  ContainerRuntime,
+  PreparedImage,
+  RunLimits,
+  RunOptions,
+  RunResult,
+  RunSpec,
+} from './container-runtime/index.ts';
+import { CONTAINER_STEPS, type ContainerStep } from './container-steps.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import type { StepFacts } from './told-step.ts';
-
-/** A step that runs in a container. */
-export type ContainerStep = 'detarget' | 'train' | 'perf' | 'predict';
-
-interface Recipe {
-  readonly args: readonly string[];
-  /** Whether it gets the GPUs of its attempt: the algorithm does, what belongs to the problem runs the same anywhere. */
-  readonly gpus: boolean;
-  /** Folders below the step's own host folder, and where they stand in the container. */
-  readonly mounts: readonly {
-    readonly folder: string;
-    readonly container: string;
-    readonly readOnly: boolean;
-  }[];
-}
-
-const PROBLEM_PATHS = ['-i', '/hidden_data', '-s', '/submission_data'];
-
-/**
- * The container contract: what each step is called with and what it sees. Source: wire format of the original worker,
- * "Container contract", here with what a step only reads mounted read-only. `train` never sees the hidden test data.
- */
-export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
-  detarget: {
-    args: ['-T', 'detarget', ...PROBLEM_PATHS],
-    gpus: false,
-    mounts: [
-      { folder: 'test', container: '/hidden_data/test', readOnly: true },
-      { folder: 'untargeted_test', container: '/submission_data/test', readOnly: false },
-    ],
-  },
-  train: {
-    args: ['-V', '/data', '-T', 'train'],
-    gpus: true,
-    mounts: [
-      { folder: 'train', container: '/data/train', readOnly: false },
-      { folder: 'untargeted_test', container: '/data/test', readOnly: false },
-      { folder: 'model', container: '/data/model', readOnly: false },
-    ],
-  },
-  perf: {
-    args: ['-T', 'perf', ...PROBLEM_PATHS],
-    gpus: false,
-    mounts: [
-      { folder: 'test', container: '/hidden_data/test', readOnly: true },
-      { folder: 'perf', container: '/hidden_data/perf', readOnly: false },
-      { folder: 'train', container: '/submission_data/train', readOnly: true },
-      { folder: 'untargeted_test', container: '/submission_data/test', readOnly: true },
-    ],
-  },
-  predict: {
-    args: ['-V', '/data', '-T', 'predict'],
-    gpus: true,
-    mounts: [
-      { folder: 'test', container: '/data/test', readOnly: true },
-      { folder: 'test/pred', container: '/data/test/pred', readOnly: false },
-      { folder: 'model', container: '/data/model', readOnly: false },
-    ],
-  },
-};
 
 /** One container to run. */
 export interface RunRequest {
@@ -86,6 +36,7 @@ export interface RunTools {
   readonly gpus: readonly string[];
   readonly order: string;
   readonly attempt: number;
+  readonly record: AttemptRecord;
   readonly signal: AbortSignal;
 }
 
@@ -100,40 +51,85 @@ export async function makeStepFolders(step: ContainerStep, folder: string): Prom
  * or exit code and the end of the log, unless it exits with 0; what the runtime throws is ours, and passes through.
  */
 export async function runContainer(request: RunRequest, tools: RunTools, facts: StepFacts): Promise<void> {
-  await span(`run ${request.step}`, {}, async (told) => {
+  const { runtime } = tools;
+  await told(request.step, facts, async () => {
+    judgeRun(
+      request.step,
+      await runtime.run(specOf(request, tools), optionsOf(request, tools)),
+      tools,
+      facts,
+    );
+  });
+}
+
+/** {@link runContainer} for one that an earlier process of the worker began; false where there is nothing of it. */
+export async function adoptContainer(
+  request: RunRequest,
+  tools: RunTools & Pick<AdoptOptions, 'printed'>,
+  facts: StepFacts,
+): Promise<boolean> {
+  const { runtime, printed } = tools;
+  return await told(request.step, facts, async () => {
+    const options = { ...optionsOf(request, tools), printed };
+    const result = await runtime.adopt?.(specOf(request, tools), options);
+    if (result !== undefined) judgeRun(request.step, result, tools, facts);
+    return result !== undefined;
+  });
+}
+
+/** Notes in `facts` what a run took, and throws what {@link runContainer} throws of how it ended. */
+export function judgeRun(
+  step: ContainerStep,
+  result: RunResult,
+  { limits, feed }: Pick<RunTools, 'limits' | 'feed'>,
+  facts: StepFacts,
+): void {
+  facts.exit_code = result.exitCode;
+  facts.ranSeconds = result.seconds;
+  if (result.peakMemoryBytes !== undefined) facts.peak_memory_bytes = Math.round(result.peakMemoryBytes);
+  if (result.cpuSeconds !== undefined) facts.cpu_seconds = result.cpuSeconds;
+  const failure = failureOf(step, result, limits);
+  if (failure !== undefined) throw new OrderFailure({ ...failure, step, log_tail: feed.tail(step) });
+}
+
+async function told<T>(step: ContainerStep, facts: StepFacts, run: () => Promise<T>): Promise<T> {
+  return await span(`run ${step}`, {}, async (about) => {
     try {
-      await runToEnd(request, tools, facts);
+      return await run();
     } finally {
       const { exit_code, peak_memory_bytes, cpu_seconds } = facts;
       const found = Object.entries({ exit_code, peak_memory_bytes, cpu_seconds });
-      told.set(
+      about.set(
         Object.fromEntries(found.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))),
       );
     }
   });
 }
 
-async function runToEnd(request: RunRequest, tools: RunTools, facts: StepFacts): Promise<void> {
-  const { step, image, folder, scratch } = request;
-  const { runtime, feed, limits, order, attempt, signal } = tools;
+function specOf({ step, image, folder, scratch }: RunRequest, tools: RunTools): RunSpec {
   const { args, mounts, gpus } = CONTAINER_STEPS[step];
-  const result = await runtime.run(
-    {
-      image,
-      args,
-      mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
-      limits,
-      scratch,
-      gpus: gpus ? tools.gpus : [],
-      labels: { order, attempt, step },
+  const { limits, order, attempt } = tools;
+  return {
+    image,
+    args,
+    mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
+    limits,
+    scratch,
+    gpus: gpus ? tools.gpus : [],
+    labels: { order, attempt, step },
+  };
+}
+
+function optionsOf({ step }: RunRequest, { feed, record, signal }: RunTools): RunOptions {
+  const pass = feed.outputOf(step);
+  return {
+    signal,
+    onOutput: async (chunk) => {
+      await pass(chunk);
+      record.printed(step, chunk.bytes.byteLength);
     },
-    { signal, onOutput: feed.outputOf(step) },
-  );
-  facts.exit_code = result.exitCode;
-  if (result.peakMemoryBytes !== undefined) facts.peak_memory_bytes = Math.round(result.peakMemoryBytes);
-  if (result.cpuSeconds !== undefined) facts.cpu_seconds = result.cpuSeconds;
-  const failure = failureOf(step, result, limits);
-  if (failure !== undefined) throw new OrderFailure({ ...failure, step, log_tail: feed.tail(step) });
+    onEnd: async (result) => await record.end(step, result),
+  };
 }
 
 function failureOf(step: ContainerStep, result: RunResult, limits: RunLimits): Failure | undefined {

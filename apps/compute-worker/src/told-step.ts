@@ -2,7 +2,10 @@ import type { Step, StepRecord } from '@morpheo/common';
 import type { AttemptFeed } from './attempt-feed.ts';
 
 /** What is found out about a step while it runs; it goes into the record that is told at its end. */
-export type StepFacts = { -readonly [K in keyof Omit<StepRecord, 'step' | 'seconds'>]: StepRecord[K] };
+export type StepFacts = { -readonly [K in keyof Omit<StepRecord, 'step' | 'seconds'>]: StepRecord[K] } & {
+  /** For how long its container ran, also before this process took it up. */
+  ranSeconds?: number;
+};
 
 type Notes = Pick<AttemptFeed, 'note'>;
 
@@ -42,7 +45,9 @@ export class StepOfPieces {
   }
 
   #end(startedAt: number): void {
-    const seconds = Math.round(performance.now() - startedAt) / 1000;
-    this.#feed.note({ what: 'ended', record: { step: this.#step, seconds, ...this.#facts } });
+    const { ranSeconds = 0, ...facts } = this.#facts;
+    const measured = Math.round(performance.now() - startedAt) / 1000;
+    const seconds = facts.cached === true ? measured : Math.max(measured, ranSeconds);
+    this.#feed.note({ what: 'ended', record: { step: this.#step, seconds, ...facts } });
   }
 }

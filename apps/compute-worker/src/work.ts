@@ -2,6 +2,7 @@ import { type Claim, type OrderResult, PlatformError } from '@morpheo/common';
 import type { AttemptFeed } from './attempt-feed.ts';
 import { describeGpu } from './gpus/find-gpus.ts';
 import type { GpuAllocator, GpuLease } from './gpus/gpu-allocator.ts';
+import type { Leftovers } from './leftovers.ts';
 import type { AttemptTools, WorkerParts } from './workflows/attempt-tools.ts';
 import { learn } from './workflows/learn.ts';
 import { predict } from './workflows/predict.ts';
@@ -17,18 +18,34 @@ export interface WorkSignals {
 /** Does what an order asks for and resolves with its result, staged on storage; leaves nothing else behind. */
 export type Work = (claim: Claim, signals: WorkSignals) => Promise<OrderResult>;
 
+/** Where work is done, and what of it is there already. */
+export interface WorkPlaces {
+  readonly workspaces: Workspaces;
+  readonly gpus: GpuAllocator;
+  readonly leftovers?: Leftovers;
+}
+
 /**
- * The {@link Work} of a worker: the workflow of the order's kind, in a workspace of the attempt alone. The attempt has
+ * The {@link Work} of a worker: the workflow of the order's kind, in a workspace of the attempt alone, which is that
+ * of an earlier process where the attempt goes on. The attempt has
  * its GPUs as soon as it is started, before anything is awaited, and until all of it has ended.
  */
-export function createWork(parts: WorkerParts, workspaces: Workspaces, gpus: GpuAllocator): Work {
+export function createWork(parts: WorkerParts, { workspaces, gpus, leftovers }: WorkPlaces): Work {
   return async (claim, signals) => {
-    const { order, attempt, spec } = claim;
-    await using lease = leaseGpus(gpus, claim);
+    const { order, attempt, spec, owner } = claim;
+    const left = leftovers?.take(claim);
+    await using lease = left === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(left.gpus);
     if (lease.gpus.length > 0) {
       signals.feed.say('inputs', `inputs: leased ${lease.gpus.map(describeGpu).join(', ')}`);
     }
-    await using workspace = await workspaces.open(order, attempt);
+    await using stack = new AsyncDisposableStack();
+    const start = { order, attempt, leaseMs: claim.lease_ms, gpus: lease.gpus };
+    const workspace = stack.use(left === undefined ? await workspaces.open(start) : workspaces.reopen(left));
+    if (left !== undefined) {
+      stack.defer(async () => await leftovers?.end(claim));
+      signals.feed.say('inputs', 'worker: started again, and goes on with what it has of this attempt');
+      await left.resume();
+    }
     using held = new DisposableStack();
     return await workflowOf(claim, {
       ...parts,
@@ -36,6 +53,7 @@ export function createWork(parts: WorkerParts, workspaces: Workspaces, gpus: Gpu
       kind: spec.kind,
       order,
       attempt,
+      owner,
       gpus: lease.gpus.map(({ id }) => id),
       workspace,
       held,

@@ -13,6 +13,7 @@ import { searchGpus } from './gpus/gpu-search.ts';
 import { type Identity, takeIdentity } from './identity.ts';
 import { createInputs } from './inputs.ts';
 import type { Slots } from './intake.ts';
+import { Leftovers } from './leftovers.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
 import { createWorkerMeters, silentMeters, watchWorker } from './meters.ts';
 import { createWork } from './work.ts';
@@ -70,7 +71,8 @@ export interface Worker {
 const DEFAULTS = { pollMs: 5000, graceMs: 20_000, cacheBytes: 20 * 1024 ** 3 };
 
 /**
- * Starts a worker: it takes its folder, ends what an earlier process of it left running, registers (for as long as
+ * Starts a worker: it takes its folder, ends what an earlier process of it left running, but for attempts that can be
+ * gone on with should compute-api leave them to it, registers (for as long as
  * that takes, in the background), and takes orders while it has room. Throws `unavailable` where another process
  * has the folder.
  */
@@ -80,21 +82,23 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const folder = resolve(options.folder);
   await using opening = new AsyncDisposableStack();
   const identity = options.identity ?? opening.use(await takeIdentity(folder));
-  await runtime.recover();
+  const workspaces = await openWorkspaces(join(folder, 'work'), runtime.adopt !== undefined, log);
+  const leftovers = new Leftovers({ runtime, workspaces });
+  await runtime.recover(leftovers.attempts);
   const gpus = new GpuAllocator([], options.gpuSlots);
   const search = opening.use(await searchGpus({ runtime, choice: options.gpus ?? 'auto', gpus, log }));
-  const workspaces = await openWorkspaces(join(folder, 'work'), log);
   const place = { folder: join(folder, 'cache'), limitBytes: cacheBytes };
   const cache = opening.use(await openCache({ ...place, onUse: meters.cacheUsed, log }));
   const inputs = createInputs({ storage, cache });
   const limits = options.limits ?? DEFAULT_LIMITS;
-  const work = createWork({ storage, inputs, cache, runtime, limits, meters }, workspaces, gpus);
+  const parts = { storage, inputs, cache, runtime, limits, meters };
+  const work = createWork(parts, { workspaces, gpus, leftovers });
   if (metrics !== undefined)
     watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus });
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs, compute } = options;
   const crew = new Crew(
-    { ...options, id, gpus, pollMs, graceMs },
+    { ...options, id, gpus, leftovers, pollMs, graceMs },
     { compute, work, logBytes: limits.logBytes, meters, tracer, log },
   );
   opening.defer(async () => await crew.close());

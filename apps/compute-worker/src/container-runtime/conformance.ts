@@ -1,4 +1,5 @@
 import ava, { type TestFn } from 'ava';
+import { testAdoption } from './conformance/adoption.ts';
 import type { RuntimeHarness } from './conformance/bench.ts';
 import { testImages } from './conformance/images.ts';
 import { testLimits } from './conformance/limits.ts';
@@ -14,4 +15,5 @@ export function testContainerRuntime(harness: RuntimeHarness, test: TestFn = ava
   testImages(harness, test);
   testRuns(harness, test);
   testLimits(harness, test);
+  testAdoption(harness, test);
 }

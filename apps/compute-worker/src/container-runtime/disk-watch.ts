@@ -52,20 +52,22 @@ export function outermost(folders: readonly string[]): string[] {
 export class DiskWatch {
   readonly #folders: readonly string[];
   readonly #bounds: DiskUse;
+  /** What stood there when the run began; infinite where that cannot be told. */
+  readonly before: DiskUse;
 
-  constructor(folders: readonly string[], bounds: DiskUse) {
+  constructor(folders: readonly string[], before: DiskUse, limits: DiskUse) {
     this.#folders = folders;
-    this.#bounds = bounds;
+    this.before = before;
+    // Where it cannot be told what stands there already, anything is too much.
+    const bytes = Number.isFinite(before.bytes) ? before.bytes + limits.bytes : -1;
+    this.#bounds = { bytes, files: before.files + limits.files };
   }
 
-  /** A watch over folders, from what stands there now. */
-  static async open(folders: readonly string[], limits: DiskUse): Promise<DiskWatch> {
+  /** A watch over folders: from what stands there now, or stood there `before`. */
+  static async open(folders: readonly string[], limits: DiskUse, before?: DiskUse): Promise<DiskWatch> {
     const apart = outermost(folders);
     const everything = { bytes: Number.POSITIVE_INFINITY, files: Number.POSITIVE_INFINITY };
-    const now = await measure(apart, everything);
-    // Where it cannot be told what stands there already, anything is too much.
-    const bytes = Number.isFinite(now.bytes) ? now.bytes + limits.bytes : -1;
-    return new DiskWatch(apart, { bytes, files: now.files + limits.files });
+    return new DiskWatch(apart, before ?? (await measure(apart, everything)), limits);
   }
 
   /** Whether more was added than the limits allow. */

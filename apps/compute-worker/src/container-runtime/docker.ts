@@ -2,20 +2,31 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
-import type { Log } from '@morpheo/service/log';
 import { DEFAULT_ADDRESS, readAddress, readCertificates } from './docker/address.ts';
+import { adoptionLabels, findAdoptable } from './docker/adoption.ts';
 import { Container } from './docker/container.ts';
 import { Daemon } from './docker/daemon.ts';
-import type { ContainerUser } from './docker/data.ts';
+import type { ContainerUser, RunData } from './docker/data.ts';
 import { findDockerGpus, gpuProbeName } from './docker/gpu-probe.ts';
 import { gpuRequest } from './docker/gpu-request.ts';
 import { hardened } from './docker/hardening.ts';
 import { ImageStore, type ReadyImage } from './docker/images.ts';
-import { labelsOf, nameFor, type Owner } from './docker/labels.ts';
-import { runContainer } from './docker/run.ts';
+import {
+  attemptKey,
+  attemptOf,
+  type InDaemon,
+  isOfRun,
+  labelsOf,
+  nameFor,
+  type Owner,
+} from './docker/labels.ts';
+import { DEFAULTS, type DockerRuntimeOptions } from './docker/options.ts';
+import { type Begun, runContainer } from './docker/run.ts';
 import { sweep } from './docker/sweep.ts';
-import { type DataChoice, Transports } from './docker/transports.ts';
+import { Transports } from './docker/transports.ts';
 import type {
+  AdoptOptions,
+  AttemptName,
   BuildContext,
   ContainerRuntime,
   FindGpusOptions,
@@ -27,49 +38,14 @@ import type {
   RunSpec,
 } from './index.ts';
 
-/** What to open the runtime with; what is absent has a default. */
-export interface DockerRuntimeOptions {
-  /** The worker's UUID: by it, the next process of the same worker finds what this one left. */
-  readonly worker: string;
-  /** The worker's own folder. */
-  readonly folder: string;
-  /** Where the daemon listens, as `DOCKER_HOST` has it; `unix:///var/run/docker.sock` where absent. */
-  readonly host?: string | undefined;
-  /** A folder with `ca.pem`, `cert.pem` and `key.pem`; the connection is TLS then. */
-  readonly certificates?: string | undefined;
-  /** How long a build, or a call, may take, in milliseconds; 15 minutes where absent. */
-  readonly timeoutMs?: number | undefined;
-  /** How data gets into containers; `auto` where absent: shared where the daemon sees the worker's folder. */
-  readonly data?: DataChoice | undefined;
-  /** What the images of archives may take in the daemon, in bytes; 20 GiB where absent. */
-  readonly imageCacheBytes?: number | undefined;
-  /** Of the RUN lines of a build, in bytes; 4 GiB where absent. */
-  readonly buildMemoryBytes?: number | undefined;
-  /** What a build may print, in bytes; 64 MiB where absent. */
-  readonly buildOutputBytes?: number | undefined;
-  /** The image of the container that looks for GPUs, which must be there; `debian:bookworm-slim` where absent. */
-  readonly gpuProbeImage?: string | undefined;
-  /** How long a run outlives the daemon being away, in milliseconds; 30,000 where absent. */
-  readonly reconnectMs?: number | undefined;
-  /** The uid and gid of the worker; where it is root, containers have 65534. */
-  readonly user: ContainerUser;
-  readonly log: Log;
-}
+export type { DockerRuntimeOptions } from './docker/options.ts';
 
-const MIB = 1024 ** 2;
-const GIB = 1024 ** 3;
-const DEFAULTS = {
-  timeoutMs: 15 * 60_000,
-  imageCacheBytes: 20 * GIB,
-  reconnectMs: 30_000,
-  gpuProbeImage: 'debian:bookworm-slim',
-};
 const CALL_MS = 60_000;
 const SWEEP_MS = 60_000;
 const PROCESSES = 256;
 const NOBODY: ContainerUser = { uid: 65_534, gid: 65_534 };
 /** A file may be so much larger than a run's disk that the watch sees it is over: a bound alone kills nothing. */
-const FILE_MARGIN = 64 * MIB;
+const FILE_MARGIN = 64 * 1024 ** 2;
 
 /**
  * Opens the runtime that runs containers in a Docker daemon, bounded and isolated as `docker/hardening.ts` says. The
@@ -100,6 +76,8 @@ class DockerRuntime implements ContainerRuntime {
   readonly #user: ContainerUser;
   readonly #images: ImageStore;
   readonly #transports: Transports;
+  /** Attempts of an earlier process that may be gone on with; what is theirs in the daemon stays. */
+  readonly #kept = new Set<string>();
   /** Names of the runs that go on; what they make in the daemon begins with them. */
   readonly #alive = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
@@ -110,8 +88,8 @@ class DockerRuntime implements ContainerRuntime {
     const { worker, folder, user, data = 'auto', log, timeoutMs = DEFAULTS.timeoutMs } = options;
     const {
       imageCacheBytes: cacheBytes = DEFAULTS.imageCacheBytes,
-      buildMemoryBytes = 4 * GIB,
-      buildOutputBytes = 64 * MIB,
+      buildMemoryBytes = DEFAULTS.buildMemoryBytes,
+      buildOutputBytes = DEFAULTS.buildOutputBytes,
     } = options;
     this.#daemon = daemon;
     this.#options = options;
@@ -133,8 +111,21 @@ class DockerRuntime implements ContainerRuntime {
     return await this.#track(this.#run(spec, { ...options, signal: this.#signal(options.signal) }));
   }
 
-  async recover(): Promise<void> {
+  async adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
+    return await this.#track(this.#adopt(spec, { ...options, signal: this.#signal(options.signal) }));
+  }
+
+  async disown(attempt: AttemptName): Promise<void> {
+    if (!this.#kept.delete(attemptKey(attempt))) return;
+    await this.#sweep('an earlier worker').catch((error: unknown) => {
+      const message = 'What an attempt had left in Docker cannot be removed yet; it is tried again';
+      this.#options.log.warn({ error, ...attempt }, message);
+    });
+  }
+
+  async recover(kept: readonly AttemptName[] = []): Promise<void> {
     const { log } = this.#options;
+    for (const attempt of kept) this.#kept.add(attemptKey(attempt));
     try {
       await this.#sweep('an earlier worker');
     } catch (error) {
@@ -188,22 +179,51 @@ class DockerRuntime implements ContainerRuntime {
     const transport = await this.#transports.choose();
     const name = nameFor(spec.labels);
     const labels = labelsOf(this.#owner, spec.labels);
-    this.#alive.add(name);
-    try {
-      await using data = await transport.open({ spec, name, labels, signal });
-      const container = new Container(this.#daemon, name);
-      await using _removal = { [Symbol.asyncDispose]: async () => await this.#remove(container) };
-      const settings = await this.#settings(spec, image);
-      const { Mounts = [] } = settings.HostConfig;
-      const HostConfig = { ...settings.HostConfig, Mounts: [...Mounts, ...data.mounts] };
-      await container.create({ ...settings, Labels: labels, HostConfig });
-      const { reconnectMs = DEFAULTS.reconnectMs } = this.#options;
-      const program = image.entryPoint[0] ?? '';
-      const created = { daemon: this.#daemon, container, data, spec, program, reconnectMs };
-      return await runContainer(created, options);
-    } finally {
-      this.#alive.delete(name);
+    using _alive = this.#keepAlive(name);
+    await using data = await transport.open({ spec, name, labels, signal });
+    const container = new Container(this.#daemon, name);
+    await using _removal = this.#removalOf(container);
+    const settings = await this.#settings(spec, image);
+    const { Mounts = [] } = settings.HostConfig;
+    const HostConfig = { ...settings.HostConfig, Mounts: [...Mounts, ...data.mounts] };
+    const Labels = { ...labels, ...adoptionLabels(spec, transport.kind, data) };
+    await container.create({ ...settings, Labels, HostConfig });
+    return await this.#toEnd({ container, data, spec, image }, options);
+  }
+
+  async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
+    const { signal, printed } = options;
+    signal.throwIfAborted();
+    using image = await this.#images.open(spec.image, signal);
+    const transport = await this.#transports.choose();
+    const sought = { daemon: this.#daemon, worker: this.#owner.worker, spec };
+    const found = await findAdoptable({ ...sought, kind: transport.kind });
+    if (found === undefined) {
+      await sweep({ ...sought, isAlive: (thing) => !isOfRun(thing, spec) || this.#runs(thing.name) });
+      return undefined;
     }
+    const { container, running, ranMs, before, clockOffsetMs } = found;
+    const { name } = container;
+    using _alive = this.#keepAlive(name);
+    const labels = labelsOf(this.#owner, spec.labels);
+    await using data = await transport.adopt({ spec, name, labels, signal }, before);
+    await using _removal = this.#removalOf(container);
+    const begun = { running, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
+    this.#options.log.info({ ...spec.labels, container: name, running }, 'A container is gone on with');
+    return await this.#toEnd({ container, data, spec, image, begun }, options);
+  }
+
+  async #toEnd({ image, ...run }: StartedRun, options: RunOptions): Promise<RunResult> {
+    const { reconnectMs = DEFAULTS.reconnectMs } = this.#options;
+    const program = image.entryPoint[0] ?? '';
+    const result = await runContainer({ ...run, daemon: this.#daemon, program, reconnectMs }, options);
+    await options.onEnd?.(result);
+    return result;
+  }
+
+  #keepAlive(name: string): Disposable {
+    this.#alive.add(name);
+    return { [Symbol.dispose]: () => this.#alive.delete(name) };
   }
 
   async #settings({ args, limits, gpus, mounts }: RunSpec, image: ReadyImage) {
@@ -232,19 +252,24 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   /** A container that cannot be removed now is left to a sweep: how the run ended is known all the same. */
-  async #remove(container: Container): Promise<void> {
-    try {
-      await container.remove();
-    } catch (error) {
-      this.#options.log.warn({ error, container: container.name }, 'A container could not be removed yet');
-    }
+  #removalOf(container: Container): AsyncDisposable {
+    const { log } = this.#options;
+    const remove = async () =>
+      await container.remove().catch((error: unknown) => {
+        log.warn({ error, container: container.name }, 'A container could not be removed yet');
+      });
+    return { [Symbol.asyncDispose]: remove };
   }
 
   async #sweep(whose: string): Promise<void> {
-    const isAlive = (name: string) => [...this.#alive].some((alive) => name.startsWith(alive));
+    const isAlive = (thing: InDaemon) => this.#runs(thing.name) || this.#kept.has(attemptOf(thing));
     const swept = await sweep({ daemon: this.#daemon, worker: this.#owner.worker, isAlive });
     if (swept.containers + swept.volumes === 0) return;
     this.#options.log.warn({ ...swept }, `Removed from Docker what ${whose} had left`);
+  }
+
+  #runs(name: string): boolean {
+    return [...this.#alive].some((alive) => name.startsWith(alive));
   }
 
   async #track<T>(work: Promise<T>): Promise<T> {
@@ -259,4 +284,13 @@ class DockerRuntime implements ContainerRuntime {
   #signal(signal: AbortSignal): AbortSignal {
     return AbortSignal.any([signal, this.#closing.signal]);
   }
+}
+
+/** What a container that was created is seen to its end with. */
+interface StartedRun {
+  readonly container: Container;
+  readonly data: RunData;
+  readonly spec: RunSpec;
+  readonly image: ReadyImage;
+  readonly begun?: Begun;
 }

@@ -22,7 +22,13 @@ import type { Step } from '@morpheo/common';
  * - A limit that is passed kills the run: `ended` names the limit. `wallMs` and `outputBytes` are exact. The limits of
  *   disk and memory may be passed for a moment before that is seen.
  * - `recover` is called once at start, before anything runs: it ends and removes whatever an earlier process of the
- *   same worker left.
+ *   same worker left, but for what belongs to the attempts that it is to keep.
+ * - A runtime whose runs outlive the worker's process has `adopt` and `disown`. `adopt` is `run` for a run that an
+ *   earlier process of the worker began with the same labels, arguments, mounts and GPUs, and whose attempt was kept:
+ *   it waits for its end, or takes up how it ended meanwhile. The limits count from when the run began. What it
+ *   printed while nobody listened comes as far as it is known, after a line that says so. Where there is no such run,
+ *   or it cannot be told how it ended, nothing is left of it and `adopt` resolves with undefined. `disown` ends and
+ *   removes what is left of an attempt that was kept.
  * - A run sees exactly the GPUs that its spec names, and none where it names none, whatever its image asks for. That
  *   one of them cannot be handed over is ours: `run` rejects, and nothing is left of the run.
  * - Disposing kills what still runs; doing it twice is harmless.
@@ -33,7 +39,9 @@ export interface ContainerRuntime {
   readonly isolates: boolean;
   prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
   run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
-  recover(): Promise<void>;
+  recover(kept?: readonly AttemptName[]): Promise<void>;
+  adopt?(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined>;
+  disown?(attempt: AttemptName): Promise<void>;
   /**
    * The GPUs that runs can be given; none where there are none. Throws `unavailable` where that cannot be found out.
    * Absent: never any.
@@ -132,6 +140,20 @@ export interface OutputChunk {
 export interface RunOptions {
   readonly signal: AbortSignal;
   readonly onOutput: (chunk: OutputChunk) => Promise<void>;
+  /**
+   * Called by a runtime that adopts with how the run ended, when its files are in their places and before anything
+   * of it is removed: what the caller keeps then need not be run, nor adopted, again. Awaited.
+   */
+  readonly onEnd?: (result: RunResult) => Promise<void>;
+}
+
+/** An attempt, as runs name theirs. */
+export type AttemptName = Pick<RunSpec['labels'], 'order' | 'attempt'>;
+
+/** What goes with taking up a run. */
+export interface AdoptOptions extends RunOptions {
+  /** What of its output was passed on before: how many bytes, and until when, in milliseconds since 1970. */
+  readonly printed: { readonly bytes: number; readonly at: number };
 }
 
 /** How a run ended, and what it took. */

@@ -91,3 +91,17 @@ test('Whatever is leased and given back, no GPU has more leases than slots', (t)
 function has(lease: GpuLease, id: string): boolean {
   return lease.gpus.some((gpu) => gpu.id === id);
 }
+
+test('GPUs that something goes on with are leased again, also before they are found', (t) => {
+  const [first, second] = someGpus(2);
+  if (first === undefined || second === undefined) throw new Error('There are no GPUs.');
+  const allocator = new GpuAllocator([first]);
+  const again = allocator.leaseAgain([second]);
+  t.is(allocator.free, 1);
+  allocator.add([second]);
+  t.is(allocator.free, 1);
+  using other = allocator.lease(1);
+  t.deepEqual(ids(other), [0]);
+  again[Symbol.dispose]();
+  t.is(allocator.free, 1);
+});

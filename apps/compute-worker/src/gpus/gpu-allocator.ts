@@ -13,7 +13,9 @@ export interface GpuLease {
 export class GpuAllocator {
   /** How many leases there may be of one GPU. */
   readonly slots: number;
-  readonly #leases = new Map<Gpu, number>();
+  readonly #gpus = new Map<string, Gpu>();
+  /** How many leases there are of a GPU, by its id; also of one that is not found yet. */
+  readonly #leases = new Map<string, number>();
 
   constructor(gpus: readonly Gpu[], slots = 1) {
     this.slots = slots;
@@ -22,12 +24,12 @@ export class GpuAllocator {
 
   /** All of them, leased or not. */
   get gpus(): readonly Gpu[] {
-    return [...this.#leases.keys()];
+    return [...this.#gpus.values()];
   }
 
   /** Takes in GPUs that are found. */
   add(gpus: readonly Gpu[]): void {
-    for (const gpu of gpus) this.#leases.set(gpu, 0);
+    for (const gpu of gpus) this.#gpus.set(gpu.id, gpu);
   }
 
   /** How many different GPUs one more lease could have now. */
@@ -39,7 +41,11 @@ export class GpuAllocator {
   lease(count: number): GpuLease | undefined {
     const leastUsedFirst = this.#withRoom().toSorted((a, b) => this.#count(a) - this.#count(b));
     if (leastUsedFirst.length < count) return undefined;
-    const gpus = leastUsedFirst.slice(0, count);
+    return this.leaseAgain(leastUsedFirst.slice(0, count));
+  }
+
+  /** Leases the very GPUs that something has which goes on running, whether or not they have room or were found. */
+  leaseAgain(gpus: readonly Gpu[]): GpuLease {
     this.#add(gpus, 1);
     let held = true;
     return {
@@ -56,10 +62,10 @@ export class GpuAllocator {
   }
 
   #count(gpu: Gpu): number {
-    return this.#leases.get(gpu) ?? 0;
+    return this.#leases.get(gpu.id) ?? 0;
   }
 
   #add(gpus: readonly Gpu[], change: 1 | -1): void {
-    for (const gpu of gpus) this.#leases.set(gpu, this.#count(gpu) + change);
+    for (const gpu of gpus) this.#leases.set(gpu.id, this.#count(gpu) + change);
   }
 }

@@ -138,7 +138,7 @@ test('Whatever orders ask for and however they end, no GPU is given twice and al
         const runs = (spec.uplet.gpus ?? 0) <= gpus;
         if (status !== (runs ? 'ended' : 'todo')) throw new Error(`An order is ${status}`);
       }
-      if (compute.lastFreeGpus !== gpus) throw new Error(`${compute.lastFreeGpus} of ${gpus} are free`);
+      if (compute.freeGpus.at(-1) !== gpus) throw new Error(`${compute.freeGpus.at(-1)} of ${gpus} are free`);
     }),
     { numRuns: 40 },
   );

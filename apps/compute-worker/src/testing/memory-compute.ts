@@ -38,8 +38,8 @@ export class MemoryCompute {
   readonly registrations: unknown[] = [];
   /** How many GPUs a claim says that the order is to have. */
   gpusOf: (spec: OrderSpec) => number = (spec) => spec.uplet.gpus ?? 0;
-  /** As the last claim said. */
-  lastFreeGpus: number | undefined;
+  /** As the claims said, oldest first. */
+  readonly freeGpus: (number | undefined)[] = [];
   readonly calls = new Map<Calls, number>();
   /** What happened to the answers: calls named here are applied, and then fail as if the answer was lost. */
   readonly loseAnswerOf = new Set<Calls>();
@@ -94,7 +94,17 @@ export class MemoryCompute {
     order.status = 'pending';
     order.attempt += 1;
     const { id, attempt, spec } = order;
-    return { order: id, attempt, spec, gpus: this.gpusOf(spec), lease_ms: this.terms.lease_ms };
+    const gpus = this.gpusOf(spec);
+    return { order: id, attempt, spec, owner: 'lab', gpus, lease_ms: this.terms.lease_ms };
+  }
+
+  #resumed({ order: id, attempt }: { order: string; attempt: number }): Claim[] {
+    const order = this.orders.get(id);
+    if (order?.status !== 'pending' || order.attempt !== attempt) return [];
+    const { spec } = order;
+    return [
+      { order: id, attempt, spec, gpus: this.gpusOf(spec), lease_ms: this.terms.lease_ms, log_seq: 1000 },
+    ];
   }
 
   #report(id: string, attempt: number, report: Report): { status: 'done' | 'failed' | 'todo' } {
@@ -122,12 +132,13 @@ export class MemoryCompute {
         this.#answer('registerWorker', () => {
           this.boot = body.boot;
           this.registrations.push(body);
-          return this.terms;
+          if (body.resume === undefined) return this.terms;
+          return { ...this.terms, resumed: body.resume.flatMap((held) => this.#resumed(held)) };
         }),
       claimOrder: ({ body }) =>
         this.#answer('claimOrder', () => {
           this.#known(body.boot);
-          this.lastFreeGpus = body.free_gpus;
+          this.freeGpus.push(body.free_gpus);
           return { claim: this.#claim(body.kinds, body.free_gpus ?? 0) };
         }),
       renewLeases: ({ body }) =>

@@ -18,6 +18,7 @@ export interface Staged {
   readonly type: string;
   readonly uuid: string;
   readonly algo: string | undefined;
+  readonly owner?: string | undefined;
   readonly bytes: Buffer;
 }
 

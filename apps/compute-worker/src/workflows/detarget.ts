@@ -10,7 +10,7 @@ import { type CollectedFile, collectTree } from '../outputs.ts';
 import { placeFile } from '../place.ts';
 import { makeStepFolders } from '../steps.ts';
 import { type StepFacts, toldStep } from '../told-step.ts';
-import { type AttemptTools, readOnlyPlacing, runStep } from './attempt-tools.ts';
+import { type AttemptTools, readOnlyPlacing, runStep, startOver } from './attempt-tools.ts';
 
 /** Where the contract has the untargeted data in the container. */
 const AT = '/submission_data/test';
@@ -52,11 +52,12 @@ async function runDetarget(
   facts: StepFacts,
   into: string,
 ): Promise<number> {
-  const folder = await tools.workspace.folder('detarget');
-  await makeStepFolders('detarget', folder);
   const placing = readOnlyPlacing(tools.runtime);
-  for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), placing);
-  await runStep({ step: 'detarget', image: problem.prepared, folder }, tools, facts);
+  const prepare = async (folder: string) => {
+    await makeStepFolders('detarget', folder);
+    for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), placing);
+  };
+  const folder = await runStep({ step: 'detarget', image: problem.prepared, prepare }, tools, facts);
   const written = join(folder, 'untargeted_test');
   const files = await collectTree(written, {
     limits: treeLimits(tools.limits),
@@ -64,6 +65,7 @@ async function runDetarget(
     signal: tools.signal,
   });
   demandAll(files, tests);
+  await startOver('detarget', tools);
   await moveFiles(
     written,
     files.filter(({ path }) => !path.startsWith('pred/')),

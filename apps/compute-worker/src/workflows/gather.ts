@@ -1,4 +1,5 @@
 import { span } from '@morpheo/service/trace';
+import pLimit from 'p-limit';
 import { type Task, together } from '../abort.ts';
 import { type BlobName, nameOf } from '../download.ts';
 import { count, formatBytes } from '../format.ts';
@@ -20,6 +21,9 @@ export interface Gathered {
   image(name: BlobName): Image;
   blob(name: BlobName): InputBlob;
 }
+
+/** An order may have thousands of data sets: so many are asked for at once, for storage's sake and the loop's. */
+const AT_ONCE = 32;
 
 /**
  * Fetches inputs side by side, and makes images ready while the rest still loads. The first failure stops all of it
@@ -69,9 +73,10 @@ export async function gather(wanted: Wanted, tools: AttemptTools): Promise<Gathe
     });
   }
 
+  const inTurn = pLimit(AT_ONCE);
   const tasks: Task<unknown>[] = [
     ...wanted.contexts.map((name) => (signal: AbortSignal) => build(name, signal)),
-    ...blobNames.map((name) => (signal: AbortSignal) => fetch(name, signal)),
+    ...blobNames.map((name) => (signal: AbortSignal) => inTurn(async () => await fetch(name, signal))),
   ];
   await together(tools.signal, tasks);
   return { image: (name) => gathered(images, name), blob: (name) => gathered(blobs, name) };

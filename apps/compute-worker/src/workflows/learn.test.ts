@@ -17,6 +17,7 @@ test('A training ends with a staged model and its performance', async (t) => {
   t.is(result.uuid, 'model_end' in uplet ? uplet.model_end : '');
   t.is(staged?.uuid, result.uuid);
   t.is(staged?.type, 'model');
+  t.is(staged?.owner, 'lab');
   t.is(staged?.algo, 'algo' in uplet ? uplet.algo : '');
   t.is(staged?.bytes.length, result.size);
   t.true(gunzipSync(staged?.bytes ?? '').includes('model_trained.json'));

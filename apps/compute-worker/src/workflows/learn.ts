@@ -1,4 +1,4 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Learnuplet,
@@ -81,13 +81,14 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
 
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */
 async function train(learning: Learning, untargeted: Cached, tools: AttemptTools): Promise<string> {
-  const folder = await tools.workspace.folder('train');
-  if (learning.start !== undefined) await unpackModel(learning.start, join(folder, 'model'), tools);
-  await toldStep(tools.feed, 'train', async (facts) => {
+  const prepare = async (folder: string) => {
+    if (learning.start !== undefined) await unpackModel(learning.start, join(folder, 'model'), tools);
     await makeStepFolders('train', folder);
     await placeBlobs(learning.train, join(folder, 'train'), 'copy');
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');
-    await runStep({ step: 'train', image: learning.algo.prepared, folder }, tools, facts);
+  };
+  return await toldStep(tools.feed, 'train', async (facts) => {
+    const folder = await runStep({ step: 'train', image: learning.algo.prepared, prepare }, tools, facts);
     const maxBytes = tools.limits.run.diskBytes;
     for (const [from, at, blobs, to] of [
       ['train', '/data/train', learning.train, 'taken/train'],
@@ -96,8 +97,8 @@ async function train(learning: Learning, untargeted: Cached, tools: AttemptTools
       const written = { folder: join(folder, from), at, uuids: blobs.map(({ uuid }) => uuid), maxBytes };
       await takePredictions(written, join(folder, to));
     }
+    return folder;
   });
-  return folder;
 }
 
 /** Measures predictions against data as they came from storage, whatever the algorithm has done to its own. */
@@ -107,17 +108,18 @@ async function measure(
   trained: string,
   tools: AttemptTools,
 ): Promise<Performance> {
-  const folder = await tools.workspace.folder('perf');
   const placing = readOnlyPlacing(tools.runtime);
-  await toldStep(tools.feed, 'perf', async (facts) => {
+  const prepare = async (folder: string) => {
     await makeStepFolders('perf', folder);
     const [trainFolder, testFolder] = [join(folder, 'train'), join(folder, 'untargeted_test')];
     await placeBlobs(learning.train, trainFolder, placing);
     await placeBlobs(learning.test, join(folder, 'test'), placing);
     await placeTree(untargeted.path, testFolder, placing);
-    await rename(join(trained, 'taken/train'), join(trainFolder, 'pred'));
-    await rename(join(trained, 'taken/test'), join(testFolder, 'pred'));
-    await runStep({ step: 'perf', image: learning.problem.prepared, folder }, tools, facts);
+    await placeTree(join(trained, 'taken/train'), join(trainFolder, 'pred'), placing);
+    await placeTree(join(trained, 'taken/test'), join(testFolder, 'pred'), placing);
+  };
+  const folder = await toldStep(tools.feed, 'perf', async (facts) => {
+    return await runStep({ step: 'perf', image: learning.problem.prepared, prepare }, tools, facts);
   });
   const limits = { maxBytes: PERFORMANCE_BYTES, at: '/hidden_data/perf' };
   return parsePerformance(await collectFile(join(folder, 'perf'), 'performance.json', limits));

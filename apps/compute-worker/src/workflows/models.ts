@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { copyFile, readdir } from 'node:fs/promises';
+import { copyFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
 import { ArchiveError } from '../archive/archive-error.ts';
@@ -53,6 +53,7 @@ export async function packModel(folder: string, target: string, tools: AttemptTo
       step: 'train',
     });
   }
+  await rm(target, { force: true });
   const packed = await packFolder(folder, { files, target, signal });
   feed.say(
     'results',

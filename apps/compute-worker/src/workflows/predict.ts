@@ -44,17 +44,18 @@ async function runPredict(
   data: InputBlob,
   tools: AttemptTools,
 ): Promise<string> {
-  const folder = await tools.workspace.folder('predict');
-  await unpackModel(model, join(folder, 'model'), tools);
-  await nameClassically(join(folder, 'model'));
-  const taken = join(folder, 'taken');
-  await toldStep(tools.feed, 'predict', async (facts) => {
+  const prepare = async (folder: string) => {
+    await unpackModel(model, join(folder, 'model'), tools);
+    await nameClassically(join(folder, 'model'));
     await makeStepFolders('predict', folder);
     await placeFile(data.path, join(folder, 'test', data.uuid), readOnlyPlacing(tools.runtime));
-    await runStep({ step: 'predict', image: algo.prepared, folder }, tools, facts);
+  };
+  const taken = await toldStep(tools.feed, 'predict', async (facts) => {
+    const folder = await runStep({ step: 'predict', image: algo.prepared, prepare }, tools, facts);
     const maxBytes = tools.limits.run.diskBytes;
     const written = { folder: join(folder, 'test'), at: '/data/test', uuids: [data.uuid], maxBytes };
-    await takePredictions(written, taken);
+    await takePredictions(written, join(folder, 'taken'));
+    return join(folder, 'taken');
   });
   return join(taken, data.uuid);
 }

@@ -33,6 +33,13 @@ export interface RuntimeHarness {
    * process outright: what it ran is left behind.
    */
   abandon(folder: string, context: BuildContext, spec: Omit<RunSpec, 'image'>, file: string): Promise<void>;
+  /** The same for a runtime that adopts, which has to pass the tests of that: it waits until the run prints `word`. */
+  abandonSpeaking?(
+    folder: string,
+    context: BuildContext,
+    spec: Omit<RunSpec, 'image'>,
+    word: string,
+  ): Promise<void>;
 }
 
 /** A program of a test: its language and its source. */

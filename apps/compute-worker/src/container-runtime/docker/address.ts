@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
+import { withoutCredentials } from '@morpheo/service/config';
 
 /** Where a Docker daemon listens. */
 export type DaemonAddress =
@@ -49,7 +50,7 @@ function refused(text: string, why: string): PlatformError {
   const expected = `such as ${DEFAULT_ADDRESS} or tcp://docker.example:${TLS_PORT}`;
   return new PlatformError(
     'invalid_request',
-    `--docker-host ${text} cannot be used: ${why}. Give an address ${expected}.`,
+    `--docker-host ${withoutCredentials(text)} cannot be used: ${why}. Give an address ${expected}.`,
   );
 }
 

@@ -39,6 +39,8 @@ export function archives(daemon: Daemon, user: ContainerUser): DataTransport {
       }
       return data;
     },
+    // What was placed in the daemon is there as it was; our own copies stay untouched until it is brought back.
+    adopt: async (run, before) => new ArchivedData(daemon, user, run, before),
   };
 }
 
@@ -49,6 +51,7 @@ interface Placed extends Mount {
 }
 
 const FOREVER = { ms: Number.POSITIVE_INFINITY };
+const NOTHING: DiskUse = { bytes: 0, files: 0 };
 const EVERYTHING: DiskUse = { bytes: Number.POSITIVE_INFINITY, files: Number.POSITIVE_INFINITY };
 
 class ArchivedData implements RunData {
@@ -58,9 +61,10 @@ class ArchivedData implements RunData {
   readonly #container: string;
   /** An outer mount stands before those that lie in it. */
   readonly #placed: readonly Placed[];
-  #before: DiskUse = { bytes: 0, files: 0 };
+  #before: DiskUse;
 
-  constructor(daemon: Daemon, user: ContainerUser, run: DataOfRun) {
+  constructor(daemon: Daemon, user: ContainerUser, run: DataOfRun, before: DiskUse = NOTHING) {
+    this.#before = before;
     this.#daemon = daemon;
     this.#user = user;
     this.#run = run;
@@ -69,6 +73,10 @@ class ArchivedData implements RunData {
     this.#placed = sorted.map((mount, index) => {
       return { ...mount, volume: `${run.name}-${index}`, place: dataPlace(index) };
     });
+  }
+
+  get before() {
+    return this.#before;
   }
 
   get mounts() {

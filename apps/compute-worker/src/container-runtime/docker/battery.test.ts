@@ -1,4 +1,4 @@
-import { lstat, writeFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { collectFile, collectTree } from '../../outputs.ts';
@@ -6,7 +6,6 @@ import { eventually, openBench } from '../conformance/bench.ts';
 import { readAddress } from './address.ts';
 import { Daemon } from './daemon.ts';
 import { ownDaemon } from './testing/own-daemon.ts';
-import { type SystemCall, syscallProgram } from './testing/syscall-program.ts';
 
 /** What hostile code tries, each inside of a real container: how it ends, and what the machine notices of it. */
 const { test, dind, harness } = ownDaemon();
@@ -174,51 +173,6 @@ test.serial('Rights that root has are refused', async (t) => {
   commands.push('kill -9 1; kill -0 1 && false', 'swapoff -a -e', 'insmod x', 'nsenter -t 1 -m true');
   const sh = commands.map((command) => `(${command}) >/dev/null 2>&1 && echo '${command}'`).join('\n');
   t.is((await bench.run({ sh: `${sh}\nexit 0` })).stdout, '');
-});
-
-test.serial('System calls that only break things are refused', async (t) => {
-  await using bench = await openBench(harness());
-  const mount = await bench.mount('/data/in', true);
-  const EPERM = 1;
-  const EBADF = 9;
-  const NEW_USER = 0x10000000;
-  const calls: Record<string, SystemCall> = {
-    ptrace: [101],
-    process_vm_readv: [310, 1],
-    io_uring_setup: [425, 1],
-    io_uring_enter: [426],
-    bpf: [321],
-    userfaultfd: [323],
-    keyctl: [250],
-    perf_event_open: [298],
-    mount: [165],
-    fsopen: [430],
-    unshare: [272, NEW_USER],
-    setns: [308],
-    open_by_handle_at: [304],
-    kexec_load: [246],
-    init_module: [175],
-    pivot_root: [155],
-    settimeofday: [164],
-    clock_settime: [227],
-    quotactl: [179],
-    acct: [163],
-  };
-  const programs = Object.entries({ ...calls, close: [3, 999] as const });
-  for (const [name, call] of programs) {
-    await writeFile(join(mount.host, name), syscallProgram(call), { mode: 0o755 });
-  }
-  const sh = 'cd "$2"; for f in *; do ./$f; echo "$f $?"; done';
-  const { stdout } = await bench.run({ sh }, { args: ['/data/in'], mounts: [mount] });
-  const answers = Object.fromEntries(
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => line.split(' ')),
-  );
-  // That the programs do what they should: a file that is not open.
-  t.is(answers.close, String(EBADF), stdout);
-  for (const name of Object.keys(calls)) t.is(answers[name], String(EPERM), name);
 });
 
 const WRITES: Record<string, string> = {

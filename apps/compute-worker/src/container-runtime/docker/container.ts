@@ -7,15 +7,25 @@ import { dialStream } from './dial.ts';
 
 /** What the daemon says of a container. */
 export interface ContainerState {
-  /** False where it was created and that is all. */
+  /** False where it was created and that is all, and where it is on its way out. */
   readonly started: boolean;
   readonly running: boolean;
   readonly exitCode: number;
   readonly outOfMemory: boolean;
+  /** By the daemon's clock, in milliseconds since 1970; of no meaning before that has happened. */
+  readonly startedAt: number;
+  readonly endedAt: number;
 }
 
 const state = z.object({
-  State: z.object({ Status: z.string(), Running: z.boolean(), ExitCode: z.number(), OOMKilled: z.boolean() }),
+  State: z.object({
+    Status: z.string(),
+    Running: z.boolean(),
+    ExitCode: z.number(),
+    OOMKilled: z.boolean(),
+    StartedAt: z.string(),
+    FinishedAt: z.string(),
+  }),
 });
 const waited = z.object({ StatusCode: z.number() });
 
@@ -52,6 +62,18 @@ export class Container {
   }
 
   /**
+   * What the daemon kept of its output since then, in milliseconds since 1970 by the daemon's clock; see
+   * `readFrames`. It ends with what was printed until now. The caller destroys it.
+   */
+  async outputSince(at: number, signal: AbortSignal): Promise<Readable> {
+    const path = `/containers/${this.name}/logs`;
+    const query = { stdout: '1', stderr: '1', since: (Math.max(at, 0) / 1000).toFixed(3) };
+    return await this.#daemon.ask('show the output of a container', (docker) =>
+      dialStream(docker, { method: 'GET', path, query, signal }),
+    );
+  }
+
+  /**
    * Begins to wait for its end, for as long as that takes; resolves with the wait once the daemon has taken it up.
    * The wait rejects with `unavailable` as soon as the daemon is lost.
    */
@@ -83,8 +105,15 @@ export class Container {
     const found = await this.#daemon.ask('inspect a container', (docker) =>
       docker.getContainer(this.name).inspect(),
     );
-    const { Status, Running, ExitCode, OOMKilled } = state.parse(found).State;
-    return { started: Status !== 'created', running: Running, exitCode: ExitCode, outOfMemory: OOMKilled };
+    const { Status, Running, ExitCode, OOMKilled, StartedAt, FinishedAt } = state.parse(found).State;
+    return {
+      started: !['created', 'removing', 'dead'].includes(Status),
+      running: Running,
+      exitCode: ExitCode,
+      outOfMemory: OOMKilled,
+      startedAt: Date.parse(StartedAt),
+      endedAt: Date.parse(FinishedAt),
+    };
   }
 
   /** What it takes at the moment, as the daemon tells it. */

@@ -107,6 +107,13 @@ export class Daemon {
     }
   }
 
+  /** The daemon's clock, in milliseconds since 1970. */
+  async time(): Promise<number> {
+    const about = { method: 'GET', path: '/info' } as const;
+    const told = await this.ask('tell its time', (docker, signal) => dialJson(docker, { ...about, signal }));
+    return Date.parse(clock.parse(told).SystemTime);
+  }
+
   async #connected(): Promise<Docker> {
     this.#client ??= this.#negotiate();
     try {
@@ -152,6 +159,8 @@ const facts = z.object({
   Driver: z.string(),
   DriverStatus: z.array(z.tuple([z.string(), z.string()])).catch([]),
 });
+
+const clock = z.object({ SystemTime: z.string() });
 
 /** The oldest version that both sides know: it changes least. */
 function versionToSpeak(spoken: z.infer<typeof versions>, address: string): string {

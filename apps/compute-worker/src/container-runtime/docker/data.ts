@@ -1,4 +1,5 @@
 import type { MountSettings } from 'dockerode';
+import type { DiskUse } from '../disk-watch.ts';
 import type { RunSpec } from '../index.ts';
 
 /**
@@ -9,6 +10,8 @@ export interface DataTransport {
   readonly kind: 'shared' | 'archive';
   /** Makes the data of a run ready. Whatever it makes in the daemon has `name` in its name, and the labels. */
   open(run: DataOfRun): Promise<RunData>;
+  /** The data of a run that goes on, and began when there was so much in its writable mounts. */
+  adopt(run: DataOfRun, before: DiskUse): Promise<RunData>;
 }
 
 /** The run that data is for. */
@@ -21,6 +24,8 @@ export interface DataOfRun {
 
 /** The data of one run. */
 export interface RunData {
+  /** What stood in its writable mounts when the run began; infinite where that cannot be told. */
+  readonly before: DiskUse;
   /** What to mount into the container. */
   readonly mounts: readonly MountSettings[];
   /** Whether the run has written more than it may, as far as can be told while it runs. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { RunSpec } from '../index.ts';
+import type { AttemptName, RunSpec } from '../index.ts';
 
 /** Who made something that lives in a daemon: a worker, and the very process of it. */
 export interface Owner {
@@ -16,6 +16,9 @@ export const LABELS = {
   order: 'org.morpheo.order',
   attempt: 'org.morpheo.attempt',
   step: 'org.morpheo.step',
+  /** Of the container of a run: by these a later process of the worker takes it up; see `adoption.ts`. */
+  run: 'org.morpheo.run',
+  data: 'org.morpheo.data',
   /** Of an image: the SHA-256 of the archive that it was built from. */
   context: 'org.morpheo.context',
 } as const;
@@ -29,6 +32,27 @@ export function labelsOf(owner: Owner, { order, attempt, step }: RunSpec['labels
     [LABELS.attempt]: String(attempt),
     [LABELS.step]: step,
   };
+}
+
+/** A container or volume, as it is told apart. */
+export interface InDaemon {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** An attempt as one word. */
+export function attemptKey({ order, attempt }: AttemptName): string {
+  return `${order} ${attempt}`;
+}
+
+/** The attempt that something belongs to, as {@link attemptKey} has it. */
+export function attemptOf({ labels }: InDaemon): string {
+  return `${labels[LABELS.order]} ${labels[LABELS.attempt]}`;
+}
+
+/** Whether something belongs to a run of this order, attempt and step. */
+export function isOfRun(thing: InDaemon, { labels }: Pick<RunSpec, 'labels'>): boolean {
+  return attemptOf(thing) === attemptKey(labels) && thing.labels[LABELS.step] === labels.step;
 }
 
 /** A name for a container or a volume of a run, unlike any other: a person sees what it is for. */

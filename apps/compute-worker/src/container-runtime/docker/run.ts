@@ -24,6 +24,17 @@ export interface CreatedRun {
   readonly program: string;
   /** How long the daemon may be away before the run is given up, in milliseconds. */
   readonly reconnectMs: number;
+  /** Of a container that an earlier process of the worker started. */
+  readonly begun?: Begun;
+}
+
+/** How far a run is that is taken up. */
+export interface Begun {
+  /** For how many milliseconds it has run by now, or ran until its end. */
+  readonly ranMs: () => number;
+  readonly running: boolean;
+  /** How many bytes of its output were passed on, and until when, in milliseconds since 1970 by the daemon's clock. */
+  readonly printed: { readonly bytes: number; readonly at: number };
 }
 
 type Cause =
@@ -33,13 +44,14 @@ type Cause =
 
 const QUIET_MS = 2000;
 const KILL_MS = 30_000;
+const STARTED_AGAIN = 'The worker was started again here: some of the output may be missing, or come twice.';
 /** What a daemon says when it has lost sight of a container. */
 const UNKNOWN_EXIT = 255;
 /** Of the limit: a container that was killed this close to it was killed for it, though the daemon missed that. */
 const NEARLY = 0.97;
 
 /**
- * Starts a container and sees it to its end, as the contract of `ContainerRuntime.run` asks; nothing of it runs when
+ * Starts a container, or takes up one that was started, and sees it to its end, as the contract of `ContainerRuntime.run` asks; nothing of it runs when
  * this settles, unless the daemon is away. Whoever created the container removes it.
  */
 export async function runContainer(what: CreatedRun, options: RunOptions): Promise<RunResult> {
@@ -62,7 +74,7 @@ class ContainerRun {
     this.#what = what;
     this.#options = options;
     this.#output = new Output({
-      limitBytes: what.spec.limits.outputBytes,
+      limitBytes: leftToPrint(what),
       onOutput: options.onOutput,
       onLimit: () => this.#end({ kind: 'limit', ended: 'output_limit' }),
     });
@@ -84,16 +96,27 @@ class ContainerRun {
   }
 
   async #run(): Promise<RunResult> {
-    const { container, daemon, data, reconnectMs, spec } = this.#what;
+    const { container, begun } = this.#what;
+    if (begun !== undefined) {
+      const { exit } = await container.wait('not-running', this.#stop.signal);
+      await this.#takeUpOutput(begun);
+      return await this.#follow(exit, begun.ranMs);
+    }
     await this.#attach();
     const { exit } = await container.wait('next-exit', this.#stop.signal);
-    const start = performance.now();
     try {
       await container.start();
     } catch (error) {
       // Where no answer came it may have started all the same: whoever follows it finds out.
       if (isAnswer(error)) return await this.#notStarted(error);
     }
+    const startedAt = performance.now();
+    return await this.#follow(exit, () => performance.now() - startedAt);
+  }
+
+  /** Sees it to its end, `exit` being the wait for that. */
+  async #follow(exit: Promise<number>, ranMs: () => number): Promise<RunResult> {
+    const { container, daemon, data, reconnectMs, spec } = this.#what;
     const onBack = async () => await this.#attachAgain();
     const ending = followToEnd(exit, { daemon, container, reconnectMs, onBack, signal: this.#stop.signal });
     ending.then(
@@ -103,11 +126,14 @@ class ContainerRun {
     const onLimit = (ended: Exclude<RunResult['ended'], 'exited'>) => this.#end({ kind: 'limit', ended });
     const onError = (error: unknown) => this.#end({ kind: 'thrown', error });
     const onSilence = (error: unknown) => onError(lost(daemon, error));
-    const watched = { container, data, limits: spec.limits, usage: this.#usage, onLimit, onError, onSilence };
+    const limits = { ...spec.limits, wallMs: Math.max(0, spec.limits.wallMs - ranMs()) };
+    const watched = { container, data, limits, usage: this.#usage, onLimit, onError, onSilence };
     const watching = watchContainer({ ...watched, silenceMs: 2 * reconnectMs }, this.#stop.signal);
+    // What ended while nobody looked may have done so too late.
+    if (limits.wallMs === 0) onLimit('timed_out');
     try {
       const first = await this.#cause.promise;
-      const seconds = (performance.now() - start) / 1000;
+      const seconds = ranMs() / 1000;
       const exitCode = await this.#over(first, ending);
       if (this.#late?.kind !== 'thrown') await this.#drain();
       return await this.#concluded(this.#late ?? first, exitCode, seconds);
@@ -115,6 +141,21 @@ class ContainerRun {
       this.#stop.abort();
       await watching;
     }
+  }
+
+  /** What was printed while nobody listened, as far as the daemon kept it, and then what is printed from now on. */
+  async #takeUpOutput({ running, printed }: Begun): Promise<void> {
+    const { container } = this.#what;
+    const live = running ? await this.#opened(container.attach()) : undefined;
+    await this.#note(STARTED_AGAIN);
+    const kept = this.#opened(container.outputSince(printed.at, this.#stop.signal)).catch(() => undefined);
+    this.#pumps.push(
+      kept.then(async (before) => {
+        if (before === undefined) await this.#note('What was printed meanwhile cannot be read from Docker.');
+        else await this.#pump(before);
+        if (live !== undefined) await this.#pump(live);
+      }),
+    );
   }
 
   async #notStarted(error: DaemonAnswer): Promise<RunResult> {
@@ -149,9 +190,13 @@ class ContainerRun {
   }
 
   async #attach(): Promise<void> {
-    const stream = await this.#what.container.attach();
+    this.#pumps.push(this.#pump(await this.#opened(this.#what.container.attach())));
+  }
+
+  async #opened(opening: Promise<Readable>): Promise<Readable> {
+    const stream = await opening;
     this.#streams.push(stream);
-    this.#pumps.push(this.#pump(stream));
+    return stream;
   }
 
   async #attachAgain(): Promise<void> {
@@ -169,7 +214,7 @@ class ContainerRun {
   }
 
   async #note(text: string): Promise<void> {
-    await this.#print('stderr', Buffer.from(`[morpheo] ${text}\n`));
+    await this.#print('stderr', noteBytes(text));
   }
 
   async #print(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
@@ -195,13 +240,14 @@ class ContainerRun {
 
   async #concluded(cause: Cause, exitCode: number, seconds: number): Promise<RunResult> {
     if (cause.kind === 'thrown') throw cause.error;
-    const result = { exitCode, seconds, ...this.#usage.figures };
-    if (cause.kind === 'limit') return { ended: cause.ended, ...result };
-    const { container, daemon, data, spec } = this.#what;
+    const figures = this.#usage.figures;
+    if (cause.kind === 'limit') return { ended: cause.ended, exitCode, seconds, ...figures };
+    const { container, daemon, data, spec, begun } = this.#what;
     // Asked of every end: a daemon that is being stopped ends its containers, and takes no further questions.
-    const { outOfMemory } = await container.inspect().catch((error: unknown) => {
+    const { outOfMemory, startedAt, endedAt } = await container.inspect().catch((error: unknown) => {
       throw lost(daemon, error);
     });
+    const result = { exitCode, seconds: begun ? (endedAt - startedAt) / 1000 : seconds, ...figures };
     if (exitCode !== 0) {
       const nearly = exitCode === 137 && this.#usage.countedBytes > spec.limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
@@ -212,6 +258,16 @@ class ContainerRun {
     if (this.#late?.kind === 'thrown') throw this.#late.error;
     return { ended: whole ? 'exited' : 'disk_full', ...result };
   }
+}
+
+function noteBytes(text: string): Buffer {
+  return Buffer.from(`[morpheo] ${text}\n`);
+}
+
+/** Of the output that a run may still pass on; our own line is not on its account. */
+function leftToPrint({ spec, begun }: CreatedRun): number {
+  if (begun === undefined) return spec.limits.outputBytes;
+  return Math.max(0, spec.limits.outputBytes - begun.printed.bytes) + noteBytes(STARTED_AGAIN).byteLength;
 }
 
 function unknownExit(daemon: Daemon): PlatformError {

@@ -2,9 +2,10 @@ import { lchownSync, lstatSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
-import { DiskWatch } from '../disk-watch.ts';
+import { type DiskUse, DiskWatch } from '../disk-watch.ts';
+import type { RunSpec } from '../index.ts';
 import { demandMounts } from '../mounts.ts';
-import type { ContainerUser, DataTransport } from './data.ts';
+import type { ContainerUser, DataTransport, RunData } from './data.ts';
 
 /**
  * Data in folders that the daemon has at the same paths as the worker: nothing is copied. Where the worker is root,
@@ -13,23 +14,37 @@ import type { ContainerUser, DataTransport } from './data.ts';
 export function sharedFolders(user: ContainerUser, workerUid: number): DataTransport {
   return {
     kind: 'shared',
-    async open({ spec: { mounts, limits } }) {
-      await demandMounts(mounts);
-      const writable = mounts.filter((mount) => !mount.readOnly).map((mount) => mount.host);
-      if (workerUid !== user.uid) for (const folder of writable) await giveTree(folder, user);
-      const watch = await DiskWatch.open(writable, { bytes: limits.diskBytes, files: limits.diskFiles });
-      return {
-        mounts: mounts.map(({ host, container, readOnly }) => ({
-          Type: 'bind',
-          Source: host,
-          Target: container,
-          ReadOnly: readOnly,
-        })),
-        isBeyond: async () => await watch.isBeyond(),
-        collect: async () => !(await watch.isBeyond()),
-        [Symbol.asyncDispose]: async () => undefined,
-      };
+    async open({ spec }) {
+      await demandMounts(spec.mounts);
+      if (workerUid !== user.uid) for (const folder of writableOf(spec)) await giveTree(folder, user);
+      return await watched(spec);
     },
+    async adopt({ spec }, before) {
+      await demandMounts(spec.mounts);
+      return await watched(spec, before);
+    },
+  };
+}
+
+function writableOf({ mounts }: RunSpec): string[] {
+  return mounts.filter((mount) => !mount.readOnly).map((mount) => mount.host);
+}
+
+async function watched(spec: RunSpec, before?: DiskUse): Promise<RunData> {
+  const { mounts, limits } = spec;
+  const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
+  const watch = await DiskWatch.open(writableOf(spec), bounds, before);
+  return {
+    before: watch.before,
+    mounts: mounts.map(({ host, container, readOnly }) => ({
+      Type: 'bind',
+      Source: host,
+      Target: container,
+      ReadOnly: readOnly,
+    })),
+    isBeyond: async () => await watch.isBeyond(),
+    collect: async () => !(await watch.isBeyond()),
+    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 

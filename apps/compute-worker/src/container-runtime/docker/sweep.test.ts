@@ -29,7 +29,7 @@ test.serial('What a worker left is removed, and nothing of what is alive or anot
   await leave('me', 'dead');
   await leave('me', 'alive');
   await leave('you', 'yours');
-  const isAlive = (name: string) => name === 'alive';
+  const isAlive = ({ name }: { name: string }) => name === 'alive';
   t.deepEqual(await sweep({ daemon, worker: 'me', isAlive }), { containers: 1, volumes: 1 });
   t.deepEqual(await leftovers(host, 'me'), ['/alive running', 'volume alive']);
   t.is((await leftovers(host, 'you')).length, 2);

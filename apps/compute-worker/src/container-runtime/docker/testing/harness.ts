@@ -33,6 +33,10 @@ export function optionsFor(host: string, folder: string, choice: RuntimeChoice =
 
 /** A harness for the conformance suite, on a daemon that is started with the first test. */
 export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: RuntimeChoice = {}): RuntimeHarness {
+  const settings = async (folder: string) => {
+    const { log: _, ...options } = optionsFor((await daemon()).host, folder, choice);
+    return options;
+  };
   return {
     name: 'docker',
     bases: { node: 'node:24-slim', sh: 'busybox:1.36' },
@@ -42,15 +46,32 @@ export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: Runtime
     open: async (folder) => await openDockerRuntime(optionsFor((await daemon()).host, folder, choice)),
     leftovers: async (folder) => await leftovers((await daemon()).host, workerOf(join(folder, 'worker'))),
     abandon: async (folder, context, spec, file) => {
-      const { log: _, ...options } = optionsFor((await daemon()).host, folder, choice);
-      const script = join(import.meta.dirname, 'worker.ts');
-      const args = [script, ...[options, context, spec].map((value) => JSON.stringify(value))];
-      const worker = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
-      const ended = new Promise((resolve) => worker.once('exit', resolve));
+      const killed = startWorker(await settings(folder), context, spec);
       await eventually('the run has started', () => existsSync(file));
-      worker.kill('SIGKILL');
-      await ended;
+      await killed();
     },
+    abandonSpeaking: async (folder, context, spec, word) => {
+      let printed = '';
+      const add = (chunk: Buffer) => {
+        printed += chunk.toString('latin1');
+      };
+      const killed = startWorker(await settings(folder), context, spec, add);
+      await eventually(`the run prints ${word}`, () => printed.includes(word));
+      await killed();
+    },
+  };
+}
+
+/** Starts a worker that runs something; what is returned kills it. */
+function startWorker(options: unknown, context: unknown, spec: unknown, onPrinted?: (chunk: Buffer) => void) {
+  const script = join(import.meta.dirname, 'worker.ts');
+  const args = [script, ...[options, context, spec].map((value) => JSON.stringify(value))];
+  const worker = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  worker.stdout.on('data', onPrinted ?? (() => undefined));
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  return async () => {
+    worker.kill('SIGKILL');
+    await ended;
   };
 }
 

@@ -1,0 +1,111 @@
+import type { Learnuplet } from '@morpheo/common';
+import { type Dind, startDind, withParts } from '@morpheo/real-parts';
+import { eventually } from '@morpheo/service/testing';
+import ava, { type ExecutionContext } from 'ava';
+import { optionsFor } from '../container-runtime/docker/testing/harness.ts';
+import { openDockerRuntime } from '../container-runtime/docker.ts';
+import { openBench, reportOf, resultOf } from '../testing/bench.ts';
+import { findsOf, newMark, ownersOf, type ProberOptions, proberArchive } from '../testing/marks.ts';
+import type { TestOrder } from '../testing/memory-compute.ts';
+import type { MemoryStorage } from '../testing/memory-storage.ts';
+
+/**
+ * That an algorithm reaches no byte of the targets it is measured by, nor anything else that is not its own: both
+ * sides are the same prober (see testing/prober.ts), so that the problem's finds show that it would have found them.
+ */
+const test = withParts(ava, 'docker');
+let dind: Promise<Dind> | undefined;
+
+ava.after.always(async () => await (await dind)?.[Symbol.asyncDispose]());
+
+async function openWorker(data: 'shared' | 'archive') {
+  dind ??= startDind();
+  const { socketPath, jobs } = await dind;
+  const openRuntime = async (folder: string) =>
+    await openDockerRuntime(optionsFor(`unix://${socketPath}`, folder));
+  const parent = data === 'shared' ? jobs : undefined;
+  return await openBench({ openRuntime, parent, slots: { learn: 2, predict: 1 } });
+}
+
+/** Spares the files of the base image, which are the same for everybody: they take most of the time. */
+const SPARING = { PROBE_SKIP: '/usr' };
+
+/** A training with a mark in each of its inputs. */
+function markedInputs(storage: MemoryStorage, algo: Partial<ProberOptions>): Partial<Learnuplet> {
+  return {
+    workflow: storage.put('problem', proberArchive({ env: SPARING, mark: newMark('problem') })),
+    algo: storage.put('algo', proberArchive({ mark: newMark('algo'), ...algo })),
+    train_data: [storage.put('data', newMark('train'))],
+    test_data: [storage.put('data', `${newMark('shown')}\n${newMark('target')}`)],
+  };
+}
+
+/** Fails unless the problem's steps see what they should, which shows that the prober finds what is there. */
+function demandSight(t: ExecutionContext, order: TestOrder, detargeted: 'now' | 'before'): void {
+  if (detargeted === 'now') t.deepEqual(ownersOf(order, 'detarget'), ['problem', 'shown', 'target']);
+  const found = ownersOf(order, 'perf');
+  for (const owner of ['problem', 'target', 'train', 'shown']) t.true(found.includes(owner), owner);
+  const carried = findsOf(order, 'perf').filter(({ mark }) => mark.startsWith('carried'));
+  t.deepEqual(
+    carried.filter(({ at }) => !at.includes('/pred/')),
+    [],
+    'what is measured is as it came',
+  );
+}
+
+for (const data of ['shared', 'archive'] as const) {
+  test.serial(`An algorithm reaches what is its own, and no target: ${data} data`, async (t) => {
+    t.timeout(300_000, 'a prober reads every file of its image, in every step');
+    await using bench = await openWorker(data);
+    const { storage, worker } = bench;
+    const mark = newMark('neighbour');
+    const neighbour = bench.learn({
+      ...markedInputs(storage, { mark, env: { ...SPARING, PROBE_STAYS: 'yes' } }),
+      train_data: [storage.put('data', mark)],
+    });
+    await eventually(
+      t,
+      (inner) => inner.true(neighbour.log.some(({ text }) => text.includes('stays'))),
+      120_000,
+    );
+
+    const env = data === 'shared' ? {} : SPARING;
+    const inputs = markedInputs(storage, { probesBuild: true, env });
+    const place = async (members: Partial<Learnuplet> = {}) => {
+      const order = bench.learn({ ...inputs, ...members });
+      await eventually(t, (inner) => inner.is(order.reports.length, 1), 120_000);
+      return order;
+    };
+    const first = await place();
+    t.is(resultOf(first).performance?.perf, 1);
+    demandSight(t, first, 'now');
+    t.deepEqual(ownersOf(first, 'train'), ['algo', 'shown', 'train']);
+    t.deepEqual(ownersOf(first, 'build'), ['algo']);
+    t.regex(first.log.map(({ text }) => text).join(''), /left [1-9]\d* marks/);
+
+    const second = await place();
+    demandSight(t, second, 'before');
+    t.true(second.steps.some(({ step, cached }) => step === 'detarget' && cached === true));
+    t.deepEqual(ownersOf(second, 'train'), ['algo', 'shown', 'train'], 'nothing is left of the first order');
+
+    const bytes = storage.staged.get(`${first.id}.1`)?.bytes ?? '';
+    const model = storage.put('model', bytes, { algo: inputs.algo ?? '' });
+    const next = await place({ rank: 1, model_start: model });
+    demandSight(t, next, 'before');
+    t.deepEqual(ownersOf(next, 'train'), ['algo', 'carried', 'shown', 'train']);
+    t.deepEqual(
+      findsOf(next, 'train').filter(
+        ({ mark, at }) => mark.startsWith('carried') && !at.startsWith('/data/model/'),
+      ),
+      [],
+      'of what the first rank left, its model alone is there',
+    );
+
+    const prediction = bench.predict({ model, data: storage.put('data', newMark('train')) });
+    await eventually(t, (inner) => inner.is(prediction.reports.length, 1), 120_000);
+    t.is(reportOf(prediction).outcome, 'done');
+    t.deepEqual(ownersOf(prediction, 'predict'), ['algo', 'carried', 'train']);
+    t.is(neighbour.reports.length, 0, 'the neighbour ran all the while');
+    await worker.drain();
+  });
+}

@@ -1,0 +1,73 @@
+import { silentLog } from '@morpheo/service/log';
+import test from 'ava';
+import { openProcessRuntime } from '../container-runtime/process.ts';
+import { failureOf, openBench, resultOf } from '../testing/bench.ts';
+import { doublingProblem, programArchive } from '../testing/programs.ts';
+
+/** What a hostile algorithm leaves where *perf* and the packing of the model look; `volume` is its `/data`. */
+const HONEST = `
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+const volume = process.argv[3];
+const [train] = fs.readdirSync(volume + '/train').filter((name) => name !== 'pred');
+const [test] = fs.readdirSync(volume + '/test').filter((name) => name !== 'pred');
+for (const folder of ['/train', '/test']) fs.mkdirSync(volume + folder + '/pred');
+fs.writeFileSync(volume + '/model/model_trained.json', '{}');
+fs.writeFileSync(volume + '/train/pred/' + train, '6');
+fs.writeFileSync(volume + '/test/pred/' + test, '14');
+const pred = volume + '/test/pred/' + test;
+const model = volume + '/model/more';
+`;
+
+/** What is done after that, and the file that the failure then names. */
+const TRICKS: Readonly<Record<string, readonly [code: string, file: RegExp]>> = {
+  'a link to the hidden test set as its prediction': [
+    "fs.rmSync(pred); fs.symlinkSync('/hidden_data/test/' + test, pred);",
+    /^\/data\/test\/pred\//,
+  ],
+  'a link to the test set of its workspace as its prediction': [
+    "fs.rmSync(pred); fs.symlinkSync('../../../perf/test/' + test, pred);",
+    /^\/data\/test\/pred\//,
+  ],
+  'a link in place of the folder of predictions': [
+    "fs.rmSync(volume + '/test/pred', { recursive: true }); fs.symlinkSync('../../perf/test', volume + '/test/pred');",
+    /^\/data\/test\/pred$/,
+  ],
+  'a FIFO as its prediction': ["fs.rmSync(pred); execFileSync('mkfifo', [pred]);", /^\/data\/test\/pred\//],
+  'a folder as its prediction': ['fs.rmSync(pred); fs.mkdirSync(pred);', /^\/data\/test\/pred\//],
+  'a link in its model': ["fs.symlinkSync('/hidden_data/test', model);", /^\/data\/model\/more$/],
+  'a FIFO in its model': ["execFileSync('mkfifo', [model]);", /^\/data\/model\/more$/],
+};
+
+const openRuntime = async (folder: string) => await openProcessRuntime({ folder, log: silentLog });
+
+async function train(code: string) {
+  await using bench = await openBench({ openRuntime });
+  const { storage } = bench;
+  const order = bench.learn({
+    workflow: storage.put('problem', doublingProblem()),
+    algo: storage.put('algo', programArchive(`${HONEST}${code}`)),
+    train_data: [storage.put('data', '3 6')],
+    test_data: [storage.put('data', '7 14')],
+  });
+  await bench.worker.settle();
+  return { order, staged: storage.staged.size };
+}
+
+for (const [what, [code, file]] of Object.entries(TRICKS)) {
+  test(`No algorithm has followed what it leaves: ${what}`, async (t) => {
+    const { order, staged } = await train(code);
+    const failure = failureOf(order);
+    t.is(failure.reason, 'invalid_result');
+    t.regex(failure.file ?? '', file);
+    t.is(staged, 0);
+    // A model is looked at after the measure, predictions before: nobody has read through a link.
+    t.is(order.started.includes('perf'), what.endsWith('model'));
+  });
+}
+
+test('The same without a trick is measured, also with a hard link in its model', async (t) => {
+  const { order, staged } = await train("fs.linkSync(volume + '/model/model_trained.json', model);");
+  t.is(resultOf(order).performance?.perf, 1);
+  t.is(staged, 1);
+});
