@@ -44,6 +44,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   wrong_state: EXIT.refused,
   precondition_failed: EXIT.refused,
   too_large: EXIT.refused,
+  quota_exceeded: EXIT.refused,
   rate_limited: EXIT.refused,
   cancelled: EXIT.interrupted,
 };

@@ -1,6 +1,6 @@
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
 import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
-import { isLoopback } from '@morpheo/service/http';
+import { isLoopback, rateSettings } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { BLOB_STORES, bucketContradictions, s3Settings } from './blob-settings.ts';
@@ -62,6 +62,7 @@ export const settings = defineSettings({
     switch: true,
     help: 'Serve without any credentials: whoever reaches the port may do everything. On loopback alone.',
   },
+  ...rateSettings('MORPHEO_STORAGE_'),
   origins: {
     flag: 'origins',
     env: 'MORPHEO_STORAGE_ORIGINS',

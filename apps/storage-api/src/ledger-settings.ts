@@ -31,6 +31,13 @@ export const ledgerSettings = defineSettings({
     schema: z.string().min(1).optional(),
     help: 'JSON file of the quotas of single owners, by name: {"alice": "1TiB", "bob": 1000000}.',
   },
+  ownerMetrics: {
+    flag: 'owner-metrics',
+    env: 'MORPHEO_STORAGE_OWNER_METRICS',
+    schema: z.coerce.number().int().min(0).max(1000),
+    default: DEFAULT_SETTINGS.ownerMetrics,
+    help: 'Of how many owners, those that have most, the metrics tell the bytes by name; 0: of none.',
+  },
   scrubEveryMs: {
     flag: 'scrub-every',
     env: 'MORPHEO_STORAGE_SCRUB_EVERY',

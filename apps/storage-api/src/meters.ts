@@ -56,8 +56,12 @@ export function createStorageMeters(metrics: Metrics): StorageMeters {
   };
 }
 
-/** Shows at a scrape what the database knows of what is stored. */
-export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void {
+/**
+ * Shows at a scrape what the database knows of what is stored; `owners`: of how many owners by name, those that have
+ * most, so that there are never more series than that.
+ */
+export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners = 0): void {
+  if (owners > 0) watchOwners(metrics, { read }, owners);
   const gauge = <Label extends string = never>(
     name: string,
     help: string,
@@ -104,4 +108,21 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase): void 
     ...[staged, stagedBytes, resources, resourceBytes],
   ];
   metrics.onScrape({ everyMs: EVERY_MS, refresh, stale });
+}
+
+function watchOwners(metrics: Metrics, { read }: Pick<StorageDatabase, 'read'>, most: number): void {
+  const bytes = metrics.gauge({
+    name: 'morpheo_storage_owner_bytes',
+    help: 'Bytes of the owners that have most, each thing by itself; empty: nobody knows whose',
+    labels: ['owner'],
+  });
+  const refresh = async (): Promise<void> => {
+    const { rows } = await sql<{ owner: string; bytes: number | string }>`
+      select owner, sum(size) as bytes from (
+        select owner, size from resources union all select owner, size from staged
+      ) as held group by owner order by 2 desc, 1 limit ${most}`.execute(read);
+    bytes.clear();
+    for (const row of rows) bytes.set({ owner: row.owner }, Number(row.bytes));
+  };
+  metrics.onScrape({ everyMs: EVERY_MS, refresh, stale: [bytes] });
 }

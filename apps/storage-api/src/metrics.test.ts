@@ -54,3 +54,16 @@ test('What the sweep removes is counted', async (t) => {
   t.is(figures.get('morpheo_storage_swept_files_total{what="half_written"}'), 1);
   t.is(figures.get('morpheo_storage_swept_files_total{what="orphan"}'), 0);
 });
+
+test('Of as many owners as are asked for, the bytes are told by name', async (t) => {
+  await using quiet = await openTestService();
+  await upload(quiet, id(1), 'who?');
+  const names = async ({ url }: TestService) =>
+    [...(await readFigures(url))].filter(([name]) => name.startsWith('morpheo_storage_owner_bytes'));
+  t.deepEqual(await names(quiet), []);
+  await using service = await openTestService({ settings: { ownerMetrics: 1 } });
+  await upload(service, id(1), 'of the uploader');
+  const body = 'less';
+  t.is((await service.call('admin', `/problem?uuid=${id(2)}`, { method: 'POST', body })).status, 201);
+  t.deepEqual(await names(service), [['morpheo_storage_owner_bytes{owner="uploader"}', 15]]);
+});

@@ -63,9 +63,9 @@ export function createResourceStore(database: StorageDatabase): ResourceStore {
     list: (request) => listResources(database.read, request),
     insert: (resource, blob, within) =>
       database.write(async (transaction) => {
-        const made = toResource(await insertResource(transaction, database.now, resource, blob));
+        // First, since it may give back what the thing then takes.
         await within?.(transaction);
-        return made;
+        return toResource(await insertResource(transaction, database.now, resource, blob));
       }),
     changeProblem: (uuid, change) =>
       database.write((transaction) => changeProblem(transaction, database.now, uuid, change)),

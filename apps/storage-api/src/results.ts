@@ -1,4 +1,4 @@
-import { type Api, PlatformError, type StorageContract } from '@morpheo/common';
+import { ANONYMOUS, type Api, PlatformError, type StorageContract } from '@morpheo/common';
 import { expectedOfBody, refuseOverLimit } from './expectations.ts';
 import type { StorageParts } from './storage-parts.ts';
 
@@ -20,13 +20,16 @@ export function resultHandlers({ keeper, staged, settings, allowances, log }: St
           'A model is staged with the algo that made it: add ?algo=.',
         );
       refuseOverLimit(body, settings);
+      await staged.refuseOvertaken(order, attempt);
       if (algo !== undefined) await staged.requireAlgo(algo);
       const { body: source, release } = body;
       const limit = settings.maxUploadBytes;
       const options = { ...expectedOfBody(body), release, signal: call?.signal, limit };
-      const owner = told ?? call?.principal?.name;
+      const owner = told === ANONYMOUS ? '' : (told ?? call?.principal?.name ?? '');
       // A worker brings the results of everybody: only a quota of its own keeps it from that.
-      const how = { announced: body.contentLength, onlyNamed: told === undefined };
+      const onlyNamed = told === undefined;
+      const frees = await staged.reservedFor(order, owner);
+      const how = { announced: body.contentLength, frees, onlyNamed };
       using allowance = await allowances.open(owner, how);
       const made = { type, uuid, algo: type === 'model' ? algo : undefined };
       const result = { order, attempt, ...made, owner, quota: allowance.quota };

@@ -1,7 +1,7 @@
 import type { ResourceType } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
 import type { Generated, Kysely } from 'kysely';
-import { createUploadsTable, type UploadRow } from './resumable/upload-table.ts';
+import { createUploadsTable, indexUploadsByCreator, type UploadRow } from './resumable/upload-table.ts';
 
 /** A blob that is there for readers: without a row its file is none. */
 interface BlobRow {
@@ -81,6 +81,7 @@ export const storageMigrations: Migrations = {
   '001-resources': createTables,
   '002-ledger': addLedger,
   '003-uploads': createUploadsTable,
+  '004-reserved': indexUploadsByCreator,
 };
 
 async function addLedger(schema: Kysely<unknown>): Promise<void> {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { storageContract } from '@morpheo/common';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
-import { type Authenticate, createHttpApp, listen } from '@morpheo/service/http';
+import { type Authenticate, createHttpApp, listen, type RateLimits } from '@morpheo/service/http';
 import { startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
@@ -37,6 +37,8 @@ export interface StorageServiceOptions {
   readonly authenticate: Authenticate | null;
   /** The origins whose pages may use credentials that the browser keeps; none where absent. */
   readonly origins?: readonly string[] | undefined;
+  /** What one client may ask; anything where absent. */
+  readonly rateLimits?: RateLimits | undefined;
   readonly settings?: Partial<StorageSettings> | undefined;
   readonly version: string;
   readonly log: Log;
@@ -94,6 +96,7 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     checks: storage.checks,
     authenticate: options.authenticate,
     anonymousIntake: false,
+    rateLimits: options.rateLimits,
     metrics,
     tracer,
     cors: true,

@@ -28,11 +28,15 @@ export interface StagedResult {
 export interface StagedStore {
   /** Throws `not_found` where there is no such algo. */
   requireAlgo(algo: string): Promise<void>;
+  /** Throws `stale_attempt` where a later attempt of the order has staged, or its result is published. */
+  refuseOvertaken(order: string, attempt: number): Promise<void>;
   /**
-   * Stages a result in place of what the attempt staged before. Throws `not_found` where its algo is not there, and
-   * `quota_exceeded` where its owner may not have as much.
+   * Stages a result in place of what the attempt staged before. Throws `stale_attempt` where the attempt was overtaken,
+   * `not_found` where its algo is not there, and `quota_exceeded` where its owner may not have as much.
    */
   stage(result: StagedResult, blob: StoredBlob): Promise<readonly string[]>;
+  /** How many bytes an owner has in results of an order that are staged; a further one takes their place. */
+  reservedFor(order: string, owner: string): Promise<number>;
   /**
    * Makes the result of an attempt visible and drops those of the order's other attempts; again, it answers the same.
    * Throws `not_found` where nothing is staged, and `conflict` where the uuid belongs to something else or another
@@ -50,8 +54,18 @@ export interface StagedStore {
 export function createStagedStore(database: StorageDatabase): StagedStore {
   return {
     requireAlgo: (algo) => requireAlgo(database.read, algo),
+    refuseOvertaken: (order, attempt) => refuseOvertaken(database.read, order, attempt),
     stage: (result, blob) =>
       database.write((transaction) => stageResult(transaction, database.now, result, blob)),
+    reservedFor: async (order, owner) => {
+      const rows = await database.read
+        .selectFrom('staged')
+        .select('size')
+        .where('order_id', '=', order)
+        .where('owner', '=', owner)
+        .execute();
+      return rows.reduce((sum, { size }) => sum + Number(size), 0);
+    },
     publish: (order, attempt) =>
       database.write((transaction) => publishResult(transaction, database.now, order, attempt)),
     discard: (order) => database.write((transaction) => dropStaged(transaction, order)),
@@ -79,10 +93,12 @@ async function stageResult(
   { order, attempt, type, uuid, algo, owner = '', quota }: StagedResult,
   blob: StoredBlob,
 ): Promise<readonly string[]> {
+  await refuseOvertaken(transaction, order, attempt);
   if (algo !== undefined) await holdAlgo(transaction, algo);
   if (quota !== undefined) {
-    const replaced = (await takeStaged(transaction, order)).find((row) => row.attempt === attempt);
-    const frees = replaced?.owner === owner ? replaced.size : 0;
+    // Of an order's results one is published: those of attempts that are over keep no other from being staged.
+    const before = (await takeStaged(transaction, order)).filter((row) => row.owner === owner);
+    const frees = before.reduce((sum, row) => sum + Number(row.size), 0);
     await requireRoom(transaction, { owner, quota, adds: blob.size - frees });
   }
   await holdBlob(transaction, now, blob);
@@ -100,6 +116,30 @@ async function stageResult(
   const again = transaction.updateTable('staged').set(values).where('order_id', '=', order);
   await again.where('attempt', '=', attempt).execute();
   return before === undefined ? [] : await letGoOfBlobs(transaction, [before.sha256]);
+}
+
+async function refuseOvertaken(
+  database: Kysely<StorageSchema>,
+  order: string,
+  attempt: number,
+): Promise<void> {
+  const published = await findPublished(database, order);
+  const later = await database
+    .selectFrom('staged')
+    .select('attempt')
+    .where('order_id', '=', order)
+    .where('attempt', '>', attempt)
+    .executeTakeFirst();
+  const by = published?.attempt ?? later?.attempt;
+  if (by === undefined || by === null) return;
+  throw new PlatformError(
+    'stale_attempt',
+    `Attempt ${attempt} of order ${order} can stage nothing any more: ${
+      published === undefined
+        ? `attempt ${by} has staged a result`
+        : `the result of attempt ${by} is published`
+    }. Stop, and drop the result.`,
+  );
 }
 
 async function publishResult(

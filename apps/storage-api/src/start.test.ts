@@ -116,6 +116,24 @@ test('a service starts from its flags and knows its callers', async (t) => {
   t.is(await status('bob:wrong', 'GET'), 401);
 });
 
+test('a service that is told so refuses a client that asks too much', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'storage-start-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const flags = `--port 0 --user bob --password word --data-dir ${folder} --rate-limit 1 --rate-burst 1 --guess-limit 3`;
+  await using service = await start([...flags.split(' '), '--log-level', 'error'], {});
+  const status = async (credentials?: string) => {
+    const authorization = `Basic ${Buffer.from(credentials ?? '').toString('base64')}`;
+    const headers = credentials === undefined ? {} : { authorization };
+    return (await fetch(`${String(service?.ready?.url)}/data`, { headers })).status;
+  };
+  const statuses = async (credentials: (count: number) => string | undefined) =>
+    await Promise.all(Array.from({ length: 20 }, (_, count) => status(credentials(count))));
+  t.deepEqual([...new Set(await statuses(() => 'bob:word'))], [200], 'who runs it is not counted');
+  t.true((await statuses(() => undefined)).includes(429));
+  t.true((await statuses((count) => `bob:wrong ${count}`)).includes(429));
+  t.is(await status('bob:word'), 200, 'a secret that is known goes on to be');
+});
+
 test('a start that fails says why', async (t) => {
   await refused(t, start(['--colour', 'red'], {}), 'invalid_request', /no such flag/);
 });

@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
-import { type CredentialEntry, credentials, hashSecret, readCredentials } from '@morpheo/service/http';
+import {
+  type CredentialEntry,
+  credentials,
+  hashSecret,
+  rateLimitsOf,
+  readCredentials,
+} from '@morpheo/service/http';
 import type { RunningService } from '@morpheo/service/lifecycle';
 import { createLog } from '@morpheo/service/log';
 import { createMetrics } from '@morpheo/service/metrics';
@@ -37,6 +43,7 @@ export async function start(
       blobs: await blobPlaceOf(config.blobstore, config, config.dataDir),
       authenticate: entries.length === 0 ? null : credentials(entries),
       origins: config.origins,
+      rateLimits: rateLimitsOf(config),
       settings: { ...config, quotas: await readQuotas(config) },
       version: VERSION,
       log,

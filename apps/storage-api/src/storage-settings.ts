@@ -16,6 +16,8 @@ export interface StorageSettings {
   readonly scrubEveryMs: number | null;
   /** How many bytes a scrub reads in a second. */
   readonly scrubRate: number;
+  /** Of how many owners, those that have most, metrics tell the bytes by name. */
+  readonly ownerMetrics: number;
   /** How long a resumable upload to which nothing more comes is kept, in milliseconds. */
   readonly uploadExpiryMs: number;
 }
@@ -30,5 +32,6 @@ export const DEFAULT_SETTINGS: StorageSettings = {
   stagedMaxAgeMs: 7 * 24 * HOUR_MS,
   scrubEveryMs: 7 * 24 * HOUR_MS,
   scrubRate: 20 * 1024 ** 2,
+  ownerMetrics: 0,
   uploadExpiryMs: 24 * HOUR_MS,
 };

@@ -53,10 +53,10 @@ export interface Storage {
 /** Makes a storage. */
 export function createStorage(made: CreateStorage): Storage {
   const { database, blobs, log, settings, metrics = createMetrics() } = made;
-  watchStorage(metrics, database);
   const resources = createResourceStore(database);
   const staged = createStagedStore(database);
   const decided = { ...DEFAULT_SETTINGS, ...settings };
+  watchStorage(metrics, database, decided.ownerMetrics);
   const told = { log, meters: createStorageMeters(metrics) };
   const damaged = createDamagedBlobs(database);
   const keeper = createBlobKeeper(blobs, { ...damaged, hasBlob: resources.hasBlob }, told);

@@ -13,6 +13,8 @@ export interface UploadedBytes extends ByteExpectations {
   readonly signal?: AbortSignal | undefined;
   /** How many bytes are said to come, where that is not to be compared with those that do. */
   readonly announced?: number | undefined;
+  /** How many bytes are reserved for it, and counted as its owner's already. */
+  readonly reserved?: number | undefined;
 }
 
 /**
@@ -23,11 +25,12 @@ export interface UploadedBytes extends ByteExpectations {
 export async function storeResource(
   { keeper, resources, settings, allowances }: StorageParts,
   resource: NewResource,
-  { source, announced, ...expected }: UploadedBytes,
+  { source, announced, reserved, ...expected }: UploadedBytes,
   within?: Within,
 ): Promise<Resource> {
   const { type, uuid } = resource;
-  using allowance = await allowances.open(resource.owner, { announced: expected.size ?? announced });
+  const how = { announced: expected.size ?? announced, frees: reserved };
+  using allowance = await allowances.open(resource.owner, how);
   const charged = { ...resource, quota: allowance.quota };
   const options = { ...expected, limit: settings.maxUploadBytes };
   return await keeper.keep(allowance.metered(source), options, (blob) =>

@@ -120,4 +120,35 @@ test('the weight of an owner is shown and set', async (t) => {
   t.is((await morpheo(['owners', 'lab', '--weight', '3'], { env })).stdout, 'weight  3\n');
   t.deepEqual(JSON.parse((await morpheo(['owners', 'lab', '--json'], { env })).stdout), { weight: 3 });
   t.is((await morpheo(['owners', 'lab', '--weight', '0'], { env })).code, 2);
+  t.is((await morpheo(['owners', '--weight', '2'], { env })).code, 2);
+});
+
+test('owners are listed with what each has and gets', async (t) => {
+  const counts = { waiting: 0, due: 1200, running: 3 };
+  const pages = [
+    { items: [{ owner: 'anonymous', weight: 1, ...counts, share: { learn: 0.25 } }], next: 'anonymous' },
+    { items: [{ owner: 'l\u001b[1mab', weight: 3, ...counts, due: 0, share: { learn: 0.75, predict: 1 } }] },
+  ];
+  const bytes = { freeable_bytes: 0, kinds: [] };
+  const owners = [
+    { owner: '', bytes: 5000, ...bytes },
+    { owner: 'bob', bytes: 1_000_000, reserved_bytes: 500_000, quota: 2_000_000, ...bytes },
+  ];
+  const cursors: (string | undefined)[] = [];
+  await using platform = await fakePlatform({
+    compute: {
+      listOwners: async ({ query }) => {
+        cursors.push(query.cursor);
+        return pages[cursors.length - 1] ?? { items: [] };
+      },
+    },
+    storage: { usage: async () => ({ owners, bytes: 0, blobs: 0, stored_bytes: 0, saved_bytes: 0 }) },
+  });
+  const { stdout, code } = await morpheo(['owners'], { env: platform.env });
+  t.is(code, 0);
+  t.deepEqual(cursors, [undefined, 'anonymous']);
+  t.regex(stdout, /^anonymous +1 +learn 25 % +0 +1,200 +3 +5\.00 kB +–$/m);
+  t.regex(stdout, /^bob +1 +– +0 +0 +0 +1\.50 MB +2\.00 MB$/m);
+  t.regex(stdout, /^l.\[1mab +3 +learn 75 %, predict 100 % +0 +0 +3 +0 B +–$/m);
+  t.false(stdout.includes('\u001b'));
 });

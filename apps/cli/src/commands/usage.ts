@@ -39,7 +39,13 @@ async function usage({ terminal, storage, signal }: Context): Promise<undefined>
   });
 }
 
-function rowsOf({ owner, bytes, quota, kinds }: Usage['owners'][number]): string[][] {
+function rowsOf({
+  owner,
+  bytes,
+  reserved_bytes: reserved,
+  quota,
+  kinds,
+}: Usage['owners'][number]): string[][] {
   const name = owner === '' ? '–' : oneLine(owner, 40);
   const all = kinds.reduce((sum, { count }) => sum + count, 0);
   return [
@@ -50,6 +56,7 @@ function rowsOf({ owner, bytes, quota, kinds }: Usage['owners'][number]): string
       humanBytes(entry.bytes),
       '',
     ]),
+    ...(reserved === undefined ? [] : [[name, 'under way', '', humanBytes(reserved), '']]),
     [name, 'all', all.toLocaleString('en'), humanBytes(bytes), quota === undefined ? '–' : humanBytes(quota)],
   ];
 }

@@ -37,6 +37,7 @@ const TEXTS: Record<OrderEvent['what'], { look: Look; text: (told: Details, even
       look: 'yellow',
       text: (told) => `a worker took it${told.worker === undefined ? '' : ` (${short(told.worker)})`}`,
     },
+    resumed: { look: 'yellow', text: () => 'the worker was started again, and goes on' },
     step_started: { look: 'dim', text: (told) => `${told.step?.step ?? 'step'} …` },
     step_ended: { look: 'yellow', text: (told) => stepText(told.step) },
     released: { look: 'cyan', text: () => 'given back unharmed by a worker that stops' },

@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import type { PutOptions, StoredBlob } from './index.ts';
+import type { PutOptions, StoredBlob } from './blob-store.ts';
 
 /** Throws `too_large` where `size` bytes are more than are taken. */
 export function checkRoom(size: number, { limit }: Pick<PutOptions, 'limit'>): void {

@@ -30,3 +30,16 @@ export function fileSystemError(error: unknown, what: string): unknown {
       return error;
   }
 }
+
+/**
+ * What {@link fileSystemError} says, and a disk that fails or that may only be read as `unavailable`: nothing was
+ * stored, and once the operator has seen to the disk the same call goes through.
+ */
+export function writeError(error: unknown, what: string): unknown {
+  const code = codeOf(error);
+  if (code !== 'EIO' && code !== 'EROFS') return fileSystemError(error, what);
+  const state = code === 'EIO' ? 'fails' : 'may only be read';
+  return new PlatformError('unavailable', `The disk ${state}, so that nothing can ${what} (${code}).`, {
+    cause: error,
+  });
+}

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { PlatformError } from '@morpheo/common';
-import type { ByteRange } from './index.ts';
+import type { ByteRange } from './blob-store.ts';
 
 /** How much is read at once. */
 const PIECE_BYTES = 256 * 1024;

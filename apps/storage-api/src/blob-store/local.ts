@@ -4,9 +4,9 @@ import { access, mkdir, open, opendir, rename, rm, stat, utimes } from 'node:fs/
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { abortable } from './abortable.ts';
-import type { BlobStore, ByteRange, PutOptions, StoredBlob } from './index.ts';
+import type { BlobStore, ByteRange, PutOptions, StoredBlob } from './blob-store.ts';
 import { createKeyedLock, type KeyedLock } from './keyed-lock.ts';
-import { fileSystemError, isMissing } from './local-errors.ts';
+import { fileSystemError, isMissing, writeError } from './local-errors.ts';
 import { readFileStream } from './local-read.ts';
 import { writeStagedFile } from './staged-file.ts';
 
@@ -58,7 +58,7 @@ class LocalBlobStore implements BlobStore {
       return blob;
     } catch (error) {
       await rm(staged, { force: true }).catch(() => {});
-      throw fileSystemError(error, 'write the blob');
+      throw writeError(error, 'write the blob');
     } finally {
       this.#writing.delete(name);
     }

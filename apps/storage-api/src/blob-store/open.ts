@@ -1,4 +1,4 @@
-import type { BlobStore } from './index.ts';
+import type { BlobStore } from './blob-store.ts';
 import { openLocalBlobStore } from './local.ts';
 import type { S3BlobStoreOptions } from './s3/options.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { PutOptions, StoredBlob } from './blob-store.ts';
 import { checkExpectations, checkRoom } from './expectations.ts';
-import type { PutOptions, StoredBlob } from './index.ts';
 
 /** How much is handed to the disk at once: large enough that calls do not count, small enough to stay unnoticed. */
 const BLOCK_BYTES = 512 * 1024;

@@ -1,6 +1,5 @@
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readFigures } from '@morpheo/service/testing';
 import test from 'ava';
 import { openTestService, type TestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
@@ -45,25 +44,6 @@ async function outcome(asked: Promise<Response>, expected: Buffer): Promise<stri
   if (bytes === undefined) return 'broken';
   return expected.equals(Buffer.from(bytes)) ? 'whole' : 'served';
 }
-
-test('one flipped bit is found in each of fifty blobs, and served in none', async (t) => {
-  await using service = await openTestService();
-  const numbers = Array.from({ length: 50 }, (_, index) => index);
-  for (const number of numbers) await upload(service, number);
-  const digests = new Set(numbers.map((number) => sha256(bytesOf(number))));
-  t.is(digests.size, 50);
-  let at = 0;
-  for (const digest of digests) await flip(fileOf(service, digest), at++ / digests.size);
-  const first = new Set<string>();
-  const again = new Set<string>();
-  for (const number of numbers) first.add(await outcome(get(service, number), bytesOf(number)));
-  for (const number of numbers) again.add(await outcome(get(service, number), bytesOf(number)));
-  t.deepEqual([...first], ['broken']);
-  t.deepEqual([...again], ['damaged']);
-  const figures = await readFigures(service.url);
-  t.is(figures.get('morpheo_storage_damaged_blobs_found_total'), digests.size);
-  t.is(figures.get('morpheo_storage_damaged_blobs'), digests.size);
-});
 
 test('a blob that is known to be damaged is named, whole or in part', async (t) => {
   await using service = await openTestService();

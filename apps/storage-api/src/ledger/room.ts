@@ -28,11 +28,15 @@ export async function requireRoom(transaction: Kysely<StorageSchema>, wanted: Wa
   if (used + wanted.adds > wanted.quota) throw await noRoom(transaction, wanted, used);
 }
 
-/** What an owner has in bytes, as if each thing were kept by itself; results that are not published yet included. */
+/**
+ * What an owner has in bytes, as if each thing were kept by itself: results that are not published yet included, and
+ * resumable uploads that have not come to their end with all that they have announced.
+ */
 export async function usedBy(database: Kysely<StorageSchema>, owner: string): Promise<number> {
   const { rows } = await sql<{ used: number | string }>`
     select (select coalesce(sum(size), 0) from resources where owner = ${owner})
-      + (select coalesce(sum(size), 0) from staged where owner = ${owner}) as used
+      + (select coalesce(sum(size), 0) from staged where owner = ${owner})
+      + (select coalesce(sum(size), 0) from uploads where creator = ${owner} and finished_at is null) as used
   `.execute(database);
   return Number(rows[0]?.used ?? 0);
 }
@@ -54,7 +58,7 @@ export async function noRoom(
   const freeable = Number(rows[0]?.bytes ?? 0);
   return new PlatformError(
     'quota_exceeded',
-    `${owner} has ${used} of ${quota} bytes, and ${adds} more would be too many. ` +
+    `${owner} has ${used} of ${quota} bytes, and ${adds} more would be too many; uploads and results that have not come to their end count as well. ` +
       `Nothing refers to ${freeable} bytes of what ${owner} has: delete some of that, or ask for a larger quota.`,
     { details: { owner, used, quota, wanted: adds, freeable } },
   );

@@ -11,6 +11,9 @@ interface Entry {
   readonly freeable: number | string;
 }
 
+/** What resumable uploads that have not come to their end have announced, by owner. */
+type Reserved = ReadonlyMap<string, number>;
+
 const KINDS: readonly UsageKind[] = [...RESOURCE_TYPES, 'staged'];
 
 /**
@@ -25,7 +28,7 @@ export async function readUsage(
   const only = principal === undefined || principal.roles.includes('admin') ? null : principal.name;
   const mine = only === null ? sql`1 = 1` : sql`owner = ${only}`;
   // One statement, so that all figures are of one moment.
-  const { rows } = await sql<Entry | (Omit<Entry, 'kind'> & { readonly kind: 'blobs' })>`
+  const { rows } = await sql<Entry | (Omit<Entry, 'kind'> & { readonly kind: 'blobs' | 'reserved' })>`
     with held as (
       select owner, sha256, size from resources where ${mine}
       union all select owner, sha256, size from staged where ${mine}
@@ -36,16 +39,28 @@ export async function readUsage(
     union all
     select owner, 'staged', count(*), sum(size), 0 from staged where ${mine} group by owner
     union all
+    select creator, 'reserved', count(*), sum(size), 0 from uploads
+      where finished_at is null and ${only === null ? sql`1 = 1` : sql`creator = ${only}`} group by creator
+    union all
     select '', 'blobs', count(*), coalesce(sum(size), 0), 0
       from (select distinct sha256, size from held) as kept
   `.execute(read);
-  const entries = rows.filter((row): row is Entry => row.kind !== 'blobs');
+  const entries = rows.filter((row): row is Entry => row.kind !== 'blobs' && row.kind !== 'reserved');
+  const reserved: Reserved = new Map(
+    rows.flatMap(({ kind, owner, bytes }) => (kind === 'reserved' ? [[owner, Number(bytes)]] : [])),
+  );
   const kept = rows.find((row) => row.kind === 'blobs');
   const logical = entries.reduce((sum, { bytes }) => sum + Number(bytes), 0);
   const physical = Number(kept?.bytes ?? 0);
-  const names = new Set([...(only === null ? [] : [only]), ...entries.map(({ owner }) => owner)]);
+  const names = new Set([
+    ...(only === null ? [] : [only]),
+    ...entries.map(({ owner }) => owner),
+    ...reserved.keys(),
+  ]);
   return {
-    owners: [...names].sort(byName).map((owner) => ownerOf(owner, entries, quotaOf(owner))),
+    owners: [...names]
+      .sort(byName)
+      .map((owner) => ownerOf(owner, entries, reserved.get(owner), quotaOf(owner))),
     bytes: logical,
     blobs: Number(kept?.count ?? 0),
     stored_bytes: physical,
@@ -60,6 +75,7 @@ function byName(one: string, other: string): number {
 function ownerOf(
   owner: string,
   entries: readonly Entry[],
+  reserved: number | undefined,
   quota: number | undefined,
 ): Usage['owners'][number] {
   const own = entries.filter((entry) => entry.owner === owner);
@@ -71,6 +87,7 @@ function ownerOf(
     owner,
     bytes: kinds.reduce((sum, { bytes }) => sum + bytes, 0),
     freeable_bytes: own.reduce((sum, { freeable }) => sum + Number(freeable), 0),
+    ...(reserved === undefined ? {} : { reserved_bytes: reserved }),
     ...(quota === undefined ? {} : { quota }),
     kinds,
   };

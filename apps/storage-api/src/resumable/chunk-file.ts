@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type BytesIn, PlatformError } from '@morpheo/common';
-import { fileSystemError, isMissing } from '../blob-store/local-errors.ts';
+import { isMissing, writeError } from '../blob-store/local-errors.ts';
 import type { Checksum } from './checksum.ts';
 
 /** After so many bytes of one chunk what has come is synced and counted, so that a cut costs no more. */
@@ -46,7 +46,7 @@ export async function appendChunk(chunk: Chunk): Promise<void> {
     chunk.checksum?.check();
     await count();
   } catch (error) {
-    throw fileSystemError(error, 'keep the upload');
+    throw writeError(error, 'keep the upload');
   }
 }
 

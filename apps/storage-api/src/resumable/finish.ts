@@ -21,7 +21,7 @@ export async function finishUpload(
   const { id, type, uuid, size, creator: owner } = upload;
   const { digest, ...described } = readMetadata(upload.metadata, size);
   const path = fileOf(context, id);
-  const bytes = { source: readBytes(path), size, digest, signal };
+  const bytes = { source: readBytes(path), size, digest, signal, reserved: size };
   try {
     const resource = { ...described, uuid, owner };
     await explained(`[Error uploading ${type}]`, () =>

@@ -84,13 +84,12 @@ function createHandler(context: UploadContext): Routes['createUpload'] {
     const metadata = headers['upload-metadata'] ?? '';
     const { type, uuid, algo } = readMetadata(metadata, size);
     const creator = callerOf(call);
-    await explained(`[Error uploading ${type}]`, async () => {
+    const upload = await explained(`[Error uploading ${type}]`, async () => {
       await refuseTaken(parts, type, uuid);
       if (algo !== undefined) await requireAlgo(database.read, algo);
-      // Asked again at the end, when it counts.
-      using _room = await parts.allowances.open(creator, { announced: size });
+      using room = await parts.allowances.open(creator, { announced: size });
+      return await uploads.insert({ id: randomUUID(), creator, type, uuid, metadata, size }, room.quota);
     });
-    const upload = await uploads.insert({ id: randomUUID(), creator, type, uuid, metadata, size });
     parts.log.info({ upload: upload.id, type, uuid, bytes: size }, 'A resumable upload begins');
     // Relative, so that it holds behind a proxy that puts a path before ours.
     return { headers: { location: `uploads/${upload.id}`, ...told(context, upload, 0) } };
@@ -154,9 +153,9 @@ async function ownUpload(context: UploadContext, id: string, call: Call | undefi
   throw new PlatformError('forbidden', 'Somebody else began this upload, and alone may go on with it.');
 }
 
-/** Without credentials everybody is the same. */
+/** Without credentials everybody is the same, and nobody known owns what is uploaded. */
 function callerOf(call: Call | undefined): string {
-  return call?.principal?.name ?? 'anybody';
+  return call?.principal?.name ?? '';
 }
 
 function told({ parts }: UploadContext, upload: UploadRow, offset: number): Record<string, string> {

@@ -1,4 +1,5 @@
 import { PlatformError } from '@morpheo/common';
+import { requireRoom } from '../ledger/room.ts';
 import type { Within } from '../resource-store.ts';
 import type { StorageDatabase } from '../schema.ts';
 import type { UploadRow } from './upload-table.ts';
@@ -8,7 +9,11 @@ export type NewUpload = Pick<UploadRow, 'id' | 'creator' | 'type' | 'uuid' | 'me
 
 /** What is known of resumable uploads. Every function is one transaction, and on disk when it resolves. */
 export interface UploadStore {
-  insert(upload: NewUpload): Promise<UploadRow>;
+  /**
+   * Begins an upload: until it ends, all bytes that it has announced count as its creator's. Throws `quota_exceeded`
+   * where the creator would have more than `quota`; any number is taken where that is absent.
+   */
+  insert(upload: NewUpload, quota?: number): Promise<UploadRow>;
   find(id: string): Promise<UploadRow | undefined>;
   /**
    * Writes down that the bytes up to `received` are on disk. Throws `wrong_state` where somebody else has written down
@@ -26,14 +31,16 @@ export interface UploadStore {
 export function createUploadStore(database: StorageDatabase): UploadStore {
   const { now } = database;
   return {
-    insert: (upload) =>
-      database.write((transaction) =>
-        transaction
+    insert: (upload, quota) =>
+      database.write(async (transaction) => {
+        const { creator: owner, size: adds } = upload;
+        if (quota !== undefined) await requireRoom(transaction, { owner, quota, adds });
+        return await transaction
           .insertInto('uploads')
           .values({ ...upload, received: 0, touched_at: now, finished_at: null })
           .returningAll()
-          .executeTakeFirstOrThrow(),
-      ),
+          .executeTakeFirstOrThrow();
+      }),
     find: (id) => database.read.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst(),
     advance: (before, received) =>
       database.write(async (transaction) => {

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely';
 /** A resumable upload. Its bytes are a file of its own until the last one has come. */
 export interface UploadRow {
   id: string;
-  /** The name of the caller who began it. */
+  /** The name of the caller who began it, and will own the thing; empty where nobody knows. */
   creator: string;
   type: ResourceType;
   /** The id that the thing will have. */
@@ -36,4 +36,13 @@ export async function createUploadsTable(schema: Kysely<unknown>): Promise<void>
     .addColumn('finished_at', 'bigint')
     .execute();
   await schema.schema.createIndex('uploads_by_touch').on('uploads').column('touched_at').execute();
+}
+
+/** The step of the schema by which it is quick to tell what the uploads of one creator have announced. */
+export async function indexUploadsByCreator(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema
+    .createIndex('uploads_by_creator')
+    .on('uploads')
+    .columns(['creator', 'finished_at', 'size'])
+    .execute();
 }

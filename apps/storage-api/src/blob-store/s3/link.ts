@@ -1,6 +1,6 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { BlobLink } from '../index.ts';
+import type { BlobLink } from '../blob-store.ts';
 import { type Calls, clientConfig } from './calls.ts';
 import type { Keys } from './keys.ts';
 import type { S3BlobStoreOptions, S3LinkOptions } from './options.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StoredBlob } from '../index.ts';
+import type { StoredBlob } from '../blob-store.ts';
 import type { PartMemory } from './part-memory.ts';
 
 /** What the first part begins with: most blobs are small. */

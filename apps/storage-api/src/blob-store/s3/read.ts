@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { PlatformError } from '@morpheo/common';
-import type { ByteRange } from '../index.ts';
+import type { ByteRange } from '../blob-store.ts';
 import { BodyReader } from './body-reader.ts';
 import type { Calls } from './calls.ts';
 import { type S3Place, s3Error, statusOf } from './errors.ts';

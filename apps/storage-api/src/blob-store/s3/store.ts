@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { PlatformError } from '@morpheo/common';
 import { abortable } from '../abortable.ts';
+import type { BlobLink, BlobStore, ByteRange, PutOptions, StoredBlob } from '../blob-store.ts';
 import { checkExpectations, checkRoom } from '../expectations.ts';
-import type { BlobLink, BlobStore, ByteRange, PutOptions, StoredBlob } from '../index.ts';
 import { createKeyedLock } from '../keyed-lock.ts';
 import { type Calls, openCalls } from './calls.ts';
 import { checkStore, pingStore } from './check.ts';

@@ -1,4 +1,4 @@
-import type { PutOptions, StoredBlob } from '../index.ts';
+import type { PutOptions, StoredBlob } from '../blob-store.ts';
 import type { Calls } from './calls.ts';
 import { copyObject } from './copy.ts';
 import { isDigest, type Keys } from './keys.ts';
