@@ -47,13 +47,19 @@ export class LossyBroker {
 
   async #publish(machine: Machine, topic: string, message: string): Promise<void> {
     await machine.pass();
-    if (this.#faults.isCut('broker')) throw new PlatformError('unavailable', 'The broker does not answer.');
+    if (this.#faults.isCut('broker')) throw away();
+    const fate = this.#faults.publication();
+    if (fate === 'lost') return;
+    // As long as the port lets a publication take.
+    if (fate === 'late') await sleep(2000);
+    if (fate === 'failed' || fate === 'late') throw away();
     const channels = new Set([...this.#of(topic)].map(({ options }) => options.channel));
     for (const channel of channels) {
       if (this.#faults.lose('message')) continue;
       const times = this.#faults.lose('message') ? 2 : 1;
       for (let time = 0; time < times; time += 1) this.#deliver(topic, channel, message);
     }
+    if (fate === 'unsure') throw away();
   }
 
   #deliver(topic: string, channel: string, message: string): void {
@@ -70,4 +76,8 @@ export class LossyBroker {
   #of(topic: string): Listener[] {
     return [...this.#listeners].filter(({ options }) => options.topic === topic);
   }
+}
+
+function away(): PlatformError {
+  return new PlatformError('unavailable', 'The broker does not answer.');
 }

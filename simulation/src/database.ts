@@ -4,6 +4,10 @@ import type { Database } from '@morpheo/service/database';
 import { sql, type Transaction } from 'kysely';
 import type { Faults } from './faults.ts';
 import type { Machine } from './machine.ts';
+import { sleep } from './virtual-time.ts';
+
+/** After so long a database that says nothing counts as away, in milliseconds. */
+const LATE_MS = 10_000;
 
 /** The clock of the database server, which may be set. */
 export interface DatabaseClock {
@@ -29,14 +33,18 @@ export function databaseOf(
     async write(work) {
       await machine.pass();
       const fate = faults.write();
-      if (fate === 'failed') throw new PlatformError('unavailable', 'The database does not answer.');
+      if (fate === 'late') await sleep(LATE_MS);
+      if (fate === 'failed' || fate === 'late')
+        throw new PlatformError('unavailable', 'The database does not answer.');
       const value = fate === 'forgotten' ? await forgotten(database, work) : await database.write(work);
       await machine.pass();
       if (fate === 'unsure')
         throw new PlatformError('unavailable', 'The database was lost during the commit.');
       return value;
     },
-    notify: (channel, text) => database.notify(channel, text),
+    notify: (channel, text) => {
+      if (faults.notification() === 'fine') database.notify(channel, text);
+    },
     listen: (channel, heard) => database.listen(channel, heard),
     ping: async (signal) => await database.ping(signal),
     [Symbol.asyncDispose]: async () => undefined,

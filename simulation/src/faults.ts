@@ -36,6 +36,12 @@ export function drawProfile(random: Random): Profile {
   };
 }
 
+/** `failed`: refused before anything happened; `late`: so, after a while; `unsure`: committed, and reported as failed. */
+export type WriteFate = 'failed' | 'late' | 'unsure' | 'forgotten' | 'fine';
+
+/** As {@link WriteFate}, of what a broker is given. */
+export type PublicationFate = 'failed' | 'late' | 'unsure' | 'lost' | 'fine';
+
 /** What goes wrong in a world, as long as it is allowed to. */
 export class Faults {
   readonly #profile: Profile;
@@ -93,10 +99,20 @@ export class Faults {
   }
 
   /** What happens to a write of the database. */
-  write(): 'failed' | 'unsure' | 'forgotten' | 'fine' {
+  write(): WriteFate {
     if (this.#strikes(this.#profile.forgottenWrites)) return 'forgotten';
     if (this.#strikes(this.#profile.failedWrites)) return 'failed';
     return this.#strikes(this.#profile.unsureWrites) ? 'unsure' : 'fine';
+  }
+
+  /** What happens to a notification of the database. */
+  notification(): 'lost' | 'fine' {
+    return 'fine';
+  }
+
+  /** What happens to a publication, beside what {@link lose} says of each message. */
+  publication(): PublicationFate {
+    return 'fine';
   }
 
   /** What becomes of the work on an order. */

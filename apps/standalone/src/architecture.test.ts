@@ -45,7 +45,7 @@ const PLANTED: readonly [string, Record<string, string>, RegExp][] = [
     'an import cycle',
     {
       'apps/cli/src/a.ts': "import { b } from './b.ts';",
-      'apps/cli/src/b.ts': "import { c } from './c.ts';",
+      'apps/cli/src/b.ts': "import type { C } from './c.ts';",
       'apps/cli/src/c.ts': "export { a } from './a.ts';",
     },
     /import cycle: .*a\.ts → .*b\.ts → .*c\.ts → .*a\.ts/,
@@ -59,11 +59,3 @@ for (const [what, files, expected] of PLANTED) {
     t.regex(found[0] ?? '', expected);
   });
 }
-
-test('It lets types of one package refer to one another', (t) => {
-  const files = {
-    'apps/cli/src/a.ts': "import type { B } from './b.ts';",
-    'apps/cli/src/b.ts': "import { a } from './a.ts';",
-  };
-  t.deepEqual(violations(new Map(Object.entries(files))), []);
-});

@@ -13,6 +13,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   koa: ['libs/service/src/http/'],
   '@koa/router': ['libs/service/src/http/'],
   '@koa/cors': ['libs/service/src/http/'],
+  'rate-limiter-flexible': ['libs/service/src/http/'],
   'swagger-ui-dist': ['libs/service/src/http/'],
   'prom-client': ['libs/service/src/metrics/'],
   pino: ['libs/service/src/log/'],
@@ -31,39 +32,26 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'eventsource-parser': ['libs/client/src/'],
 };
 
-const IMPORT = /^(?:import|export)\s(?<what>[^;'"]*?from\s+)?['"](?<from>[^'"]+)['"]/gm;
+const IMPORT = /^(?:import|export)\s(?:[^;'"]*?from\s+)?['"](?<from>[^'"]+)['"]/gm;
 const LAZY = /\bimport\(\s*['"](?<from>[^'"]+)['"]\s*\)/g;
 
 /** What only tests run. */
 const TESTING = /\.test\.|\.fixture\.|\/testing|\/conformance/;
-
-interface Import {
-  readonly from: string;
-  readonly typeOnly: boolean;
-}
 
 /** The rules of the house that `files` (source by path from the root) break, a sentence each; tests may do more. */
 export function violations(files: ReadonlyMap<string, string>): string[] {
   const sources = [...files].filter(([path]) => !TESTING.test(path));
   const imports = new Map(sources.map(([path, source]) => [path, importsOf(source)]));
   return [...imports]
-    .flatMap(([path, list]) => list.flatMap((one) => broken(path, one.from)))
+    .flatMap(([path, list]) => list.flatMap((from) => broken(path, from)))
     .concat(
-      cycles(new Map([...imports].map(([path, list]) => [path, valueImports(path, list, files)]))),
+      cycles(new Map([...imports].map(([path, list]) => [path, importedFiles(path, list, files)]))),
       sources.flatMap(([path, source]) => environment(path, source)),
     );
 }
 
-function importsOf(source: string): Import[] {
-  const still = [...source.matchAll(IMPORT)].map(({ groups }) => ({
-    from: groups?.from ?? '',
-    typeOnly: groups?.what?.startsWith('type ') ?? false,
-  }));
-  const lazy = [...source.matchAll(LAZY)].map(({ groups }) => ({
-    from: groups?.from ?? '',
-    typeOnly: false,
-  }));
-  return [...still, ...lazy];
+function importsOf(source: string): string[] {
+  return [...source.matchAll(IMPORT), ...source.matchAll(LAZY)].map(({ groups }) => groups?.from ?? '');
 }
 
 function broken(path: string, from: string): string[] {
@@ -89,10 +77,10 @@ function levelOf(name: string): number {
   return LEVELS.findIndex((names) => names.includes(name));
 }
 
-function valueImports(path: string, list: readonly Import[], files: ReadonlyMap<string, string>): string[] {
+function importedFiles(path: string, list: readonly string[], files: ReadonlyMap<string, string>): string[] {
   return list
-    .filter((one) => !one.typeOnly && one.from.startsWith('.'))
-    .map((one) => posix.join(dirname(path), one.from))
+    .filter((from) => from.startsWith('.'))
+    .map((from) => posix.join(dirname(path), from))
     .filter((target) => files.has(target));
 }
 

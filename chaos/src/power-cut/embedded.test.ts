@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { freePorts, KillablePlatform } from '@morpheo/standalone/killable-platform';
+import { Account, apisOf } from './account.ts';
 import { makeLoopDisk } from './loop-disk.ts';
 import { powerCutTest } from './power-cut-test.ts';
-import { Account, apisOf, losses, witness } from './witness.ts';
+import { losses, witness } from './witness.ts';
 
 const CUTS = Number(process.env.CUTS ?? 5);
 
@@ -29,8 +30,9 @@ powerCutTest('What was acknowledged on SQLite and local blobs survives power cut
   } finally {
     await disk[Symbol.asyncDispose]();
   }
-  t.true(account.orders.size > 100 && account.stored.size > 20);
+  t.true(account.orders.size > 100 && account.stored.size > 20 && account.resumed > 0);
   t.log(
-    `${CUTS} power cuts: ${account.orders.size} orders and ${account.stored.size} blobs acknowledged, none lost`,
+    `${CUTS} power cuts: ${account.orders.size} orders and ${account.stored.size} blobs acknowledged, none lost; ` +
+      `${account.resumed} uploads were cut, and went on from where storage had said`,
   );
 });

@@ -5,9 +5,10 @@ import { startPostgres } from '@morpheo/real-parts';
 import { freePorts } from '@morpheo/standalone/killable-platform';
 import { ServiceProcess } from '../cluster/service-process.ts';
 import { untilHealthy } from '../cluster/until-healthy.ts';
+import { Account } from './account.ts';
 import { makeLoopDisk } from './loop-disk.ts';
 import { powerCutTest } from './power-cut-test.ts';
-import { Account, lostOrders, postUntilGone } from './witness.ts';
+import { lostOrders, postUntilGone } from './witness.ts';
 
 const CUTS = Number(process.env.CUTS ?? 3);
 

@@ -1,34 +1,10 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { computeClient, storageClient, uploadForm } from '@morpheo/client';
+import { uploadForm } from '@morpheo/client';
 import { isPlatformError, learnuplet } from '@morpheo/common';
-import type { Connection } from '@morpheo/standalone';
+import type { Account, Apis } from './account.ts';
+import { resumeAll, uploadUntilGone } from './resumable.ts';
 
-/** What was sent and what was acknowledged, over all cuts. */
-export class Account {
-  /** Orders that were answered with 202. */
-  readonly orders = new Set<string>();
-  /** The SHA-256 of each data set that was sent, by its id. */
-  readonly sent = new Map<string, string>();
-  /** Those that were answered with 201. */
-  readonly stored = new Set<string>();
-}
-
-/** The two APIs that a witness talks to. */
-export function apisOf({
-  storage,
-  compute,
-  credentials,
-}: Pick<Connection, 'storage' | 'compute' | 'credentials'>) {
-  return {
-    storage: storageClient({ url: storage, credentials }),
-    compute: computeClient({ url: compute, credentials }),
-  };
-}
-
-/** See {@link apisOf}. */
-export type Apis = ReturnType<typeof apisOf>;
-
-/** Posts orders and uploads data side by side until the platform is gone, and keeps what was acknowledged. */
+/** Posts orders and uploads data, at once and in chunks, side by side until the platform is gone, and keeps what was acknowledged. */
 export async function witness(apis: Apis, account: Account): Promise<void> {
   const uploader = async (): Promise<void> => {
     for (;;) {
@@ -41,7 +17,11 @@ export async function witness(apis: Apis, account: Account): Promise<void> {
       account.stored.add(uuid);
     }
   };
-  await Promise.allSettled([postUntilGone(apis.compute, account), uploader(), uploader()]);
+  const resumable = () => uploadUntilGone(apis.storage, account);
+  await Promise.allSettled([
+    ...[postUntilGone(apis.compute, account), uploader(), uploader()],
+    ...[resumable(), resumable()],
+  ]);
 }
 
 /** Posts orders, two at once, until nobody answers. */
@@ -65,9 +45,9 @@ export async function lostOrders(compute: Apis['compute'], { orders }: Account):
   return lost;
 }
 
-/** What was acknowledged and is not there, and what is there and wrong, a sentence each. */
+/** Ends uploads that were cut; tells what was acknowledged and is not there, and what is wrong, a sentence each. */
 export async function losses({ compute, storage }: Apis, account: Account): Promise<string[]> {
-  const lost = await lostOrders(compute, account);
+  const lost = [...(await lostOrders(compute, account)), ...(await resumeAll(storage, account))];
   for (const [uuid, digest] of account.sent) {
     const found = await digestOf(storage, uuid);
     if (found === undefined && account.stored.has(uuid)) lost.push(`data ${uuid} was stored and is lost`);

@@ -20,15 +20,16 @@ export async function uploadProgram(
   const [kind, rest] = program.split(':');
   const archive = kind === 'archive' ? hostileArchive(rest ?? '') : await archiveOf(join(PROGRAMS, program));
   const names = { name: program, ...(type === 'problem' ? { description: program } : {}) };
-  return await upload(storage, type, names, archive);
+  return await uploadThing(storage, type, names, archive);
 }
 
 /** Uploads a data set of the given text, and returns its new uuid. */
 export async function uploadData(storage: Api<StorageContract>, text = DATA): Promise<string> {
-  return await upload(storage, 'data', {}, Buffer.from(text));
+  return await uploadThing(storage, 'data', {}, Buffer.from(text));
 }
 
-async function upload(
+/** Uploads bytes with the names that go with their type, and returns their new uuid. */
+export async function uploadThing(
   storage: Api<StorageContract>,
   type: 'problem' | 'algo' | 'data',
   names: Record<string, string>,

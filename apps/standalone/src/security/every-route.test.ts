@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type Endpoint, ROLES, type Role } from '@morpheo/common';
 import test from 'ava';
-import { basic, openServicesWithRoles, type ServedContract } from '../testing/services-with-roles.ts';
+import {
+  basic,
+  openServicesWithRoles,
+  type ServedContract,
+  type ServicesWithRoles,
+} from '../testing/services-with-roles.ts';
 
 /** What a parameter may stand for; any id will do, since nobody may get far enough to miss it. */
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -25,15 +30,47 @@ const WRONG: readonly (string | undefined)[] = [
   ...ROLES.flatMap((role) => [basic(role, randomUUID()), `Bearer ${role}.${randomUUID()}`]),
 ];
 
+/** What is nearly right: the secret of another name, or one with a character too many, too few or another. */
+function nearly(running: ServicesWithRoles): string[] {
+  const known = ROLES.map((role) => ({ role, secret: secretOf(running.authorizationOf(role)) }));
+  return known.flatMap(({ role, secret }, index) => {
+    const other = known[(index + 1) % known.length]?.secret ?? '';
+    const wrong = [
+      other,
+      `${secret}x`,
+      secret.slice(0, -1),
+      secret.toUpperCase(),
+      `${secret}\0`,
+      ` ${secret}`,
+      '',
+    ];
+    const names = [`${role}\0`, role.toUpperCase(), `${role} `, '__proto__'];
+    return [
+      ...wrong.map((one) => basic(role, one)),
+      ...names.map((name) => basic(name, secret)),
+      `Bearer ${role}.${other}`,
+      `Bearer ${secret}`,
+      `Bearer .${secret}`,
+    ];
+  });
+}
+
+function secretOf(authorization: string): string {
+  return Buffer.from(authorization.replace('Basic ', ''), 'base64')
+    .toString()
+    .replace(/^[^:]*:/, '');
+}
+
 test('No route of any service lets anybody pass with missing, wrong or lesser credentials', async (t) => {
   t.timeout(240_000);
   await using running = await openServicesWithRoles();
+  const wrong = nearly(running);
   let calls = 0;
   for (const service of running.services) {
     for (const [name, endpoint] of Object.entries(service.contract.endpoints)) {
       if (endpoint.access === 'public') continue;
       const allowed = rolesOf(endpoint);
-      for (const authorization of WRONG) {
+      for (const authorization of [...WRONG, ...wrong]) {
         t.is(
           await statusOf(service, endpoint, authorization),
           401,

@@ -8,7 +8,12 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly sent: number;
   /** Told of `sent` after every piece; where it answers true, every connection is cut. */
   cut: (sent: number) => boolean;
+  /** Asked of each large piece, which is one of a body: where it answers true, a bit of it is flipped on its way. */
+  flip: () => boolean;
 }
+
+/** A piece of so many bytes holds no headers at its end. */
+const LARGE = 16_384;
 
 /** Starts a {@link CuttingProxy} before the service at `target`. */
 export async function openCuttingProxy(target: string): Promise<CuttingProxy> {
@@ -27,6 +32,7 @@ export async function openCuttingProxy(target: string): Promise<CuttingProxy> {
     client.once('close', () => service.destroy());
     client.on('data', (piece) => {
       sent += piece.length;
+      if (piece.length >= LARGE && proxy.flip()) piece[piece.length - 1] = (piece.at(-1) ?? 0) ^ 1;
       if (!service.write(piece)) client.pause();
       if (proxy.cut(sent)) for (const socket of sockets) socket.destroy();
     });
@@ -39,6 +45,7 @@ export async function openCuttingProxy(target: string): Promise<CuttingProxy> {
       return sent;
     },
     cut: () => false,
+    flip: () => false,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       await once(server.close(), 'close');

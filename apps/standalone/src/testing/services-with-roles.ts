@@ -10,8 +10,8 @@ import {
   type Role,
   storageContract,
 } from '@morpheo/common';
-import { COMPUTE_DEFAULTS, openComputeService } from '@morpheo/compute-api';
-import { openMemoryBroker } from '@morpheo/service/broker';
+import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
+import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
 import { type Authenticate, credentials, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openStorageService } from '@morpheo/storage-api';
@@ -29,25 +29,31 @@ export interface ServicesWithRoles extends AsyncDisposable {
   readonly services: readonly ServedContract[];
   /** The `Authorization` of the caller with a role. */
   authorizationOf(role: Role): string;
+  /** The same as a client takes it. */
+  credentialsOf(role: Role): { readonly name: string; readonly secret: string };
 }
 
-/** Starts them in this process. */
-export async function openServicesWithRoles(): Promise<ServicesWithRoles> {
+/** Starts them in this process; `patience` is merged over what production has, the broker is one in memory where absent. */
+export async function openServicesWithRoles(
+  patience: Partial<ComputeSettings> = {},
+  openBroker: () => Broker = openMemoryBroker,
+): Promise<ServicesWithRoles> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-roles-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
   const secrets = new Map<Role, string>(ROLES.map((role) => [role, randomUUID()]));
   const authenticate = await knowing(secrets);
+  const credentialsOf = (role: Role) => ({ name: role, secret: secrets.get(role) ?? '' });
   const common = { host: '127.0.0.1', port: 0, authenticate, version: 'test', log: silentLog };
   const storage = stack.use(await openStorageService({ ...common, dataFolder: join(folder, 'storage') }));
   const compute = stack.use(
     await openComputeService({
       ...common,
       database: { engine: 'sqlite', file: join(folder, 'compute.db') },
-      broker: stack.use(openMemoryBroker()),
-      storage: { url: storage.url },
+      broker: stack.use(openBroker()),
+      storage: { url: storage.url, credentials: credentialsOf('orchestrator') },
       anonymousIntake: false,
-      settings: COMPUTE_DEFAULTS,
+      settings: { ...COMPUTE_DEFAULTS, ...patience },
     }),
   );
   const orchestrator = stack.use(
@@ -65,6 +71,7 @@ export async function openServicesWithRoles(): Promise<ServicesWithRoles> {
       { name: 'compute-api', url: compute.url, contract: computeContract },
       { name: 'orchestrator', url: orchestrator.url, contract: orchestratorContract },
     ],
+    credentialsOf,
     authorizationOf: (role) => basic(role, secrets.get(role) ?? ''),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
