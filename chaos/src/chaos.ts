@@ -12,6 +12,7 @@ import {
 import { type Cluster, openCluster } from './cluster/cluster.ts';
 import { type Goods, postOrders, uploadGoods } from './customers.ts';
 import { type FaultChoice, faultKinds } from './faults.ts';
+import { startLateCalls } from './late-calls.ts';
 import type { Course } from './picture.ts';
 import { type Progress, watchProgress } from './progress.ts';
 import { makeTrouble } from './trouble.ts';
@@ -46,6 +47,8 @@ export interface ChaosResult extends Takeovers {
   readonly attempts: Readonly<Record<string, number>>;
   /** Why orders failed, though their code never does: where the platform took its own trouble for theirs. */
   readonly failures: readonly string[];
+  /** Calls in the name of attempts that were lost, all refused. */
+  readonly staleCalls: number;
   /** From the last mended fault to the moment when nothing was left to do. */
   readonly recoverySeconds: number;
   /** Until an order was accepted: the 99th of a hundred, in milliseconds. */
@@ -67,6 +70,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const goods = await uploadGoods(cluster);
   onProgress('everything runs');
   using progress = watchProgress(database, onProgress);
+  await using late = startLateCalls(cluster, database, randomFrom(seed + 2));
   const stopped = Promise.withResolvers<never>();
   stopped.promise.catch(() => undefined);
   options.signal?.addEventListener('abort', () => stopped.reject(new Error('The run was stopped.')), {
@@ -91,7 +95,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       ...(await slowestTakeovers(database, faults)),
       acceptP99Ms: customers.waits.toSorted((a, b) => a - b)[Math.floor(customers.waits.length * 0.99)] ?? 0,
       minutes: Math.round((Date.now() - startedAt) / 600) / 100,
-      broken: await judge(cluster, database, customers),
+      staleCalls: late.refused,
+      broken: [...late.taken, ...(await judge(cluster, database, customers))],
     };
   }
 }

@@ -15,6 +15,7 @@ export function tableOf(result: ChaosResult): string {
     ],
     ['orders of a lost worker back in the queue', `after ${result.takenBackSeconds.toFixed(1)} s at most`],
     ['and started again', `after ${result.startedAgainSeconds.toFixed(1)} s at most`],
+    ['stale calls refused', String(result.staleCalls)],
     ['all at rest after the last fault', `${result.recoverySeconds.toFixed(1)} s`],
     ['accepted within (99 of 100)', `${result.acceptP99Ms.toFixed(0)} ms`],
     ['took', `${result.minutes} min`],

@@ -42,7 +42,7 @@ test('a server that starts again takes uploads again', async (t) => {
 
 test('a frozen server is given up in bounded time', async (t) => {
   await using server = await startMinio();
-  const tuning = { partBytes: 5 * MIB, answerMs: 1_500, silenceMs: 200 };
+  const tuning = { partBytes: 5 * MIB, answerMs: 4_000, silenceMs: 200 };
   await using under = await openTestBucket(server, { tuning });
   const bytes = randomBytes(32 * MIB);
   const { digest } = await under.store.put(inPieces(bytes));
@@ -62,12 +62,12 @@ test('a frozen server is given up in bounded time', async (t) => {
 
 test('an upload may be as slow as its source', async (t) => {
   await using server = await startMinio();
-  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 1_500 } });
+  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 4_000 } });
   const bytes = randomBytes(11 * MIB);
   async function* source() {
     yield bytes.subarray(0, 6 * MIB);
     // Slower than any answer may be.
-    await pause(2_000);
+    await pause(5_000);
     yield bytes.subarray(6 * MIB);
   }
   t.is((await under.store.put(source())).digest, sha256(bytes));
@@ -75,11 +75,11 @@ test('an upload may be as slow as its source', async (t) => {
 
 test('a download may be as slow as its reader', async (t) => {
   await using server = await startMinio();
-  await using under = await openTestBucket(server, { tuning: { answerMs: 1_500, silenceMs: 1_500 } });
+  await using under = await openTestBucket(server, { tuning: { answerMs: 4_000, silenceMs: 4_000 } });
   const bytes = randomBytes(24 * MIB);
   const { digest } = await under.store.put(inPieces(bytes));
   const stream = await under.store.get(digest);
-  await pause(2_000);
+  await pause(5_000);
   t.true((await buffer(stream)).equals(bytes));
 });
 
@@ -94,7 +94,7 @@ test('a download that is cut says so', async (t) => {
 
 test('an abort ends an upload that the server keeps waiting', async (t) => {
   await using server = await startMinio();
-  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 1_500 } });
+  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 4_000 } });
   const abort = new AbortController();
   async function* source() {
     yield randomBytes(12 * MIB);
