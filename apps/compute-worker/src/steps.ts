@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, statfs } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
-import { type Failure, OrderFailure } from '@morpheo/common';
+import { type Failure, OrderFailure, PlatformError } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import type { AttemptFeed } from './attempt-feed.ts';
 import type { AttemptRecord } from './attempt-record.ts';
@@ -53,12 +53,9 @@ export async function makeStepFolders(step: ContainerStep, folder: string): Prom
 export async function runContainer(request: RunRequest, tools: RunTools, facts: StepFacts): Promise<void> {
   const { runtime } = tools;
   await told(request.step, facts, async () => {
-    judgeRun(
-      request.step,
-      await runtime.run(specOf(request, tools), optionsOf(request, tools)),
-      tools,
-      facts,
-    );
+    const result = await runtime.run(specOf(request, tools), optionsOf(request, tools));
+    await refuseOnFullDisk(request, result);
+    judgeRun(request.step, result, tools, facts);
   });
 }
 
@@ -72,9 +69,25 @@ export async function adoptContainer(
   return await told(request.step, facts, async () => {
     const options = { ...optionsOf(request, tools), printed };
     const result = await runtime.adopt?.(specOf(request, tools), options);
-    if (result !== undefined) judgeRun(request.step, result, tools, facts);
-    return result !== undefined;
+    if (result === undefined) return false;
+    await refuseOnFullDisk(request, result);
+    judgeRun(request.step, result, tools, facts);
+    return true;
   });
+}
+
+/** With less than this left on its disk a worker is to blame for a program that fails, in bytes. */
+const FULL_BYTES = 2 ** 20;
+
+/** Throws `disk_full`, ours, where a program failed while the worker's own disk had no room: it may have failed for that. */
+async function refuseOnFullDisk({ step, folder }: RunRequest, result: RunResult): Promise<void> {
+  if (result.ended !== 'exited' || result.exitCode === 0) return;
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize >= FULL_BYTES) return;
+  const message =
+    `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full (${folder}): it is ` +
+    'tried again. Give the worker room.';
+  throw new PlatformError('disk_full', message);
 }
 
 /** Notes in `facts` what a run took, and throws what {@link runContainer} throws of how it ended. */
