@@ -10,7 +10,7 @@ export interface Course {
 }
 
 const WIDTH = 960;
-const LEFT = 210;
+const LEFT = 230;
 const RIGHT = 24;
 const GRAPH = { top: 56, height: 180 };
 const LANE = 18;

@@ -1,7 +1,7 @@
 import { canMountDisks, mountSmallDisk } from '@morpheo/real-parts';
 import ava from 'ava';
-import { type RunRequest, type RunTools, runContainer } from './steps.ts';
 import { temporaryFolder } from './archive/testing.ts';
+import { type RunRequest, type RunTools, runContainer } from './steps.ts';
 
 const test = canMountDisks ? ava : ava.skip;
 
