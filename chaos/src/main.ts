@@ -43,6 +43,6 @@ const command = new Command('chaos')
     console.log(lineOf(result));
     if (options.picture !== undefined)
       await writeFile(options.picture, pictureOf({ title: lineOf(result), ...result.course }));
-    process.exitCode = result.broken.length === 0 ? 0 : 1;
+    process.exitCode = result.broken.length + result.failures.length === 0 ? 0 : 1;
   });
 await command.parseAsync(argv);

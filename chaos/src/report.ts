@@ -27,8 +27,9 @@ export function tableOf(result: ChaosResult): string {
 }
 
 /** The account in one line, to be published. */
-export function lineOf({ seed, orders, faults, broken }: ChaosResult): string {
+export function lineOf({ seed, orders, faults, broken, failures }: ChaosResult): string {
   const total = Object.values(faults).reduce((sum, times) => sum + times, 0);
   const verdict = broken.length === 0 ? '0 lost, 0 ended twice' : `${broken.length} PROMISES BROKEN`;
-  return `${orders} orders, ${total} faults: ${verdict} (SEED=${seed})`;
+  const blamed = failures.length === 0 ? '' : `, ${failures.length} FAILED THAT SHOULD NOT HAVE`;
+  return `${orders} orders, ${total} faults: ${verdict}${blamed} (SEED=${seed})`;
 }
