@@ -3,28 +3,9 @@ import { sha256Hex } from '../digest.ts';
 import { uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
 import { pageQuery } from './paging.ts';
+import { RESOURCE_TYPES, resource } from './resources.ts';
 import { uploadEndpoints } from './uploads.ts';
-
-/** The kinds of things that storage keeps. */
-export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction'] as const;
-
-/** A kind of thing that storage keeps. */
-export type ResourceType = (typeof RESOURCE_TYPES)[number];
-
-/** A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob. */
-export const resource = z.object({
-  uuid: z.string(),
-  /** Seconds since 1970. */
-  timestamp_upload: z.int(),
-  name: z.string().optional(),
-  description: z.string().optional(),
-  algo: z.string().optional(),
-  size: z.int(),
-  sha256: sha256Hex,
-});
-
-/** See {@link resource}. */
-export type Resource = z.infer<typeof resource>;
+import { usage } from './usage.ts';
 
 const type = z.enum(RESOURCE_TYPES);
 /** Parsed by the handler, so that a bad id gets the original's text. */
@@ -47,37 +28,6 @@ const list = z.object({
   total: z.int(),
   next: z.string().optional(),
 });
-
-/** The kinds of bytes that the ledger tells apart: by type, and results that nobody published yet. */
-export const USAGE_KINDS = [...RESOURCE_TYPES, 'staged'] as const;
-
-/** A kind of bytes of the ledger. */
-export type UsageKind = (typeof USAGE_KINDS)[number];
-
-/** What is used. `bytes` are as if each thing were kept by itself; `stored_bytes` are kept, each blob once. */
-export const usage = z.object({
-  owners: z.array(
-    z.object({
-      /** Empty for what was uploaded when nobody noted by whom. */
-      owner: z.string(),
-      bytes: z.int(),
-      /** Of things that nothing on storage refers to. */
-      freeable_bytes: z.int(),
-      /** Announced by resumable uploads that have not come to their end: no part of `bytes`, but of what a quota counts. */
-      reserved_bytes: z.int().optional(),
-      /** The most bytes that the owner may have; any where absent. */
-      quota: z.int().optional(),
-      kinds: z.array(z.object({ kind: z.enum(USAGE_KINDS), count: z.int(), bytes: z.int() })),
-    }),
-  ),
-  bytes: z.int(),
-  blobs: z.int(),
-  stored_bytes: z.int(),
-  saved_bytes: z.int(),
-});
-
-/** See {@link usage}. */
-export type Usage = z.infer<typeof usage>;
 
 const uploaded = z.union([resource, z.object({ status: z.string(), uuid: z.string() })]);
 const seedTypes = z.object({ type: z.enum(['problem', 'algo', 'data', 'prediction']) });
