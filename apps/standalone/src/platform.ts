@@ -10,7 +10,7 @@ import { credentials } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { silentTracer, type Tracer, traceHeaders } from '@morpheo/service/trace';
-import { type BlobPlace, openStorageService } from '@morpheo/storage-api';
+import { type BlobPlace, openStorageService, type StorageSettings } from '@morpheo/storage-api';
 import { type Connection, publishConnection } from './connection.ts';
 import { openOrchestrator } from './orchestrator/service.ts';
 import { credentialEntries, readOrMakeSecrets, type Secrets } from './secrets.ts';
@@ -33,6 +33,7 @@ export interface PlatformOptions {
   readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
   /** How many orders of each kind run at once. */
   readonly slots?: { readonly learn: number; readonly predict: number };
+  readonly storage?: Partial<StorageSettings>;
   readonly compute?: Partial<ComputeSettings>;
   readonly worker?: Partial<
     Pick<Parameters<typeof startWorker>[0], 'limits' | 'pollMs' | 'cacheBytes' | 'graceMs'>
@@ -88,6 +89,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       dataFolder: join(folder, 'storage'),
       ...{ database, blobs },
       authenticate,
+      settings: options.storage,
       version: VERSION,
       log: logOf('storage-api'),
       tracer: await tracerOf('storage-api'),

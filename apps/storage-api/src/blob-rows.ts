@@ -4,13 +4,19 @@ import type { StorageSchema } from './schema.ts';
 
 /**
  * Writes down, within a transaction, that a blob is there; done again it changes nothing. Until the transaction ends
- * nobody else lets go of it.
+ * nobody else lets go of it. `others` are the blobs that the transaction lets go of afterwards: whoever takes several
+ * takes them in the order of their digests, so that nobody waits for somebody who waits for them.
  */
 export async function holdBlob(
   transaction: Kysely<StorageSchema>,
   now: RawBuilder<number>,
   { digest, size }: StoredBlob,
+  others: readonly string[] = [],
 ): Promise<void> {
+  await takeBlobs(
+    transaction,
+    others.filter((other) => other < digest),
+  );
   await transaction
     .insertInto('blobs')
     .values({ sha256: digest, size, stored_at: now })
@@ -18,6 +24,25 @@ export async function holdBlob(
     .onConflict((conflict) =>
       conflict.column('sha256').doUpdateSet((row) => ({ stored_at: row.ref('blobs.stored_at') })),
     )
+    .execute();
+  await takeBlobs(
+    transaction,
+    others.filter((other) => other > digest),
+  );
+}
+
+/** Takes the rows of blobs for this transaction, in the order of their digests. */
+export async function takeBlobs(
+  transaction: Kysely<StorageSchema>,
+  digests: readonly string[],
+): Promise<void> {
+  if (digests.length === 0) return;
+  await transaction
+    .selectFrom('blobs')
+    .select('sha256')
+    .where('sha256', 'in', [...new Set(digests)])
+    .orderBy('sha256')
+    .forUpdate()
     .execute();
 }
 
@@ -31,13 +56,7 @@ export async function letGoOfBlobs(
 ): Promise<string[]> {
   if (digests.length === 0) return [];
   // First, so that what the next statement sees of references is what was committed by whoever held the rows.
-  await transaction
-    .selectFrom('blobs')
-    .select('sha256')
-    .where('sha256', 'in', [...new Set(digests)])
-    .orderBy('sha256')
-    .forUpdate()
-    .execute();
+  await takeBlobs(transaction, digests);
   const gone = await transaction
     .deleteFrom('blobs')
     .where('sha256', 'in', [...new Set(digests)])

@@ -79,6 +79,8 @@ export async function insertResource(
   blob: StoredBlob,
 ): Promise<ResourceRow> {
   const { type, uuid, algo, owner = '', quota } = resource;
+  // Things are taken before blobs: whoever waits here for one that is being deleted holds no blob that is asked for.
+  if ((await takeResource(transaction, type, uuid)) !== undefined) throw alreadyExists(type, uuid);
   if (algo !== undefined) await holdAlgo(transaction, algo);
   if (quota !== undefined) await requireRoom(transaction, { owner, quota, adds: blob.size });
   await holdBlob(transaction, now, blob);

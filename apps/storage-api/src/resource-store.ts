@@ -87,7 +87,7 @@ async function changeProblem(
   const quota = quotaOf?.(before.owner);
   if (blob !== undefined && quota !== undefined)
     await requireRoom(transaction, { owner: before.owner, quota, adds: blob.size - before.size });
-  if (blob !== undefined) await holdBlob(transaction, now, blob);
+  if (blob !== undefined) await holdBlob(transaction, now, blob, [before.sha256]);
   const after = await transaction
     .updateTable('resources')
     .set({

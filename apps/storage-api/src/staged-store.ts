@@ -1,9 +1,9 @@
 import { PlatformError, type Resource } from '@morpheo/common';
 import { type Kysely, sql } from 'kysely';
-import { holdBlob, letGoOfBlobs, unheldBlobs } from './blob-rows.ts';
+import { holdBlob, letGoOfBlobs, takeBlobs, unheldBlobs } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
 import { requireRoom } from './ledger/room.ts';
-import { findResource, holdAlgo, insertResource, requireAlgo, toResource } from './resource-rows.ts';
+import { holdAlgo, insertResource, requireAlgo, takeResource, toResource } from './resource-rows.ts';
 import type { Changed } from './resource-store.ts';
 import type { ResourceRow, StagedRow, StorageDatabase, StorageSchema } from './schema.ts';
 
@@ -94,14 +94,16 @@ async function stageResult(
   blob: StoredBlob,
 ): Promise<readonly string[]> {
   await refuseOvertaken(transaction, order, attempt);
+  const taken = await takeStaged(transaction, order);
   if (algo !== undefined) await holdAlgo(transaction, algo);
   if (quota !== undefined) {
     // Of an order's results one is published: those of attempts that are over keep no other from being staged.
-    const before = (await takeStaged(transaction, order)).filter((row) => row.owner === owner);
+    const before = taken.filter((row) => row.owner === owner);
     const frees = before.reduce((sum, row) => sum + Number(row.size), 0);
     await requireRoom(transaction, { owner, quota, adds: blob.size - frees });
   }
-  await holdBlob(transaction, now, blob);
+  const replaced = taken.filter((row) => row.attempt === attempt).map(({ sha256 }) => sha256);
+  await holdBlob(transaction, now, blob, replaced);
   const values = {
     ...{ type, uuid, algo: algo ?? null, owner },
     ...{ sha256: blob.digest, size: blob.size, staged_at: now },
@@ -155,7 +157,8 @@ async function publishResult(
   const staged = all.find((row) => row.attempt === attempt);
   if (staged === undefined)
     throw new PlatformError('not_found', `Nothing is staged for attempt ${attempt} of order ${order}.`);
-  const resource = await insertStaged(transaction, now, staged);
+  const digests = all.map(({ sha256 }) => sha256);
+  const resource = await insertStaged(transaction, now, staged, digests);
   return { resource, freed: await dropStaged(transaction, order) };
 }
 
@@ -177,15 +180,18 @@ async function insertStaged(
   transaction: Kysely<StorageSchema>,
   now: StorageDatabase['now'],
   staged: StagedRow,
+  digests: readonly string[],
 ): Promise<Resource> {
   const { type, uuid, algo, sha256, size, order_id: order, attempt, owner } = staged;
-  if ((await findResource(transaction, type, uuid)) !== undefined)
+  if ((await takeResource(transaction, type, uuid)) !== undefined)
     throw new PlatformError('conflict', `The id ${uuid} belongs to another ${type} already.`);
+  await takeBlobs(transaction, digests);
   const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt }, owner };
   return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }));
 }
 
 async function dropStaged(transaction: Kysely<StorageSchema>, order: string): Promise<string[]> {
+  await takeStaged(transaction, order);
   const dropped = await transaction
     .deleteFrom('staged')
     .where('order_id', '=', order)
