@@ -112,14 +112,15 @@ test('Whoever follows an order at one service hears at once what happens at anot
   const claim = await (await there.worker()).mustClaim();
   const params = { id: claim.order, attempt: claim.attempt };
   const events = await here.api.orderEvents({ params: { id: body.uuid }, headers: {} });
-  const started = performance.now();
-  let steps = 0;
+  const heardAt: number[] = [];
   for await (const { event } of events) {
     if (event !== 'claimed' && event !== 'step_started') continue;
-    if (steps === 20) break;
-    steps += 1;
+    heardAt.push(performance.now());
+    if (heardAt.length > 20) break;
     await there.api.noteStep({ params, body: { what: 'started', step: 'train' } });
   }
-  // Whoever only looks now and then does so once in a second.
-  t.true(performance.now() - started < 12_000, `${performance.now() - started} ms`);
+  const apart = heardAt.slice(1).map((at, index) => at - (heardAt[index] ?? 0));
+  const median = apart.toSorted((a, b) => a - b)[10] ?? Infinity;
+  // Whoever only looks now and then does so once in a second, whatever the machine.
+  t.true(median < 900, `${median} ms`);
 });

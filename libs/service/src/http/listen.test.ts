@@ -53,13 +53,13 @@ test('Draining answers what is under way and closes idle connections', async (t)
 });
 
 test('Draining closes connections on which no request ever came', async (t) => {
-  const service = await openSmallService({});
+  // Longer than the test may take: whoever waits for it fails.
+  const service = await openSmallService({ graceMs: 600_000 });
   const socket = connect(Number(new URL(service.url).port), '127.0.0.1');
   await once(socket, 'connect');
   await (await fetch(`${service.url}/health`)).text();
-  const from = performance.now();
   await Promise.all([service.drain(), once(socket, 'close')]);
-  t.true(performance.now() - from < 3000, 'it did not wait for the grace time');
+  t.pass();
 });
 
 test('Draining ends live streams without telling an end', async (t) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DiskUse } from '../disk-watch.ts';
 import type { RunSpec } from '../index.ts';
-import { Container, type ContainerState } from './container.ts';
+import { Container, type ContainerState, UNKNOWN_EXIT } from './container.ts';
 import type { Daemon } from './daemon.ts';
 import type { DataTransport, RunData } from './data.ts';
 import { dialStream } from './dial.ts';
@@ -103,7 +103,7 @@ async function isItsOwnEnd(
 ): Promise<boolean> {
   if (state.running) return true;
   const { keepsContainers } = await daemon.facts();
-  if (keepsContainers) return true;
+  if (keepsContainers && state.exitCode !== UNKNOWN_EXIT) return true;
   const query = {
     since: String(Math.floor(state.endedAt / 1000) - 1),
     until: String(Math.ceil(now / 1000) + 1),

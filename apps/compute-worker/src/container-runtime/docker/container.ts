@@ -17,6 +17,9 @@ export interface ContainerState {
   readonly endedAt: number;
 }
 
+/** What a daemon says of a container that it had lost sight of. A program may end so by itself, while it is there. */
+export const UNKNOWN_EXIT = 255;
+
 const state = z.object({
   State: z.object({
     Status: z.string(),

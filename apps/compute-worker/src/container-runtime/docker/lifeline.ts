@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import { pause } from '../../abort.ts';
-import type { Container } from './container.ts';
+import { type Container, UNKNOWN_EXIT } from './container.ts';
 import type { Daemon } from './daemon.ts';
 
 /** What {@link followToEnd} works with. */
@@ -48,7 +48,8 @@ async function again(options: LifelineOptions): Promise<{ readonly exit: Promise
   }
   // A daemon that keeps its containers knows how they ended; of others, the daemon's own end was theirs as well.
   const { keepsContainers } = await daemon.facts();
-  if (keepsContainers && state.started) return { exit: Promise.resolve(state.exitCode) };
+  const isKnown = state.started && state.exitCode !== UNKNOWN_EXIT;
+  if (keepsContainers && isKnown) return { exit: Promise.resolve(state.exitCode) };
   throw lost(daemon);
 }
 

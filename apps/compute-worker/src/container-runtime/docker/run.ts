@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { PlatformError } from '@morpheo/common';
 import { orAborted, pause } from '../../abort.ts';
 import type { RunOptions, RunResult, RunSpec } from '../index.ts';
 import { Output } from '../output.ts';
@@ -45,8 +44,6 @@ type Cause =
 const QUIET_MS = 2000;
 const KILL_MS = 30_000;
 const STARTED_AGAIN = 'The worker was started again here: some of the output may be missing, or come twice.';
-/** What a daemon says when it has lost sight of a container. */
-const UNKNOWN_EXIT = 255;
 /** Of the limit: a container that was killed this close to it was killed for it, though the daemon missed that. */
 const NEARLY = 0.97;
 
@@ -253,7 +250,6 @@ class ContainerRun {
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
       if (outOfMemory || nearly) return { ended: 'out_of_memory', ...result };
     }
-    if (exitCode === UNKNOWN_EXIT) throw unknownExit(daemon);
     const whole = await data.collect(this.#options.signal);
     if (this.#late?.kind === 'thrown') throw this.#late.error;
     return { ended: whole ? 'exited' : 'disk_full', ...result };
@@ -268,11 +264,4 @@ function noteBytes(text: string): Buffer {
 function leftToPrint({ spec, begun }: CreatedRun): number {
   if (begun === undefined) return spec.limits.outputBytes;
   return Math.max(0, spec.limits.outputBytes - begun.printed.bytes) + noteBytes(STARTED_AGAIN).byteLength;
-}
-
-function unknownExit(daemon: Daemon): PlatformError {
-  const message =
-    `The container ended with 255, which is what the Docker daemon at ${daemon.address} says of containers that it ` +
-    'lost; it is tried again. A program that ends with 255 or -1 by itself should use another exit code.';
-  return new PlatformError('unavailable', message);
 }
