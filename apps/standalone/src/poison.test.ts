@@ -51,7 +51,11 @@ test('An order that kills every worker fails by itself, and no other does or wai
 
   const { failure, attempts, ended_at = '' } = await view(poison.uuid);
   t.is(failure?.reason, 'worker_lost');
-  t.regex(failure?.message ?? '', /and nothing else.* That was attempt 3 of 3\.$/);
+  // It may have been the only one by chance, before it was run alone.
+  t.regex(
+    failure?.message ?? '',
+    /while it ran the order( and nothing else)?: .* That was attempt 3 of 3\.$/,
+  );
   t.regex(
     (await api.whyOrder({ params: { id: poison.uuid } })).sentence,
     /^It is failed: Worker .* was lost/,

@@ -59,7 +59,7 @@ test.serial('Callers who never finish their request keep nobody else waiting', a
     }),
   );
   const from = performance.now();
-  await platform.answers();
+  await t.notThrowsAsync(platform.answers());
   t.log(`answered beside ${slow.length} unfinished requests in ${(performance.now() - from).toFixed(0)} ms`);
   for (const socket of slow) socket.destroy();
 });
