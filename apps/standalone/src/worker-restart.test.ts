@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { withParts } from '@morpheo/real-parts';
 import { eventually } from '@morpheo/service/testing';
 import ava, { type ExecutionContext, type TestFn } from 'ava';
+import { openCuttingProxy } from './testing/cutting-proxy.ts';
+import { MODEL_BYTES } from './testing/patient-programs.ts';
 import type { WorkerProcess } from './testing/worker-process.ts';
 import { openWorkerSite, sharedDaemon, type WorkerSite } from './testing/worker-site.ts';
 import {
@@ -185,3 +187,31 @@ for (const step of ['detarget', 'perf'] as const) {
     await wentOnOnce(t, site, order, worker);
   });
 }
+
+test.serial(
+  'A worker that is killed while it brings its model stages it again, and runs nothing again',
+  async (t) => {
+    await using site = await openWorkerSite(await daemon.dind(), LEASE_MS);
+    await using way = await openCuttingProxy(site.storageUrl);
+    const worker = site.worker({ storage: way.url });
+    worker.start();
+    const order = await site.learn();
+    const container = await waitingContainer(t, site, order);
+    const killed = Promise.withResolvers<void>();
+    way.cut = (sent) => {
+      // Half of the model is with storage, and the rest never comes.
+      if (sent < MODEL_BYTES / 2) return false;
+      way.cut = () => false;
+      worker.kill().then(killed.resolve, killed.reject);
+      return true;
+    };
+    await site.docker('kill', '-s', 'USR2', container.id);
+    await killed.promise;
+    t.is((await site.order(order)).status, 'pending');
+    worker.start();
+    await untilEnded(t, site, order);
+    await wentOnOnce(t, site, order, worker);
+    const { result } = await site.order(order);
+    t.true((result?.size ?? 0) > MODEL_BYTES, JSON.stringify(result));
+  },
+);

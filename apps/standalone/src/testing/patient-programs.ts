@@ -1,5 +1,8 @@
 import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
 
+/** So many bytes of the models cannot be made fewer by packing them. */
+export const MODEL_BYTES = 4_000_000;
+
 /** The steps of a training that can be made to wait. */
 export type PatientStep = 'detarget' | 'train' | 'perf';
 
@@ -9,7 +12,7 @@ export type PatientStep = 'detarget' | 'train' | 'perf';
  */
 function patient(step: PatientStep, work: string): Buffer {
   const source = `
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 const at = (flag) => process.argv[process.argv.indexOf(flag) + 1];
 const task = at('-T');
@@ -42,6 +45,7 @@ export function patientAlgorithm(step: PatientStep): Buffer {
     for (const name of files(folder)) writeFileSync(folder + '/pred/' + name, 'a guess');
   }
   writeFileSync(at('-V') + '/model/model_trained.json', '{}');
+  writeFileSync(at('-V') + '/model/weights', randomBytes(${MODEL_BYTES}));
 } };`,
   );
 }

@@ -81,11 +81,13 @@ export async function openWorkerSite(daemon: Dind, leaseMs: number) {
       const slots = { 'learn-parallelism': '1', 'predict-parallelism': '0' };
       return opened.use(new WorkerProcess({ ...places, ...runtime, ...slots, ...flags }));
     },
-    /** Places a training of which one step lasts until it is told to end. */
-    async learn(step: PatientStep = 'train'): Promise<string> {
+    /** Where storage-api is. */
+    storageUrl: storage.url,
+    /** Places a training of which one step lasts until it is told to end; with so many GPUs, none where absent. */
+    async learn(step: PatientStep = 'train', gpus?: number): Promise<string> {
       const workflow = await upload('problem', patientProblem(step));
       const body = learnuplet.parse({
-        ...{ uuid: randomUUID(), workflow, problem: workflow, model_end: randomUUID(), status: 'todo' },
+        ...{ uuid: randomUUID(), workflow, problem: workflow, model_end: randomUUID(), status: 'todo', gpus },
         algo: await upload('algo', patientAlgorithm(step)),
         train_data: [await uploadData(apis.storage)],
         test_data: [await uploadData(apis.storage)],

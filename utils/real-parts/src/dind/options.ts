@@ -16,6 +16,8 @@ export interface DindOptions {
   readonly gpus?: 'fake';
   /** How many of those: 2. */
   readonly gpuCount?: number;
+  /** Containers are to outlive their daemon: its `live-restore`. */
+  readonly keepsContainers?: boolean;
   /** The daemon's host name. */
   readonly name?: string;
 }

@@ -82,6 +82,11 @@ function labels(folder: string, volumes: string, network = ''): Record<string, s
 /** Options for `docker create` that only tests need. */
 function further(options: DindOptions): string[] {
   const args = options.name === undefined ? [] : ['--hostname', options.name];
+  const flags = [
+    ...(options.keepsContainers === true ? ['--live-restore'] : []),
+    ...(options.gpus === 'fake' ? ['--add-runtime=nvidia=/usr/sbin/runc'] : []),
+  ];
+  if (flags.length > 0) args.push('--env', `DIND_ARGS=${flags.join(' ')}`);
   if (options.gpus !== 'fake') return args;
   const hook = 'nvidia-container-runtime-hook';
   return [
@@ -89,6 +94,5 @@ function further(options: DindOptions): string[] {
     ...['--volume', `${fakes}${hook}:/usr/local/bin/${hook}:ro`],
     ...['--volume', `${fakes}nvidia-smi:/usr/local/lib/fake-nvidia-smi:ro`],
     ...['--env', `FAKE_GPU_COUNT=${options.gpuCount ?? 2}`],
-    ...['--env', 'DIND_ARGS=--add-runtime=nvidia=/usr/sbin/runc'],
   ];
 }

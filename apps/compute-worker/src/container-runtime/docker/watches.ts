@@ -30,7 +30,9 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Watches a container that runs until `stop`; never rejects. */
 export async function watchContainer(watched: Watched, stop: AbortSignal): Promise<void> {
   const { limits, onLimit } = watched;
-  const timer = setTimeout(() => onLimit('timed_out'), Math.min(limits.wallMs, LONGEST_TIMER_MS));
+  // Timers count whole milliseconds, and may be one early: nobody is to lose what is left of its time.
+  const wallMs = Math.ceil(limits.wallMs) + 1;
+  const timer = setTimeout(() => onLimit('timed_out'), Math.min(wallMs, LONGEST_TIMER_MS));
   await Promise.all([measureUse(watched, stop), watchDisk(watched, stop)]);
   clearTimeout(timer);
 }

@@ -117,7 +117,8 @@ class SupervisedRun {
     const { wallMs } = this.#what.limits;
     const timer = setTimeout(
       () => this.#end({ kind: 'limit', ended: 'timed_out' }),
-      Math.min(wallMs, LONGEST_TIMER_MS),
+      // A timer may be a millisecond early: nobody is to lose what is left of its time.
+      Math.min(wallMs + 1, LONGEST_TIMER_MS),
     );
     void child.ended.then(() => {
       clearTimeout(timer);
