@@ -159,6 +159,7 @@ export class Crew {
       const resumption = await orAborted(this.#session.resumption(), stop);
       const attempts = resumption.claims.length;
       if (attempts > 0) log.info({ attempts }, 'The worker was started again, and goes on with attempts');
+      for (const { spec } of resumption.claims) this.#attempts.meters?.attemptResumed(spec.kind);
       this.#letGo(resumption.claims);
       return resumption;
     } finally {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { PlatformError } from '@morpheo/common';
+import { createMetrics } from '@morpheo/service/metrics';
 import { eventually } from '@morpheo/service/testing';
 import test, { type ExecutionContext } from 'ava';
 import type { DummyRuntimeOptions } from './container-runtime/dummy.ts';
@@ -30,15 +31,17 @@ async function openAfterDeath({ record = {}, text, left = true, away = false, ..
   order.status = left ? 'pending' : 'cancelled';
   const attempt = { order: order.id, attempt: 1 };
   const dummy = openAdoptingDummy(rest);
+  const metrics = createMetrics();
   const bench = await openBench({
     compute,
+    metrics,
     slots: { learn: 1, predict: 1 },
     openRuntime: async (folder) => {
       await leaveBehind(folder, attempt, text ?? aRecord(attempt, record));
       return dummy.runtime;
     },
   });
-  return { ...bench, order, attempt, ...dummy };
+  return { ...bench, order, attempt, metrics, ...dummy };
 }
 
 function namedBy({ registrations }: MemoryCompute): unknown {
@@ -55,6 +58,7 @@ test('What compute-api leaves to the worker goes on', async (t) => {
   t.deepEqual(namedBy(opened.compute), [opened.attempt]);
   t.is(reportOf(opened.order).outcome, 'failed', 'its inputs are not there');
   t.is(opened.order.attempt, 1);
+  t.regex(await opened.metrics.expose(), /^morpheo_worker_attempts_resumed_total\{kind="predict"\} 1$/m);
   await untilLetGo(t, opened);
   t.deepEqual(opened.disowned, [opened.attempt]);
 });

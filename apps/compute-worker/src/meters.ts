@@ -11,6 +11,8 @@ import type { CacheArea } from './cache/shelf.ts';
 /** What a worker counts while it runs. */
 export interface WorkerMeters {
   attemptBegan(kind: OrderKind): void;
+  /** An attempt of an earlier process of the worker is gone on with, and begins here. */
+  attemptResumed(kind: OrderKind): void;
   /** `dropped`: the attempt was not ours any more, and nothing was reported. */
   attemptEnded(kind: OrderKind, outcome: Report['outcome'] | 'dropped', reason?: FailureReason): void;
   stepEnded(kind: OrderKind, record: StepRecord): void;
@@ -27,6 +29,7 @@ export interface WorkerMeters {
 /** Counts nothing. */
 export const silentMeters: WorkerMeters = {
   attemptBegan() {},
+  attemptResumed() {},
   attemptEnded() {},
   stepEnded() {},
   inputCame() {},
@@ -82,7 +85,9 @@ export function watchWorker(metrics: Metrics, { slots, cache, cacheLimit, gpus }
   metrics.onScrape({ everyMs: 0, refresh });
 }
 
-function attemptMeters(metrics: Metrics): Pick<WorkerMeters, 'attemptBegan' | 'attemptEnded'> {
+function attemptMeters(
+  metrics: Metrics,
+): Pick<WorkerMeters, 'attemptBegan' | 'attemptResumed' | 'attemptEnded'> {
   const ended = metrics.counter({
     name: 'morpheo_worker_attempts_total',
     help: 'Attempts that ended, by kind and outcome',
@@ -93,6 +98,12 @@ function attemptMeters(metrics: Metrics): Pick<WorkerMeters, 'attemptBegan' | 'a
     help: 'Attempts that failed or broke off, by kind and reason',
     labels: ['kind', 'reason'],
   });
+  const resumed = metrics.counter({
+    name: 'morpheo_worker_attempts_resumed_total',
+    help: 'Attempts that were gone on with after the worker was started again, by kind',
+    labels: ['kind'],
+  });
+  for (const kind of ORDER_KINDS) resumed.add({ kind }, 0);
   const running = metrics.gauge({
     name: 'morpheo_worker_attempts_running',
     help: 'Attempts under way, by kind',
@@ -106,6 +117,7 @@ function attemptMeters(metrics: Metrics): Pick<WorkerMeters, 'attemptBegan' | 'a
   for (const kind of ORDER_KINDS) add(kind, 0);
   return {
     attemptBegan: (kind) => add(kind, 1),
+    attemptResumed: (kind) => resumed.add({ kind }),
     attemptEnded: (kind, outcome, reason) => {
       add(kind, -1);
       ended.add({ kind, outcome });
