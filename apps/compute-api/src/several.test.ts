@@ -122,5 +122,5 @@ test('Whoever follows an order at one service hears at once what happens at anot
   const apart = heardAt.slice(1).map((at, index) => at - (heardAt[index] ?? 0));
   const median = apart.toSorted((a, b) => a - b)[10] ?? Infinity;
   // Whoever only looks now and then does so once in a second, whatever the machine.
-  t.true(median < 900, `${median} ms`);
+  t.true(median < 600, `${median} ms`);
 });

@@ -34,6 +34,8 @@ test('The folder of a killed worker is free at once', async (t) => {
   await t.throwsAsync(takeIdentity(folder.path), { code: 'unavailable' });
   child.kill('SIGKILL');
   await once(child, 'exit');
+  const killedAt = performance.now();
   await using next = await takeIdentity(folder.path);
   t.is(next.id, String(line).trim());
+  t.true(performance.now() - killedAt < 5000);
 });

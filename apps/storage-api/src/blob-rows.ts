@@ -32,10 +32,7 @@ export async function holdBlob(
 }
 
 /** Takes the rows of blobs for this transaction, in the order of their digests. */
-export async function takeBlobs(
-  transaction: Kysely<StorageSchema>,
-  digests: readonly string[],
-): Promise<void> {
+async function takeBlobs(transaction: Kysely<StorageSchema>, digests: readonly string[]): Promise<void> {
   if (digests.length === 0) return;
   await transaction
     .selectFrom('blobs')

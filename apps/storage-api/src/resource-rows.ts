@@ -69,7 +69,9 @@ export function nextPlace(type: ResourceType): RawBuilder<number> {
 }
 
 /**
- * Adds a thing and its blob within a transaction. Throws `conflict` where its uuid is taken, `not_found` where its
+ * Adds a thing and its blob within a transaction, which lets go of the blobs of `others` afterwards. The caller has
+ * looked for the thing by {@link takeResource}: things are taken before blobs, so that whoever waits for one that is
+ * being deleted holds no blob that is asked for. Throws `conflict` where its uuid is taken, `not_found` where its
  * algo is not there, and `quota_exceeded` where its owner may not have as much.
  */
 export async function insertResource(
@@ -77,13 +79,12 @@ export async function insertResource(
   now: RawBuilder<number>,
   resource: NewResource,
   blob: StoredBlob,
+  others: readonly string[] = [],
 ): Promise<ResourceRow> {
   const { type, uuid, algo, owner = '', quota } = resource;
-  // Things are taken before blobs: whoever waits here for one that is being deleted holds no blob that is asked for.
-  if ((await takeResource(transaction, type, uuid)) !== undefined) throw alreadyExists(type, uuid);
   if (algo !== undefined) await holdAlgo(transaction, algo);
   if (quota !== undefined) await requireRoom(transaction, { owner, quota, adds: blob.size });
-  await holdBlob(transaction, now, blob);
+  await holdBlob(transaction, now, blob, others);
   const row = await transaction
     .insertInto('resources')
     .values({

@@ -65,6 +65,8 @@ export function createResourceStore(database: StorageDatabase): ResourceStore {
       database.write(async (transaction) => {
         // First, since it may give back what the thing then takes.
         await within?.(transaction);
+        const { type, uuid } = resource;
+        if ((await takeResource(transaction, type, uuid)) !== undefined) throw alreadyExists(type, uuid);
         return toResource(await insertResource(transaction, database.now, resource, blob));
       }),
     changeProblem: (uuid, change) =>

@@ -28,7 +28,6 @@ async function openTwo() {
   let writes = 0;
   const counted = (database: StorageDatabase): StorageDatabase =>
     Object.create(database, {
-      read: { value: database.read },
       write: {
         value: ((work) =>
           database.write(async (transaction) => {

@@ -1,6 +1,6 @@
 import { PlatformError, type Resource } from '@morpheo/common';
 import { type Kysely, sql } from 'kysely';
-import { holdBlob, letGoOfBlobs, takeBlobs, unheldBlobs } from './blob-rows.ts';
+import { holdBlob, letGoOfBlobs, unheldBlobs } from './blob-rows.ts';
 import type { StoredBlob } from './blob-store/index.ts';
 import { requireRoom } from './ledger/room.ts';
 import { holdAlgo, insertResource, requireAlgo, takeResource, toResource } from './resource-rows.ts';
@@ -68,7 +68,11 @@ export function createStagedStore(database: StorageDatabase): StagedStore {
     },
     publish: (order, attempt) =>
       database.write((transaction) => publishResult(transaction, database.now, order, attempt)),
-    discard: (order) => database.write((transaction) => dropStaged(transaction, order)),
+    discard: (order) =>
+      database.write(async (transaction) => {
+        await takeStaged(transaction, order);
+        return await dropStaged(transaction, order);
+      }),
     discardOlderThan: (ageMs) =>
       database.write(async (transaction) => {
         const old = await transaction
@@ -185,13 +189,12 @@ async function insertStaged(
   const { type, uuid, algo, sha256, size, order_id: order, attempt, owner } = staged;
   if ((await takeResource(transaction, type, uuid)) !== undefined)
     throw new PlatformError('conflict', `The id ${uuid} belongs to another ${type} already.`);
-  await takeBlobs(transaction, digests);
   const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt }, owner };
-  return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }));
+  return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }, digests));
 }
 
+/** Forgets what is staged for an order, which the transaction has taken. */
 async function dropStaged(transaction: Kysely<StorageSchema>, order: string): Promise<string[]> {
-  await takeStaged(transaction, order);
   const dropped = await transaction
     .deleteFrom('staged')
     .where('order_id', '=', order)

@@ -15,6 +15,7 @@ import type {
   RunResult,
   RunSpec,
 } from './index.ts';
+import { onWallLimit } from './wall-limit.ts';
 
 export type { DummyBehaviour, DummyScript, DummyStep } from './dummy/behaviour.ts';
 
@@ -140,7 +141,7 @@ class Dummy implements DummyRuntime {
     const behaviour = image.script[step] ?? this.#scripted(call) ?? {};
     const start = performance.now();
     const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), Math.min(spec.limits.wallMs, 2 ** 31 - 1));
+    using _limit = onWallLimit(spec.limits.wallMs, () => timeout.abort());
     const signal = AbortSignal.any([options.signal, timeout.signal]);
     try {
       await this.#misbehave(behaviour, { ...options, signal });
@@ -151,8 +152,6 @@ class Dummy implements DummyRuntime {
       options.signal.throwIfAborted();
       if (!timeout.signal.aborted) throw error;
       return { ended: 'timed_out', exitCode: 137, ...figures(start) };
-    } finally {
-      clearTimeout(timer);
     }
   }
 

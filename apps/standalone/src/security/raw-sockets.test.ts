@@ -59,8 +59,9 @@ test.serial('Callers who never finish their request keep nobody else waiting', a
     }),
   );
   const from = performance.now();
-  await t.notThrowsAsync(platform.answers());
+  await platform.answers();
   t.log(`answered beside ${slow.length} unfinished requests in ${(performance.now() - from).toFixed(0)} ms`);
+  t.true(performance.now() - from < 5000);
   for (const socket of slow) socket.destroy();
 });
 

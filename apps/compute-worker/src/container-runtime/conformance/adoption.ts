@@ -1,44 +1,18 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
-import type { AdoptOptions, RunLimits, RunSpec } from '../index.ts';
-import { type Bench, eventually, openBench, type RuntimeHarness } from './bench.ts';
-
-const NOTHING_PRINTED = { bytes: 0, at: 0 };
+import { abandoned, adopt } from './abandoned.ts';
+import { eventually, openBench, type RuntimeHarness } from './bench.ts';
 
 /** Runs that outlive their worker; only for runtimes that take them up. */
 export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
-  const { name, abandonSpeaking } = harness;
-  if (abandonSpeaking === undefined) return;
-
-  /** A run whose worker was killed once it had printed `ready`; `sh` prints that, and has a mount at `$2`. */
-  async function abandoned(bench: Bench, sh: string, limits: Partial<RunLimits> = {}) {
-    const context = await bench.program({ sh });
-    const mount = await bench.mount('/data/out');
-    const spec = await bench.spec({ args: ['/data/out'], mounts: [mount], limits });
-    await abandonSpeaking?.(join(bench.folder, 'worker'), context, spec, 'ready');
-    const quiet = { signal: new AbortController().signal, onOutput: async () => undefined };
-    const image = await bench.runtime.prepare(context, quiet);
-    const scratch = join(spec.scratch, 'again');
-    await mkdir(scratch);
-    await bench.runtime.recover([spec.labels]);
-    return { spec: { ...spec, image, scratch }, mount };
-  }
-
-  async function adopt({ runtime }: Bench, spec: RunSpec, options: Partial<AdoptOptions> = {}) {
-    let printed = '';
-    const onOutput = async ({ bytes }: { bytes: Uint8Array }) => {
-      printed += Buffer.from(bytes).toString('latin1');
-    };
-    const { signal } = new AbortController();
-    const result = await runtime.adopt?.(spec, { signal, onOutput, printed: NOTHING_PRINTED, ...options });
-    return { result, printed };
-  }
+  const { name } = harness;
+  if (harness.abandonSpeaking === undefined) return;
 
   test.serial(`${name}: A run outlives its worker, and the next one sees it to its end`, async (t) => {
     await using bench = await openBench(harness);
     const sh = 'echo ready; echo before > "$2/file"; sleep 4; echo late; echo after >> "$2/file"; exit 4';
-    const { spec, mount } = await abandoned(bench, sh);
+    const { spec, mount } = await abandoned(harness, bench, sh);
     const ends: unknown[] = [];
     const onEnd = async (end: unknown) => {
       ends.push(end);
@@ -55,7 +29,7 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: What ended while nobody looked is taken up as it ended`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 1; echo wrong >&2; exit 7');
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 1; echo wrong >&2; exit 7');
     await eventually('it ended', async () => (await bench.leftovers()).some((line) => /exited/.test(line)));
     const { result, printed } = await adopt(bench, spec);
     t.like(result, { ended: 'exited', exitCode: 7 });
@@ -65,7 +39,7 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: There is nothing to take up of a run that never was`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 1000');
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 1000');
     const labels = { ...spec.labels, step: 'perf' as const };
     t.is((await adopt(bench, { ...spec, labels })).result, undefined);
     t.not((await bench.leftovers()).length, 0, 'the other step is left alone');
@@ -75,14 +49,14 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: A run of other arguments is not taken up, and nothing is left of it`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 1000');
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 1000');
     t.is((await adopt(bench, { ...spec, args: ['/data/out', '-T'] })).result, undefined);
     t.deepEqual(await bench.leftovers(), []);
   });
 
   test.serial(`${name}: The time limit counts from when the run began`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 3');
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 3');
     await eventually('it ended', async () => (await bench.leftovers()).some((line) => /exited/.test(line)));
     const limits = { ...spec.limits, wallMs: 2000 };
     t.is((await adopt(bench, { ...spec, limits })).result?.ended, 'timed_out');
@@ -91,7 +65,7 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: The limit of output counts what was printed before`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 3; echo 0123456789; sleep 1000', {
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 3; echo 0123456789; sleep 1000', {
       outputBytes: 1000,
     });
     const printed = { bytes: 990, at: Date.now() };
@@ -105,14 +79,14 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
     await using bench = await openBench(harness);
     const sh =
       'head -c 3000000 /dev/urandom > "$2/a"; echo ready; sleep 3; head -c 3000000 /dev/urandom > "$2/b"; sleep 2';
-    const { spec } = await abandoned(bench, sh, { diskBytes: 5_000_000 });
+    const { spec } = await abandoned(harness, bench, sh, { diskBytes: 5_000_000 });
     t.is((await adopt(bench, spec)).result?.ended, 'disk_full');
     t.deepEqual(await bench.leftovers(), []);
   });
 
   test.serial(`${name}: An abort kills a run that was taken up`, async (t) => {
     await using bench = await openBench(harness);
-    const { spec } = await abandoned(bench, 'echo ready; sleep 1000');
+    const { spec } = await abandoned(harness, bench, 'echo ready; sleep 1000');
     const stop = new AbortController();
     const reason = new Error('It was cancelled');
     const onOutput = async () => stop.abort(reason);

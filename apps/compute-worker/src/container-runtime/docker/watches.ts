@@ -1,6 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import { pause } from '../../abort.ts';
 import type { RunLimits, RunResult } from '../index.ts';
+import { onWallLimit } from '../wall-limit.ts';
 import type { Container } from './container.ts';
 import { isAnswer } from './daemon-error.ts';
 import type { RunData } from './data.ts';
@@ -25,16 +26,12 @@ const MEASURE_MS = 1000;
 const FIRST_MEASURES_MS = [30, 100, 300];
 /** A look may take this part of the time between two looks: 1/10. */
 const LOOK_SHARE = 10;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Watches a container that runs until `stop`; never rejects. */
 export async function watchContainer(watched: Watched, stop: AbortSignal): Promise<void> {
   const { limits, onLimit } = watched;
-  // Timers count whole milliseconds, and may be one early: nobody is to lose what is left of its time.
-  const wallMs = Math.ceil(limits.wallMs) + 1;
-  const timer = setTimeout(() => onLimit('timed_out'), Math.min(wallMs, LONGEST_TIMER_MS));
+  using _limit = onWallLimit(limits.wallMs, () => onLimit('timed_out'));
   await Promise.all([measureUse(watched, stop), watchDisk(watched, stop)]);
-  clearTimeout(timer);
 }
 
 async function watchDisk({ data, onLimit, onError }: Watched, stop: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ import { pause } from '../../abort.ts';
 import { DiskWatch } from '../disk-watch.ts';
 import type { RunLimits, RunOptions, RunResult } from '../index.ts';
 import { Output } from '../output.ts';
+import { onWallLimit } from '../wall-limit.ts';
 import { type Child, type Command, type Ending, startChild } from './child.ts';
 import { Family } from './family.ts';
 import { UsageWatch } from './usage-watch.ts';
@@ -26,7 +27,6 @@ const POLL_MS = 250;
 /** A look may take this part of the time between two looks: 1/10. */
 const LOOK_SHARE = 10;
 const QUIET_MS = 2_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Runs a program to its end and sees to it that nothing of it is left, as the contract of `ContainerRuntime.run`
@@ -115,20 +115,15 @@ class SupervisedRun {
   /** Resolves once nothing is watched any more, which is soon after the stop. */
   async #watches(child: Child): Promise<void> {
     const { wallMs } = this.#what.limits;
-    const timer = setTimeout(
-      () => this.#end({ kind: 'limit', ended: 'timed_out' }),
-      // A timer may be a millisecond early: nobody is to lose what is left of its time.
-      Math.min(wallMs + 1, LONGEST_TIMER_MS),
-    );
+    using limit = onWallLimit(wallMs, () => this.#end({ kind: 'limit', ended: 'timed_out' }));
     void child.ended.then(() => {
-      clearTimeout(timer);
+      limit[Symbol.dispose]();
       this.#end({ kind: 'ended' });
     });
     await Promise.all([
       this.#watch('out_of_memory', () => this.#usage.isBeyond(), [5, 20, 50, 100]),
       this.#watch('disk_full', () => this.#disk.isBeyond(), []),
     ]);
-    clearTimeout(timer);
   }
 
   async #watch(

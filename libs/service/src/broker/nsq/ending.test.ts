@@ -8,18 +8,20 @@ import ava from 'ava';
 const test = withParts(ava, 'nsq');
 const FIXTURE = fileURLToPath(new URL('ending.fixture.ts', import.meta.url));
 
-/** Runs the fixture, which closes its broker and has nothing else to do: how it ended. */
+/** Runs the fixture: how it ended, how long it went on after closing the broker, and what was open then. */
 async function run(...places: readonly string[]) {
   const child = spawn(process.execPath, [FIXTURE, ...places], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const closed = once(child.stdout, 'data');
-  const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'exit'), closed]);
-  return { code, errors };
+  const closedAt = once(child.stdout, 'data').then(() => performance.now());
+  const [errors, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  return { code, errors, wentOnMs: performance.now() - (await closedAt) };
 }
 
 test('A process whose broker is closed ends by itself', async (t) => {
   await using lookupd = await startNsqlookupd();
   await using nsqd = await startNsqd({ lookupds: [lookupd.tcp] });
-  t.deepEqual(await run(nsqd.tcp, lookupd.http), { code: 0, errors: '' });
+  const { wentOnMs, ...end } = await run(nsqd.tcp, lookupd.http);
+  t.deepEqual(end, { code: 0, errors: '' });
+  t.true(wentOnMs < 5000, `${wentOnMs} ms`);
 });
 
 test('It ends by itself where nsqd is away or frozen, too', async (t) => {
@@ -28,6 +30,8 @@ test('It ends by itself where nsqd is away or frozen, too', async (t) => {
   await using frozen = await startNsqd();
   await frozen.freeze();
   for (const server of [away, frozen]) {
-    t.deepEqual(await run(server.tcp), { code: 0, errors: '' });
+    const { wentOnMs, ...end } = await run(server.tcp);
+    t.deepEqual(end, { code: 0, errors: '' });
+    t.true(wentOnMs < 5000, `${wentOnMs} ms`);
   }
 });

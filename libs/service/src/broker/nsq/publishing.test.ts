@@ -69,7 +69,7 @@ test('A frozen nsqd is an error soon, and heals', async (t) => {
   const from = performance.now();
   const error = await fault(broker.publish('train', 'x'));
   const tookMs = performance.now() - from;
-  t.true(tookMs > 1000, `took ${tookMs} ms`);
+  t.true(tookMs > 1000 && tookMs < 10_000, `took ${tookMs} ms`);
   t.regex(String(error), /takes connections and says nothing/);
   await t.throwsAsync(broker.ping(AbortSignal.timeout(1900)), { message: /says nothing.*frozen/ });
   await nsqd.thaw();
@@ -158,8 +158,8 @@ test('With one of two nsqds frozen every message is taken in time', async (t) =>
     await broker.publish('train', `${n}`);
     times.push(performance.now() - from);
   }
-  // Where each had to find out by itself, ten would wait.
-  t.true(times.filter((ms) => ms > 1000).length <= 5, 'one message pays for all');
+  t.true(Math.max(...times) < 10_000, `${Math.max(...times)} ms`);
+  t.true(times.filter((ms) => ms > 1000).length <= 2, 'one message pays for all');
   await broker.ping();
 });
 
