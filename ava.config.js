@@ -1,7 +1,18 @@
 // Packages run their own tests with these settings: `ava` in a package's folder finds this file at the root.
+import { REPORTING } from './utils/real-parts/src/test-run/observe.ts';
+import { longestFirst } from './utils/real-parts/src/test-run/order.ts';
+
+// `make test` runs the files that judge time or memory by themselves, at the end.
+const isInCompany = process.env.MORPHEO_TESTS === 'in company';
+
 export default {
   extensions: ['ts'],
   // Of a package's tests together, without a sign of life: real servers on a busy machine take their time.
-  timeout: '2m',
-  files: ['**/*.test.ts', '!**/node_modules/**'],
+  timeout: '5m',
+  concurrency: 3,
+  // It would keep which files failed, in a folder that other users, as which tests run some files, cannot make.
+  cache: false,
+  sortTestFiles: longestFirst,
+  files: ['**/*.test.ts', '!**/node_modules/**', ...(isInCompany ? ['!**/*.alone.test.ts'] : [])],
+  ...REPORTING,
 };

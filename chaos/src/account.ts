@@ -1,4 +1,4 @@
-import { isPlatformError } from '@morpheo/common';
+import { isPlatformError, KIND_NAMES } from '@morpheo/common';
 import { migrations, type Schema } from '@morpheo/compute-api';
 import { type Database, openDatabase } from '@morpheo/service/database';
 import { brokenPromises } from '@morpheo/simulation/invariants';
@@ -70,7 +70,7 @@ async function visibleResults({ storageApis: [storage] }: Cluster, { read }: Onl
       order.result === null ? undefined : (JSON.parse(order.result) as { uuid: string; sha256: string });
     const uuid = order.kind === 'learn' ? order.model_end : result?.uuid;
     if (uuid === null || uuid === undefined) continue;
-    const type = order.kind === 'learn' ? ('model' as const) : ('prediction' as const);
+    const type = KIND_NAMES[order.kind].result;
     const shown = await storage.get({ params: { type, uuid } }).catch((error: unknown) => {
       if (isPlatformError(error, 'not_found')) return undefined;
       throw error;

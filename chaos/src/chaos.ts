@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { randomFrom } from '@morpheo/simulation/random';
+import { randomFrom } from '@morpheo/real-parts';
 import {
   attemptsByOutcome,
   failuresOf,
@@ -12,15 +12,18 @@ import {
 import { type Cluster, openCluster } from './cluster/cluster.ts';
 import { type Goods, postOrders, uploadGoods } from './customers.ts';
 import { type FaultChoice, faultKinds } from './faults.ts';
-import { startLateCalls } from './late-calls.ts';
+import { type LateCalls, startLateCalls } from './late-calls.ts';
 import type { Course } from './picture.ts';
 import { type Progress, watchProgress } from './progress.ts';
-import { makeTrouble } from './trouble.ts';
+import { type Fault, makeTrouble } from './trouble.ts';
 
 /** What a run is like. */
 export interface ChaosOptions {
   readonly seed: number;
+  /** So many at least: they are posted for as long as there were fewer faults, or fewer stale calls, than wanted. */
   readonly orders: number;
+  readonly fewestFaults: number;
+  readonly fewestStaleCalls: number;
   /** Between two orders, and between two faults, on average. */
   readonly paceMs: number;
   readonly faultEveryMs: number;
@@ -62,7 +65,7 @@ const REST_MS = 600_000;
 
 /** Starts the real parts, has orders posted while faults are made, waits for rest, and judges. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seed, orders, onProgress = () => undefined } = options;
+  const { seed, onProgress = () => undefined } = options;
   const { dockerWorkers, processWorkers } = options;
   const startedAt = Date.now();
   await using cluster = await openCluster({ computes: 2, storages: 2, dockerWorkers, processWorkers });
@@ -80,7 +83,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
 
   async function account(): Promise<ChaosResult> {
     const { kinds, leftOut } = await faultKinds(cluster);
-    const { customers, faults } = await ordersAmongFaults({ cluster, goods, kinds }, options, progress);
+    const scene = { cluster, goods, kinds, progress, late };
+    const { customers, faults } = await ordersAmongFaults(scene, options);
     const calmSince = Date.now();
     while ((await unsettled(database).catch(() => 1)) > 0 && Date.now() - calmSince < REST_MS)
       await sleep(250);
@@ -88,7 +92,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     const counts: Record<string, number> = {};
     for (const { kind } of faults) counts[kind] = (counts[kind] ?? 0) + 1;
     return {
-      ...{ seed, orders, faults: counts, leftOut, recoverySeconds },
+      ...{ seed, orders: customers.accepted.size, faults: counts, leftOut, recoverySeconds },
       course: { samples: progress.samples, faults },
       attempts: await attemptsByOutcome(database),
       failures: await failuresOf(database),
@@ -105,24 +109,28 @@ interface Scene {
   readonly cluster: Cluster;
   readonly goods: Goods;
   readonly kinds: FaultChoice['kinds'];
+  readonly progress: Progress;
+  readonly late: LateCalls;
 }
 
 async function ordersAmongFaults(
-  { cluster, goods, kinds }: Scene,
-  { seed, orders, paceMs, faultEveryMs, mostFaults, mostMinutes }: ChaosOptions,
-  progress: Progress,
+  { cluster, goods, kinds, progress, late }: Scene,
+  { seed, orders, paceMs, faultEveryMs, mostFaults, mostMinutes, ...fewest }: ChaosOptions,
 ) {
   const deadline = Date.now() + mostMinutes * 60_000;
+  const faults: Fault[] = [];
   let isPosting = true;
-  const [customers, faults] = await Promise.all([
+  const isWanted = () =>
+    Date.now() < deadline && (faults.length < fewest.fewestFaults || late.refused < fewest.fewestStaleCalls);
+  const [customers] = await Promise.all([
     postOrders(cluster, goods, randomFrom(seed), {
-      ...{ orders, paceMs, unfinished: () => progress.open },
+      ...{ orders, isWanted, paceMs, unfinished: () => progress.open },
       mostUnfinished: 400,
     }).finally(() => {
       isPosting = false;
     }),
     makeTrouble(kinds, randomFrom(seed + 1), {
-      ...{ everyMs: faultEveryMs, most: mostFaults },
+      ...{ everyMs: faultEveryMs, most: mostFaults, faults },
       isOver: () => !(isPosting || progress.open > 0) || Date.now() > deadline,
     }),
   ]);

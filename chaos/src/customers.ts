@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { uploadForm } from '@morpheo/client';
 import { isPlatformError, type Learnuplet, learnuplet, preduplet } from '@morpheo/common';
-import type { Random } from '@morpheo/simulation/random';
+import type { Random } from '@morpheo/real-parts';
 import type { Cluster } from './cluster/cluster.ts';
 
 const run = promisify(execFile);
@@ -59,22 +59,28 @@ export interface Customers {
   readonly waits: number[];
 }
 
-/** Posts orders one after another, `paceMs` apart on average, each until it is accepted, and at most `open` at once. */
+/** How orders are posted. */
+export interface Posting {
+  /** So many at least, and then more for as long as `isWanted`. */
+  readonly orders: number;
+  readonly isWanted: () => boolean;
+  /** Between two, on average. */
+  readonly paceMs: number;
+  readonly unfinished: () => number;
+  readonly mostUnfinished: number;
+}
+
+/** Posts orders one after another, each until it is accepted, and none while `mostUnfinished` are open. */
 export async function postOrders(
   cluster: Cluster,
   goods: Goods,
   random: Random,
-  {
-    orders,
-    paceMs,
-    unfinished,
-    mostUnfinished,
-  }: { orders: number; paceMs: number; unfinished: () => number; mostUnfinished: number },
+  { orders, isWanted, paceMs, unfinished, mostUnfinished }: Posting,
 ): Promise<Customers> {
   const customers: Customers = { accepted: new Set(), retried: new Set(), waits: [] };
   const posting: Promise<void>[] = [];
   let last: Learnuplet | undefined;
-  for (let n = 0; n < orders; n += 1) {
+  for (let n = 0; n < orders || isWanted(); n += 1) {
     await sleep(random.between(0, paceMs * 2));
     while (unfinished() > mostUnfinished) await sleep(200);
     const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: goods.workflow, status: 'todo' };

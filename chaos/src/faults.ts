@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '@morpheo/simulation/random';
+import type { Random } from '@morpheo/real-parts';
 import type { Cluster } from './cluster/cluster.ts';
+import type { ClusterService } from './cluster/cluster-service.ts';
 import { cutConnections, whyNoCuts } from './cluster/connections.ts';
-import type { ServiceProcess } from './cluster/service-process.ts';
 
 /** A kind of fault. */
 export interface FaultKind {
@@ -38,30 +38,30 @@ export async function faultKinds(cluster: Cluster): Promise<FaultChoice> {
   };
 }
 
-const names = (list: readonly ServiceProcess[]): string[] => list.map(({ name }) => name);
+const names = (list: readonly ClusterService[]): string[] => list.map(({ name }) => name);
 
 function serviceFaults({ computes, storages, workers }: Cluster): FaultKind[] {
-  const named = new Map<string, ServiceProcess>(
+  const named = new Map<string, ClusterService>(
     [...computes, ...storages, ...workers].map((service) => [service.name, service]),
   );
-  const service = (name: string): ServiceProcess => {
+  const service = (name: string): ClusterService => {
     const found = named.get(name);
     if (found === undefined) throw new Error(`There is no service ${name}.`);
     return found;
   };
-  const killed = (name: string, list: readonly ServiceProcess[], weight: number): FaultKind => ({
+  const killed = (name: string, list: readonly ClusterService[], weight: number): FaultKind => ({
     name: `${name} killed`,
     weight,
     targets: names(list),
     async strike(target, random) {
       await service(target).kill();
       await sleep(random.between(0, 1500));
-      service(target).start();
+      void service(target).start();
       // A process that is killed again before it has begun is no new fault.
       await sleep(1500);
     },
   });
-  const frozen = (name: string, list: readonly ServiceProcess[], ms: (random: Random) => number) => ({
+  const frozen = (name: string, list: readonly ClusterService[], ms: (random: Random) => number) => ({
     ...{ name, weight: 2, targets: names(list) },
     async strike(target: string, random: Random) {
       service(target).freeze();

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isPlatformError } from '@morpheo/common';
-import type { Random } from '@morpheo/simulation/random';
+import type { Random } from '@morpheo/real-parts';
 import type { Onlooker } from './account.ts';
 import type { Cluster } from './cluster/cluster.ts';
 

@@ -31,6 +31,7 @@ const command = new Command('chaos')
       ...{
         seed: options.seed,
         orders: options.orders,
+        ...{ fewestFaults: 0, fewestStaleCalls: 0 },
         mostMinutes: options.minutes,
         mostFaults: options.faults,
       },

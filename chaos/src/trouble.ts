@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '@morpheo/simulation/random';
+import type { Random } from '@morpheo/real-parts';
 import type { FaultKind } from './faults.ts';
 
 /** A fault that was made. */
@@ -11,14 +11,23 @@ export interface Fault {
   readonly mendedAt: number;
 }
 
-/** Makes one fault after another, `everyMs` apart on average, until `isOver`; never two at one target. */
+/** How faults are made. */
+export interface Trouble {
+  /** Between two, on average. */
+  readonly everyMs: number;
+  readonly most: number;
+  readonly isOver: () => boolean;
+  /** Gets each fault once it is mended. */
+  readonly faults: Fault[];
+}
+
+/** Makes one fault after another until `isOver`; never two at one target. */
 export async function makeTrouble(
   kinds: readonly FaultKind[],
   random: Random,
-  { everyMs, isOver, most }: { everyMs: number; isOver: () => boolean; most: number },
-): Promise<Fault[]> {
+  { everyMs, isOver, most, faults }: Trouble,
+): Promise<void> {
   const drawn = kinds.flatMap((kind) => Array.from({ length: kind.weight }, () => kind));
-  const faults: Fault[] = [];
   const mending = new Map<string, Promise<void>>();
   const unmended: unknown[] = [];
   while (!isOver() && faults.length < most && unmended.length === 0) {
@@ -38,5 +47,4 @@ export async function makeTrouble(
   }
   await Promise.all(mending.values());
   if (unmended.length > 0) throw unmended[0];
-  return faults;
 }

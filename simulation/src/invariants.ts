@@ -1,16 +1,16 @@
 import type { OrderStatus } from '@morpheo/common';
 import type { Schema } from '@morpheo/compute-api';
 import type { Database } from '@morpheo/service/database';
-import type { Customers } from './customers.ts';
+import type { Customers } from './load.ts';
 
 /** Where an entry of an order's history may lead from where the one before it stood. */
 const LEADS_TO: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
-  waiting: ['todo', 'failed', 'cancelled'],
+  waiting: ['waiting', 'todo', 'failed', 'cancelled'],
   todo: ['pending', 'cancelled'],
   pending: ['pending', 'todo', 'done', 'failed', 'cancelled'],
   done: [],
-  failed: ['todo', 'waiting'],
-  cancelled: ['todo', 'waiting'],
+  failed: ['waiting'],
+  cancelled: ['waiting'],
 };
 const ENDED: readonly OrderStatus[] = ['done', 'failed', 'cancelled'];
 
@@ -34,6 +34,8 @@ export interface Rest {
   readonly database: Pick<Database<Schema>, 'read'>;
   /** The attempt whose result is visible, by order. */
   readonly visible: ReadonlyMap<string, number>;
+  /** The orders for which storage holds something, where that can be told. */
+  readonly holding?: readonly string[];
   /** How each order ended, as the orchestrator was told, oldest first. */
   readonly heard: ReadonlyMap<string, readonly string[]>;
 }
@@ -51,6 +53,7 @@ export async function brokenPromises(
   const broken = [...customers.accepted]
     .filter((id) => !stored.has(id))
     .map((id) => `${id} was accepted and is lost`);
+  for (const id of rest.holding ?? []) broken.push(`${id} has ended, and storage still holds what it named`);
   for (const order of orders) {
     const say = (what: string): void => void broken.push(`${order.id} ${what}`);
     const mine = attempts.filter(({ order_id }) => order_id === order.id);

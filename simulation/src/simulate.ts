@@ -1,10 +1,11 @@
-import { haveOrdersPosted } from './customers.ts';
-import { drawProfile, Faults, type Profile } from './faults.ts';
+import { randomFrom } from '@morpheo/real-parts';
+import { type FaultCounts, makeTrouble } from './faults/fault-injector.ts';
+import { drawProfile, Faults, type Profile } from './faults/faults.ts';
 import { brokenPromises, unsettled } from './invariants.ts';
-import { randomFrom } from './random.ts';
+import { haveOrdersPosted } from './load.ts';
+import { inVirtualTime, sleep } from './parts/virtual-time.ts';
+import { watchPins } from './pin-watch.ts';
 import { openTrace } from './trace.ts';
-import { type FaultCounts, makeTrouble } from './trouble.ts';
-import { inVirtualTime, sleep } from './virtual-time.ts';
 import { World } from './world.ts';
 
 /** What came of one seed. */
@@ -35,6 +36,7 @@ export async function simulate(seed: number, profile: Partial<Profile> = {}): Pr
     const faults = new Faults({ ...drawProfile(random), ...profile }, random);
     const [computes, workers] = [random.pick([1, 2]), random.pick([1, 2, 3])];
     const world = await World.open({ random, faults, trace, computes, workers });
+    const pins = watchPins(world);
     const orders = random.pick([1, 3, 6, 10]);
     const endsAt = Date.now() + TROUBLE_MS;
     const [customers, counts] = await Promise.all([
@@ -48,10 +50,9 @@ export async function simulate(seed: number, profile: Partial<Profile> = {}): Pr
     while ((await unsettled(world.database, customers)) > 0 && Date.now() - calmSince < REST_MS)
       await sleep(1000);
     const recoverySeconds = (Date.now() - calmSince) / 1000;
-    const broken = await brokenPromises(
-      { database: world.database, visible: world.storage.visible, heard: world.orchestrator.heard },
-      customers,
-    );
+    const { visible, holding } = world.storage;
+    const rest = { database: world.database, visible, holding, heard: world.orchestrator.heard };
+    const broken = [...(await pins.end()), ...(await brokenPromises(rest, customers))];
     await world.close();
     return {
       seed,

@@ -1,26 +1,29 @@
-import { randomUUID } from 'node:crypto';
-import { type Claim, isPlatformError, OrderFailure, type OrderResult } from '@morpheo/common';
+import { type Claim, isPlatformError, KIND_NAMES, OrderFailure, type OrderResult } from '@morpheo/common';
 import type { Work } from '@morpheo/compute-worker';
-import type { Faults } from './faults.ts';
-import type { Random } from './random.ts';
-import type { ResultStorage } from './storage.ts';
-import { sleep } from './virtual-time.ts';
+import type { Random } from '@morpheo/real-parts';
+import type { Faults } from './faults/faults.ts';
+import type { ResultStorage } from './parts/storage.ts';
+import { sleep } from './parts/virtual-time.ts';
 
 const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
 const RETRY_MS = 1000;
 
-/** The work of a simulated worker: it takes a while, may break or fail, and stages a result on storage. */
-export function simulatedWork(storage: ResultStorage, faults: Faults, random: Random): Work {
-  return async (claim, { feed, signal }) => {
-    feed.note({ what: 'started', step: 'train' });
+/** The work of a simulated worker: it takes a while, may break or fail, and stages a result on storage by its ticket. */
+export function simulatedWork(
+  openStorage: (ticket: () => string | undefined) => ResultStorage,
+  faults: Faults,
+  random: Random,
+): Work {
+  return async (claim, { events, signal, ticket }) => {
+    events.note({ what: 'started', step: 'train' });
     await during(random.between(200, 40_000), signal);
     const fate = faults.work();
     if (fate === 'broken') throw new Error('The worker broke.');
     if (fate === 'failed')
       throw new OrderFailure({ reason: 'exit_code', message: 'It exited with 1.', exit_code: 1 });
-    await feed.output('train', 'stdout', new TextEncoder().encode('trained\n'));
+    await events.output('train', 'stdout', new TextEncoder().encode('trained\n'));
     const result = resultOf(claim);
-    await stage(claim, result, storage, signal);
+    await stage(claim, result, openStorage(ticket), signal);
     return result;
   };
 }
@@ -38,7 +41,7 @@ async function stage(
   storage: ResultStorage,
   signal: AbortSignal,
 ): Promise<void> {
-  const type = spec.kind === 'learn' ? ('model' as const) : ('prediction' as const);
+  const type = KIND_NAMES[spec.kind].result;
   const body = { body: (async function* () {})() };
   for (;;) {
     try {
@@ -58,6 +61,6 @@ async function stage(
 
 function resultOf({ spec }: Claim): OrderResult {
   const blob = { sha256: 'a'.repeat(64), size: 1 };
-  if (spec.kind === 'predict') return { uuid: randomUUID(), ...blob };
+  if (spec.kind === 'predict') return { uuid: spec.uplet.prediction_storage_uuid, ...blob };
   return { uuid: spec.uplet.model_end, ...blob, performance: SCORES };
 }

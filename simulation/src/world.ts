@@ -8,28 +8,28 @@ import {
   type Schema,
   startCompute,
 } from '@morpheo/compute-api';
-import { Crew } from '@morpheo/compute-worker';
+import { WorkerAgent } from '@morpheo/compute-worker';
+import type { Random } from '@morpheo/real-parts';
 import { type Database, openSqlite } from '@morpheo/service/database';
 import type { Log } from '@morpheo/service/log';
-import { LossyBroker } from './broker.ts';
-import { type DatabaseClock, databaseOf } from './database.ts';
-import type { Faults } from './faults.ts';
-import { Machine } from './machine.ts';
-import { type Destination, type OnAnswer, overNetwork } from './network.ts';
-import { SimulatedOrchestrator } from './orchestrator.ts';
-import type { Random } from './random.ts';
-import { SimulatedStorage } from './storage.ts';
+import type { Faults } from './faults/faults.ts';
+import { LossyBroker } from './parts/broker.ts';
+import { type DatabaseClock, databaseOf } from './parts/database.ts';
+import { Machine } from './parts/machine.ts';
+import { type Destination, type OnAnswer, overNetwork } from './parts/network.ts';
+import { SimulatedOrchestrator } from './parts/orchestrator.ts';
+import { type OrderStorage, type ResultStorage, SimulatedStorage, signTicket } from './parts/storage.ts';
+import { sleep } from './parts/virtual-time.ts';
 import type { Trace } from './trace.ts';
 import { traceLog } from './trace-log.ts';
-import { sleep } from './virtual-time.ts';
 import { simulatedWork } from './work.ts';
 
 /** How patient the simulated platform is: the leases of production, shorter pauses. */
 export const SETTINGS: ComputeSettings = {
   ...COMPUTE_DEFAULTS,
   everyMs: 4000,
-  retryBackOff: { firstMs: 500, mostMs: 10_000 },
-  effectBackOff: { firstMs: 500, mostMs: 10_000 },
+  retryBackOff: { firstMs: 500, mostMs: 10_000, jitter: 0.25 },
+  effectBackOff: { firstMs: 500, mostMs: 10_000, jitter: 0.25 },
 };
 
 interface ComputeProcess {
@@ -141,7 +141,8 @@ export class World {
     const compute = startCompute({
       database: databaseOf(machine, this.database, this.clock, faults),
       broker: this.#broker.seenBy(machine),
-      storage: overNetwork(machine, there(this.storage.api, 'storage'), faults) as SimulatedStorage['api'],
+      storage: overNetwork(machine, there(this.storage.api, 'storage'), faults) as OrderStorage,
+      signTicket,
       orchestrator: overNetwork(
         machine,
         there(this.orchestrator.api, 'orchestrator'),
@@ -156,20 +157,24 @@ export class World {
   async #startWorker(name: string, index: number): Promise<Machine> {
     const { faults, random } = this.#options;
     const machine = new Machine(name);
-    const storage = { name: 'storage', find: () => ({ api: this.storage.api, machine: this.#outside }) };
-    const work = simulatedWork(overNetwork(machine, storage, faults), faults, random);
+    const openStorage = (ticket: () => string | undefined) => {
+      const api = this.storage.seenBy(ticket);
+      return overNetwork<ResultStorage>(
+        machine,
+        { name: 'storage', find: () => ({ api, machine: this.#outside }) },
+        faults,
+      );
+    };
+    const work = simulatedWork(openStorage, faults, random);
     const compute = overNetwork(machine, this.#computeService(), faults, this.#count(name));
     const log = this.#log(name);
-    const crew = new Crew(
-      {
-        ...{ compute, log, name, broker: this.#broker.seenBy(machine), runtime: { name: 'dummy' as const } },
-        ...{ id: this.#workerIds[index] ?? '', slots: { learn: 2, predict: 1 }, pollMs: 5000, graceMs: 5000 },
-      },
-      { compute, log, work, logBytes: 1_000_000 },
-    );
-    await crew.listen();
+    const agent = new WorkerAgent({
+      ...{ compute, log, name, broker: this.#broker.seenBy(machine), runtime: { name: 'dummy' as const } },
+      ...{ id: this.#workerIds[index] ?? '', slots: { learn: 2, predict: 1 }, pollMs: 5000, graceMs: 5000 },
+      ...{ work, logBytes: 1_000_000 },
+    });
     // A worker that was superseded ends; whoever looks after processes starts it again.
-    crew.stopped.catch(() => {
+    agent.stopped.catch(() => {
       if (!machine.isUp) return;
       this.kill(name);
       void sleep(1000).then(async () => await this.start(name));

@@ -62,9 +62,10 @@ pack_image() {
   rm -rf "$folder"
 }
 
-# build TAG: makes the image and keeps it; each kind of image has its file in images/.
+# build TAG: makes the image and keeps it, unless one is kept; each kind of image has its file in images/. Of several
+# that want the same image at once, one makes it, and the others wait for that.
 build() {
-  local name
+  local name lock
   case $1 in
     busybox:1.36) name=busybox ;;
     debian:bookworm-slim) name=debian ;;
@@ -72,9 +73,14 @@ build() {
     python:3.11-slim) name=python ;;
     *) fail "$1 is not here, no registry gave it, and it cannot be built here (see --help)." ;;
   esac
-  say "building $1 ..."
   mkdir -p "$IMAGES"
-  "$HERE/images/$name" "$1" || fail "building $1 failed; what it said stands above."
+  exec {lock}>"$(kept "$1").lock"
+  flock "$lock"
+  if [ ! -s "$(kept "$1")" ]; then
+    say "building $1 ..."
+    "$HERE/images/$name" "$1" || fail "building $1 failed; what it said stands above."
+  fi
+  exec {lock}>&-
 }
 
 # scratch: a temporary folder next to what is kept, gone at the end of the maker.
@@ -98,7 +104,16 @@ debian_layer() {
     --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
     --customize-hook='rm -rf "$1"/var/log/*.log "$1"/var/log/apt/* "$1"/var/cache/ldconfig/aux-cache' \
     --customize-hook="$HERE/trust-host \"\$1\"" \
-    "$@" bookworm "$file" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    "$@" bookworm "$file" "$(debian_mirror)"
+}
+
+# debian_mirror: where Debian's packages come from: what is set, else what apt on this machine uses.
+debian_mirror() {
+  local mirror=${DEBIAN_MIRROR:-}
+  [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(REPO_URI)' \
+    'Created-By: Packages' 'Codename: bookworm' 'Component: main' 2>/dev/null | head -1)
+  [ -n "$mirror" ] || fail 'apt on this machine has no Debian 12 (bookworm): set DEBIAN_MIRROR to where its packages are.'
+  printf '%s' "$mirror"
 }
 
 memory_folder() {

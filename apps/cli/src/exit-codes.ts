@@ -67,6 +67,11 @@ export function usageError(message: string, hint?: string, cause?: unknown): Cli
   return new CliError(EXIT.usage, message, hint, cause);
 }
 
+/** What a thrown value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** The exit code of whatever was thrown. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode;

@@ -1,15 +1,18 @@
+import { VERSION } from '@morpheo/common';
 import { Command } from 'commander';
-import packageJson from '../package.json' with { type: 'json' };
 import { addDefaults } from './commands/defaults.ts';
 import { addGet } from './commands/get.ts';
 import { addLeaderboard } from './commands/leaderboard.ts';
-import { addLearn } from './commands/learn.ts';
 import { addLogs } from './commands/logs.ts';
+import { addLearn, addPredict } from './commands/new-order.ts';
 import { addOneOrder } from './commands/order.ts';
 import { addOrdersList } from './commands/orders.ts';
 import { addOwners } from './commands/owners.ts';
+import { addGroups } from './commands/people/groups.ts';
+import { addPeople } from './commands/people/people.ts';
+import { addTokens } from './commands/people/tokens.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
-import { addPredict } from './commands/predict.ts';
+import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
 import { addUpload } from './commands/upload.ts';
@@ -46,7 +49,7 @@ export function createProgram(options: ProgramOptions): Command {
     .description(
       'Morpheo from a terminal: upload problems, algorithms and data, order trainings, watch them, compare.',
     )
-    .version(packageJson.version, '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .option('--json', 'print results as JSON to stdout, and nothing else there')
     .option(
       '--home <folder>',
@@ -64,9 +67,14 @@ export function createProgram(options: ProgramOptions): Command {
   addWorkers(program, run);
   addQueue(program, run);
   addOwners(program, run);
+  program.commandsGroup('People:');
+  addPeople(program, run);
+  addGroups(program, run);
+  addTokens(program, run);
   program.commandsGroup('Things on storage:');
   addUpload(program, run);
   addGet(program, run);
+  addShare(program, run);
   addUsage(program, run);
   program.commandsGroup('Orders:');
   addLearn(program, run);

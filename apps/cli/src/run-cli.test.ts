@@ -26,7 +26,7 @@ const COMMANDS = [
   'leaderboard',
 ];
 
-test('every command has help with examples', async (t) => {
+test('Every command has help with examples', async (t) => {
   for (const command of COMMANDS) {
     const { code, stdout, stderr } = await morpheo([...command.split(' '), '--help']);
     t.is(code, 0, command);
@@ -35,13 +35,13 @@ test('every command has help with examples', async (t) => {
   }
 });
 
-test('the help tells the exit codes and where the platform is', async (t) => {
+test('The help tells the exit codes and where the platform is', async (t) => {
   const { stdout } = await morpheo(['--help']);
   t.regex(stdout, /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}5 .*\n {2}130 /);
   t.regex(stdout, /MORPHEO_HOME/);
 });
 
-test('a wrong command line is exit code 2 in two lines', async (t) => {
+test('A wrong command line is exit code 2 in two lines', async (t) => {
   for (const argv of [
     ['statu'],
     ['status', '--nope'],
@@ -56,7 +56,7 @@ test('a wrong command line is exit code 2 in two lines', async (t) => {
   }
 });
 
-test('a service that cannot be reached is exit code 3', async (t) => {
+test('A service that cannot be reached is exit code 3', async (t) => {
   const env = { MORPHEO_HOME: '/nowhere', MORPHEO_COMPUTE_URL: 'http://127.0.0.1:1' };
   const { code, stdout, stderr } = await morpheo(['workers', '--json'], { env });
   t.is(code, 3);
@@ -64,7 +64,7 @@ test('a service that cannot be reached is exit code 3', async (t) => {
   t.regex(stderr, /^error: .*127\.0\.0\.1:1.*\nSee what answers with "morpheo status".*\n$/);
 });
 
-test('a platform that nobody knows of is exit code 3 with advice', async (t) => {
+test('A platform that nobody knows of is exit code 3 with advice', async (t) => {
   const { code, stderr } = await morpheo(['orders', 'list'], { env: { MORPHEO_HOME: '/nowhere' } });
   t.is(code, 3);
   t.regex(
@@ -73,7 +73,7 @@ test('a platform that nobody knows of is exit code 3 with advice', async (t) => 
   );
 });
 
-test('wrong credentials are exit code 5 and are not shown', async (t) => {
+test('Wrong credentials are exit code 5 and are not shown', async (t) => {
   await using platform = await fakePlatform({});
   const env = { ...platform.env, MORPHEO_USER: 'me', MORPHEO_PASSWORD: 'not-the-right-one' };
   const { code, stderr } = await morpheo(['workers'], { env });
@@ -82,7 +82,7 @@ test('wrong credentials are exit code 5 and are not shown', async (t) => {
   t.false(stderr.includes('not-the-right-one'));
 });
 
-test('refusals, absences and failures have exit codes of their own', async (t) => {
+test('Refusals, absences and failures have exit codes of their own', async (t) => {
   const errors: Record<string, PlatformError> = {
     '4': new PlatformError('not_found', 'There is no such order.'),
     '5': new PlatformError('wrong_state', 'The order is done.'),
@@ -101,7 +101,7 @@ test('refusals, absences and failures have exit codes of their own', async (t) =
   }
 });
 
-test('an interrupted command is exit code 130 and says nothing', async (t) => {
+test('An interrupted command is exit code 130 and says nothing', async (t) => {
   const interrupt = new AbortController();
   await using platform = await fakePlatform({
     compute: {
@@ -124,7 +124,7 @@ test('an interrupted command is exit code 130 and says nothing', async (t) => {
   t.is(stderr, '');
 });
 
-test('a reader of the output that goes away is no error', async (t) => {
+test('A reader of the output that goes away is no error', async (t) => {
   await using platform = await fakePlatform({ compute: { getOrder: async () => sampleOrder() } });
   const closed = new Writable({
     write: (_chunk, _encoding, done) => done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })),
@@ -141,7 +141,7 @@ test('a reader of the output that goes away is no error', async (t) => {
   t.is(stderr.text, '');
 });
 
-test('colours are for terminals alone, and not with NO_COLOR', async (t) => {
+test('Colours are for terminals alone, and not with NO_COLOR', async (t) => {
   await using platform = await fakePlatform({ compute: { getOrder: async () => sampleOrder() } });
   const argv = ['orders', 'show', IDS.order];
   const { env } = platform;
@@ -150,6 +150,6 @@ test('colours are for terminals alone, and not with NO_COLOR', async (t) => {
   t.false((await morpheo(argv, { env: { ...env, NO_COLOR: '1' }, isTTY: true })).stdout.includes('\u001b'));
 });
 
-test('the version is the package’s', async (t) => {
+test('The version is the package’s', async (t) => {
   t.regex((await morpheo(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
 });

@@ -1,10 +1,10 @@
 import { CommanderError } from 'commander';
 import { createContext, type LocalContext, type Runner } from './context.ts';
-import { CliError, EXIT, exitCodeOf, hintOf } from './exit-codes.ts';
+import { CliError, EXIT, exitCodeOf, hintOf, messageOf } from './exit-codes.ts';
 import { type Environment, findPlatform, type PlatformFlags } from './platform/settings.ts';
 import { createProgram } from './program.ts';
-import { plain } from './terminal/plain.ts';
 import { createTerminal, type OutputStream, painter } from './terminal/terminal.ts';
+import { plain } from './terminal/text.ts';
 
 /** A call of `morpheo`. */
 export interface CliOptions {
@@ -27,11 +27,11 @@ export async function runCli(options: CliOptions): Promise<number> {
     return await runCommand(options, signal);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-    const told = reader.gone.aborted ? reader.gone.reason : error;
-    if (told === NOBODY_READS) return EXIT.ok;
+    const cause = reader.gone.aborted ? reader.gone.reason : error;
+    if (cause === NOBODY_READS) return EXIT.ok;
     if (options.signal?.aborted === true) return EXIT.interrupted;
-    tell(told, options);
-    return exitCodeOf(told);
+    report(cause, options);
+    return exitCodeOf(cause);
   }
 }
 
@@ -54,10 +54,9 @@ async function runCommand({ argv, env, stdout, stderr }: CliOptions, signal: Abo
 }
 
 /** An error in two lines: what was wrong and where, and what to do. */
-function tell(error: unknown, { stderr, env }: CliOptions): void {
+function report(error: unknown, { stderr, env }: CliOptions): void {
   const paint = painter(stderr, env);
-  const message = error instanceof Error ? error.message : String(error);
-  stderr.write(`${paint('red', 'error')}: ${plain(message).replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  stderr.write(`${paint('red', 'error')}: ${plain(messageOf(error)).replaceAll(/\s*\n\s*/g, ' ')}\n`);
   const hint = hintOf(error);
   if (hint !== undefined) stderr.write(`${paint('dim', plain(hint))}\n`);
   if ((env.MORPHEO_DEBUG ?? '') !== '' && error instanceof Error) stderr.write(`${error.stack ?? ''}\n`);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { reach, storageClient } from '@morpheo/client';
+import { identify, reach, storageClient } from '@morpheo/client';
+import { ANONYMOUS, type PinRequest, storageContract } from '@morpheo/common';
 import {
   credentialsProbe,
   folderProbe,
@@ -12,9 +13,9 @@ import {
 } from '@morpheo/service/check';
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
 import { silentLog } from '@morpheo/service/log';
+import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import type { ComputeConfig } from './config.ts';
-import { migrations } from './migrations.ts';
-import { openBroker, orchestratorOf, storageOf } from './neighbours.ts';
+import { migrations } from './db/migrations.ts';
 import { DATABASE } from './service.ts';
 
 /** What `--check` of compute-api asks. */
@@ -52,10 +53,10 @@ function brokerProbe(config: ComputeConfig): Probe {
 
 function storageProbe(config: ComputeConfig): Probe {
   const peer = storageOf(config);
-  const params = { type: 'model', uuid: NOTHING } as const;
   return peerProbe({
     url: peer.url,
-    call: async (signal) => await storageClient(peer).get({ params }, { signal }),
+    identify: async (signal) => await identify(storageContract, peer, signal),
+    call: async (signal) => await storageClient(peer).pinOrders({ body: { orders: [NO_ORDER] } }, { signal }),
     flag: '--storage',
     credentials: '--storage-user, --storage-password',
   });
@@ -70,3 +71,10 @@ function orchestratorProbe(url: string): Probe {
     remedy: 'Start it, or correct --orchestrator; orders are taken without it, and it is told later.',
   };
 }
+
+/** What storage refuses to pin, and keeps nothing of; that it answers shows that we may ask. */
+const NO_ORDER: PinRequest = {
+  ...{ order: NOTHING, round: 1, owner: ANONYMOUS, kind: 'predict' },
+  uses: [{ type: 'problem', uuid: NOTHING, as: 'problem' }],
+  produces: { type: 'prediction', uuid: NOTHING },
+};

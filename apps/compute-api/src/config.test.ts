@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
-import { loadConfig } from './config.ts';
+import { loadConfig, takesAnonymousOrders } from './config.ts';
 
 const STORAGE = ['--storage', 'http://storage', '--storage-user', 'u', '--storage-password', 'p'];
 const ENOUGH = ['--data-dir', '/data', '--insecure-open', ...STORAGE];
@@ -31,9 +31,38 @@ test('Several nsqds are named with commas or with the flag again', (t) => {
   t.deepEqual(values('--broker=nsq', ...nsqd.map((address) => `--nsqd=${address}`)).nsqd, nsqd);
 });
 
+test('Where anybody may post orders beyond loopback, the names of the service are given', (t) => {
+  const beyond = ['--host', '0.0.0.0'];
+  const { hosts } = values(...beyond, '--hosts', 'Compute.example.org,[fd00::1]', '--hosts=10.0.0.7');
+  t.deepEqual(hosts, ['compute.example.org', '[fd00::1]', '10.0.0.7']);
+  const known = [
+    ...STORAGE,
+    '--data-dir',
+    '/data',
+    '--credentials',
+    'file',
+    '--ticket-key-file',
+    'key',
+    ...beyond,
+  ];
+  t.is(loadConfig(known, {}).kind, 'settings');
+  const open = () => loadConfig([...known, '--anonymous-intake'], {});
+  t.throws(open, { code: 'invalid_request', message: /name the hosts by which clients call with --hosts/ });
+});
+
+test('Orders without credentials are usual on loopback alone, and not behind a proxy', (t) => {
+  t.true(takesAnonymousOrders(values()));
+  t.true(takesAnonymousOrders(values('--hosts', 'compute.localhost')));
+  t.false(takesAnonymousOrders(values('--hosts', 'compute.example.org')));
+  t.true(takesAnonymousOrders(values('--hosts', 'compute.example.org', '--anonymous-intake')));
+});
+
 const CONTRADICTIONS: readonly [string, readonly string[], RegExp][] = [
   ['NSQ nowhere', ['--broker=nsq'], /give --nsqd, or --broker-host/],
   ['NSQ in two ways', ['--broker=nsq', '--nsqd=a:1', '--broker-host=a'], /not both/],
+  ['everybody let in beyond loopback by any name', ['--host=0.0.0.0'], /--hosts compute\.example\.org/],
+  ['a name with a scheme', ['--hosts=http://a'], /"http:\/\/a" is not a name such as/],
+  ['a name with a port', ['--hosts=a,b:80'], /"b:80" is not a name such as/],
   ['an nsqd that is no broker', ['--nsqd=a:1'], /say --broker nsq/],
   ['an address that is none', ['--broker=nsq', '--nsqd=a:4150,b'], /"b" is not an address such as nsqd:4150/],
   ['a secret for nobody', ['--nsq-secret=s'], /no NSQ is/],

@@ -1,44 +1,41 @@
+import { type BackOff, VERSION } from '@morpheo/common';
 import { nsqdAddresses, nsqSecurityProblems, nsqSecuritySettings } from '@morpheo/service/broker';
-import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import {
+  defineSettings,
+  listenSettings,
+  loadSettings,
+  logSettings,
+  pairProblems,
+  peerSettings,
+  type SettingsOf,
+} from '@morpheo/service/config';
 import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
-import { rateSettings } from '@morpheo/service/http';
+import {
+  accessSettings,
+  isLoopback,
+  openIntakeProblem,
+  rateSettings,
+  streamSettings,
+  ticketKeySettings,
+} from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 
+const PREFIX = 'MORPHEO_COMPUTE_';
 const port = z.coerce.number().int().min(0).max(65_535);
 const text = z.string().min(1);
 const milliseconds = z.coerce.number().int().min(1);
 
 /** Every setting of compute-api; names of the original are understood beside ours. */
 export const settings = defineSettings({
-  host: {
-    flag: 'host',
-    env: 'MORPHEO_COMPUTE_HOST',
-    schema: text,
-    default: '127.0.0.1',
-    help: 'The address to listen at.',
-  },
-  port: {
-    flag: 'port',
-    env: 'MORPHEO_COMPUTE_PORT',
-    schema: port,
-    default: 8081,
-    help: 'The port to listen at; 0 for any.',
-  },
-  cert: {
-    flag: 'cert',
-    env: 'MORPHEO_COMPUTE_CERT',
-    schema: text.optional(),
-    help: 'PEM file of the TLS certificate.',
-  },
-  key: { flag: 'key', env: 'MORPHEO_COMPUTE_KEY', schema: text.optional(), help: 'PEM file of the TLS key.' },
+  ...listenSettings(PREFIX, 8081),
   dataDir: {
     flag: 'data-dir',
     env: 'MORPHEO_COMPUTE_DATA_DIR',
     schema: text.optional(),
     help: 'The folder of the embedded database; not needed with PostgreSQL.',
   },
-  ...databaseSettings('MORPHEO_COMPUTE_'),
+  ...databaseSettings(PREFIX),
   broker: {
     flag: 'broker',
     env: 'MORPHEO_COMPUTE_BROKER',
@@ -66,67 +63,45 @@ export const settings = defineSettings({
     list: true,
     help: 'The TCP addresses of the nsqds to publish at in turn, such as nsqd:4150.',
   },
-  ...nsqSecuritySettings('MORPHEO_COMPUTE_'),
-  storage: {
-    flag: 'storage',
-    env: 'MORPHEO_COMPUTE_STORAGE',
-    schema: z.url(),
+  ...nsqSecuritySettings(PREFIX),
+  ...peerSettings(PREFIX, {
+    name: 'storage',
+    service: 'storage-api',
     help: 'The address of storage-api, such as http://127.0.0.1:8082.',
-  },
-  storageUser: {
-    flag: 'storage-user',
-    env: 'MORPHEO_COMPUTE_STORAGE_USER',
-    schema: text,
-    help: 'Who we are to storage-api.',
-  },
-  storagePassword: {
-    flag: 'storage-password',
-    env: 'MORPHEO_COMPUTE_STORAGE_PASSWORD',
-    schema: text,
-    secret: true,
-    help: 'The password of --storage-user.',
-  },
-  orchestrator: {
-    flag: 'orchestrator',
-    env: 'MORPHEO_COMPUTE_ORCHESTRATOR',
-    schema: z.url().optional(),
+    url: 'required',
+    credentials: 'required',
+  }),
+  ...peerSettings(PREFIX, {
+    name: 'orchestrator',
+    service: 'the orchestrator',
     help: 'The address of the orchestrator; without it nobody is told how orders end.',
+    url: 'optional',
+    credentials: 'optional',
+  }),
+  ...accessSettings(PREFIX),
+  ...ticketKeySettings(PREFIX),
+  directoryEveryMs: {
+    flag: 'directory-every-ms',
+    env: 'MORPHEO_COMPUTE_DIRECTORY_EVERY_MS',
+    schema: z.coerce.number().int().min(0).max(3_600_000),
+    default: 10_000,
+    help: 'How often storage-api is asked who the people are: so long a token that was revoked is still taken. 0: only callers of --credentials are let in.',
   },
-  orchestratorUser: {
-    flag: 'orchestrator-user',
-    env: 'MORPHEO_COMPUTE_ORCHESTRATOR_USER',
+  directoryCopy: {
+    flag: 'directory-copy',
+    env: 'MORPHEO_COMPUTE_DIRECTORY_COPY',
     schema: text.optional(),
-    help: 'Who we are to the orchestrator.',
-  },
-  orchestratorPassword: {
-    flag: 'orchestrator-password',
-    env: 'MORPHEO_COMPUTE_ORCHESTRATOR_PASSWORD',
-    schema: text.optional(),
-    secret: true,
-    help: 'The password of --orchestrator-user.',
-  },
-  credentials: {
-    flag: 'credentials',
-    env: 'MORPHEO_COMPUTE_CREDENTIALS',
-    schema: text.optional(),
-    help: 'JSON file of who may call: a list of {name, roles, secretHash}.',
+    help: 'The file that keeps who the people are, for while storage-api is away; directory.json in --data-dir where absent.',
   },
   anonymousIntake: {
     flag: 'anonymous-intake',
     env: 'MORPHEO_COMPUTE_ANONYMOUS_INTAKE',
     schema: z.stringbool().optional(),
     switch: true,
-    help: 'Take orders at /learn and /pred from callers without credentials, as the original does. Usual on loopback alone.',
+    help: 'Take orders at /learn and /pred from callers without credentials, as the original does. Usual on loopback alone, where --hosts names nothing beyond it; elsewhere it needs --hosts.',
   },
-  insecureOpen: {
-    flag: 'insecure-open',
-    env: 'MORPHEO_COMPUTE_INSECURE_OPEN',
-    schema: z.stringbool(),
-    default: false,
-    switch: true,
-    help: 'Serve without any credentials: whoever reaches the port may do everything.',
-  },
-  ...rateSettings('MORPHEO_COMPUTE_'),
+  ...rateSettings(PREFIX),
+  ...streamSettings(PREFIX),
   leaseMs: {
     flag: 'lease-ms',
     env: 'MORPHEO_COMPUTE_LEASE_MS',
@@ -156,27 +131,53 @@ export const settings = defineSettings({
     help: 'How often an order is tried that the platform fails.',
   },
   ...traceSettings,
-  logLevel: {
-    flag: 'log-level',
-    env: 'MORPHEO_COMPUTE_LOG_LEVEL',
-    schema: z.enum(['debug', 'info', 'warn', 'error']),
-    default: 'info',
-    help: 'The least serious lines that are logged.',
-  },
+  ...logSettings(PREFIX),
 });
 
 /** The settings of a compute-api process. */
 export type ComputeConfig = SettingsOf<typeof settings>;
+
+/** How patient compute-api is; times in milliseconds. */
+export interface ComputeSettings {
+  /** How long a worker holds an order without renewing. */
+  readonly leaseMs: number;
+  /** How often it is to renew. */
+  readonly renewMs: number;
+  /** How long an order waits for GPUs, while others take them, before a worker reserves them for it. */
+  readonly gpuPatienceMs: number;
+  /** How long an order waits until it has gained a level of priority: it holds for orders to come. */
+  readonly ageingMs: number;
+  /** How often an order is tried that the platform fails. */
+  readonly attempts: number;
+  /** Between two attempts. */
+  readonly retryBackOff: BackOff;
+  /** Between two tries of an effect (calling the orchestrator, publishing a result). */
+  readonly effectBackOff: BackOff;
+  /** How often the dispatcher and the reaper look by themselves. */
+  readonly everyMs: number;
+}
+
+/** What production uses where nothing else is said. */
+export const COMPUTE_DEFAULTS: ComputeSettings = {
+  leaseMs: 30_000,
+  renewMs: 10_000,
+  gpuPatienceMs: 60_000,
+  ageingMs: 600_000,
+  attempts: 5,
+  retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
+  effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },
+  everyMs: 1000,
+};
 
 /** Reads the settings; the result may be the text of `--help` instead. Throws `invalid_request` naming every problem. */
 export function loadConfig(argv: readonly string[], env: Readonly<Record<string, string | undefined>>) {
   return loadSettings({
     name: 'compute-api',
     description: 'Takes orders, keeps their state, hands them to workers, and tells the orchestrator.',
-    version: '0.1.0',
+    version: VERSION,
     settings,
     canCheck: true,
-    envPrefix: 'MORPHEO_COMPUTE_',
+    envPrefix: PREFIX,
     check: contradictions,
     argv,
     env,
@@ -185,17 +186,36 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
 
 function contradictions(config: ComputeConfig): string[] {
   const problems = brokerContradictions(config);
-  if ((config.cert === undefined) !== (config.key === undefined)) {
-    problems.push('--cert and --key belong together: give both, or neither.');
-  }
-  if ((config.orchestratorUser === undefined) !== (config.orchestratorPassword === undefined)) {
-    problems.push('--orchestrator-user and --orchestrator-password belong together: give both, or neither.');
-  }
+  const pairs = [
+    ['cert', 'key'],
+    ['orchestratorUser', 'orchestratorPassword'],
+  ] as const;
+  problems.push(...pairProblems(settings, config, pairs));
   if (config.credentials === undefined && !config.insecureOpen) {
     problems.push('Nobody could call: give --credentials, or say --insecure-open.');
   }
+  const unnamed = openIntakeProblem({ ...config, open: isOpen(config) });
+  if (unnamed !== undefined) problems.push(unnamed);
+  if (config.ticketKeyFile === undefined && !config.insecureOpen) {
+    problems.push(
+      'Workers could not read what orders name: give --ticket-key-file, the same as to storage-api.',
+    );
+  }
   problems.push(...databaseContradictions(config, config.dataDir !== undefined));
   return problems;
+}
+
+/**
+ * Whether orders are taken at `/learn` and `/pred` without credentials: by default where only this machine calls. Who
+ * names hosts beyond loopback has others call through a proxy.
+ */
+export function takesAnonymousOrders({ anonymousIntake, host, hosts = [] }: ComputeConfig): boolean {
+  return anonymousIntake ?? [host, ...hosts].every(isLoopback);
+}
+
+/** Whether a caller without credentials can do something. */
+function isOpen(config: ComputeConfig): boolean {
+  return (config.insecureOpen && config.credentials === undefined) || takesAnonymousOrders(config);
 }
 
 function brokerContradictions(config: ComputeConfig): string[] {

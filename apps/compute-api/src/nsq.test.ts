@@ -10,18 +10,17 @@ import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { start } from './start.ts';
-import { aLearnuplet, aPreduplet } from './testing/uplets.ts';
+import { aLearnuplet, aPreduplet } from './testing/orders.ts';
+import { openPinningStorage } from './testing/pinning-storage.ts';
 
 const test = withParts(ava, 'nsq');
-
-/** Nobody listens at this port. */
-const NOWHERE = 'http://127.0.0.1:9';
 
 async function openService(broker: readonly string[]) {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-compute-nsq-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
-  const storage = ['--storage', NOWHERE, '--storage-user', 'u', '--storage-password', 'p'];
+  const { url: at } = stack.use(await openPinningStorage());
+  const storage = ['--storage', at, '--storage-user', 'u', '--storage-password', 'p'];
   const own = ['--data-dir', folder, '--port', '0', '--insecure-open', '--log-level', 'error'];
   const service = await start([...own, ...storage, '--broker', 'nsq', ...broker], {});
   if (service === undefined) throw new Error('it did not start');
@@ -39,7 +38,11 @@ async function openService(broker: readonly string[]) {
 
 /** Hears an nsqd's orders as a worker does. */
 async function hear(nsqd: NsqServer, topic: string, messages: string[]) {
-  const broker = openNsqBroker({ nsqds: [nsqd.tcp], log: silentLog });
+  const broker = openNsqBroker({
+    nsqds: [nsqd.tcp],
+    times: { publishMs: 60_000, handshakeMs: 60_000 },
+    log: silentLog,
+  });
   await broker.subscribe({
     topic,
     channel: 'compute',
@@ -56,7 +59,7 @@ test('Orders are published as the originals publish them', async (t) => {
   await using _train = await hear(nsqd, 'train', trainings);
   await using _predict = await hear(nsqd, 'prediction', predictions);
   const learn = aLearnuplet({ rank: 0 });
-  const pred = aPreduplet({ timestamp_request: 1_508_515_000 });
+  const pred = aPreduplet({ timestamp_request: 1_508_515_000, prediction_storage_uuid: randomUUID() });
   await service.api.learn({ body: learn });
   await service.api.pred({ body: pred });
   await eventually(t, (again) => again.deepEqual([trainings.length, predictions.length], [1, 1]));
@@ -72,7 +75,7 @@ test('Orders are published as the originals publish them', async (t) => {
     predictions[0],
     `{"Checkable":null,"uuid":"${pred.uuid}","problem":"${pred.problem}","workflow":"${pred.workflow}",` +
       `"model":"${pred.model}","data":"${pred.data}","worker":"${nil}","status":"todo",` +
-      `"timestamp_request":1508515000,"timestamp_done":0,"prediction_storage_uuid":"${nil}"}`,
+      `"timestamp_request":1508515000,"timestamp_done":0,"prediction_storage_uuid":"${pred.prediction_storage_uuid}"}`,
   );
   t.is(await service.problem(), undefined);
 });
@@ -106,7 +109,12 @@ test('An nsqd that was killed, wiped or frozen costs no order', async (t) => {
   await place(20);
   t.regex(String(await service.problem()), /^nsqd at .* says nothing .*frozen/);
   await nsqd.thaw();
-  await eventually(t, async (again) => again.is(await service.problem(), undefined), 10_000);
+  await eventually(t, async (again) => again.is(await service.problem(), undefined));
+  const isChecked = async (): Promise<boolean> => {
+    const { total } = await service.api.listOrders({ query: { status: 'waiting' } });
+    return total === 0;
+  };
+  await eventually(t, async (again) => again.true(await isChecked()));
   const worker = await registered(service.api);
   const claimed: string[] = [];
   for (let claim = await worker(); claim !== null; claim = await worker()) claimed.push(claim.order);
@@ -123,13 +131,9 @@ test('Orders that nsqd lost are published again', async (t) => {
   await nsqd.start();
   const messages: string[] = [];
   await using _heard = await hear(nsqd, 'train', messages);
-  await eventually(
-    t,
-    (again) => {
-      for (const { uuid } of bodies) again.true(messages.some((message) => message.includes(uuid)));
-    },
-    60_000,
-  );
+  await eventually(t, (again) => {
+    for (const { uuid } of bodies) again.true(messages.some((message) => message.includes(uuid)));
+  });
 });
 
 test('With one of two nsqds frozen the service is ready', async (t) => {
@@ -141,7 +145,7 @@ test('With one of two nsqds frozen the service is ready', async (t) => {
   await one.freeze();
   const bodies = Array.from({ length: 10 }, () => aLearnuplet());
   for (const body of bodies) await service.api.learn({ body });
-  await eventually(t, (again) => again.true(messages.length >= bodies.length), 10_000);
+  await eventually(t, (again) => again.true(messages.length >= bodies.length));
   t.is(await service.problem(), undefined);
 });
 

@@ -3,18 +3,23 @@ import { computeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
 import {
-  type Authenticate,
+  type Callers,
+  type Check,
   createHttpApp,
+  followDirectory,
   type HttpServer,
   listen,
   type RateLimits,
+  type SignTicket,
+  type StreamLimits,
 } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { type Tracer, traceHeaders } from '@morpheo/service/trace';
-import { type ComputeSettings, startCompute } from './compute.ts';
-import { migrations } from './migrations.ts';
-import type { Schema } from './schema.ts';
+import { startCompute } from './compute.ts';
+import type { ComputeSettings } from './config.ts';
+import { migrations } from './db/migrations.ts';
+import type { Schema } from './db/schema.ts';
 
 /** Where another service is, and who we are to it. */
 export interface Peer {
@@ -25,10 +30,20 @@ export interface Peer {
 /** The embedded database's file in the data folder, and who owns the schema on a server. */
 export const DATABASE = { file: 'compute.db', owner: 'compute_api' } as const;
 
+/** How storage-api's directory of people is followed. */
+export interface DirectorySettings {
+  /** The longest pause between two looks at it, in milliseconds. */
+  readonly everyMs: number;
+  /** The file that keeps the last copy; none is kept where absent. */
+  readonly copy: string | undefined;
+}
+
 /** What compute-api is opened with. */
 export interface ComputeServiceOptions {
   readonly host: string;
   readonly port: number;
+  /** Names by which clients may call: see `ListenOptions`. */
+  readonly hosts?: readonly string[] | undefined;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** On PostgreSQL any number of compute-apis may share one database. */
   readonly database: DatabasePlace;
@@ -37,12 +52,20 @@ export interface ComputeServiceOptions {
   readonly storage: Peer;
   /** Absent: nobody is told how orders end. */
   readonly orchestrator?: Peer | undefined;
+  /** Signs what workers show to storage; absent: they show their own credentials. */
+  readonly signTicket?: SignTicket | undefined;
   /** Null: every caller may do everything. */
-  readonly authenticate: Authenticate | null;
+  readonly callers: Callers | null;
+  /** How the people of storage-api are put among the callers; not at all where absent. */
+  readonly directory?: DirectorySettings | undefined;
   /** Whether `/learn` and `/pred` are open to callers without credentials, as in the original. */
   readonly anonymousIntake: boolean;
   /** What one client may ask; anything where absent. */
   readonly rateLimits?: RateLimits | undefined;
+  /** How many live streams may be open; a hundred of one caller, 2,000 in all where absent. */
+  readonly streamLimits?: StreamLimits | undefined;
+  /** Further parts that `/ready` asks, by name. */
+  readonly checks?: Readonly<Record<string, Check>> | undefined;
   readonly settings: ComputeSettings;
   readonly version: string;
   readonly log: Log;
@@ -73,8 +96,21 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
       : orchestratorClient({ ...options.orchestrator, about: traceHeaders });
   const storage = storageClient({ ...options.storage, about: traceHeaders });
   const compute = stack.use(
-    startCompute({ database, broker, storage, orchestrator, settings, log, metrics, tracer }),
+    startCompute({
+      ...{ database, broker, storage, orchestrator, settings, log, metrics, tracer },
+      signTicket: options.signTicket,
+    }),
   );
+  const { callers } = options;
+  const directory =
+    callers === null || options.directory === undefined
+      ? undefined
+      : stack.use(
+          await followDirectory({
+            ...{ ...options.directory, callers, metrics, log },
+            ask: async (input, call) => await storage.getDirectory(input, call),
+          }),
+        );
   const app = createHttpApp({
     contract: computeContract,
     api: compute.api,
@@ -86,10 +122,13 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
       ...(orchestrator === undefined
         ? {}
         : { orchestrator: async () => await compute.checkEffects('orchestrator') }),
+      ...options.checks,
+      ...(directory === undefined ? {} : { directory: async () => await directory.check() }),
     },
-    authenticate: options.authenticate,
+    authenticate: callers?.authenticate ?? null,
     anonymousIntake: options.anonymousIntake,
     rateLimits: options.rateLimits,
+    streamLimits: options.streamLimits,
     metrics,
     tracer,
     untraced: ['registerWorker', 'claimOrder', 'renewLeases'],

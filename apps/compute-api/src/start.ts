@@ -1,25 +1,27 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { VERSION } from '@morpheo/common';
 import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
 import {
-  credentials,
-  isLoopback,
+  openAccess,
+  openTicketKeys,
   rateLimitsOf,
-  readCredentials,
-  refuseOpenListen,
+  readTls,
+  type SignTicket,
+  streamLimitsOf,
+  ticketSigner,
 } from '@morpheo/service/http';
-import type { RunningService } from '@morpheo/service/lifecycle';
-import { createLog } from '@morpheo/service/log';
-import { createMetrics } from '@morpheo/service/metrics';
-import { tracerOf } from '@morpheo/service/trace';
+import {
+  type OpenedService,
+  type RunningService,
+  type ServiceTools,
+  startService,
+} from '@morpheo/service/lifecycle';
+import type { Log } from '@morpheo/service/log';
 import { probesOf } from './check.ts';
-import { COMPUTE_DEFAULTS } from './compute.ts';
-import { type ComputeConfig, loadConfig } from './config.ts';
-import { openBroker, orchestratorOf, storageOf } from './neighbours.ts';
-import { DATABASE, openComputeService } from './service.ts';
-
-const VERSION = '0.1.0';
+import { openBroker, orchestratorOf, storageOf } from './clients.ts';
+import { COMPUTE_DEFAULTS, type ComputeConfig, loadConfig, takesAnonymousOrders } from './config.ts';
+import { DATABASE, type DirectorySettings, openComputeService } from './service.ts';
 
 /** Starts compute-api as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
@@ -27,58 +29,62 @@ export async function start(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
   const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
-  return config === undefined ? undefined : await startWith(config);
+  return await startService(config, { name: 'compute-api', open });
 }
 
-async function startWith(config: ComputeConfig): Promise<RunningService> {
-  const log = createLog({ service: 'compute-api', level: config.logLevel });
-  const entries = config.credentials === undefined ? null : await readCredentials(config.credentials);
-  refuseOpenListen({
-    host: config.host,
-    authenticated: entries !== null,
-    acknowledged: config.insecureOpen,
-    setting: '--insecure-open',
-  });
-  await using stack = new AsyncDisposableStack();
-  const tracer = stack.use(await tracerOf(config, { service: 'compute-api', version: VERSION, log }));
+async function open(
+  config: ComputeConfig,
+  { log, metrics, tracer, stack }: ServiceTools,
+): Promise<OpenedService> {
+  const { callers } = stack.use(await openAccess(config, { log }));
   const broker = stack.use(await openBroker(config, log));
   // Orders are taken without it, too; whoever starts the service should see at once what is wrong.
-  broker.ping().catch((err: unknown) => {
-    log.warn({ err }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
+  broker.ping().catch((error: unknown) => {
+    log.warn({ error }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
   });
+  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs } = config;
+  const renewMs = Math.ceil(leaseMs / 3);
   const service = stack.use(
     await openComputeService({
-      host: config.host,
-      port: config.port,
+      host,
+      port,
+      hosts,
       tls: await readTls(config),
       database: await readDatabasePlace(config, join(config.dataDir ?? '', DATABASE.file)),
       broker,
       storage: storageOf(config),
       orchestrator: orchestratorOf(config),
-      authenticate: entries === null ? null : credentials(entries),
-      anonymousIntake: config.anonymousIntake ?? isLoopback(config.host),
+      callers,
+      directory: directoryOf(config),
+      signTicket: await signerOf(config, log),
+      anonymousIntake: takesAnonymousOrders(config),
       rateLimits: rateLimitsOf(config),
-      settings: { ...COMPUTE_DEFAULTS, ...patienceOf(config) },
+      streamLimits: streamLimitsOf(config),
+      settings: { ...COMPUTE_DEFAULTS, leaseMs, renewMs, attempts, gpuPatienceMs, ageingMs },
       version: VERSION,
       log,
-      metrics: createMetrics({ process: true }),
+      metrics,
       tracer,
     }),
   );
-  const opened = stack.move();
-  return {
-    drain: async () => await service.drain(),
-    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
-    ready: { url: service.url },
-    log,
-  };
+  return { drain: async () => await service.drain(), ready: { url: service.url } };
 }
 
-function patienceOf({ leaseMs, attempts, gpuPatienceMs, ageingMs }: ComputeConfig) {
-  return { leaseMs, renewMs: Math.ceil(leaseMs / 3), attempts, gpuPatienceMs, ageingMs };
+/** How the people are followed; undefined where the operator does without. */
+function directoryOf({
+  directoryEveryMs,
+  directoryCopy,
+  dataDir,
+}: ComputeConfig): DirectorySettings | undefined {
+  if (directoryEveryMs === 0) return undefined;
+  const copy = directoryCopy ?? (dataDir === undefined ? undefined : join(dataDir, 'directory.json'));
+  return { everyMs: directoryEveryMs, copy };
 }
 
-async function readTls({ cert, key }: ComputeConfig) {
-  if (cert === undefined || key === undefined) return undefined;
-  return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+/** Signs tickets with the first key of the file; nobody does where the settings name none. */
+async function signerOf({ ticketKeyFile }: ComputeConfig, log: Log): Promise<SignTicket | undefined> {
+  if (ticketKeyFile === undefined) return undefined;
+  const unread = (error: unknown): void =>
+    log.warn({ error }, 'The ticket keys cannot be read again; those before are used');
+  return ticketSigner(await openTicketKeys(ticketKeyFile, unread));
 }

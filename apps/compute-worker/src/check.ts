@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
-import { computeClient, storageClient } from '@morpheo/client';
+import { computeClient, identify, storageClient } from '@morpheo/client';
+import { computeContract, storageContract } from '@morpheo/common';
 import {
   folderProbe,
   NOTHING,
@@ -9,10 +10,11 @@ import {
   peerProbe,
   traceProbes,
 } from '@morpheo/service/check';
+import { withoutCredentials } from '@morpheo/service/config';
 import { silentLog } from '@morpheo/service/log';
-import type { WorkerConfig } from './config.ts';
-import { computeOf, openBroker, storageOf } from './neighbours.ts';
-import { openRuntime } from './open-runtime.ts';
+import { computeOf, openBroker, storageOf } from './clients.ts';
+import type { WorkerConfig } from './config/config.ts';
+import { openRuntime } from './config/open-runtime.ts';
 
 /** What `--check` of the worker asks. */
 export function probesOf(config: WorkerConfig): Probes {
@@ -24,18 +26,20 @@ export function probesOf(config: WorkerConfig): Probes {
     'data folder': folderProbe(config.dataDir),
     'compute-api': peerProbe({
       url: compute.url,
+      identify: async (signal) => await identify(computeContract, compute, signal),
       call: async (signal) => await computeClient(compute).getQueue({}, { signal }),
       flag: '--compute',
       credentials: '--compute-user, --compute-password',
     }),
     'storage-api': peerProbe({
       url: storage.url,
+      identify: async (signal) => await identify(storageContract, storage, signal),
       call: async (signal) => await storageClient(storage).get({ params }, { signal }),
       flag: '--storage',
       credentials: '--storage-user, --storage-password',
     }),
     ...(broker ? { broker: brokerProbe(config) } : {}),
-    runtime: { ask: async (signal) => await askRuntime(config, signal) },
+    runtime: runtimeProbe(config),
     ...traceProbes(config),
   };
 }
@@ -51,10 +55,19 @@ function brokerProbe(config: WorkerConfig): Probe {
   };
 }
 
-async function askRuntime(config: WorkerConfig, signal: AbortSignal): Promise<string> {
-  if (config.runtime !== 'docker') return 'process: plain processes of this machine, which isolates nothing';
+function runtimeProbe(config: WorkerConfig): Probe {
+  if (config.runtime !== 'docker')
+    return { ask: async () => 'process: plain processes of this machine, which isolates nothing' };
   const whose = { worker: randomUUID(), folder: resolve(config.dataDir), log: silentLog };
-  await using runtime = await openRuntime(config, whose);
-  await runtime.ping(signal);
-  return 'docker';
+  return {
+    ask: async (signal) => {
+      await using runtime = await openRuntime(config, whose);
+      await runtime.ping(signal);
+      return `docker at ${withoutCredentials(config.dockerHost)}`;
+    },
+    warn: async (signal) => {
+      await using runtime = await openRuntime(config, whose);
+      return await runtime.warning?.(signal);
+    },
+  };
 }

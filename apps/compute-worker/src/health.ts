@@ -3,7 +3,7 @@ import type { Broker } from '@morpheo/service/broker';
 import { createHttpApp, type HttpServer, listen } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
-import type { ContainerRuntime } from './container-runtime/index.ts';
+import type { ContainerRuntime } from './runtime/index.ts';
 import type { Worker } from './worker.ts';
 
 /** What the worker needs, and is asked for at `/ready`. */
@@ -39,6 +39,7 @@ export async function serveHealth(
       runtime: async (signal) => await runtime.ping(signal),
       ...(broker === undefined ? {} : { broker: async (signal) => await broker.ping(signal) }),
     },
+    warnings: { runtime: async (signal) => await runtime.warning?.(signal) },
     authenticate: null,
     anonymousIntake: false,
     metrics,

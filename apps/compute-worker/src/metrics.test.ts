@@ -3,7 +3,7 @@ import { eventually, readFigures } from '@morpheo/service/testing';
 import test from 'ava';
 import { temporaryFolder } from './archive/testing.ts';
 import { start } from './start.ts';
-import { openBench } from './testing/bench.ts';
+import { openTestWorker } from './testing/test-worker.ts';
 
 const NOWHERE = 'http://127.0.0.1:9';
 
@@ -25,8 +25,8 @@ test('A worker with a port shows its figures there', async (t) => {
 
 test('Failures are counted by their reason, and steps by how long they took', async (t) => {
   const metrics = createMetrics();
-  await using bench = await openBench({ metrics, pollMs: 20, script: { train: { exit: 3 } } });
-  const order = bench.learn();
+  await using setup = await openTestWorker({ metrics, pollMs: 20, script: { train: { exit: 3 } } });
+  const order = setup.learn();
   await eventually(t, (t) => t.is(order.reports.length, 1));
   await eventually(t, async (t) => {
     const text = await metrics.expose();

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { readiness } from '@morpheo/common';
 import test from 'ava';
 import { temporaryFolder } from './archive/testing.ts';
@@ -18,6 +21,26 @@ test('A worker whose services are away lives and is not ready', async (t) => {
   const ok = Object.fromEntries(dependencies.map((dependency) => [dependency.name, dependency.ok]));
   t.deepEqual(ok, { 'compute-api': false, 'storage-api': false, runtime: true });
   await service?.drain();
+});
+
+test('A worker refuses to start beside a compute-api or storage-api of the originals, and says what it needs', async (t) => {
+  await using folder = await temporaryFolder();
+  const original = createServer((_, response) => response.writeHead(404).end('{"error":"not found"}'));
+  await once(original.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => original.close());
+  const { port } = original.address() as AddressInfo;
+  const theirs = `http://127.0.0.1:${port}`;
+  for (const [compute, storage] of [
+    [theirs, NOWHERE],
+    [NOWHERE, theirs],
+  ] as const) {
+    const places = ['--data-dir', folder.path, '--compute', compute, '--storage', storage];
+    await t.throwsAsync(start([...places, '--runtime', 'process', '--log-level', 'error'], {}), {
+      code: 'conflict',
+      message:
+        /answers something that is no service of Morpheo Compute, and not the Morpheo (compute|storage) API\. .*start those, or correct --(compute|storage)\.$/,
+    });
+  }
 });
 
 test('A worker without settings does not start', async (t) => {

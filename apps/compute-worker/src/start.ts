@@ -1,22 +1,30 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { computeClient, storageClient } from '@morpheo/client';
+import { type ClientOptions, computeClient, identify, storageClient } from '@morpheo/client';
+import {
+  type Contract,
+  computeContract,
+  isPlatformError,
+  PlatformError,
+  storageContract,
+  VERSION,
+} from '@morpheo/common';
 import { settingsOrCheck } from '@morpheo/service/check';
-import type { RunningService } from '@morpheo/service/lifecycle';
-import { createLog } from '@morpheo/service/log';
-import { createMetrics } from '@morpheo/service/metrics';
-import { tracerOf } from '@morpheo/service/trace';
+import {
+  type OpenedService,
+  type RunningService,
+  type ServiceTools,
+  startService,
+} from '@morpheo/service/lifecycle';
+import type { Log } from '@morpheo/service/log';
+import { takeIdentity } from './agent/identity.ts';
 import { probesOf } from './check.ts';
-import { loadConfig, type WorkerConfig } from './config.ts';
+import { callPeer, computeOf, openBroker, storageOf } from './clients.ts';
+import { loadConfig, unusedSettings, type WorkerConfig } from './config/config.ts';
+import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
+import { openRuntime } from './config/open-runtime.ts';
 import { serveHealth } from './health.ts';
-import { takeIdentity } from './identity.ts';
-import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
-import { computeOf, openBroker, storageOf } from './neighbours.ts';
-import { openRuntime } from './open-runtime.ts';
-import { unusedFlags } from './unused-settings.ts';
 import { startWorker } from './worker.ts';
-
-const VERSION = '0.1.0';
 
 /** Starts a worker as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
@@ -24,18 +32,15 @@ export async function start(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
   const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
-  return config === undefined ? undefined : await startWith(config);
+  return await startService(config, { name: 'compute-worker', unused: unusedSettings, open });
 }
 
-async function startWith(config: WorkerConfig): Promise<RunningService> {
-  const log = createLog({ service: 'compute-worker', level: config.logLevel });
-  const unused = unusedFlags(config);
-  if (unused.length > 0) log.warn({ unused }, 'Flags of the original are given that have no use here');
-  await using stack = new AsyncDisposableStack();
-  const tracer = stack.use(await tracerOf(config, { service: 'compute-worker', version: VERSION, log }));
-  const metrics = createMetrics({ process: true });
-  const compute = computeClient(computeOf(config));
-  const storage = storageClient(storageOf(config));
+async function open(
+  config: WorkerConfig,
+  { log, metrics, tracer, stack }: ServiceTools,
+): Promise<OpenedService> {
+  await refuseForeignPeers(config, log);
+  const storage = storageOf(config);
   const folder = resolve(config.dataDir);
   const identity = stack.use(await takeIdentity(folder));
   const runtime = stack.use(await openRuntime(config, { worker: identity.id, folder, log }));
@@ -43,8 +48,8 @@ async function startWith(config: WorkerConfig): Promise<RunningService> {
   if (broker !== undefined) stack.use(broker);
   const worker = stack.use(
     await startWorker({
-      compute,
-      storage,
+      compute: computeClient(computeOf(config)),
+      openStorage: (ticket) => storageClient({ ...storage, token: ticket }),
       broker,
       runtime,
       identity,
@@ -64,22 +69,40 @@ async function startWith(config: WorkerConfig): Promise<RunningService> {
   );
   // Nobody waits for this but the process itself: an error that nobody caught closes the service.
   worker.stopped.catch((error: unknown) => queueMicrotask(() => Promise.reject(error)));
-  const health =
-    config.port === undefined
-      ? undefined
-      : stack.use(
-          await serveHealth(
-            { host: config.host, port: config.port },
-            { worker, storage, runtime, broker, metrics, version: VERSION, log },
-          ),
-        );
-  const opened = stack.move();
+  const { host, port } = config;
+  const parts = { worker, storage: storageClient(storage), runtime, broker, metrics, version: VERSION, log };
+  const health = port === undefined ? undefined : stack.use(await serveHealth({ host, port }, parts));
   return {
     drain: async () => await worker.drain(),
-    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
     ready: { worker: worker.id, ...(health === undefined ? {} : { url: health.url }) },
-    log,
   };
+}
+
+/**
+ * Throws `conflict` where what answers in the place of compute-api or storage-api is no service of ours, the originals
+ * included: it fences no attempt and stages no result, so an order would be lost or done twice. One that is away is
+ * waited for.
+ */
+async function refuseForeignPeers(config: WorkerConfig, log: Log): Promise<void> {
+  const refuse = async (contract: Contract, peer: ClientOptions, flag: string) => {
+    try {
+      await callPeer(
+        contract.title,
+        AbortSignal.timeout(10_000),
+        async (stop) => await identify(contract, peer, stop),
+      );
+    } catch (error) {
+      if (isPlatformError(error, 'conflict')) {
+        const remedy = `This worker works with compute-api and storage-api of Morpheo Compute alone: start those, or correct ${flag}.`;
+        throw new PlatformError('conflict', `${error.message} ${remedy}`, { cause: error });
+      }
+      log.warn({ error }, `The ${contract.title} does not answer yet`);
+    }
+  };
+  await Promise.all([
+    refuse(computeContract, computeOf(config), '--compute'),
+    refuse(storageContract, storageOf(config), '--storage'),
+  ]);
 }
 
 function limitsOf(config: WorkerConfig): WorkerLimits {
@@ -92,6 +115,7 @@ function limitsOf(config: WorkerConfig): WorkerLimits {
       diskFiles: config.diskFiles,
       outputBytes: config.output,
       processes: config.processes,
+      ...(config.shmSize === undefined ? {} : { sharedMemoryBytes: config.shmSize }),
       ...(config.cpus === undefined ? {} : { cpus: config.cpus }),
     },
     logBytes: config.logSize,

@@ -1,28 +1,29 @@
 import { join, resolve } from 'node:path';
-import type { Api, ComputeContract, StorageContract } from '@morpheo/common';
+import type { Api, ComputeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
-import { openCache } from './cache/index.ts';
-import type { ContainerRuntime } from './container-runtime/index.ts';
-import { Crew } from './crew.ts';
-import { GpuAllocator } from './gpus/gpu-allocator.ts';
-import type { GpuChoice } from './gpus/gpu-choice.ts';
-import { searchGpus } from './gpus/gpu-search.ts';
-import { type Identity, takeIdentity } from './identity.ts';
-import { createInputs } from './inputs.ts';
-import type { Slots } from './intake.ts';
-import { Leftovers } from './leftovers.ts';
-import { DEFAULT_LIMITS, type WorkerLimits } from './limits.ts';
-import { createWorkerMeters, silentMeters, watchWorker } from './meters.ts';
-import { createWork } from './work.ts';
-import { openWorkspaces } from './workspace.ts';
+import { WorkerAgent } from './agent/agent.ts';
+import { type Identity, takeIdentity } from './agent/identity.ts';
+import type { Slots } from './agent/poller.ts';
+import { Recovery } from './agent/recovery.ts';
+import { createWork } from './attempt/work.ts';
+import { Workspaces } from './attempt/workspace.ts';
+import type { OpenStorage } from './clients.ts';
+import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
+import { GpuAllocator } from './gpus/allocator.ts';
+import { searchGpus } from './gpus/find.ts';
+import type { GpuChoice } from './gpus/settings.ts';
+import { openCache } from './inputs/cache/index.ts';
+import { Inputs } from './inputs/fetch.ts';
+import { createWorkerMeters, watchWorker } from './metrics.ts';
+import type { ContainerRuntime } from './runtime/index.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
 export interface WorkerOptions {
   readonly compute: Api<ComputeContract>;
-  readonly storage: Api<StorageContract>;
+  readonly openStorage: OpenStorage;
   /** Wakes the worker; without it new orders are found by asking every `pollMs`. */
   readonly broker?: Broker | undefined;
   readonly runtime: ContainerRuntime;
@@ -71,47 +72,44 @@ export interface Worker {
 const DEFAULTS = { pollMs: 5000, graceMs: 20_000, cacheBytes: 20 * 1024 ** 3 };
 
 /**
- * Starts a worker: it takes its folder, ends what an earlier process of it left running, but for attempts that can be
- * gone on with should compute-api leave them to it, registers (for as long as
- * that takes, in the background), and takes orders while it has room. Throws `unavailable` where another process
- * has the folder.
+ * Starts a worker: it takes its folder, ends what an earlier process of it left running (but for attempts that can be
+ * resumed, should compute-api leave them to it), registers (for as long as that takes, in the background), and claims
+ * orders while it has room. Throws `unavailable` where another process has the folder.
  */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const { runtime, storage, log, metrics, tracer, cacheBytes = DEFAULTS.cacheBytes } = options;
-  const meters = metrics === undefined ? silentMeters : createWorkerMeters(metrics);
+  const { runtime, openStorage, log, metrics, cacheBytes = DEFAULTS.cacheBytes } = options;
+  const meters = createWorkerMeters(metrics);
   const folder = resolve(options.folder);
   await using opening = new AsyncDisposableStack();
   const identity = options.identity ?? opening.use(await takeIdentity(folder));
-  const workspaces = await openWorkspaces(join(folder, 'work'), runtime.adopt !== undefined, log);
-  const leftovers = new Leftovers({ runtime, workspaces });
-  await runtime.recover(leftovers.attempts);
+  const workspaces = await Workspaces.open(join(folder, 'work'), runtime.adopt !== undefined, log);
+  const recovery = new Recovery({ runtime, workspaces, log });
+  await runtime.recover(recovery.attempts);
   const gpus = new GpuAllocator([], options.gpuSlots);
   const search = opening.use(await searchGpus({ runtime, choice: options.gpus ?? 'auto', gpus, log }));
-  const place = { folder: join(folder, 'cache'), limitBytes: cacheBytes };
-  const cache = opening.use(await openCache({ ...place, onUse: meters.cacheUsed, log }));
-  const inputs = createInputs({ storage, cache });
-  const limits = options.limits ?? DEFAULT_LIMITS;
-  const parts = { storage, inputs, cache, runtime, limits, meters };
-  const work = createWork(parts, { workspaces, gpus, leftovers });
-  if (metrics !== undefined)
-    watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus });
-  const id = options.id ?? identity.id;
-  const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs, compute } = options;
-  const crew = new Crew(
-    { ...options, id, gpus, leftovers, pollMs, graceMs },
-    { compute, work, logBytes: limits.logBytes, meters, tracer, log },
+  const cache = opening.use(
+    await openCache({ folder: join(folder, 'cache'), limitBytes: cacheBytes, onUse: meters.cacheUsed, log }),
   );
-  opening.defer(async () => await crew.close());
-  void search.late.then(() => crew.tellGpus());
-  await crew.listen();
+  const inputs = new Inputs(cache);
+  const limits = options.limits ?? DEFAULT_LIMITS;
+  const parts = { openStorage, inputs, cache, runtime, limits, meters };
+  const work = createWork(parts, { workspaces, gpus, recovery });
+  if (metrics !== undefined)
+    opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));
+  const id = options.id ?? identity.id;
+  const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs } = options;
+  const { logBytes } = limits;
+  const agent = new WorkerAgent({ ...options, id, gpus, recovery, pollMs, graceMs, work, logBytes, meters });
+  opening.defer(async () => await agent.close());
+  void search.late.then(() => agent.reregister());
   const opened = opening.move();
   let closed: Promise<void> | undefined;
   return {
     id,
-    stopped: crew.stopped,
-    ping: async () => crew.ping(),
-    settle: async () => await crew.settle(),
-    drain: async () => await crew.drain(),
+    stopped: agent.stopped,
+    ping: async () => agent.ping(),
+    settle: async () => await agent.settle(),
+    drain: async () => await agent.drain(),
     async [Symbol.asyncDispose]() {
       closed ??= opened.disposeAsync();
       await closed;

@@ -1,11 +1,22 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { VERSION } from '@morpheo/common';
+import { defineSettings, loadSettings, logSettings, type SettingsOf } from '@morpheo/service/config';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 
-const port = z.coerce.number().int().min(0).max(65_535);
-const count = z.coerce.number().int().min(0).max(1000);
+const PREFIX = 'MORPHEO_UP_';
+
+/** A setting whose variable is named for its flag. */
+function whole<const Flag extends string>(
+  flag: Flag,
+  [least, most]: readonly [number, number],
+  usual: number,
+  help: string,
+) {
+  const env = `${PREFIX}${flag.toUpperCase().replaceAll('-', '_')}`;
+  return { flag, env, schema: z.coerce.number().int().min(least).max(most), default: usual, help };
+}
 
 /** Every setting of the platform in one process. */
 export const settings = defineSettings({
@@ -16,60 +27,20 @@ export const settings = defineSettings({
     default: join(homedir(), '.morpheo'),
     help: 'The data folder: everything that the platform keeps.',
   },
-  storagePort: {
-    flag: 'storage-port',
-    env: 'MORPHEO_UP_STORAGE_PORT',
-    schema: port,
-    default: 8082,
-    help: 'The port of storage-api; 0 for any.',
-  },
-  computePort: {
-    flag: 'compute-port',
-    env: 'MORPHEO_UP_COMPUTE_PORT',
-    schema: port,
-    default: 8081,
-    help: 'The port of compute-api; 0 for any.',
-  },
-  orchestratorPort: {
-    flag: 'orchestrator-port',
-    env: 'MORPHEO_UP_ORCHESTRATOR_PORT',
-    schema: port,
-    default: 5000,
-    help: 'The port of the stand-in orchestrator; 0 for any.',
-  },
-  learn: {
-    flag: 'learn',
-    env: 'MORPHEO_UP_LEARN',
-    schema: count,
-    default: 1,
-    help: 'How many training orders run at once.',
-  },
-  predict: {
-    flag: 'predict',
-    env: 'MORPHEO_UP_PREDICT',
-    schema: count,
-    default: 1,
-    help: 'How many prediction orders run at once.',
-  },
-  attempts: {
-    flag: 'attempts',
-    env: 'MORPHEO_UP_ATTEMPTS',
-    schema: z.coerce.number().int().min(1).max(1000),
-    default: 5,
-    help: 'How often an order is tried that the platform fails.',
-  },
+  storagePort: whole('storage-port', [0, 65_535], 8082, 'The port of storage-api; 0 for any.'),
+  computePort: whole('compute-port', [0, 65_535], 8081, 'The port of compute-api; 0 for any.'),
+  orchestratorPort: whole(
+    'orchestrator-port',
+    [0, 65_535],
+    5000,
+    'The port of the stand-in orchestrator; 0 for any.',
+  ),
+  learn: whole('learn', [0, 1000], 1, 'How many training orders run at once.'),
+  predict: whole('predict', [0, 1000], 1, 'How many prediction orders run at once.'),
+  attempts: whole('attempts', [1, 1000], 5, 'How often an order is tried that the platform fails.'),
   ...traceSettings,
-  logLevel: {
-    flag: 'log-level',
-    env: 'MORPHEO_UP_LOG_LEVEL',
-    schema: z.enum(['debug', 'info', 'warn', 'error']),
-    default: 'info',
-    help: 'The least serious lines that are logged.',
-  },
+  ...logSettings(PREFIX),
 });
-
-/** The version that the platform tells. */
-export const VERSION = '0.1.0';
 
 /** The settings of a platform process. */
 export type PlatformConfig = SettingsOf<typeof settings>;
@@ -82,7 +53,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     version: VERSION,
     settings,
     canCheck: true,
-    envPrefix: 'MORPHEO_UP_',
+    envPrefix: PREFIX,
     argv,
     env,
   });

@@ -1,3 +1,3 @@
 export { type Connection, publishConnection } from './connection.ts';
 export { type Platform, type PlatformOptions, startPlatform } from './platform.ts';
-export { credentialEntries, readOrMakeSecrets, type Secrets } from './secrets.ts';
+export { credentialEntries, makeTicketKeyFile, readOrMakeSecrets, type Secrets } from './secrets.ts';

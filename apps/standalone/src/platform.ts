@@ -1,23 +1,37 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { computeClient, orchestratorClient, storageClient } from '@morpheo/client';
-import type { Api, ComputeContract, OrchestratorContract, StorageContract } from '@morpheo/common';
+import {
+  type Api,
+  type ComputeContract,
+  type OrchestratorContract,
+  PlatformError,
+  type StorageContract,
+  VERSION,
+} from '@morpheo/common';
 import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
 import { type ContainerRuntime, openProcessRuntime, startWorker, type Worker } from '@morpheo/compute-worker';
 import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
 import type { DatabasePlace } from '@morpheo/service/database';
-import { credentials } from '@morpheo/service/http';
+import { createCallers, openTicketKeys, ticketSigner, ticketVerifier } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { silentTracer, type Tracer, traceHeaders } from '@morpheo/service/trace';
-import { type BlobPlace, openStorageService, type StorageSettings } from '@morpheo/storage-api';
+import { type BlobLocation, openStorageService, type StorageSettings } from '@morpheo/storage-api';
 import { type Connection, publishConnection } from './connection.ts';
 import { openOrchestrator } from './orchestrator/service.ts';
-import { credentialEntries, readOrMakeSecrets, type Secrets } from './secrets.ts';
+import { credentialEntries, makeTicketKeyFile, readOrMakeSecrets, type Secrets } from './secrets.ts';
+import { type KeptWorker, keepWorker } from './worker.ts';
 
 /** The platform answers on this address alone: what it runs is other people's code, and it isolates nothing. */
 const HOST = '127.0.0.1';
-const VERSION = '0.1.0';
+
+/** One person has this platform: what the orchestrator orders, and orders without credentials, may name everything. */
+const OPEN: Partial<StorageSettings> = {
+  defaultVisibility: 'open',
+  anonymousGrants: 'all',
+  outputs: 'open',
+};
 
 /** What the platform is started with. */
 export interface PlatformOptions {
@@ -39,6 +53,8 @@ export interface PlatformOptions {
     Pick<Parameters<typeof startWorker>[0], 'limits' | 'pollMs' | 'cacheBytes' | 'graceMs'>
   >;
   readonly log: Log;
+  /** Counts what compute-api and the worker do; made here where absent. */
+  readonly metrics?: Metrics | undefined;
   /** Opens where the spans of a service go; nowhere where absent. */
   readonly openTracer?: ((service: string, log: Log) => Promise<Tracer>) | undefined;
 }
@@ -46,7 +62,7 @@ export interface PlatformOptions {
 /** The parts of a team's installation; each that is absent is embedded. */
 export interface PlatformParts {
   readonly database?: DatabasePlace;
-  readonly blobs?: BlobPlace;
+  readonly blobs?: BlobLocation;
   readonly openBroker?: (log: Log) => Broker;
 }
 
@@ -72,7 +88,10 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const ports = options.ports ?? { storage: 0, compute: 0, orchestrator: 0 };
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const secrets = await readOrMakeSecrets(folder);
-  const authenticate = credentials(await credentialEntries(secrets));
+  const callers = createCallers(await credentialEntries(secrets));
+  const unread = (error: unknown): void =>
+    options.log.warn({ error }, 'The ticket keys cannot be read again');
+  const keys = await openTicketKeys(await makeTicketKeyFile(folder), unread);
   await using stack = new AsyncDisposableStack();
   const { database, blobs, openBroker = () => openMemoryBroker() } = options.parts ?? {};
   const broker = stack.use(openBroker(options.log));
@@ -81,15 +100,16 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const tracerOf = async (service: string): Promise<Tracer> =>
     stack.use(await openTracer(service, logOf(service)));
   // The worker of this process has no page of its own: what it counts stands with compute-api.
-  const metrics = createMetrics({ process: true });
+  const metrics = options.metrics ?? createMetrics({ process: true });
   const storage = stack.use(
     await openStorageService({
       host: HOST,
       port: ports.storage,
       dataFolder: join(folder, 'storage'),
       ...{ database, blobs },
-      authenticate,
-      settings: options.storage,
+      callers,
+      tickets: ticketVerifier(keys),
+      settings: { ...OPEN, ...options.storage },
       version: VERSION,
       log: logOf('storage-api'),
       tracer: await tracerOf('storage-api'),
@@ -105,12 +125,13 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       databaseFile: join(folder, 'orchestrator.db'),
       compute: () =>
         computeUrl === undefined ? undefined : { url: computeUrl, credentials: as('orchestrator', secrets) },
-      authenticate,
+      authenticate: callers.authenticate,
       everyMs: 500,
       version: VERSION,
       log: logOf('orchestrator'),
     }),
   );
+  let worker: KeptWorker | undefined;
   const compute = stack.use(
     await openComputeService({
       host: HOST,
@@ -119,8 +140,10 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       broker,
       storage: { url: storage.url, credentials: as('compute-api', secrets) },
       orchestrator: { url: orchestrator.url, credentials: as('compute-api', secrets) },
-      authenticate,
+      callers,
+      signTicket: ticketSigner(keys),
       anonymousIntake: true,
+      checks: { worker: async () => await pingWorker(worker) },
       settings: { ...COMPUTE_DEFAULTS, ...options.compute },
       version: VERSION,
       log: logOf('compute-api'),
@@ -136,21 +159,32 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     credentials: as('admin', secrets),
   };
   const workerFolder = options.workerFolder ?? join(folder, 'worker');
-  const worker = stack.use(
-    await openWorker(options, workerFolder, {
-      ...{ broker, connection, secrets, metrics },
-      log: logOf('compute-worker'),
-      tracer: await tracerOf('compute-worker'),
-    }),
+  const log = logOf('compute-worker');
+  const surroundings = {
+    broker,
+    connection,
+    secrets,
+    metrics,
+    log,
+    tracer: await tracerOf('compute-worker'),
+  };
+  const own = stack.use(
+    await keepWorker(async () => await openWorker(options, workerFolder, surroundings), log),
   );
+  worker = own;
   stack.use(await publishConnection(folder, connection));
   const opened = stack.move();
   return {
     ...{ connection, workerFolder },
     ...clientsOf(connection),
-    drain: async () => await worker.drain(),
+    drain: async () => await own.drain(),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
+}
+
+async function pingWorker(worker: KeptWorker | undefined): Promise<void> {
+  if (worker === undefined) throw new PlatformError('unavailable', 'The worker is being started.');
+  await worker.ping();
 }
 
 interface WorkerSurroundings {
@@ -167,13 +201,13 @@ async function openWorker(
   home: string,
   { connection, secrets, log, ...around }: WorkerSurroundings,
 ): Promise<Worker> {
-  const open = options.openRuntime ?? (async (place) => await openProcessRuntime({ folder: place, log }));
+  const open = options.openRuntime ?? (async (folder) => await openProcessRuntime({ folder, log }));
   await using stack = new AsyncDisposableStack();
   const runtime = stack.use(await open(home));
   const callers = { credentials: as('worker', secrets), about: traceHeaders };
   const worker = await startWorker({
     compute: computeClient({ url: connection.compute, ...callers }),
-    storage: storageClient({ url: connection.storage, ...callers }),
+    openStorage: (token) => storageClient({ url: connection.storage, ...callers, token }),
     ...around,
     runtime,
     folder: home,

@@ -9,7 +9,7 @@ import { z } from 'zod';
 const CALLERS = {
   admin: ['admin'],
   worker: ['worker'],
-  'compute-api': ['orchestrator'],
+  'compute-api': ['orchestrator', 'compute'],
   orchestrator: ['orchestrator'],
 } as const satisfies Record<string, readonly Role[]>;
 
@@ -27,15 +27,30 @@ export type Secrets = z.infer<typeof secretsFile>;
  */
 export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
   const path = join(folder, 'secrets.json');
-  const made = Object.fromEntries(Object.keys(CALLERS).map((caller) => [caller, randomSecret()]));
+  const made = Object.fromEntries(Object.keys(CALLERS).map((caller) => [caller, randomSecret('hex')]));
+  await makeOnce(path, `${JSON.stringify(made, null, 2)}\n`);
+  return await readSecrets(path);
+}
+
+/**
+ * The file with the key of tickets of a data folder, `ticket.key`: made on first use, for its owner alone. More keys may
+ * be put before it, a line each.
+ */
+export async function makeTicketKeyFile(folder: string): Promise<string> {
+  const path = join(folder, 'ticket.key');
+  await makeOnce(path, `${randomSecret('base64url')}\n`);
+  return path;
+}
+
+/** Writes a file that nobody but its owner may read; one that is there stays as it is. */
+async function makeOnce(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}`;
-  await writeFile(temporary, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600, flush: true });
+  await writeFile(temporary, text, { mode: 0o600, flush: true });
   // A link is made whole or not at all, and never over what is there.
   await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;
   });
   await rm(temporary);
-  return await readSecrets(path);
 }
 
 /** The callers with their roles, as the services know them: by the hash of their secret. */
@@ -63,6 +78,7 @@ async function readSecrets(path: string): Promise<Secrets> {
   }
 }
 
-function randomSecret(): string {
-  return randomBytes(32).toString('base64url');
+/** In hexadecimal digits it never begins with a dash, which command lines would take for a flag. */
+function randomSecret(encoding: 'hex' | 'base64url'): string {
+  return randomBytes(32).toString(encoding);
 }

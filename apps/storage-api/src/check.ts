@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { credentialsProbe, folderProbe, type Probes, tlsProbe, traceProbes } from '@morpheo/service/check';
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
-import { blobPlaceOf } from './blob-settings.ts';
-import { checkBlobPlace } from './blob-store/check-place.ts';
-import type { StorageConfig } from './config.ts';
-import { storageMigrations as migrations } from './schema.ts';
+import { checkBlobLocation } from './blobs/open.ts';
+import { blobLocationOf } from './config/blobs.ts';
+import type { StorageConfig } from './config/config.ts';
+import { storageMigrations as migrations } from './metadata/schema.ts';
 import { DATABASE_FILE, DATABASE_OWNER } from './service.ts';
 
 /** What `--check` of storage-api asks. */
@@ -16,12 +16,13 @@ export function probesOf(config: StorageConfig): Probes {
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
     database: {
       ask: async () => {
-        const place = await readDatabasePlace(config, join(dataDir, DATABASE_FILE));
-        return await checkDatabase(place, { owner: DATABASE_OWNER, migrations });
+        const target = await readDatabasePlace(config, join(dataDir, DATABASE_FILE));
+        return await checkDatabase(target, { owner: DATABASE_OWNER, migrations });
       },
     },
     blobs: {
-      ask: async (signal) => await checkBlobPlace(await blobPlaceOf(blobstore, config, dataDir), signal),
+      ask: async (signal) =>
+        await checkBlobLocation(await blobLocationOf(blobstore, config, dataDir), signal),
     },
     ...traceProbes(config),
   };

@@ -5,11 +5,13 @@ enableCompileCache();
 void main();
 
 async function main(): Promise<void> {
-  const { COMMANDS } = await import('./maintenance/commands.ts');
+  const { COMMANDS } = await import('./maintenance/config.ts');
   const command = COMMANDS.find((name) => name === process.argv[2]);
   if (command !== undefined) {
-    const { mainOfMaintenance } = await import('./maintenance/main.ts');
-    return await mainOfMaintenance(command, process.argv.slice(3));
+    const { runAsProcess } = await import('./maintenance/command.ts');
+    const { runMaintenance } = await import('./maintenance/run.ts');
+    const argv = process.argv.slice(3);
+    return await runAsProcess(`storage-api ${command}`, argv, (given) => runMaintenance(command, given));
   }
   const { runService } = await import('@morpheo/service/lifecycle');
   const { start } = await import('./start.ts');

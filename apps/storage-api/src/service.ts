@@ -1,19 +1,29 @@
 import { join } from 'node:path';
 import { storageContract } from '@morpheo/common';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
-import { type Authenticate, createHttpApp, listen, type RateLimits } from '@morpheo/service/http';
+import {
+  type Callers,
+  createHttpApp,
+  listen,
+  type RateLimits,
+  type VerifyTicket,
+} from '@morpheo/service/http';
 import { startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
-import { type BlobPlace, openBlobStore } from './blob-store/index.ts';
-import { scrubLoop } from './damage/scrub-loop.ts';
-import { type StorageSchema, storageMigrations } from './schema.ts';
+import { type BlobLocation, openBlobStore } from './blobs/index.ts';
+import { DEFAULT_SETTINGS, type StorageSettings } from './config/settings.ts';
+import { scrubLoop } from './integrity/scrub.ts';
+import { type StorageDatabase, type StorageSchema, storageMigrations } from './metadata/schema.ts';
+import { PEOPLE_CHANNEL } from './people/directory.ts';
 import { createStorage, type Storage } from './storage.ts';
-import { DEFAULT_SETTINGS, type StorageSettings } from './storage-settings.ts';
 
 /** How often the service tidies up. */
 const SWEEP_EVERY_MS = 600_000;
+
+/** How often the people are read again: another storage-api may have changed them, and its word be lost. */
+const PEOPLE_EVERY_MS = 10_000;
 
 /** The name of the embedded database in the data folder. */
 export const DATABASE_FILE = 'storage.db';
@@ -26,15 +36,21 @@ export interface StorageServiceOptions {
   readonly host: string;
   /** 0 for any. */
   readonly port: number;
+  /** Names by which clients may call: see `ListenOptions`. */
+  readonly hosts?: readonly string[] | undefined;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** The folder of the database, and of the bytes by default: made where there is none, held by this process alone. */
   readonly dataFolder: string;
   /** Where the bytes are kept; in the data folder where absent. */
-  readonly blobs?: BlobPlace | undefined;
+  readonly blobs?: BlobLocation | undefined;
   /** Where the rows are; a file of the data folder where absent. On PostgreSQL several services may share them. */
   readonly database?: DatabasePlace | undefined;
-  /** Null: every caller may do everything. */
-  readonly authenticate: Authenticate | null;
+  /** Who may call beside the people, who are put among them. Null: every caller may do everything. */
+  readonly callers: Callers | null;
+  /** How often the people are read again at the latest, in milliseconds; 10,000 where absent. */
+  readonly peopleEveryMs?: number | undefined;
+  /** Knows attempts by their tickets; nobody where absent. */
+  readonly tickets?: VerifyTicket | undefined;
   /** The origins whose pages may use credentials that the browser keeps; none where absent. */
   readonly origins?: readonly string[] | undefined;
   /** What one client may ask; anything where absent. */
@@ -69,11 +85,11 @@ export async function openStorageService(options: StorageServiceOptions): Promis
       { owner: DATABASE_OWNER, migrations: storageMigrations, log },
     ),
   );
-  const place = options.blobs ?? { kind: 'local', folder: dataFolder };
-  const blobs = stack.use(await openBlobStore(place, { shared: database.engine === 'postgres' }));
+  const location = options.blobs ?? { kind: 'local', folder: dataFolder };
+  const blobs = stack.use(await openBlobStore(location, { shared: database.engine === 'postgres' }));
   // In a folder that the file of the database holds nobody else writes; elsewhere others may, and what is left
   // half-written is swept when it is old.
-  const alone = place.kind === 'local' && database.engine === 'sqlite';
+  const alone = location.kind === 'local' && database.engine === 'sqlite';
   const swept = alone ? await blobs.sweep(0) : { files: 0 };
   if (swept.files > 0) log.info({ ...swept }, 'removed what the process before left half-written');
   const storage = createStorage({
@@ -83,18 +99,21 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     log,
     settings,
     metrics,
+    callers: options.callers,
   });
+  stack.use(await followPeople(database, storage, { everyMs: options.peopleEveryMs, log }));
   stack.use(
     startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, log, work: (signal) => storage.sweep(signal) }),
   );
   const { scrubEveryMs = DEFAULT_SETTINGS.scrubEveryMs } = settings ?? {};
-  if (scrubEveryMs !== null) stack.use(scrubLoop(storage, scrubEveryMs, log));
+  if (scrubEveryMs !== null) stack.use(scrubLoop(storage.scrub, scrubEveryMs, log));
   const app = createHttpApp({
     contract: storageContract,
     api: storage.api,
     info: { name: 'storage-api', version: options.version },
     checks: storage.checks,
-    authenticate: options.authenticate,
+    authenticate: options.callers?.authenticate ?? null,
+    tickets: options.tickets,
     anonymousIntake: false,
     rateLimits: options.rateLimits,
     metrics,
@@ -113,5 +132,22 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     url: server.url,
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** Lets in the people of the database, now and whenever they change. */
+async function followPeople(
+  database: StorageDatabase,
+  storage: Pick<Storage, 'refreshPeople'>,
+  { everyMs = PEOPLE_EVERY_MS, log }: { readonly everyMs: number | undefined; readonly log: Log },
+): Promise<AsyncDisposable> {
+  await storage.refreshPeople();
+  const loop = startLoop({ name: 'people', everyMs, log, work: () => storage.refreshPeople() });
+  const heard = database.listen(PEOPLE_CHANNEL, () => loop.wake());
+  return {
+    async [Symbol.asyncDispose]() {
+      heard[Symbol.dispose]();
+      await loop[Symbol.asyncDispose]();
+    },
   };
 }

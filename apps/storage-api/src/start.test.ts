@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startMinio } from '@morpheo/real-parts';
 import { hashSecret } from '@morpheo/service/http';
 import test from 'ava';
-import { blobPlaceOf } from './blob-settings.ts';
-import { loadConfig } from './config.ts';
+import { blobLocationOf } from './config/blobs.ts';
+import { loadConfig } from './config/config.ts';
 import { start } from './start.ts';
 import { refused } from './testing/expect.ts';
 import { minioTest } from './testing/minio.ts';
@@ -32,7 +34,15 @@ test('without credentials nothing starts', (t) => {
   t.regex(problemsOf('--user', 'a'), /--user and --password belong together/);
   t.is(problemsOf('--insecure-open'), '');
   t.regex(problemsOf('--insecure-open', '--host', '0.0.0.0'), /serves loopback alone/);
+  t.regex(problemsOf('--insecure-open', '--hosts', 'a.example'), /serves loopback alone, not a.example/);
   t.regex(problemsOf('--insecure-open', '--credentials', 'file'), /contradict/);
+});
+
+test('uploads under way may have announced what one of them may have', (t) => {
+  const bound = (bytes: string) => problemsOf('--insecure-open', '--open-upload-bytes', bytes);
+  t.regex(bound('1GiB'), /--open-upload-bytes is 1073741824, less than --max-upload-bytes \(17179869184\)/);
+  t.is(bound('16GiB'), '');
+  t.is(bound('0'), '');
 });
 
 test('the known password of the original is for loopback alone', (t) => {
@@ -67,14 +77,14 @@ test('the keys of a bucket come from the environment and are not shown', async (
   const env = { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'hush-hush' };
   const loaded = loadConfig([...BUCKET, '--s3-links'], env);
   if (loaded.kind !== 'settings') return t.fail(loaded.kind);
-  const place = await blobPlaceOf('s3', loaded.values, '/data');
+  const place = await blobLocationOf('s3', loaded.values, '/data');
   t.false(JSON.stringify(place).includes('hush'));
   t.like(place, { kind: 's3', options: { bucket: 'b', links: { seconds: 300 }, partCopies: true } });
-  const google = await blobPlaceOf('gc', loaded.values, '/data');
+  const google = await blobLocationOf('gc', loaded.values, '/data');
   t.like(google, { options: { endpoint: 'https://storage.googleapis.com', checksums: 'when-required' } });
   await refused(
     t,
-    blobPlaceOf('s3', { ...loaded.values, s3Ca: '/none' }, '/data'),
+    blobLocationOf('s3', { ...loaded.values, s3Ca: '/none' }, '/data'),
     'invalid_request',
     /--s3-ca/,
   );
@@ -114,6 +124,21 @@ test('a service starts from its flags and knows its callers', async (t) => {
   t.is(await status('ann:secret', 'POST'), 403);
   t.is(await status('bob:word', 'POST'), 400);
   t.is(await status('bob:wrong', 'GET'), 401);
+});
+
+test('a service on loopback answers to a name that it is given, as behind a proxy, and to no other', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'storage-start-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const flags = `--port 0 --user bob --password word --hosts storage.example --data-dir ${folder} --log-level error`;
+  await using service = await start(flags.split(' '), {});
+  const status = async (host: string) => {
+    const asked = request(`${String(service?.ready?.url)}/health`, { headers: { host } }).end();
+    const [{ statusCode }] = (await once(asked, 'response')) as [IncomingMessage];
+    return statusCode;
+  };
+  t.is(await status('storage.example'), 200);
+  t.is(await status('localhost'), 200);
+  t.is(await status('rebound.example'), 403);
 });
 
 test('a service that is told so refuses a client that asks too much', async (t) => {

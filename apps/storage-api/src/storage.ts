@@ -1,28 +1,31 @@
 import type { Api, StorageContract } from '@morpheo/common';
+import { KeyedLock } from '@morpheo/common';
+import type { Callers } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
-import { createBlobKeeper } from './blob-keeper.ts';
-import type { BlobStore } from './blob-store/index.ts';
-import { createKeyedLock } from './blob-store/keyed-lock.ts';
-import { createDamageWatch } from './damage/damage-watch.ts';
-import { createDamagedBlobs } from './damage/damaged-blobs.ts';
-import { type ScrubCounts, type ScrubHow, scrubBlobs } from './damage/scrub.ts';
-import { downloadHandlers } from './downloads.ts';
-import { createAllowances } from './ledger/allowances.ts';
-import { readUsage } from './ledger/usage.ts';
+import type { BlobStore } from './blobs/index.ts';
+import { createBlobKeeper } from './blobs/keeper.ts';
+import { DEFAULT_SETTINGS, type StorageSettings } from './config/settings.ts';
+import { downloadHandlers } from './downloads/downloads.ts';
+import { readHandlers } from './http/resources.ts';
+import { createDamageWatch } from './integrity/damage.ts';
+import { type ScrubCounts, type ScrubHow, scrubBlobs } from './integrity/scrub.ts';
 import { type Collected, collectGarbage } from './maintenance/gc.ts';
-import { createStorageMeters, watchStorage } from './meters.ts';
-import { patchProblemHandler } from './patch-problem.ts';
-import { readHandlers } from './reads.ts';
-import { createResourceStore } from './resource-store.ts';
-import { resultHandlers } from './results.ts';
-import { createResumable } from './resumable/resumable.ts';
-import type { StorageDatabase } from './schema.ts';
-import { createStagedStore } from './staged-store.ts';
-import type { StorageParts } from './storage-parts.ts';
-import { DEFAULT_SETTINGS, type StorageSettings } from './storage-settings.ts';
-import { uploadModelHandler } from './upload-model.ts';
-import { uploadHandler } from './upload-things.ts';
+import type { StorageDatabase } from './metadata/schema.ts';
+import { createStorageMeters, watchStorage } from './metrics.ts';
+import type { StorageParts } from './parts.ts';
+import { createPeopleDirectory } from './people/directory.ts';
+import { groupHandlers, peopleHandlers } from './people/handlers.ts';
+import { createPeopleRights, type FileRoles } from './people/rights.ts';
+import { createPermissions } from './permissions/permissions.ts';
+import { permissionHandlers } from './permissions/routes.ts';
+import { pinHandlers } from './pins/routes.ts';
+import { createBudgets } from './quotas/budgets.ts';
+import { readUsage } from './quotas/usage.ts';
+import { resultHandlers } from './results/results.ts';
+import { createResumable } from './resumable/routes.ts';
+import { patchProblemHandler } from './uploads/patch-problem.ts';
+import { uploadHandler, uploadModelHandler } from './uploads/upload.ts';
 
 /** What a storage is made of. It owns none of it: who opened them disposes them, after the storage's last call. */
 export interface CreateStorage {
@@ -33,6 +36,8 @@ export interface CreateStorage {
   readonly uploadsFolder: string;
   readonly log: Log;
   readonly settings?: Partial<StorageSettings> | undefined;
+  /** Who may call: the people are put among them; null: nobody is asked. Absent: calls come from this process. */
+  readonly callers?: Pick<Callers, 'replace' | 'rolesOf'> | null | undefined;
   /** Where what happens is counted; nowhere where absent. */
   readonly metrics?: Metrics | undefined;
 }
@@ -42,6 +47,8 @@ export interface Storage {
   readonly api: Api<StorageContract>;
   /** The parts that it needs, by name, each rejecting with what is wrong. */
   readonly checks: Readonly<Record<'database' | 'blobs', (signal: AbortSignal) => Promise<void>>>;
+  /** See `PeopleDirectory.refresh`. */
+  refreshPeople(): Promise<void>;
   /** Removes what nobody needs: half-written files, blobs without a row, results that nobody published. */
   sweep(signal?: AbortSignal): Promise<void>;
   /** See {@link collectGarbage}: the part of a sweep that concerns blobs, which may be tried out. */
@@ -52,48 +59,51 @@ export interface Storage {
 
 /** Makes a storage. */
 export function createStorage(made: CreateStorage): Storage {
-  const { database, blobs, log, settings, metrics = createMetrics() } = made;
-  const resources = createResourceStore(database);
-  const staged = createStagedStore(database);
+  const { database, blobs, log, settings, metrics = createMetrics(), callers } = made;
   const decided = { ...DEFAULT_SETTINGS, ...settings };
   watchStorage(metrics, database, decided.ownerMetrics);
-  const told = { log, meters: createStorageMeters(metrics) };
-  const damaged = createDamagedBlobs(database);
-  const keeper = createBlobKeeper(blobs, { ...damaged, hasBlob: resources.hasBlob }, told);
-  const damage = createDamageWatch(damaged, told);
+  const observed = { log, meters: createStorageMeters(metrics) };
+  const keeper = createBlobKeeper(blobs, database, observed);
+  const damage = createDamageWatch(database, observed);
+  const budgets = createBudgets(database, decided);
+  const ofFile: FileRoles = (name) => callers?.rolesOf(name, 'file');
+  const people = createPeopleRights(ofFile);
+  const directory = createPeopleDirectory(database, callers ?? undefined, log);
+  const permissions = createPermissions(decided, people.groupsOf);
   const parts: StorageParts = {
-    blobs,
-    keeper,
-    resources,
-    staged,
-    damage,
-    allowances: createAllowances(database, decided),
-    settings: decided,
-    log,
+    ...{ database, blobs, keeper, damage, budgets, people, permissions },
+    ...{ settings: decided, outputsOpen: callers === null || decided.outputs === 'open', log },
   };
   // One at a time, so that nothing is counted twice.
-  const turns = createKeyedLock();
-  const collect: Storage['collect'] = (how) =>
-    turns.run('gc', () => collectGarbage({ keeper, staged, settings: decided, log }, how));
-  const resumable = createResumable(parts, { database, folder: made.uploadsFolder });
+  const turns = new KeyedLock();
+  const collect: Storage['collect'] = async (how) => {
+    using _ = await turns.hold('gc');
+    return await collectGarbage(parts, how);
+  };
+  const resumable = createResumable(parts, made.uploadsFolder);
   return {
     api: {
       ...readHandlers(parts),
       ...downloadHandlers(parts),
       ...resultHandlers(parts),
       ...resumable.api,
+      ...permissionHandlers(parts),
+      ...pinHandlers(parts),
+      ...peopleHandlers({ database, directory, ofFile }),
+      ...groupHandlers({ database }),
       upload: uploadHandler(parts),
       uploadModel: uploadModelHandler(parts),
       patchProblem: patchProblemHandler(parts),
-      usage: async (_, call) => await readUsage(database, call?.principal, parts.allowances.quotaOf),
+      usage: async (_, call) => await readUsage(database, call?.principal, budgets.quotaOf),
     },
     checks: {
       database: (signal) => database.ping(signal),
       blobs: (signal) => blobs.ping(signal),
     },
     collect,
+    refreshPeople: async () => await directory.refresh(),
     scrub: (how) =>
-      scrubBlobs({ database, blobs, damaged, damage, meters: told.meters, rate: decided.scrubRate, ...how }),
+      scrubBlobs({ database, blobs, damage, meters: observed.meters, rate: decided.scrubRate, ...how }),
     async sweep(signal) {
       await collect({ signal });
       await resumable.sweep();

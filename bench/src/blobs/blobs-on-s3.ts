@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { storageClient } from '@morpheo/client';
 import { startMinio } from '@morpheo/real-parts';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
+import { median, timed } from '../bench.ts';
 import { type ServerProcess, startServer } from '../process/start-server.ts';
-import { median, timed } from '../statistics.ts';
 import { openPlainBucket, type PlainBucket } from './plain-s3.ts';
 import { writeSource } from './source-file.ts';
 import { type Cost, costOf, download, upload } from './transfers.ts';
@@ -44,7 +44,7 @@ export async function blobsOnS3({ folder, size, say, ...chosen }: BenchContext):
   const { accessKeyId, secretAccessKey } = minio.credentials;
   const bucket = await minio.createBucket();
   const keys = [minio.endpoint, bucket, accessKeyId, secretAccessKey];
-  await using onS3 = await startServer('storage-on-s3', [join(folder, 's3'), ...keys]);
+  await using onS3 = await startServer('storage', [join(folder, 's3'), ...keys]);
   await using local = await startServer('storage', [join(folder, 'local')]);
   const before = await onS3.usage();
   const trips = new Map<Place, Trip[]>(PLACES.map((place) => [place, []]));

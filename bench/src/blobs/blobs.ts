@@ -2,8 +2,8 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { storageClient } from '@morpheo/client';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
+import { median } from '../bench.ts';
 import { type ServerProcess, startServer } from '../process/start-server.ts';
-import { median } from '../statistics.ts';
 import { copySynced, digestOf, writeSource } from './source-file.ts';
 import { type Cost, costOf, download, upload } from './transfers.ts';
 

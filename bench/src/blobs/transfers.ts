@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { openAsBlob } from 'node:fs';
 import { uploadForm } from '@morpheo/client';
-import type { Api, StorageContract } from '@morpheo/common';
+import { type Api, measured, type StorageContract } from '@morpheo/common';
+import { timed } from '../bench.ts';
 import type { ServerProcess } from '../process/start-server.ts';
-import { timed } from '../statistics.ts';
 import { saveSynced } from './source-file.ts';
 
 /** One transfer: milliseconds, and seconds of CPU that the server took for it. */
@@ -32,8 +32,8 @@ export async function upload(
   const fields = { uuid: randomUUID(), size: String(size) };
   const body = uploadForm({ fields, blob: await openAsBlob(file) });
   const stored = await storage.upload({ params: { type: 'data' }, query: {}, body });
-  if (!('sha256' in stored)) throw new Error('storage-api does not tell the digest of an upload');
-  return stored;
+  if (!('timestamp_upload' in stored)) throw new Error('storage-api does not tell the digest of an upload');
+  return measured(stored);
 }
 
 /** Saves what storage-api has under an id, synced. Returns the SHA-256 of what came. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { timed } from '../statistics.ts';
+import { timed } from '../bench.ts';
 import type { Engine } from './engine.ts';
 import type { SeenContainer } from './seen-containers.ts';
 

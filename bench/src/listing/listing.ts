@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { computeClient } from '@morpheo/client';
 import { type OrderStatus, PAGE } from '@morpheo/common';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
+import { percentile, timed } from '../bench.ts';
 import { startServer } from '../process/start-server.ts';
-import { percentile, timed } from '../statistics.ts';
 import { type PlainPage, timePlainPages } from './plain-query.ts';
 import { type SeededOrder, seedOrders } from './seed-orders.ts';
 

@@ -64,6 +64,8 @@ function rowOf(index: number, at: number): OrderRow {
     model: null,
     model_start: null,
     model_end: uplet.model_end,
+    round: 1,
+    pin: null,
     gpus: 0,
     asks_gpus: 0,
     owner: '',
@@ -84,6 +86,7 @@ function rowOf(index: number, at: number): OrderRow {
     publish_after: ended ? null : at + 86_400_000,
     publishes: 0,
     waits_for: null,
+    sample_of: null,
     result:
       status === 'done' ? JSON.stringify({ uuid: uplet.model_end, sha256: '0'.repeat(64), size: 1 }) : null,
     failure: null,

@@ -1,11 +1,9 @@
 import { join } from 'node:path';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
 import { startServer } from '../process/start-server.ts';
-import { rowsPerSecond } from './database-limit.ts';
-import { commitsPerSecond } from './disk-limit.ts';
+import { commitsPerSecond, rowsPerSecond } from './limits.ts';
 import { nextOrder } from './next-order.ts';
-import { requireListed } from './require-listed.ts';
-import { type Round, round, type Summary, summary } from './rounds.ts';
+import { type Round, requireListed, round, type Summary, summary } from './rounds.ts';
 
 interface Size {
   readonly callers: readonly number[];

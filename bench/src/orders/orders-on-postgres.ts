@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { startNsqd, startPostgres, type TestDatabase } from '@morpheo/real-parts';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
+import { median } from '../bench.ts';
 import { startServer } from '../process/start-server.ts';
-import { median } from '../statistics.ts';
 import { type Inserted, insertPlainly, makeTables } from './plain-inserts.ts';
-import { requireListed } from './require-listed.ts';
-import { type Round, round, type Summary, summary } from './rounds.ts';
+import { type Round, requireListed, round, type Summary, summary } from './rounds.ts';
 
 interface Size {
   readonly callers: readonly number[];
@@ -38,10 +37,7 @@ export async function ordersOnPostgres({ folder, size, say }: BenchContext): Pro
   await using bare = await postgres.createDatabase();
   await makeTables(bare);
   await using database = await postgres.createDatabase();
-  await using onParts = await startServer('compute-on-parts', [
-    JSON.stringify(addressOf(database)),
-    nsqd.tcp,
-  ]);
+  await using onParts = await startServer('compute', [JSON.stringify(addressOf(database)), nsqd.tcp]);
   await using embedded = await startServer('compute', [join(folder, 'compute.db')]);
   const how = { callers: 4, ms: ms / 2 };
   const taken = { parts: [await round(onParts, how)], embedded: [await round(embedded, how)] };

@@ -3,7 +3,7 @@ import { migrations, type Schema } from '@morpheo/compute-api';
 import type { PostgresTarget } from '@morpheo/real-parts';
 import { openDatabase } from '@morpheo/service/database';
 import { Client } from 'pg';
-import { percentile } from '../statistics.ts';
+import { percentile } from '../bench.ts';
 import { nextOrder } from './next-order.ts';
 
 /** The rows that an order becomes, in one statement, which is a transaction: one way to the server and back. */

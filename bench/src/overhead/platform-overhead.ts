@@ -4,7 +4,7 @@ import { openDummyRuntime } from '@morpheo/compute-worker';
 import { createLog } from '@morpheo/service/log';
 import { type Platform, startPlatform } from '@morpheo/standalone';
 import type { BenchContext, BenchSize, Report } from '../bench.ts';
-import { median, percentile } from '../statistics.ts';
+import { median, percentile } from '../bench.ts';
 import { timePlainPrograms, uploadData, uploadProgram } from './programs.ts';
 import { type OrderTimes, type Subject, timeOrder } from './time-order.ts';
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { uploadForm } from '@morpheo/client';
 import type { Api, StorageContract } from '@morpheo/common';
 import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
-import { timed } from '../statistics.ts';
+import { timed } from '../bench.ts';
 
 /** What the orders of the benchmark run; both do the least that the container contract asks. */
 export type Program = 'problem' | 'algo';

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { computeClient, storageClient } from '@morpheo/client';
-import { freePorts } from '@morpheo/standalone/killable-platform';
+import { freePorts } from '@morpheo/real-parts';
+import { ClusterService, untilHealthy } from './cluster-service.ts';
 import { DISK_BYTES, Disks } from './disks.ts';
 import { type Parts, startParts } from './parts.ts';
-import { ServiceProcess } from './service-process.ts';
 import {
   CALLER,
   computeSettings,
@@ -16,7 +16,6 @@ import {
   urlOf,
   workerSettings,
 } from './services.ts';
-import { untilHealthy } from './until-healthy.ts';
 
 const run = promisify(execFile);
 
@@ -32,9 +31,9 @@ export interface ClusterOptions {
 
 /** The real parts and our services, each a process of its own. */
 export interface Cluster extends Parts, AsyncDisposable {
-  readonly computes: readonly ServiceProcess[];
-  readonly storages: readonly ServiceProcess[];
-  readonly workers: readonly ServiceProcess[];
+  readonly computes: readonly ClusterService[];
+  readonly storages: readonly ClusterService[];
+  readonly workers: readonly ClusterService[];
   readonly disks: Disks;
   /** The APIs, one client per process. */
   readonly computeApis: readonly ReturnType<typeof computeClient>[];
@@ -53,7 +52,7 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   const parts = await startParts(stack, { folder, disks, orchestratorPort });
   const services = await makeServices(stack, { folder, disks, parts, ports, options });
   const { computes, storages, workers } = services;
-  for (const service of [...storages, ...computes, ...workers]) service.start();
+  for (const service of [...storages, ...computes, ...workers]) void service.start();
   const apis = [...storages, ...computes];
   await Promise.all(apis.map(async ({ port }) => await untilHealthy(urlOf(port)))).catch(async (error) => {
     const { stdout } = await run('tail', ['-n', '3', ...apis.map(({ logFile }) => logFile)]);
@@ -89,7 +88,7 @@ async function makeServices(
     settings: Record<string, string>,
   ) => {
     const flags = { 'log-level': 'warn', ...settings };
-    return stack.use(new ServiceProcess(name, app, flags, join(folder, `${name}.log`)));
+    return stack.use(new ClusterService(name, app, flags, join(folder, `${name}.log`)));
   };
   const dataDir = async (name: string) => ({
     'data-dir': await disks.folderFor(name, join(folder, name), DISK_BYTES.service),

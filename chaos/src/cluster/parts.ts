@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   canMountDisks,
@@ -23,6 +25,8 @@ export interface Parts {
   readonly bucket: string;
   readonly dind: Dind;
   readonly orchestrator: HearingOrchestrator;
+  /** The file with the key of tickets. */
+  readonly ticketKeys: string;
 }
 
 /** Starts all parts; `stack` ends them. */
@@ -41,5 +45,8 @@ export async function startParts(
   const orchestrator = stack.use(new HearingOrchestrator(orchestratorPort));
   await orchestrator.start();
   const database = await postgres.createDatabase();
-  return { nsqd, postgres, database, minio, bucket: await minio.createBucket(), dind, orchestrator };
+  const ticketKeys = join(folder, 'ticket.key');
+  await writeFile(ticketKeys, randomBytes(32).toString('base64'));
+  const bucket = await minio.createBucket();
+  return { nsqd, postgres, database, minio, bucket, dind, orchestrator, ticketKeys };
 }

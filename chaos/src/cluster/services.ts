@@ -12,23 +12,29 @@ const OF_STORAGE = { 'storage-user': CALLER.name, 'storage-password': CALLER.sec
 export const urlOf = (port: number | undefined): string => `http://127.0.0.1:${port}`;
 
 /** The settings of a storage-api. */
-export function storageSettings({ database, minio, bucket }: Parts, port: number): Record<string, string> {
+export function storageSettings(
+  { database, minio, bucket, ticketKeys }: Parts,
+  port: number,
+): Record<string, string> {
   return {
     ...{ port: String(port), 'db-url': database.url, user: CALLER.name, password: CALLER.secret },
+    'ticket-key-file': ticketKeys,
     ...{ blobstore: 's3', 's3-bucket': bucket, 's3-endpoint': minio.endpoint },
     's3-access-key': minio.credentials.accessKeyId,
     's3-secret-key': minio.credentials.secretAccessKey,
+    ...{ 'default-visibility': 'open', 'anonymous-grants': 'all', outputs: 'open' },
   };
 }
 
 /** The settings of a compute-api. No order may fail for attempts that were lost: nobody but the platform is to blame. */
 export function computeSettings(
-  { database, nsqd, orchestrator }: Parts,
+  { database, nsqd, orchestrator, ticketKeys }: Parts,
   { port, storagePort }: { port: number; storagePort: number | undefined },
 ): Record<string, string> {
   return {
     ...{ port: String(port), 'db-url': database.url, 'insecure-open': 'true', ...OF_STORAGE },
     ...{ broker: 'nsq', nsqd: nsqd.tcp, storage: urlOf(storagePort), orchestrator: urlOf(orchestrator.port) },
+    'ticket-key-file': ticketKeys,
     attempts: '1000',
   };
 }

@@ -1,7 +1,6 @@
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeLoopDisk } from './loop-disk.ts';
-import { powerCutTest } from './power-cut-test.ts';
+import { makeLoopDisk, powerCutTest } from './loop-disk.ts';
 
 powerCutTest('A cut keeps what was synced, and takes what was only written', async (t) => {
   const disk = await makeLoopDisk(64);

@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import test from 'ava';
 
 const run = promisify(execFile);
 
@@ -18,7 +19,7 @@ export interface LoopDisk extends AsyncDisposable {
 }
 
 /** Why no disk can be made on this machine; undefined where it can. */
-export async function whyNoLoopDisk(): Promise<string | undefined> {
+async function whyNoLoopDisk(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'only root may mount a loop device';
   try {
     await using _disk = await makeLoopDisk(16);
@@ -62,3 +63,13 @@ async function mount(place: string, image: string): Promise<LoopDisk> {
     [Symbol.asyncDispose]: unmount,
   };
 }
+
+const reason = await whyNoLoopDisk();
+if (reason !== undefined) {
+  if (process.env.CI || process.env.MORPHEO_REQUIRE_REAL_PARTS)
+    throw new Error(`No power can be cut here: ${reason}`);
+  process.stderr.write(`SKIPPED the power cuts: ${reason}\n`);
+}
+
+/** ava's `test.serial` where a disk can be made on this machine, else a skip that is said; never a skip in CI. */
+export const powerCutTest = reason === undefined ? test.serial : test.skip;

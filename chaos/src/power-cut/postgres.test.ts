@@ -1,21 +1,20 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { computeClient } from '@morpheo/client';
-import { startPostgres } from '@morpheo/real-parts';
-import { freePorts } from '@morpheo/standalone/killable-platform';
-import { ServiceProcess } from '../cluster/service-process.ts';
-import { untilHealthy } from '../cluster/until-healthy.ts';
+import { freePort, mainOf, ServiceProcess, sampleSize, startPostgres } from '@morpheo/real-parts';
+import { eventually } from '@morpheo/service/testing';
 import { Account } from './account.ts';
-import { makeLoopDisk } from './loop-disk.ts';
-import { powerCutTest } from './power-cut-test.ts';
+import { makeLoopDisk, powerCutTest } from './loop-disk.ts';
 import { lostOrders, postUntilGone } from './witness.ts';
 
-const CUTS = Number(process.env.CUTS ?? 3);
+/** Orders to acknowledge before each cut. */
+const ENOUGH = 17;
+const CUTS = sampleSize('CUTS', { small: 1, full: 3 });
 
 powerCutTest('Orders that were acknowledged on PostgreSQL survive power cuts', async (t) => {
   t.timeout(600_000);
   const account = new Account();
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const compute = computeClient({ url });
   let disk = await makeLoopDisk(1024);
@@ -27,33 +26,23 @@ powerCutTest('Orders that were acknowledged on PostgreSQL survive power cuts', a
       await using postgres = await startPostgres({ folder });
       name ??= (await postgres.createDatabase()).database;
       const { host, port: at, user, password } = postgres.target;
-      await using service = new ServiceProcess(
-        'compute-api',
-        'compute-api',
-        {
-          ...{
-            port: String(port),
-            'insecure-open': 'true',
-            storage: 'http://127.0.0.1:1',
-            'log-level': 'error',
-          },
+      await using service = new ServiceProcess({
+        main: mainOf('compute-api'),
+        flags: {
+          ...{ port, 'insecure-open': '', storage: 'http://127.0.0.1:1', 'log-level': 'error' },
           ...{ 'storage-user': 'nobody', 'storage-password': 'there is no storage here' },
-          ...{
-            'db-host': host,
-            'db-port': String(at),
-            'db-name': name,
-            'db-user': user,
-            'db-password': password,
-          },
+          ...{ 'db-host': host, 'db-port': at, 'db-name': name, 'db-user': user, 'db-password': password },
         },
-        '/dev/null',
-      );
-      service.start();
-      await untilHealthy(url);
+        ready: `${url}/health`,
+      });
+      await service.start();
       t.deepEqual(await lostOrders(compute, account), []);
       if (cut === CUTS) break;
       const posting = postUntilGone(compute, account);
-      await new Promise((resolve) => setTimeout(resolve, 500 + Math.random() * 2500));
+      // Cut in the middle of the work, however slow the machine is: after enough orders were acknowledged.
+      const before = account.orders.size;
+      await eventually(t, (inner) => inner.true(account.orders.size > before + ENOUGH));
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 1000));
       await postgres.kill();
       await service.kill();
       await posting;
@@ -62,6 +51,6 @@ powerCutTest('Orders that were acknowledged on PostgreSQL survive power cuts', a
   } finally {
     await disk[Symbol.asyncDispose]();
   }
-  t.true(account.orders.size > 50);
+  t.true(account.orders.size > ENOUGH * CUTS);
   t.log(`${CUTS} power cuts: ${account.orders.size} orders acknowledged, none lost`);
 });

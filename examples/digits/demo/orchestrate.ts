@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import { type Api, type ComputeContract, isPlatformError, type OrchestratorContract } from '@morpheo/common';
+import {
+  type Api,
+  type ComputeContract,
+  isPlatformError,
+  type OrchestratorContract,
+  retry,
+} from '@morpheo/common';
 
 /** What was uploaded, by its ids on storage; algorithms with their names. */
 export interface Uploaded {
@@ -33,14 +38,9 @@ export async function orderPrediction(
 ): Promise<string> {
   const id = String((await orchestrator.postPrediction({ body })).uuid);
   // The orchestrator answers first and posts the order then.
-  const known = () =>
-    compute.getOrder({ params: { id } }, { signal }).then(
-      () => true,
-      (error: unknown) => {
-        if (!isPlatformError(error, 'not_found')) throw error;
-        return false;
-      },
-    );
-  while (!(await known())) await pause(50, undefined, { signal });
+  await retry(() => compute.getOrder({ params: { id } }, { signal }), {
+    ...{ firstMs: 50, mostMs: 50, jitter: 0, signal },
+    retryIf: (error) => isPlatformError(error, 'not_found'),
+  });
   return id;
 }

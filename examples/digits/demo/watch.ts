@@ -1,6 +1,12 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
-import { type Api, type ComputeContract, isPlatformError, type OrderSummary } from '@morpheo/common';
+import {
+  type Api,
+  type ComputeContract,
+  isPlatformError,
+  type OrderSummary,
+  retry,
+  sleep,
+} from '@morpheo/common';
 
 const LOOK_EVERY_MS = 100;
 
@@ -27,7 +33,7 @@ export async function watchTrainings(
     }
     done = items.filter((order) => order.status === 'done').length;
     refuseFailures(items);
-    await pause(LOOK_EVERY_MS, undefined, { signal });
+    await sleep(LOOK_EVERY_MS, signal);
   }
   await Promise.all(followed.values());
 }
@@ -58,14 +64,10 @@ async function follow(
 
 /** Does it, again where the service is away: one that follows its sources starts again when they change. */
 async function whenThere<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!isPlatformError(error, 'unavailable') || signal.aborted) throw error;
-      await pause(LOOK_EVERY_MS, undefined, { signal });
-    }
-  }
+  return await retry(work, {
+    ...{ firstMs: LOOK_EVERY_MS, mostMs: LOOK_EVERY_MS, jitter: 0, signal },
+    retryIf: (error) => isPlatformError(error, 'unavailable'),
+  });
 }
 
 function refuseFailures(items: readonly OrderSummary[]): void {

@@ -15,7 +15,7 @@ export async function readAnswer(response: Response, endpoint: Endpoint, where: 
     await response.body?.cancel();
     return { headers: Object.fromEntries(response.headers) };
   }
-  if (content.type === 'none') {
+  if (content.type === 'none' || content.type === 'unread') {
     await response.body?.cancel();
     return undefined;
   }

@@ -148,6 +148,18 @@ test('Downloads give status, headers and a stream', async (t) => {
   t.is(same.body, undefined);
 });
 
+test('A token is asked for at each request, and sent as Bearer in place of the credentials', async (t) => {
+  await using peer = await openPeer((response) => response.writeHead(204).end());
+  const tokens = [undefined, 'one', 'two'];
+  const credentials = { name: 'u', secret: 's' };
+  const client = createClient(contract, { url: peer.url, credentials, token: () => tokens.shift() });
+  for (const id of ['1', '2', '3']) await client.drop({ params: { id } });
+  t.deepEqual(
+    peer.seen.map(({ headers }) => headers.authorization),
+    [`Basic ${btoa('u:s')}`, 'Bearer one', 'Bearer two'],
+  );
+});
+
 test('A download that prefers it goes where it is sent, without its credentials', async (t) => {
   await using store = await openPeer((response) => response.end('from the store'));
   await using peer = await openPeer((response) => response.writeHead(307, { location: store.url }).end());
@@ -220,4 +232,26 @@ test('Whoever waits to be let in may give up', async (t) => {
   });
   const client = createClient(contract, { url: peer.url });
   await t.throwsAsync(client.drop({ params: { id: 'a' } }, { signal: stop.signal }), { message: 'enough' });
+});
+
+test('Of an answer that nobody reads the status alone counts: any 2xx is well, whatever it says and though it never ends', async (t) => {
+  for (const [status, body] of [
+    [200, ''],
+    [201, '<html>'],
+    [204, ''],
+    [200, '{"n":"x"}'],
+    [200, undefined],
+  ] as const) {
+    await using peer = await openPeer((response) => {
+      response.writeHead(status);
+      if (body === undefined) response.write('and on');
+      else response.end(body);
+    });
+    await t.notThrowsAsync(createClient(contract, { url: peer.url }).tell({ params: { id: '1' } }));
+  }
+  await using peer = await openPeer((response) =>
+    response.writeHead(404).end('{"Error":"Page does not exist"}'),
+  );
+  const refused = createClient(contract, { url: peer.url }).tell({ params: { id: '1' } });
+  await t.throwsAsync(refused, { code: 'not_found', message: 'Page does not exist' });
 });

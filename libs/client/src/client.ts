@@ -2,7 +2,7 @@ import { type Api, type Contract, type Endpoint, isPlatformError, PlatformError 
 import { readAnswer } from './answer.ts';
 import { retryAfterMs, toError } from './peer-error.ts';
 import { buildRequest, type RawInput } from './request.ts';
-import { sleep } from './sleep.ts';
+import { sleep } from './resume.ts';
 import { toNetworkError } from './where.ts';
 
 /** Where a service is, and who calls. */
@@ -11,6 +11,8 @@ export interface ClientOptions {
   readonly url: string;
   /** Sent as Basic credentials. */
   readonly credentials?: { readonly name: string; readonly secret: string } | undefined;
+  /** Asked at each request for a token that is sent as Bearer in place of the credentials; they are where it has none. */
+  readonly token?: (() => string | undefined) | undefined;
   /** The `fetch` to call with; the global one where absent. */
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Headers that go with every request. */
@@ -23,8 +25,8 @@ export interface ClientOptions {
 interface Peer {
   /** Without a slash at the end. */
   readonly address: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly about: () => Readonly<Record<string, string>>;
+  /** Those that go with the next request. */
+  readonly headers: () => Readonly<Record<string, string>>;
   readonly fetch: typeof globalThis.fetch;
 }
 
@@ -50,7 +52,7 @@ type Call = (input: RawInput, call?: { readonly signal?: AbortSignal | undefined
  * harm, and how long it may take. There is no time limit of its own either: give a signal.
  */
 export function createClient<C extends Contract>(contract: C, options: ClientOptions): Api<C> {
-  const peer = toPeer(contract.title, options);
+  const peer = peerAt(contract.title, options);
   const functions = Object.entries(contract.endpoints).map(([key, endpoint]): [string, Call] => [
     key,
     (input, call) => untilLetIn(endpoint, call?.signal, () => request(peer, endpoint, input, call?.signal)),
@@ -90,7 +92,7 @@ async function request(
   const { path, headers, body, sourceError } = buildRequest(endpoint, input);
   const url = `${peer.address}${path}`;
   const where = { method: endpoint.method, url, signal };
-  const given = { ...peer.about(), ...peer.headers, ...headers };
+  const given = { ...peer.headers(), ...headers };
   // A stream as a body is read while the answer may come already: "half" is the one mode there is (Fetch §5.4).
   const init = {
     method: endpoint.method,
@@ -116,7 +118,11 @@ function asksForRedirect({ method, response }: Endpoint, headers: Readonly<Recor
   return method === 'GET' && response.type === 'bytes' && headers.prefer === 'redirect';
 }
 
-function toPeer(title: string, { url, credentials, headers, about, fetch }: ClientOptions): Peer {
+/** A service at an address. Throws `invalid_request` where that is none. */
+export function peerAt(
+  title: string,
+  { url, credentials, token, headers, about, fetch }: ClientOptions,
+): Peer {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol)) {
     throw new PlatformError('invalid_request', `The address of the ${title} is no http or https URL.`);
@@ -125,10 +131,17 @@ function toPeer(title: string, { url, credentials, headers, about, fetch }: Clie
   const used = credentials ?? (inUrl.name === '' ? undefined : inUrl);
   return {
     address: `${parsed.origin}${parsed.pathname.replace(/\/+$/, '')}`,
-    headers: { ...headers, ...(used === undefined ? {} : { authorization: basic(used) }) },
-    about: about ?? (() => ({})),
+    headers: () => ({ ...about?.(), ...headers, ...authorization(token?.(), used) }),
     fetch: fetch ?? ((...args) => globalThis.fetch(...args)),
   };
+}
+
+function authorization(
+  token: string | undefined,
+  credentials: ClientOptions['credentials'],
+): { authorization?: string } {
+  if (token !== undefined) return { authorization: `Bearer ${token}` };
+  return credentials === undefined ? {} : { authorization: basic(credentials) };
 }
 
 /** What stands in a URL; a text that was never encoded stays as it is. */

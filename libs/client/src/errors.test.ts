@@ -1,7 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
 import { createClient } from './client.ts';
-import { isAlreadyApplied } from './orchestrator.ts';
+import { isAlreadyApplied } from './services.ts';
 import { contract } from './testing/contract.ts';
 import { openPeer } from './testing/peer.ts';
 

@@ -1,7 +1,7 @@
 export { type ClientOptions, createClient } from './client.ts';
-export { isAlreadyApplied } from './orchestrator.ts';
+export { identify } from './identify.ts';
 export { toError } from './peer-error.ts';
-export { reach } from './reach.ts';
 export { type ResumeOptions, resumeEvents } from './resume.ts';
-export { computeClient, orchestratorClient, storageClient } from './services.ts';
+export { computeClient, isAlreadyApplied, orchestratorClient, storageClient } from './services.ts';
 export { type UploadForm, uploadForm } from './upload-form.ts';
+export { reach } from './where.ts';

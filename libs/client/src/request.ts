@@ -24,6 +24,7 @@ const ACCEPT = {
   events: 'text/event-stream, application/problem+json',
   headers: 'application/problem+json',
   none: 'application/problem+json, application/json',
+  unread: 'application/problem+json, application/json',
 } as const;
 
 /** Makes the request of a call. Throws `invalid_request` where a path parameter cannot stand in a path. */

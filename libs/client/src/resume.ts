@@ -1,6 +1,5 @@
 import { isPlatformError, type ServerEvent } from '@morpheo/common';
 import { retryAfterMs } from './peer-error.ts';
-import { sleep } from './sleep.ts';
 
 /** How to go on after a cut. */
 export interface ResumeOptions<T> {
@@ -44,4 +43,17 @@ export async function* resumeEvents<T>(
     await sleep(pause * (0.5 + Math.random() / 2), signal);
     pause = Math.min(pause * 2, pauseMs.most);
   }
+}
+
+/** Resolves after so many milliseconds, or at once when the signal aborts. */
+export function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, ms);
+    signal?.addEventListener('abort', wake);
+  });
 }

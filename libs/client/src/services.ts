@@ -2,6 +2,7 @@ import {
   type Api,
   type ComputeContract,
   computeContract,
+  isPlatformError,
   type OrchestratorContract,
   orchestratorContract,
   type StorageContract,
@@ -22,4 +23,16 @@ export function computeClient(options: ClientOptions): Api<ComputeContract> {
 /** The orchestrator's API over HTTP; see {@link createClient}. */
 export function orchestratorClient(options: ClientOptions): Api<OrchestratorContract> {
   return createClient(orchestratorContract, options);
+}
+
+/**
+ * True for the orchestrator's refusal of a callback that it has heard already: whoever retries a callback treats it
+ * as success. Source: wire format of the orchestrator, callbacks ("no update of …", "Might be already pending").
+ */
+export function isAlreadyApplied(error: unknown): boolean {
+  return (
+    isPlatformError(error) &&
+    error.status === 400 &&
+    /no update of|Might be already pending/.test(error.message)
+  );
 }

@@ -38,3 +38,17 @@ export function misfit(
   const message = `${method} ${url} answered what its contract does not know${at}.`;
   return new PlatformError('internal', message, { cause });
 }
+
+/** Resolves where an HTTP server answers at an address, whatever it answers; throws `unavailable` where none does. */
+export async function reach(url: string, signal?: AbortSignal): Promise<void> {
+  if (!URL.canParse(url)) throw new PlatformError('invalid_request', 'The address is no URL.');
+  const { origin, pathname } = new URL(url);
+  const where = { method: 'GET', url: `${origin}${pathname}`, signal };
+  try {
+    const init = { redirect: 'manual', ...(signal === undefined ? {} : { signal }) } as const;
+    const answer = await fetch(where.url, init);
+    await answer.body?.cancel();
+  } catch (cause) {
+    throw toNetworkError(cause, where);
+  }
+}

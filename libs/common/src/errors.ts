@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What an error code means to a caller: its HTTP status, and whether the same call may succeed later. */
 export interface ErrorMeaning {
@@ -119,4 +119,15 @@ export function toProblem(error: PlatformError, textKey = 'error'): ProblemBody 
     // Last, since clients of the originals match the end of the body.
     [textKey]: error.message,
   };
+}
+
+/** The code of an error of the system, such as `ENOENT`; undefined where an error has none. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** True where the disk has no room, or the user may not have more of it. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errnoOf(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What ended an order that failed, and whose doing it was. */
 export interface FailureMeaning {
@@ -14,11 +14,19 @@ export const FAILURES = {
   exit_code: { fault: 'order', advice: 'Read the log: the program ended by itself with an error.' },
   build_failed: {
     fault: 'order',
-    advice: 'Mend the archive: it must be a .tar.gz with a Dockerfile at its root.',
+    advice: 'Mend what the message names, and upload the archive again under a new id.',
   },
   missing_result: { fault: 'order', advice: 'Write the file that is named, at the path that is named.' },
   invalid_result: { fault: 'order', advice: 'Write the file in the form that the container contract gives.' },
+  forbidden: {
+    fault: 'order',
+    advice: 'Ask who owns what is named for the right to use it so, then retry the order.',
+  },
   input_not_found: { fault: 'order', advice: 'Upload what is named, or correct the id in the order.' },
+  withheld: {
+    fault: 'order',
+    advice: 'What it made or printed holds what it may not: the owner of the problem can say more.',
+  },
   output_limit: { fault: 'order', advice: 'Print less: the output of a step is bounded.' },
   disk_full: { fault: 'order', advice: 'Write less: the disk of a step is bounded.' },
   cancelled: { fault: 'order', advice: 'The order was cancelled; retry it if that was a mistake.' },

@@ -1,6 +1,5 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { STEPS } from './failure.ts';
-import { performance } from './performance.ts';
 import {
   goInt,
   goOptionalInt,
@@ -11,20 +10,55 @@ import {
   goUuidList,
 } from './wire/go-json.ts';
 
+const score = z.number();
+
+/**
+ * What the *perf* step writes as `performance.json`: the overall score, bigger is better, and the scores by data
+ * UUID. Other members are kept as they are, for the orchestrator gets the file verbatim.
+ */
+export const performance = z.looseObject({
+  perf: score,
+  train_perf: z.record(z.string(), score),
+  test_perf: z.record(z.string(), score),
+});
+
+/** See {@link performance}. */
+export type Performance = z.infer<typeof performance>;
+
 /** The kinds of orders: train a model, or predict with one. */
 export const ORDER_KINDS = ['learn', 'predict'] as const;
 
 /** A kind of order. */
 export type OrderKind = (typeof ORDER_KINDS)[number];
 
+/** What everyone calls by a name of its own for each kind of order. */
+export const KIND_NAMES = {
+  learn: { result: 'model', uplet: 'learnuplet' },
+  predict: { result: 'prediction', uplet: 'preduplet' },
+} as const satisfies Readonly<Record<OrderKind, KindNames>>;
+
+/** See {@link KIND_NAMES}. */
+export interface KindNames {
+  /** The resource on storage that such an order makes. */
+  readonly result: 'model' | 'prediction';
+  /** What the orchestrator calls such an order. */
+  readonly uplet: 'learnuplet' | 'preduplet';
+}
+
 /**
- * The states of an order: `waiting` for its start model, `todo`, `pending` with a worker, and three ends.
+ * The states of an order: `waiting` for its start model or until storage has checked it, `todo`, `pending` with a worker,
+ * and three ends.
  * Only a retry that somebody asks for leads out of `failed` and `cancelled`; nothing leads out of `done`.
  */
 export const ORDER_STATUSES = ['waiting', 'todo', 'pending', 'done', 'failed', 'cancelled'] as const;
 
 /** A state of an order. */
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
+
+/** True for the states that nothing leads out of by itself. */
+export function hasEnded(status: OrderStatus): boolean {
+  return status === 'done' || status === 'failed' || status === 'cancelled';
+}
 
 /** The states that the originals' `status` field may name, in the order of their error text. */
 export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
@@ -129,3 +163,9 @@ export const orderResult = z.object({
 
 /** See {@link orderResult}. */
 export type OrderResult = z.infer<typeof orderResult>;
+
+/** The broker's topics on which orders are announced, by their kind: each message is an order's body. */
+export const TOPICS = { learn: 'train', predict: 'prediction' } as const;
+
+/** The broker's topic on which workers hear that an order is not to run any more: each message is its id. */
+export const CANCEL_TOPIC = 'cancel';

@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { computeClient, storageClient } from '@morpheo/client';
-import { withParts } from '@morpheo/real-parts';
+import { freePort, removeOrphanProjects, testProject, withParts } from '@morpheo/real-parts';
 import { eventually } from '@morpheo/service/testing';
 import type { Connection } from '@morpheo/standalone';
 import { runScenario } from '@morpheo/standalone/scenarios';
 import ava from 'ava';
-import getPort from 'get-port';
 import { ROOT } from '../executables/programs.ts';
 
 const run = promisify(execFile);
@@ -17,22 +16,22 @@ const test = withParts(ava, 'docker', 'compose');
 const MAIN = join(ROOT, 'packaging/src/dev/main.ts');
 
 test.serial('The platform follows its sources, does an order, and is gone without a trace', async (t) => {
-  t.timeout(300_000);
+  t.timeout(600_000);
   await using dev = await openDev();
   await dev.call('up');
   const connection = await dev.connection();
   t.is((await stat(join(dev.folder, 'connection.json'))).mode & 0o777, 0o600);
   t.is(await orderOn(connection), 'done');
 
-  const source = join(dev.sources, 'apps/storage-api/src/config.ts');
+  const source = join(dev.sources, 'apps/storage-api/src/start.ts');
   const version = async () => {
     const { info } = await (await fetch(`${connection.storage}/openapi.json`)).json();
     return (info as { version: string }).version;
   };
   const text = await readFile(source, 'utf8');
   const saved = performance.now();
-  await writeFile(source, text.replace("VERSION = '0.1.0'", "VERSION = '0.1.1-changed'"));
-  await eventually(t, async (t) => t.is(await version(), '0.1.1-changed'), 60_000);
+  await writeFile(source, text.replace('version: VERSION', "version: '0.1.1-changed'"));
+  await eventually(t, async (t) => t.is(await version(), '0.1.1-changed'));
   t.log(`a change was live after ${((performance.now() - saved) / 1000).toFixed(1)} s`);
 
   await dev.call('down');
@@ -41,7 +40,7 @@ test.serial('The platform follows its sources, does an order, and is gone withou
 });
 
 test.serial('The images of the services make the same platform', async (t) => {
-  t.timeout(300_000);
+  t.timeout(600_000);
   await run('make', ['all-docker'], { cwd: ROOT });
   await using dev = await openDev('--images');
   await dev.call('up');
@@ -73,10 +72,11 @@ async function openDev(...further: string[]) {
   }
   await run('chmod', ['-R', 'a+rX', place]);
   const folder = join(place, 'folder');
-  const project = `morpheo-test-${process.pid}-${further.length}`;
+  await removeOrphanProjects();
+  const project = testProject(String(further.length));
   const settings = ['--folder', folder, '--sources', sources, '--project', project, ...further];
   for (const name of ['compute', 'storage', 'orchestrator', 'nsqadmin']) {
-    settings.push(`--${name}-port`, String(await getPort()));
+    settings.push(`--${name}-port`, String(await freePort()));
   }
   const call = async (work: 'up' | 'down') => {
     await run(process.execPath, [MAIN, work, ...settings], { maxBuffer: 2 ** 24 });

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Connection, credentialEntries, readOrMakeSecrets, type Secrets } from '@morpheo/standalone';
+import {
+  type Connection,
+  credentialEntries,
+  makeTicketKeyFile,
+  readOrMakeSecrets,
+  type Secrets,
+} from '@morpheo/standalone';
 
 /** The user and the group that the services run as in their containers. */
 export interface Owner {
@@ -26,6 +32,8 @@ export async function makeFolder(folder: string, owner: Owner): Promise<Secrets>
   const handed = join(folder, 'secrets');
   await mkdir(handed, { recursive: true });
   for (const [name, secret] of Object.entries(services)) await writeWhole(join(handed, name), secret, 0o444);
+  const ticketKeys = await readFile(await makeTicketKeyFile(folder), 'utf8');
+  await writeWhole(join(handed, 'ticket-key'), ticketKeys, 0o444);
   for (const name of PARTS) await makeOnce(join(handed, name));
   const data = join(folder, 'orchestrator');
   await mkdir(data, { recursive: true, mode: 0o700 });

@@ -36,14 +36,27 @@ export async function bundle(program: Program, outfile: string): Promise<Bundle>
 }
 
 /** A service's executable answers one more flag than the service: `--health`, which asks the one that runs. */
-function entryOf({ folder, service }: Program): string {
+function entryOf({ name, folder, service }: Program): string {
   const main = `import('./${folder}/src/main.ts')`;
   if (!service) return `void ${main};\n`;
   return `
 if (process.argv[2] === '--health') {
-  void Promise.all([import('./packaging/src/probe/health.ts'), import('./${folder}/src/config.ts')]).then(
+  void Promise.all([import('./packaging/src/probe/health.ts'), import('@morpheo/${name}/config')]).then(
     ([{ tellHealth }, { loadConfig }]) => tellHealth(loadConfig),
   );
 } else void ${main};
 `;
+}
+
+/**
+ * A rule for make: the target is older than what it was made from. Each input stands as a target without a rule as
+ * well, so that one that is removed means to make it anew, and no error.
+ */
+export function ruleFile(target: string, inputs: readonly string[]): string {
+  const names = [...new Set(inputs)].map(escapeName);
+  return `${escapeName(target)}: ${names.join(' \\\n  ')}\n\n${names.map((name) => `${name}:`).join('\n')}\n`;
+}
+
+function escapeName(path: string): string {
+  return path.replaceAll('$', '$$$$').replaceAll(/[ #]/g, '\\$&');
 }

@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { bundle } from './bundle.ts';
+import { bundle, ruleFile } from './bundle.ts';
 import { makeExecutable } from './executable.ts';
 import { PROGRAMS, type Program, ROOT, targetOf } from './programs.ts';
-import { ruleFile } from './rule-file.ts';
 
 /** What makes the executables is an input of each of them, and so is the Node that it is put into. */
 const TOOLS = ['bundle', 'executable', 'main', 'programs'].map(

@@ -1,3 +1,6 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { runCli } from '@morpheo/cli';
 import { loadConfig as loadCompute } from '@morpheo/compute-api/config';
 import { loadConfig as loadWorker } from '@morpheo/compute-worker/config';
 import { loadConfig as loadStorage } from '@morpheo/storage-api/config';
@@ -24,6 +27,7 @@ const COMPUTE_ENV = {
   MORPHEO_COMPUTE_STORAGE_USER: 'compute',
   MORPHEO_COMPUTE_STORAGE_PASSWORD: 'secret',
   MORPHEO_COMPUTE_CREDENTIALS: '/credentials.json',
+  MORPHEO_COMPUTE_TICKET_KEY_FILE: '/ticket.key',
   MORPHEO_COMPUTE_DATA_DIR: '/data',
 };
 
@@ -141,3 +145,18 @@ for (const [title, load, line, says] of REFUSED) {
     t.throws(() => load(line.split(' '), env), { code: 'invalid_request', message: says });
   });
 }
+
+test('Services pass over what people set for the command line tool, as its help tells them to', async (t) => {
+  const printed = new PassThrough();
+  await runCli({ argv: ['--help'], env: {}, stdout: printed, stderr: printed });
+  printed.end();
+  const names = [...new Set((await text(printed)).match(/MORPHEO_[A-Z]+_URL/g) ?? [])];
+  t.true(names.length >= 3, names.join());
+  const env = Object.fromEntries(names.map((name) => [name, 'http://x:1']));
+  t.is(loadCompute([], { ...COMPUTE_ENV, ...env }).kind, 'settings');
+  t.is(loadWorker(STORAGE_AND_RUNTIME, { ...WORKER_ENV, ...env }).kind, 'settings');
+  t.is(loadStorage(['--user', 'a', '--password', 'b'], env).kind, 'settings');
+});
+
+const STORAGE_AND_RUNTIME =
+  '--runtime process --storage http://s --storage-user u --storage-password p'.split(' ');

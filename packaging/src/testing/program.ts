@@ -40,10 +40,12 @@ export async function startProgram(name: string, args: readonly string[]): Promi
   child.stderr.on('data', (chunk) => {
     errors += String(chunk);
   });
-  const url = await Promise.race([
-    readyUrl(child),
-    exited.then(([code]) => Promise.reject(new Error(`${name} ended with ${code}: ${errors}`))),
-  ]);
+  const closed = once(child, 'close');
+  const url = await readyUrl(child);
+  if (url === undefined) {
+    await closed;
+    throw new Error(`${name} ended with ${(await exited)[0]} before it was ready: ${errors}`);
+  }
   async function stop(): Promise<number | null> {
     child.kill('SIGTERM');
     return (await exited)[0];
@@ -51,7 +53,8 @@ export async function startProgram(name: string, args: readonly string[]): Promi
   return { url, stop, [Symbol.asyncDispose]: async () => void (await stop()) };
 }
 
-async function readyUrl({ stdout }: ChildProcess): Promise<string> {
+/** Where it listens; undefined where it ended before that. */
+async function readyUrl({ stdout }: ChildProcess): Promise<string | undefined> {
   if (stdout === null) throw new Error('there is no output to read');
   for await (const line of createInterface({ input: stdout })) {
     const { message, url } = JSON.parse(line) as { message: string; url?: string };
@@ -60,5 +63,5 @@ async function readyUrl({ stdout }: ChildProcess): Promise<string> {
     stdout.resume();
     return url ?? '';
   }
-  throw new Error('it ended without being ready');
+  return undefined;
 }

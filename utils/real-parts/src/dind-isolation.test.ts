@@ -1,6 +1,5 @@
 import anyTest, { type TestFn } from 'ava';
-import { docker } from './dind/docker.ts';
-import { inner } from './dind/inner.ts';
+import { docker, inner } from './dind/docker.ts';
 import { startDind, withParts } from './index.ts';
 
 const test = withParts(anyTest as TestFn, 'docker');

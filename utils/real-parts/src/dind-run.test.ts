@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import anyTest, { type TestFn } from 'ava';
-import { copyImages, docker, output } from './dind/docker.ts';
-import { inner } from './dind/inner.ts';
+import { copyImages, docker, inner, output } from './dind/docker.ts';
 import { dindImage, ensureBaseImages, untilItAnswers } from './dind/outer.ts';
 import { withParts } from './index.ts';
 
@@ -105,6 +104,14 @@ test.serial('A base image that is built twice has the same bytes', async (t) => 
   }
   t.regex(ids[0] ?? '', /^[0-9a-f]{64}\n$/);
   t.is(ids[0], ids[1]);
+});
+
+test.serial('A base image that several want at once is built once', async (t) => {
+  await using own = await scratch();
+  const build = ['-c', '. "$0" && build busybox:1.36 2>&1', script('base-images/lib.sh')];
+  const env = [`MORPHEO_PARTS=${own.folder}`, 'bash', ...build];
+  const said = await Promise.all([1, 2, 3].map(async () => await output('env', env)));
+  t.deepEqual(said.toSorted(), ['', '', 'base-images: building busybox:1.36 ...']);
 });
 
 test.serial('A base image that nobody has is refused with what to do', async (t) => {

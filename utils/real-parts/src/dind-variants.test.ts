@@ -1,8 +1,7 @@
 import { request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import anyTest, { type TestFn } from 'ava';
-import { docker } from './dind/docker.ts';
-import { inner } from './dind/inner.ts';
+import { docker, inner } from './dind/docker.ts';
 import { type DindTls, startDind, withParts } from './index.ts';
 
 const test = withParts(anyTest as TestFn, 'docker');

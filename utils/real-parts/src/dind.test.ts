@@ -5,8 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import anyTest, { type TestFn } from 'ava';
-import { docker } from './dind/docker.ts';
-import { inner } from './dind/inner.ts';
+import { docker, inner } from './dind/docker.ts';
 import { BASE_IMAGES, type Dind, startDind, withParts } from './index.ts';
 
 const test = withParts(anyTest as TestFn, 'docker');

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { copyImages, docker, dockerIfThere } from './dind/docker.ts';
+import { copyImages, docker, dockerIfThere, engine } from './dind/docker.ts';
 import { type DindTls, readEndpoint } from './dind/endpoint.ts';
-import { engine } from './dind/engine.ts';
 import { cloneVolume, goldenVolume } from './dind/golden.ts';
 import { clean, hostImages, type ImageIds, isClean } from './dind/lib.ts';
 import type { DindOptions } from './dind/options.ts';

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/client-s3';
-import getPort from 'get-port';
+import type { S3Client } from '@aws-sdk/client-s3';
+import { freePort } from './free-ports.ts';
 import { requireProgram } from './place.ts';
 import { startServer } from './server-process.ts';
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
@@ -53,20 +54,14 @@ export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): P
   const disk = diskBytes === undefined ? undefined : stack.use(await mountSmallDisk(data, diskBytes));
   const certs = join(folder, 'certs');
   const caFile = tls ? await makeCertificate(certs) : undefined;
-  const address = `127.0.0.1:${await getPort()}`;
+  const address = `127.0.0.1:${await freePort()}`;
   const endpoint = `${tls ? 'https' : 'http'}://${address}`;
-  const { client, server } = await serve({ folder, data, certs, address, endpoint });
-  stack.defer(() => client.destroy());
-  stack.use(server);
-  let buckets = 0;
+  const asked = await minioAt(endpoint);
+  stack.defer(() => asked.client.destroy());
+  const server = stack.use(await serve({ folder, data, certs, address, endpoint }));
   const opened = stack.move();
   return {
-    ...{ endpoint, caFile, client, disk, credentials: OWNER },
-    createBucket: async () => {
-      const Bucket = `bucket-${++buckets}`;
-      await client.send(new CreateBucketCommand({ Bucket }));
-      return Bucket;
-    },
+    ...{ ...asked, caFile, disk },
     kill: () => server.kill('SIGKILL'),
     freeze: () => server.kill('SIGSTOP'),
     thaw: () => server.kill('SIGCONT'),
@@ -74,6 +69,31 @@ export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): P
     output: () => server.output(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** What can be asked of a server that runs, with a client of its owner that the caller lets go of. */
+export async function minioAt(
+  endpoint: string,
+): Promise<Pick<MinioServer, 'endpoint' | 'credentials' | 'client' | 'createBucket'>> {
+  const { CreateBucketCommand } = await import('@aws-sdk/client-s3');
+  const client = await ownersClient(endpoint, 3);
+  return {
+    ...{ endpoint, client, credentials: OWNER },
+    createBucket: async () => {
+      const Bucket = `bucket-${randomUUID()}`;
+      await client.send(new CreateBucketCommand({ Bucket }));
+      return Bucket;
+    },
+  };
+}
+
+/** The vendor's package takes long to load, and most tests that load this one have no use for it. */
+async function ownersClient(endpoint: string, maxAttempts: number): Promise<S3Client> {
+  const { S3Client } = await import('@aws-sdk/client-s3');
+  // Its certificate is nobody's but the test's: this client only asks whether it is there, and makes buckets.
+  const requestHandler = { requestTimeout: 5_000, httpsAgent: { rejectUnauthorized: false } };
+  const s3 = { endpoint, region: 'us-east-1', forcePathStyle: true, credentials: OWNER, requestHandler };
+  return new S3Client({ ...s3, maxAttempts });
 }
 
 interface Places {
@@ -85,12 +105,9 @@ interface Places {
 }
 
 async function serve({ folder, data, certs, address, endpoint }: Places) {
-  // Its certificate is nobody's but the test's: this client only asks whether it is there, and makes buckets.
-  const requestHandler = { requestTimeout: 5_000, httpsAgent: { rejectUnauthorized: false } };
-  const s3 = { endpoint, region: 'us-east-1', forcePathStyle: true, credentials: OWNER, requestHandler };
-  const client = new S3Client(s3);
-  const probe = new S3Client({ ...s3, maxAttempts: 1 });
-  const server = await startServer({
+  const { ListBucketsCommand } = await import('@aws-sdk/client-s3');
+  const probe = await ownersClient(endpoint, 1);
+  return await startServer({
     command: requireProgram('minio'),
     args: ['server', '--quiet', '--address', address, '--certs-dir', certs, data],
     env: {
@@ -102,7 +119,6 @@ async function serve({ folder, data, certs, address, endpoint }: Places) {
     },
     ready: () => probe.send(new ListBucketsCommand({})),
   });
-  return { client, server };
 }
 
 /** A certificate where MinIO looks for it. */

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import getPort from 'get-port';
+import { freePort } from './free-ports.ts';
 import { requireProgram } from './place.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
@@ -75,8 +75,8 @@ async function startPart(program: string, flags: (folder: string) => string[]): 
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), `morpheo-${program}-`));
   stack.defer(async () => await rm(folder, { recursive: true, force: true }));
-  const tcp = `${HOST}:${await getPort({ host: HOST })}`;
-  const http = `${HOST}:${await getPort({ host: HOST })}`;
+  const tcp = `${HOST}:${await freePort()}`;
+  const http = `${HOST}:${await freePort()}`;
   const server: ServerProcess = stack.use(
     await startServer({
       command: requireProgram(program),

@@ -4,8 +4,7 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import getPort from 'get-port';
-import { Client } from 'pg';
+import { freePort } from './free-ports.ts';
 import { partsFolder, requireProgram } from './place.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
@@ -69,7 +68,7 @@ export async function startPostgres({
   if (kept === undefined) stack.defer(() => rm(folder, { recursive: true, force: true }));
   const data = await makeData(folder, account);
   const caFile = tls ? await makeCertificate(data, account) : undefined;
-  const port = await getPort();
+  const port = await freePort();
   const target = { host: '127.0.0.1', port, database: 'postgres', ...OWNER };
   const all = {
     listen_addresses: '127.0.0.1',
@@ -92,17 +91,26 @@ export async function startPostgres({
   stack.defer(() => killAll(server));
   const opened = stack.move();
   return {
-    target,
+    ...postgresOn(target),
     caFile,
-    createDatabase: (template) => createDatabase(target, template),
     kill: () => killAll(server),
     stop: () => stop(server),
     freeze: async () => void (await signalAll(server, 'SIGSTOP')),
     thaw: async () => void (await signalAll(server, 'SIGCONT')),
     start: () => server.start(),
-    query: (sql, database = target.database) => queryOf({ ...target, database }, sql),
     output: () => server.output(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** What can be asked of a server that runs. */
+export function postgresOn(
+  target: PostgresTarget,
+): Pick<PostgresServer, 'target' | 'createDatabase' | 'query'> {
+  return {
+    target,
+    createDatabase: (template) => createDatabase(target, template),
+    query: (sql, database = target.database) => queryOf({ ...target, database }, sql),
   };
 }
 
@@ -123,7 +131,9 @@ async function createDatabase(target: PostgresTarget, template = 'template0'): P
 }
 
 async function queryOf(target: PostgresTarget, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new Client({ ...target, ssl: false, connectionTimeoutMillis: 5_000 });
+  // Loaded where it is used: most tests that load this package have no use for it.
+  const { Client } = (await import('pg')).default;
+  const client = new Client({ ...target, ssl: false, connectionTimeoutMillis: 60_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { findProgram } from './place.ts';
 
 /** How a server of a test is started. */
 export interface ServerOptions {
@@ -10,7 +11,7 @@ export interface ServerOptions {
   readonly uid?: number;
   readonly gid?: number;
   readonly cwd?: string;
-  /** Rejects while the server does not answer yet; asked again and again for up to 30 seconds. */
+  /** Rejects while the server does not answer yet; asked again and again for up to two minutes. */
   readonly ready: () => Promise<unknown>;
 }
 
@@ -27,7 +28,7 @@ export interface ServerProcess {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const KEPT_OUTPUT = 64 * 1024;
 
 /** Starts a server and resolves when it answers. Throws with what it printed when it ends early or stays silent. */
@@ -37,7 +38,10 @@ export async function startServer(options: ServerOptions): Promise<ServerProcess
 
   async function start(): Promise<void> {
     const { command, args, env, uid, gid, cwd } = options;
-    const own = spawn(command, args, {
+    // Where the machine can do that, whoever started it takes it along, however it ends.
+    const guard = findProgram('setpriv');
+    const line = guard === undefined ? [command] : [guard, '--pdeathsig', 'SIGKILL', command];
+    const own = spawn(line[0] ?? command, [...line.slice(1), ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
       ...(env && { env: { ...process.env, ...env } }),

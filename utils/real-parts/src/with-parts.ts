@@ -2,7 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { findProgram } from './place.ts';
 
 /** A part of a team's installation that tests may need. */
-export type Part = 'nsq' | 'postgres' | 'minio' | 'docker' | 'compose' | 'schemathesis';
+export type Part =
+  | 'nsq'
+  | 'postgres'
+  | 'pgbouncer'
+  | 'minio'
+  | 'docker'
+  | 'compose'
+  | 'schemathesis'
+  | 'dockerfile-reader';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
 interface Skippable {
@@ -12,8 +20,10 @@ interface Skippable {
 const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly string[]>> = {
   nsq: ['nsqd', 'nsqlookupd'],
   postgres: ['initdb', 'postgres'],
+  pgbouncer: ['pgbouncer'],
   minio: ['minio'],
   schemathesis: ['schemathesis'],
+  'dockerfile-reader': ['dockerfile-reader'],
 };
 
 /**

@@ -7,8 +7,7 @@ import fc from 'fast-check';
 import { extract } from 'tar-stream';
 import { temporaryFolder } from '../testing/temporary-folder.ts';
 import { ignoreRules } from './ignore-rules.ts';
-import { listFiles } from './list-files.ts';
-import { packFolder } from './pack-folder.ts';
+import { listFiles, packFolder } from './pack-folder.ts';
 
 const forever = new AbortController().signal;
 
@@ -36,7 +35,7 @@ async function entriesOf(archive: string): Promise<Record<string, { mode: number
   return entries;
 }
 
-test('a packed folder holds its files and who may run them', async (t) => {
+test('A packed folder holds its files and who may run them', async (t) => {
   await using folder = await temporaryFolder();
   await writeFiles(folder.file('in'), {
     Dockerfile: 'FROM x',
@@ -52,7 +51,7 @@ test('a packed folder holds its files and who may run them', async (t) => {
   });
 });
 
-test('the same files give the same archive at another time', async (t) => {
+test('The same files give the same archive at another time', async (t) => {
   await using folder = await temporaryFolder();
   const files = { b: '1', a: '2', 'c/d': '3' };
   await writeFiles(folder.file('one'), files);
@@ -62,7 +61,7 @@ test('the same files give the same archive at another time', async (t) => {
   t.deepEqual(await pack(folder.file('two'), folder.file('2.tar.gz')), one);
 });
 
-test('a link is refused, unless it is ignored', async (t) => {
+test('A link is refused, unless it is ignored', async (t) => {
   await using folder = await temporaryFolder();
   await writeFiles(folder.path, { a: '1' });
   await symlink('/etc/passwd', folder.file('secret'));
@@ -74,7 +73,7 @@ test('a link is refused, unless it is ignored', async (t) => {
   );
 });
 
-test('a file that changes while it is packed is an error', async (t) => {
+test('A file that changes while it is packed is an error', async (t) => {
   await using folder = await temporaryFolder();
   await writeFiles(folder.path, { a: '12345' });
   const packing = packFolder(
@@ -86,13 +85,13 @@ test('a file that changes while it is packed is an error', async (t) => {
   await t.throwsAsync(packing, { name: 'CliError', message: /a changed while it was packed/ });
 });
 
-test('git and node_modules stay out where nothing is said', (t) => {
+test('Git and node_modules stay out where nothing is said', (t) => {
   const { file, folder } = ignoreRules(null);
   t.true(file('.git/HEAD') && file('lib/node_modules/x/y.js') && folder('node_modules') && folder('.git'));
   t.false(file('main.js') || file('.gitignore') || folder('lib'));
 });
 
-test('the last rule of a dockerignore that fits decides', (t) => {
+test('The last rule of a dockerignore that fits decides', (t) => {
   const { file, folder } = ignoreRules(
     '# data\n*.csv\n/docs/\n**/*.tmp\n!docs/keep.md\nDockerfile\na?[xy]\n',
   );
@@ -109,7 +108,7 @@ test('the last rule of a dockerignore that fits decides', (t) => {
   t.false(folder('docs'), 'a rule that takes back makes everybody look');
 });
 
-test('a rule without wildcards ignores its path and what is below', (t) => {
+test('A rule without wildcards ignores its path and what is below', (t) => {
   const name = fc
     .stringMatching(/^[a-z0-9_.+()$^{}|-]{1,8}$/)
     .filter((text) => !/^\.{1,2}$|^\.git$/.test(text));

@@ -1,13 +1,49 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { type Pack, pack } from 'tar-stream';
-import { CliError, usageError } from '../exit-codes.ts';
-import type { FileToPack } from './list-files.ts';
+import { fileEntry, type TarEntry, tarOf } from '@morpheo/service/archive';
+import { CliError, messageOf, usageError } from '../exit-codes.ts';
+import { type IgnoreRules, ignoreRules } from './ignore-rules.ts';
 
-const PLAIN = 0o644;
-const EXECUTABLE = 0o755;
+/** A file that goes into an archive. */
+export interface FileToPack {
+  /** Relative to the folder, with `/`. */
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
+  readonly executable: boolean;
+}
+
+/**
+ * The files of a folder that go into its archive, sorted by name so that the same folder gives the same archive.
+ * Throws a `CliError` for links and other things that an archive of the platform does not hold.
+ */
+export async function listFiles(folder: string, signal: AbortSignal): Promise<FileToPack[]> {
+  const ignores = ignoreRules(await readIfThere(join(folder, '.dockerignore')));
+  const files = await Array.fromAsync(filesBelow(folder, '', ignores, signal));
+  return files.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function* filesBelow(
+  root: string,
+  below: string,
+  ignores: IgnoreRules,
+  signal: AbortSignal,
+): AsyncGenerator<FileToPack> {
+  signal.throwIfAborted();
+  for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
+    const name = below === '' ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (!ignores.folder(name)) yield* filesBelow(root, name, ignores, signal);
+    } else if (!ignores.file(name)) {
+      if (!entry.isFile()) throw notPackable(name, entry.isSymbolicLink());
+      const { size, mode } = await stat(join(root, name));
+      yield { name, size, executable: (mode & 0o111) !== 0 };
+    }
+  }
+}
 
 /**
  * Writes files of a folder as a `.tar.gz`. The same files give the same bytes: times, owners and rights that differ
@@ -20,75 +56,52 @@ export async function packFolder(
   archive: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const changed = (name: string) =>
+    usageError(`${join(folder, name)} changed while it was packed.`, 'Try again.');
+  const tar = tarOf(entriesOf(folder, files, changed), { changed });
   try {
-    await pipeline(tarOf(folder, files), createGzip(), createWriteStream(archive, { mode: 0o600 }), {
-      signal,
-    });
+    await pipeline(tar, createGzip(), createWriteStream(archive, { mode: 0o600 }), { signal });
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof CliError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw usageError(
-      `${folder} could not be packed: ${reason}`,
+      `${folder} could not be packed: ${messageOf(cause)}`,
       'Is there room in the folder for temporary files?',
       cause,
     );
   }
 }
 
-async function* tarOf(folder: string, files: readonly FileToPack[]): AsyncGenerator<Uint8Array> {
-  const tar = pack();
-  let fault: unknown;
-  const filled = fill(tar, folder, files).catch((error: unknown) => {
-    fault = error;
-    tar.destroy();
-  });
-  try {
-    for await (const chunk of tar) yield chunk as Uint8Array;
-  } catch (error) {
-    throw fault ?? error;
-  } finally {
-    tar.destroy();
-    await filled;
-  }
-}
-
-async function fill(tar: Pack, folder: string, files: readonly FileToPack[]): Promise<void> {
-  for (const file of files) await addFile(tar, folder, file);
-  tar.finalize();
-}
-
-async function addFile(tar: Pack, folder: string, { name, size, executable }: FileToPack): Promise<void> {
-  const { promise: packed, resolve, reject } = Promise.withResolvers<void>();
-  const mode = executable ? EXECUTABLE : PLAIN;
-  const header = { name, size, mode, mtime: new Date(0), uid: 0, gid: 0 };
-  const entry = tar.entry(header, (error) => (error ? reject(error) : resolve()));
-  // It is awaited below; until then a rejection must not count as one that nobody hears.
-  packed.catch(() => {});
-  let left = size;
-  for await (const chunk of chunksOf(join(folder, name))) {
-    left -= chunk.byteLength;
-    if (left < 0) break;
-    if (!entry.write(chunk)) {
-      const { promise: drained, resolve: go } = Promise.withResolvers<void>();
-      entry.once('drain', go);
-      await Promise.race([drained, packed]);
+async function* entriesOf(
+  folder: string,
+  files: readonly FileToPack[],
+  changed: (name: string) => Error,
+): AsyncGenerator<TarEntry> {
+  for (const { name, size, executable } of files) {
+    const path = join(folder, name);
+    try {
+      yield* fileEntry(path, { name, size, mode: executable ? 0o755 : 0o644 }, { changed });
+    } catch (cause) {
+      if (cause instanceof CliError) throw cause;
+      throw usageError(
+        `${path} cannot be read: ${messageOf(cause)}`,
+        'Let your user read it, or name it in .dockerignore.',
+        cause,
+      );
     }
   }
-  if (left !== 0) throw usageError(`${join(folder, name)} changed while it was packed.`, 'Try again.');
-  entry.end(undefined);
-  await packed;
 }
 
-async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of createReadStream(path)) yield chunk as Uint8Array;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw usageError(
-      `${path} cannot be read: ${reason}`,
-      'Let your user read it, or name it in .dockerignore.',
-      cause,
-    );
-  }
+function notPackable(name: string, link: boolean): Error {
+  return usageError(
+    `${name} is ${link ? 'a link' : 'neither a file nor a folder'}: archives hold plain files alone.`,
+    'Replace it by a copy, or name it in .dockerignore.',
+  );
+}
+
+async function readIfThere(path: string): Promise<string | null> {
+  return await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw usageError(`${path} cannot be read: ${error.message}`, undefined, error);
+  });
 }

@@ -1,4 +1,4 @@
-import { MOST_GPUS, MOST_PRIORITY, NIL_UUID, uuid } from '@morpheo/common';
+import { NIL_UUID, uuid } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
@@ -21,34 +21,16 @@ export function readInteger(least: number, most: number): (text: string) => numb
   };
 }
 
-/** What {@link askOptions} reads. */
-export interface Asks {
-  readonly gpus?: number;
-  readonly priority?: number;
-  readonly owner?: string;
-}
-
-/** Adds `--gpus`, `--priority` and `--owner` to the command of an order. */
-export function askOptions(command: Command): Command {
-  const help = "how many GPUs the algorithm is to have (default: the problem's)";
-  return command
-    .option('--gpus <n>', help, readInteger(0, MOST_GPUS))
-    .option(
-      '--priority <n>',
-      `among the orders of its owner, from -${MOST_PRIORITY} to ${MOST_PRIORITY} (default: 0)`,
-      readInteger(-MOST_PRIORITY, MOST_PRIORITY),
-    )
-    .option(
-      '--owner <name>',
-      'on whose share it is run (default: who calls; another takes the role orchestrator)',
-    );
+/** Reads an option that may be given several times: all that were given. */
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
 }
 
 /** Adds examples to a command's help: each is a command line and what it does. */
 export function examples(command: Command, lines: readonly (readonly [string, string])[]): Command {
   const width = Math.max(...lines.map(([line]) => line.length));
-  const text = lines.map(([line, what]) =>
-    width > 60 ? `  # ${what}\n  ${line}` : `  ${line.padEnd(width)}  # ${what}`,
+  const text = lines.map(([line, effect]) =>
+    width > 60 ? `  # ${effect}\n  ${line}` : `  ${line.padEnd(width)}  # ${effect}`,
   );
   return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
 }

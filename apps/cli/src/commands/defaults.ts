@@ -17,9 +17,7 @@ export function addDefaults(program: Command, run: Runner): void {
       readUuid,
     )
     .addOption(new Option('--gpus <n>', 'how many GPUs').argParser(readInteger(0, MOST_GPUS)))
-    .action(
-      run((context, problem: string, options: { gpus?: number }) => defaults(context, problem, options)),
-    );
+    .action(run(defaults));
   examples(command, [
     ['morpheo defaults 7d4a1c7e-6c1b-4c55-9d7a-5d9b0a5be002', 'what it is'],
     ['morpheo defaults 7d4a1c7e-6c1b-4c55-9d7a-5d9b0a5be002 --gpus 1', 'a GPU for each of its orders'],

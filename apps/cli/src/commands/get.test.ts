@@ -40,7 +40,7 @@ function cutAfter(bytes: Uint8Array, count: number): ReadableStream<Uint8Array> 
   );
 }
 
-test('what storage knows of a thing is shown', async (t) => {
+test('What storage knows of a thing is shown', async (t) => {
   await using place = await setUp();
   const { code, stdout } = await morpheo(['get', 'model', 'f3b0'], { env: place.env });
   t.is(code, 0);
@@ -54,7 +54,7 @@ test('what storage knows of a thing is shown', async (t) => {
   t.deepEqual(JSON.parse(json.stdout), place.resource);
 });
 
-test('a thing that is not there is exit code 4', async (t) => {
+test('A thing that is not there is exit code 4', async (t) => {
   await using place = await setUp();
   t.is((await morpheo(['get', 'algo', IDS.algo], { env: place.env })).code, 4);
   const { code, stderr } = await morpheo(['get', 'data', 'abcd'], { env: place.env });
@@ -62,7 +62,7 @@ test('a thing that is not there is exit code 4', async (t) => {
   t.is(stderr, 'error: No data set has an id that begins with abcd.\n');
 });
 
-test('a download is verified and lands under its name alone', async (t) => {
+test('A download is verified and lands under its name alone', async (t) => {
   await using place = await setUp();
   const target = place.folder.file('model.tar.gz');
   const argv = ['get', 'model', IDS.model, '-o', target, '--json'];
@@ -71,10 +71,10 @@ test('a download is verified and lands under its name alone', async (t) => {
   t.deepEqual(await readFile(target), Buffer.from(place.bytes));
   t.deepEqual(await readdir(place.folder.path), ['model.tar.gz']);
   t.like(JSON.parse(stdout), { uuid: IDS.model, file: target });
-  t.regex(stderr, /^downloaded 300 kB in .*; the SHA-256 is right\n$/);
+  t.regex(stderr, /^downloaded 300 kB in .*; SHA-256 verified\n$/);
 });
 
-test('data and empty things are downloaded as well', async (t) => {
+test('Data and empty things are downloaded as well', async (t) => {
   await using place = await setUp();
   place.storage.add('data', Buffer.from('digits'), { uuid: IDS.data });
   place.storage.add('prediction', Buffer.alloc(0), { uuid: IDS.test });
@@ -85,7 +85,7 @@ test('data and empty things are downloaded as well', async (t) => {
   t.is(await readFile(folder.file('p'), 'utf8'), '');
 });
 
-test('a download that is cut goes on where it was', async (t) => {
+test('A download that is cut goes on where it was', async (t) => {
   await using place = await setUp();
   const target = place.folder.file('out');
   let cuts = 0;
@@ -102,7 +102,7 @@ test('a download that is cut goes on where it was', async (t) => {
   t.deepEqual(await readFile(target), Buffer.from(place.bytes));
 });
 
-test('a download that stays cut keeps its part for next time', async (t) => {
+test('A download that stays cut keeps its part for next time', async (t) => {
   await using place = await setUp();
   const target = place.folder.file('out');
   const { send } = place.storage;
@@ -124,7 +124,7 @@ test('a download that stays cut keeps its part for next time', async (t) => {
   );
 });
 
-test('a part of other bytes is thrown away and fetched anew', async (t) => {
+test('A part of other bytes is thrown away and fetched anew', async (t) => {
   await using place = await setUp();
   const target = place.folder.file('out');
   for (const size of [1000, 300_000, 300_001]) {
@@ -134,7 +134,7 @@ test('a part of other bytes is thrown away and fetched anew', async (t) => {
   }
 });
 
-test('false bytes are exit code 1 and nothing is left', async (t) => {
+test('False bytes are exit code 1 and nothing is left', async (t) => {
   await using place = await setUp();
   place.storage.send = (bytes) => new Blob([Buffer.alloc(bytes.byteLength)]).stream();
   const { code, stdout, stderr } = await morpheo(
@@ -149,7 +149,7 @@ test('false bytes are exit code 1 and nothing is left', async (t) => {
   t.deepEqual(await readdir(place.folder.path), []);
 });
 
-test('a file that is there is replaced only by force', async (t) => {
+test('A file that is there is replaced only by force', async (t) => {
   await using place = await setUp();
   const target = place.folder.file('out');
   await writeFile(target, 'mine');
@@ -162,7 +162,7 @@ test('a file that is there is replaced only by force', async (t) => {
   t.deepEqual(await readFile(target), Buffer.from(place.bytes));
 });
 
-test('a folder that is not there is named', async (t) => {
+test('A folder that is not there is named', async (t) => {
   await using place = await setUp();
   const argv = ['get', 'model', IDS.model, '-o', place.folder.file('absent/out')];
   const { code, stderr } = await morpheo(argv, { env: place.env });
@@ -170,7 +170,7 @@ test('a folder that is not there is named', async (t) => {
   t.regex(stderr, /absent\/out\.part cannot be written/);
 });
 
-test('the bytes can go to stdout, and are verified there too', async (t) => {
+test('The bytes can go to stdout, and are verified there too', async (t) => {
   await using place = await setUp();
   const argv = ['get', 'model', IDS.model, '-o', '-'];
   const stdout = new Screen();

@@ -1,13 +1,12 @@
 import { stat } from 'node:fs/promises';
-import { RESOURCE_TYPES, type Resource, type ResourceType } from '@morpheo/common';
+import { measured, RESOURCE_TYPES, type Resource, type ResourceType } from '@morpheo/common';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { usageError } from '../exit-codes.ts';
 import { resolveResource } from '../platform/ids.ts';
-import { humanBytes, humanSeconds, localTime } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
 import { showProgress } from '../terminal/progress.ts';
 import type { Paint } from '../terminal/terminal.ts';
+import { humanBytes, humanSeconds, localTime, oneLine } from '../terminal/text.ts';
 import { type Download, downloadStream, downloadTo } from '../transfer/download.ts';
 import { examples } from './arguments.ts';
 
@@ -32,9 +31,7 @@ export function addGet(program: Command, run: Runner): void {
     .option('--blob', 'download to a file named after the id')
     .option('--force', 'replace the file where it is there already')
     .option('--progress', 'show a progress bar even where stderr is no terminal')
-    .action(
-      run((context, type: ResourceType, id: string, options: GetOptions) => get(context, type, id, options)),
-    );
+    .action(run(get));
   examples(command, [
     ['morpheo get model f3b0c4d2', 'name, size, digest and time of upload'],
     ['morpheo get prediction 0a5b7c1d -o prediction.txt', 'download it'],
@@ -52,13 +49,13 @@ async function get(
   if (options.output === '-' && terminal.json) {
     throw usageError('--json and "-o -" would both write to stdout.', 'Download to a file.');
   }
-  const uuid = await resolveResource(storage, type, text, signal);
+  const uuid = await resolveResource(context, type, text);
   const resource = await storage().get({ params: { type, uuid } }, { signal });
   const target = options.output ?? (options.blob === true ? defaultFile(type, uuid) : undefined);
   const download = (): Download => ({
     storage: storage(),
     type,
-    resource,
+    resource: measured(resource),
     progress: (transfer) => showProgress(terminal, transfer, options.progress === true),
     signal,
   });
@@ -85,7 +82,7 @@ async function save(
   const seconds = (performance.now() - started) / 1000;
   const bytes = download.resource.size - resumedFrom;
   const rest = resumedFrom === 0 ? '' : ` (${humanBytes(resumedFrom)} were there already)`;
-  terminal.note(`downloaded ${humanBytes(bytes)} in ${humanSeconds(seconds)}${rest}; the SHA-256 is right`);
+  terminal.note(`downloaded ${humanBytes(bytes)} in ${humanSeconds(seconds)}${rest}; SHA-256 verified`);
 }
 
 function defaultFile(type: ResourceType, uuid: string): string {
@@ -103,8 +100,8 @@ function resourceText(
     ['name', resource.name],
     ['description', resource.description],
     ['algo', resource.algo],
-    ['size', `${humanBytes(resource.size)} (${resource.size.toLocaleString('en')} bytes)`],
-    ['sha256', resource.sha256],
+    ['size', sizeText(resource.size)],
+    ['sha256', resource.sha256 ?? 'hidden'],
     ['uploaded', localTime(new Date(resource.timestamp_upload * 1000).toISOString())],
     ['file', file],
   ];
@@ -115,6 +112,10 @@ function resourceText(
         `${paint('dim', name.padEnd(13))}${index === 0 ? value : oneLine(value, 300)}`,
     )
     .join('\n');
+}
+
+function sizeText(size: number | undefined): string {
+  return size === undefined ? 'hidden' : `${humanBytes(size)} (${size.toLocaleString('en')} bytes)`;
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -44,7 +44,7 @@ async function board(
   return (JSON.parse(stdout) as { items: (Entry & { algo_name: string | null })[] }).items;
 }
 
-test('trainings stand best first, with equal places for equal scores', async (t) => {
+test('Trainings stand best first, with equal places for equal scores', async (t) => {
   await using platform = await setUp([
     trained(0.8, {}),
     trained(0.9, { algo: OTHER_ALGO, rank: 2 }),
@@ -63,7 +63,7 @@ test('trainings stand best first, with equal places for equal scores', async (t)
   t.false('test_perf' in (items[2] ?? {}));
 });
 
-test('each problem has a board of its own', async (t) => {
+test('Each problem has a board of its own', async (t) => {
   await using platform = await setUp([trained(12, { workflow: OTHER_WORKFLOW }), trained(0.9, {})]);
   t.deepEqual(
     (await board(platform)).map(({ place, perf }) => [place, perf]),
@@ -83,7 +83,7 @@ test('each problem has a board of its own', async (t) => {
   );
 });
 
-test('a board shows names, a bar for each score, and times', async (t) => {
+test('A board shows names, a bar for each score, and times', async (t) => {
   await using platform = await setUp([trained(0.5, { algo: OTHER_ALGO }), trained(1, {})]);
   const [, head, first, second] = (await morpheo(['leaderboard'], { env: platform.env })).stdout.split('\n');
   t.regex(head ?? '', /^# +algorithm +rank +perf +train +test +took +model$/);
@@ -91,7 +91,7 @@ test('a board shows names, a bar for each score, and times', async (t) => {
   t.regex(second ?? '', /^2 +bbbbbbbb +0 +0\.5000 +█{10} +0\.7500 +– +2\.5 s +f3b0c4d2$/);
 });
 
-test('only the best of each algorithm is asked for', async (t) => {
+test('Only the best of each algorithm is asked for', async (t) => {
   await using platform = await setUp([
     trained(0.7, {}),
     trained(0.9, {}),
@@ -107,7 +107,7 @@ test('only the best of each algorithm is asked for', async (t) => {
   );
 });
 
-test('a board without storage shows ids in place of names', async (t) => {
+test('A board without storage shows ids in place of names', async (t) => {
   await using platform = await setUp([trained(0.9, {})]);
   const env = { ...platform.env, MORPHEO_STORAGE_URL: 'http://127.0.0.1:1' };
   const { code, stdout, stderr } = await morpheo(['leaderboard'], { env });
@@ -116,7 +116,7 @@ test('a board without storage shows ids in place of names', async (t) => {
   t.regex(stderr, /^Names are missing: .*127\.0\.0\.1:1/);
 });
 
-test('a board without trainings says so', async (t) => {
+test('A board without trainings says so', async (t) => {
   await using platform = await setUp([]);
   t.is((await morpheo(['leaderboard'], { env: platform.env })).stdout, 'No training is done yet.\n');
   t.deepEqual(await board(platform), []);

@@ -25,7 +25,7 @@ export function addLeaderboard(program: Command, run: Runner): void {
     .option('--problem <uuid>', "only this problem of the orchestrator's", readUuid)
     .option('--best', 'each algorithm once, with its best training')
     .option('--limit <n>', 'at most so many of each board', readInteger(1, 1_000_000))
-    .action(run((context, options: BoardOptions) => leaderboard(context, options)));
+    .action(run(leaderboard));
   examples(command, [
     ['morpheo leaderboard', 'everything that was trained'],
     ['morpheo leaderboard --workflow 7d4a --best', 'the algorithms of one problem, compared'],
@@ -33,11 +33,9 @@ export function addLeaderboard(program: Command, run: Runner): void {
 }
 
 async function leaderboard(context: Context, options: BoardOptions): Promise<undefined> {
-  const { terminal, storage, signal } = context;
+  const { terminal } = context;
   const workflow =
-    options.workflow === undefined
-      ? undefined
-      : await resolveResource(storage, 'problem', options.workflow, signal);
+    options.workflow === undefined ? undefined : await resolveResource(context, 'problem', options.workflow);
   const limit = options.limit ?? Number.POSITIVE_INFINITY;
   const entries = rankEntries(
     await scoredOrders(context, workflow, options.problem),
@@ -53,12 +51,12 @@ async function leaderboard(context: Context, options: BoardOptions): Promise<und
 }
 
 async function scoredOrders(
-  { compute, signal }: Context,
+  context: Context,
   workflow: string | undefined,
   problem: string | undefined,
 ): Promise<Scored[]> {
   const scored: Scored[] = [];
-  for await (const page of orderPages(compute(), { kind: 'learn', status: 'done', problem }, signal)) {
+  for await (const page of orderPages(context, { kind: 'learn', status: 'done', problem })) {
     for (const order of page.items) {
       if (workflow !== undefined && order.workflow !== workflow) continue;
       const entry = scoredOf(order);

@@ -34,7 +34,7 @@ async function* events(): AsyncGenerator<ServerEvent<LogChunk>> {
   for (const [index, data] of chunks.entries()) yield { id: String(index + 1), event: 'log', data };
 }
 
-test('a log is printed as it is into a file or a pipe', async (t) => {
+test('A log is printed as it is into a file or a pipe', async (t) => {
   const asked: unknown[] = [];
   await using platform = await setUp(asked);
   const { code, stdout, stderr } = await morpheo(['logs', IDS.order, '--attempt', '2'], {
@@ -46,7 +46,7 @@ test('a log is printed as it is into a file or a pipe', async (t) => {
   t.deepEqual(asked, [{ attempt: 2 }]);
 });
 
-test('a log cannot steer the terminal on which it is shown', async (t) => {
+test('A log cannot steer the terminal on which it is shown', async (t) => {
   await using platform = await setUp();
   for (const argv of [
     ['logs', IDS.order],
@@ -57,7 +57,22 @@ test('a log cannot steer the terminal on which it is shown', async (t) => {
   }
 });
 
-test('a log is followed to the end of its order', async (t) => {
+test('The platform’s lines begin on lines of their own, and a progress bar on a pipe is its last piece', async (t) => {
+  const said: readonly LogChunk[] = [
+    { at, attempt: 1, step: 'train', stream: 'stderr', text: '\r 1%\r 2%' },
+    { at, attempt: 1, step: 'train', stream: 'stdout', text: ' \u001b[31mflushed at exit\u001b[0m' },
+    { at, attempt: 1, step: 'results', stream: 'platform', text: 'results: a model\n' },
+  ];
+  async function* saidEvents(): AsyncGenerator<ServerEvent<LogChunk>> {
+    for (const [index, data] of said.entries()) yield { id: String(index + 1), event: 'log', data };
+  }
+  const compute = { getOrder: async () => sampleOrder(), orderLogEvents: async () => saidEvents() };
+  await using platform = await fakePlatform({ compute });
+  const { stdout } = await morpheo(['logs', IDS.order, '-f'], { env: platform.env });
+  t.is(stdout, ' 2% flushed at exit\nresults: a model\n');
+});
+
+test('A log is followed to the end of its order', async (t) => {
   await using platform = await setUp();
   const all = await morpheo(['logs', IDS.order, '-f', '--json'], { env: platform.env });
   t.deepEqual(
@@ -71,7 +86,7 @@ test('a log is followed to the end of its order', async (t) => {
   t.is(one.stdout, 'epoch 1\n');
 });
 
-test('a log as JSON is its text in pieces', async (t) => {
+test('A log as JSON is its text in pieces', async (t) => {
   await using platform = await setUp();
   const { stdout } = await morpheo(['logs', IDS.order, '--json'], { env: platform.env });
   const pieces = stdout

@@ -1,9 +1,9 @@
-import type { LogChunk } from '@morpheo/common';
+import { type LogChunk, LogText } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
-import { followOrder } from '../orders/follow-order.ts';
+import { followOrder } from '../orders/follow.ts';
 import { resolveOrder } from '../platform/ids.ts';
-import { plain } from '../terminal/plain.ts';
+import { ShownLog } from '../terminal/shown-log.ts';
 import { examples, readInteger } from './arguments.ts';
 
 interface LogOptions {
@@ -20,7 +20,7 @@ export function addLogs(program: Command, run: Runner): void {
     .argument('<order>', 'the order: its id, or the beginning of it (4 digits or more)')
     .option('-f, --follow', 'go on until the order ends')
     .option('--attempt <n>', 'only this attempt', readInteger(1, 1_000_000))
-    .action(run((context, id: string, options: LogOptions) => logs(context, id, options)));
+    .action(run(logs));
   examples(command, [
     ['morpheo logs 6c7a2f5e -f', 'follow the log of a running order'],
     ['morpheo logs 6c7a2f5e --attempt 1 > attempt-1.log', 'keep the log of the first attempt'],
@@ -32,7 +32,7 @@ export function addLogs(program: Command, run: Runner): void {
 }
 
 async function logs(context: Context, text: string, options: LogOptions): Promise<undefined> {
-  const id = await resolveOrder(context.compute(), text, context.signal);
+  const id = await resolveOrder(context, text);
   if (options.follow === true) await follow(context, id, options.attempt);
   else await printWhole(context, id, options.attempt);
 }
@@ -40,6 +40,8 @@ async function logs(context: Context, text: string, options: LogOptions): Promis
 async function follow(context: Context, id: string, attempt: number | undefined): Promise<void> {
   const { terminal, compute } = context;
   const wanted = (chunk: LogChunk) => attempt === undefined || chunk.attempt === attempt;
+  const log = new LogText();
+  const shown = new ShownLog(terminal);
   await followOrder(
     context,
     id,
@@ -47,22 +49,20 @@ async function follow(context: Context, id: string, attempt: number | undefined)
       compute().orderLogEvents({ params: { id }, headers: { 'last-event-id': after } }, { signal }),
     async (chunk) => {
       if (!wanted(chunk)) return;
-      await terminal.write(terminal.json ? `${JSON.stringify(chunk)}\n` : shown(context, chunk.text));
+      await terminal.write(terminal.json ? `${JSON.stringify(chunk)}\n` : shown.next(log.next(chunk)));
     },
   );
+  if (!terminal.json) await terminal.write(shown.end());
 }
 
 async function printWhole(context: Context, id: string, attempt: number | undefined): Promise<void> {
   const { terminal, compute, signal } = context;
   const answer = await compute().orderLog({ params: { id }, query: { attempt } }, { signal });
   const decoder = new TextDecoder();
+  const shown = new ShownLog(terminal);
   for await (const bytes of answer.body ?? []) {
     const piece = decoder.decode(bytes, { stream: true });
-    await terminal.write(terminal.json ? `${JSON.stringify({ text: piece })}\n` : shown(context, piece));
+    await terminal.write(terminal.json ? `${JSON.stringify({ text: piece })}\n` : shown.next(piece));
   }
-}
-
-/** On a terminal, what a container printed is made harmless; into a file or a pipe it goes as it is. */
-function shown({ terminal }: Context, text: string): string {
-  return terminal.interactive ? plain(text) : text;
+  if (!terminal.json) await terminal.write(shown.end());
 }

@@ -1,11 +1,10 @@
 import type { OrderSummary } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
-import { orderText } from '../orders/order-text.ts';
-import { paintStatus } from '../orders/status-look.ts';
-import { watchOrder } from '../orders/watch-order.ts';
+import { watchOrder } from '../orders/follow.ts';
+import { orderText, paintStatus } from '../orders/order-text.ts';
 import { resolveOrder } from '../platform/ids.ts';
-import { plain } from '../terminal/plain.ts';
+import { plain } from '../terminal/text.ts';
 import { examples } from './arguments.ts';
 
 const ID = 'the order: its id, or the beginning of it (4 digits or more)';
@@ -13,11 +12,13 @@ const ID = 'the order: its id, or the beginning of it (4 digits or more)';
 /** Adds what is done with one order: `morpheo orders show`, `watch`, `why`, `cancel` and `retry`. */
 export function addOneOrder(orders: Command, run: Runner): void {
   const show = add(orders, 'show', 'show an order with its attempts, scores and failure');
-  show.action(run((context, id: string) => showOrder(context, id)));
+  show.action(run(showOrder));
   examples(show, [['morpheo orders show 6c7a2f5e', 'one order']]);
 
   const watch = add(orders, 'watch', 'watch an order until it ends: a line for all that happens');
-  watch.action(run(async (context, id: string) => await watchOrder(context, await idOf(context, id))));
+  watch.action(
+    run(async (context, id: string) => await watchOrder(context, await resolveOrder(context, id))),
+  );
   examples(watch, [
     [
       'morpheo orders watch 6c7a2f5e && echo done',
@@ -27,7 +28,7 @@ export function addOneOrder(orders: Command, run: Runner): void {
   ]);
 
   const why = add(orders, 'why', 'say why an order is where it is');
-  why.action(run((context, id: string) => whyOrder(context, id)));
+  why.action(run(whyOrder));
   examples(why, [['morpheo orders why 6c7a2f5e', 'for instance: no worker for its kind is alive']]);
 
   const cancel = add(orders, 'cancel', 'end an order that has not ended; what runs is stopped');
@@ -46,30 +47,26 @@ function add(orders: Command, name: string, summary: string): Command {
 
 async function showOrder(context: Context, text: string): Promise<undefined> {
   const { terminal, compute, signal } = context;
-  const order = await compute().getOrder({ params: { id: await idOf(context, text) } }, { signal });
+  const order = await compute().getOrder({ params: { id: await resolveOrder(context, text) } }, { signal });
   await terminal.result(order, () => orderText(terminal.paint, order));
 }
 
 async function whyOrder(context: Context, text: string): Promise<undefined> {
   const { terminal, compute, signal } = context;
-  const why = await compute().whyOrder({ params: { id: await idOf(context, text) } }, { signal });
+  const why = await compute().whyOrder({ params: { id: await resolveOrder(context, text) } }, { signal });
   await terminal.result(why, () => `${terminal.paint('bold', why.code)}  ${plain(why.sentence)}`);
 }
 
 async function change(
   context: Context,
   text: string,
-  what: 'cancelOrder' | 'retryOrder',
+  action: 'cancelOrder' | 'retryOrder',
 ): Promise<undefined> {
   const { terminal, compute, signal } = context;
-  const order = await compute()[what]({ params: { id: await idOf(context, text) } }, { signal });
+  const order = await compute()[action]({ params: { id: await resolveOrder(context, text) } }, { signal });
   await terminal.result(order, () => statusText(context, order));
 }
 
 function statusText({ terminal: { paint } }: Context, order: OrderSummary): string {
   return `order ${paint('bold', order.id)} is ${paintStatus(paint, order.status)}`;
-}
-
-async function idOf({ compute, signal }: Context, text: string): Promise<string> {
-  return await resolveOrder(compute(), text, signal);
 }

@@ -24,18 +24,18 @@ async function* never<T>(signal: AbortSignal | undefined): AsyncGenerator<T> {
   await new Promise((resolve) => signal?.addEventListener('abort', resolve));
 }
 
-test('a list shows what came of each order', async (t) => {
+test('A list shows what came of each order', async (t) => {
   await using platform = await fakePlatform({ compute: { listOrders: pagesOf(twoOrders, 30) } });
   const { code, stdout, stderr } = await morpheo(['orders', 'list'], { env: platform.env });
   t.is(code, 0);
   const [head, done, failed] = stdout.split('\n');
-  t.regex(head ?? '', /^order +kind +rank +algo +created +took +status +what came of it$/);
+  t.regex(head ?? '', /^order +kind +rank +algo +created +took +status +outcome$/);
   t.regex(done ?? '', /^6c7a2f5e +learn +0 +a1b6e2de +.* 2\.5 s +done +perf 0\.9380$/);
   t.regex(failed ?? '', /^6c7affff .* failed +exit_code in train$/);
   t.is(stderr, '2 of 2 orders\n');
 });
 
-test('filters go to the platform and its page comes back as JSON', async (t) => {
+test('Filters go to the platform and its page comes back as JSON', async (t) => {
   const asked: unknown[] = [];
   const listOrders = async ({ query }: { query: object }) => {
     asked.push({ ...query });
@@ -63,7 +63,7 @@ test('filters go to the platform and its page comes back as JSON', async (t) => 
   t.is(stderr, '');
 });
 
-test('all orders are listed page by page', async (t) => {
+test('All orders are listed page by page', async (t) => {
   await using platform = await fakePlatform({ compute: { listOrders: pagesOf(twoOrders, 1) } });
   const table = await morpheo(['orders', 'list', '--all'], { env: platform.env });
   t.is(table.stdout.match(/^order /gm)?.length, 1);
@@ -72,14 +72,14 @@ test('all orders are listed page by page', async (t) => {
   t.deepEqual(JSON.parse(stdout), { items: twoOrders, total: 2 });
 });
 
-test('no orders are said to be none', async (t) => {
+test('No orders are said to be none', async (t) => {
   await using platform = await fakePlatform({ compute: { listOrders: pagesOf([], 30) } });
   t.is((await morpheo(['orders', 'list'], { env: platform.env })).stdout, 'No orders.\n');
   const { stdout } = await morpheo(['orders', 'list', '--all', '--json'], { env: platform.env });
   t.deepEqual(JSON.parse(stdout), { items: [], total: 0 });
 });
 
-test('an order is found by the beginning of its id', async (t) => {
+test('An order is found by the beginning of its id', async (t) => {
   await using platform = await fakePlatform({
     compute: {
       listOrders: pagesOf(twoOrders, 1),
@@ -96,7 +96,7 @@ test('an order is found by the beginning of its id', async (t) => {
   t.is((await morpheo(['orders', 'show', '6c7'], { env })).code, 2);
 });
 
-test('a failed order is shown with its reason, advice and log', async (t) => {
+test('A failed order is shown with its reason, advice and log', async (t) => {
   await using platform = await fakePlatform({ compute: { getOrder: async () => failedOrder() } });
   const { code, stdout } = await morpheo(['orders', 'show', IDS.order], { env: platform.env });
   t.is(code, 0);
@@ -104,7 +104,7 @@ test('a failed order is shown with its reason, advice and log', async (t) => {
   t.true(stdout.includes('  │ Error: no digit \uFFFD[31m11'));
 });
 
-test('watching tells each event and ends with the order', async (t) => {
+test('Watching tells each event and ends with the order', async (t) => {
   const history = sampleHistory();
   await using platform = await fakePlatform({
     compute: { getOrder: async () => sampleOrder(), orderEvents: async () => stream(history) },
@@ -128,7 +128,7 @@ test('watching tells each event and ends with the order', async (t) => {
   );
 });
 
-test('a watched order that fails is exit code 1 with the reason', async (t) => {
+test('A watched order that fails is exit code 1 with the reason', async (t) => {
   const history = sampleHistory('failed');
   await using platform = await fakePlatform({
     compute: { getOrder: async () => failedOrder(), orderEvents: async () => stream(history) },
@@ -141,7 +141,7 @@ test('a watched order that fails is exit code 1 with the reason', async (t) => {
   );
 });
 
-test('watching as JSON is an event a line and then the order', async (t) => {
+test('Watching as JSON is an event a line and then the order', async (t) => {
   const history = sampleHistory();
   await using platform = await fakePlatform({
     compute: { getOrder: async () => sampleOrder(), orderEvents: async () => stream(history) },
@@ -158,7 +158,7 @@ test('watching as JSON is an event a line and then the order', async (t) => {
   t.is((lines.at(-1) as OrderSummary).id, IDS.order);
 });
 
-test('watching outlasts a restart of the service', async (t) => {
+test('Watching outlasts a restart of the service', async (t) => {
   const history = sampleHistory();
   const before = await fakePlatform({
     compute: {
@@ -199,7 +199,7 @@ test('watching outlasts a restart of the service', async (t) => {
   t.is(stderr, 'The connection was cut; this goes on when it is back.\n');
 });
 
-test('watching what is not there is exit code 4 at once', async (t) => {
+test('Watching what is not there is exit code 4 at once', async (t) => {
   const getOrder = async () => {
     throw new PlatformError('not_found', 'There is no such order.');
   };
@@ -207,7 +207,7 @@ test('watching what is not there is exit code 4 at once', async (t) => {
   t.is((await morpheo(['orders', 'watch', IDS.order], { env: platform.env })).code, 4);
 });
 
-test('a due order shows its place and when it should start', async (t) => {
+test('A due order shows its place and when it should start', async (t) => {
   const queue = { place: 35, expected_start: '2025-11-22T16:00:00.000Z', basis: '34 orders before it.' };
   const due = sampleOrder({ status: 'todo', owner: 'lab', priority: 2, queue });
   await using platform = await fakePlatform({ compute: { getOrder: async () => due } });
@@ -217,7 +217,7 @@ test('a due order shows its place and when it should start', async (t) => {
   t.true(stdout.includes(queue.basis));
 });
 
-test('an order can be cancelled, retried and asked why', async (t) => {
+test('An order can be cancelled, retried and asked why', async (t) => {
   const why = { code: 'position' as const, sentence: '7 orders of its kind are before it.', before: 7 };
   await using platform = await fakePlatform({
     compute: {

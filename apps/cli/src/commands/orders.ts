@@ -11,7 +11,7 @@ import type { Context, Runner } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { orderTable } from '../orders/order-table.ts';
 import { type OrderQuery, orderPages } from '../platform/pages.ts';
-import { counted } from '../terminal/human.ts';
+import { counted } from '../terminal/text.ts';
 import { examples, readInteger, readUuid } from './arguments.ts';
 
 interface ListOptions {
@@ -39,7 +39,7 @@ export function addOrdersList(orders: Command, run: Runner): void {
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
     .option('--all', 'all of them, page by page')
-    .action(run((context, options: ListOptions) => list(context, options)));
+    .action(run(list));
   examples(command, [
     ['morpheo orders list --status failed', 'what failed'],
     ['morpheo orders list --all --json', 'everything, for a script: {"items":[…],"total":n}'],
@@ -61,11 +61,11 @@ async function listPage(context: Context, query: OrderQuery): Promise<undefined>
 }
 
 async function listAll(context: Context, query: OrderQuery): Promise<undefined> {
-  const { terminal, compute, signal } = context;
+  const { terminal } = context;
   let written = 0;
   let total = 0;
   if (terminal.json) await terminal.write('{"items":[');
-  for await (const page of orderPages(compute(), query, signal)) {
+  for await (const page of orderPages(context, query)) {
     total = page.total;
     if (terminal.json) {
       for (const [index, order] of page.items.entries()) {

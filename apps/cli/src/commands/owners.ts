@@ -2,9 +2,9 @@ import { ANONYMOUS, MOST_WEIGHT, type OwnerView, PAGE, type Usage } from '@morph
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { CliError, EXIT } from '../exit-codes.ts';
-import { humanBytes } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
+import { pages } from '../platform/pages.ts';
 import { type Column, layOut } from '../terminal/table.ts';
+import { humanBytes, oneLine } from '../terminal/text.ts';
 import { examples, readInteger } from './arguments.ts';
 
 /** Adds `morpheo owners`. */
@@ -13,7 +13,7 @@ export function addOwners(program: Command, run: Runner): void {
     .command('owners')
     .summary("list the owners; show or set an owner's weight")
     .description(
-      "List who orders and what each has and gets, or show, or set, one owner's weight: while several owners have " +
+      "List the owners with their orders, bytes and shares, or show, or set, one owner's weight: while several owners have " +
         'due orders, each gets claims in proportion to it.',
     )
     .argument('[owner]', 'the name that its orders come with; anonymous for those without credentials')
@@ -26,7 +26,7 @@ export function addOwners(program: Command, run: Runner): void {
       }),
     );
   examples(command, [
-    ['morpheo owners', 'who has what in the queue and on storage, and gets how much'],
+    ['morpheo owners', 'the orders, bytes and share of each owner'],
     ['morpheo owners lab', 'its weight'],
     ['morpheo owners lab --weight 3', 'three claims for each one of an owner of weight 1'],
   ]);
@@ -67,19 +67,14 @@ const COLUMNS: readonly Column[] = [
 
 async function list({ terminal, compute, storage, signal }: Context): Promise<undefined> {
   const used = await storage().usage({}, { signal });
-  const views: OwnerView[] = [];
-  for (let cursor: string | undefined; ; ) {
-    const page = await compute().listOwners({ query: { limit: PAGE.most, cursor } }, { signal });
-    views.push(...page.items);
-    cursor = page.next;
-    if (cursor === undefined) break;
-  }
+  const all = pages((cursor) => compute().listOwners({ query: { limit: PAGE.most, cursor } }, { signal }));
+  const views = (await Array.fromAsync(all)).flatMap((page) => page.items);
   const rows = joined(views, used.owners);
   const items = rows.map(({ owner, orders, used: bytes }) => ({ owner, orders, usage: bytes }));
   await terminal.result({ items }, () =>
     rows.length === 0
       ? 'Nobody has ordered or uploaded anything.'
-      : layOut(COLUMNS, rows.map(cellsOf), { styleHead: (text) => terminal.paint('dim', text) }),
+      : layOut(terminal.paint, COLUMNS, rows.map(cellsOf)),
   );
 }
 

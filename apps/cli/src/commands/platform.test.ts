@@ -3,7 +3,7 @@ import { morpheo } from '../testing/morpheo.ts';
 import { fakePlatform } from '../testing/platform.ts';
 import { IDS } from '../testing/samples.ts';
 
-test('a platform that is ready is exit code 0', async (t) => {
+test('A platform that is ready is exit code 0', async (t) => {
   await using platform = await fakePlatform({ checks: { database: async () => {} } });
   const { code, stdout } = await morpheo(['status'], { env: platform.env });
   t.is(code, 0);
@@ -13,7 +13,7 @@ test('a platform that is ready is exit code 0', async (t) => {
   );
 });
 
-test('a part that does not answer is named with its reason', async (t) => {
+test('A part that does not answer is named with its reason', async (t) => {
   const broker = async () => {
     throw new Error('nsqd does not answer');
   };
@@ -23,7 +23,7 @@ test('a part that does not answer is named with its reason', async (t) => {
   t.regex(stdout, /compute +not ready[^\n]*\n {2}broker +not ok +nsqd does not answer\n/);
 });
 
-test('a service that does not answer is exit code 3', async (t) => {
+test('A service that does not answer is exit code 3', async (t) => {
   await using platform = await fakePlatform({});
   const argv = ['status', '--json', '--orchestrator', 'http://127.0.0.1:1'];
   const { code, stdout } = await morpheo(argv, { env: platform.env });
@@ -39,7 +39,7 @@ test('a service that does not answer is exit code 3', async (t) => {
   );
 });
 
-test('workers are shown with what they run', async (t) => {
+test('Workers are shown with what they run', async (t) => {
   const worker = {
     id: IDS.worker,
     name: 'left \u001b[1mone',
@@ -62,7 +62,7 @@ test('workers are shown with what they run', async (t) => {
   t.deepEqual(JSON.parse((await morpheo(['workers', '--json'], { env: platform.env })).stdout), { items });
 });
 
-test('the queue is shown, paused and resumed', async (t) => {
+test('The queue is shown, paused and resumed', async (t) => {
   let paused = false;
   await using platform = await fakePlatform({
     compute: {
@@ -83,7 +83,7 @@ test('the queue is shown, paused and resumed', async (t) => {
   t.is((await morpheo(['queue', 'stop'], { env })).code, 2);
 });
 
-test('what orders of a problem ask for is shown and set', async (t) => {
+test('What orders of a problem ask for is shown and set', async (t) => {
   let gpus = 0;
   await using platform = await fakePlatform({
     compute: {
@@ -103,7 +103,7 @@ test('what orders of a problem ask for is shown and set', async (t) => {
   t.is((await morpheo(['defaults', '7d4a'], { env })).code, 2);
 });
 
-test('the weight of an owner is shown and set', async (t) => {
+test('The weight of an owner is shown and set', async (t) => {
   let weight = 1;
   await using platform = await fakePlatform({
     compute: {
@@ -123,7 +123,7 @@ test('the weight of an owner is shown and set', async (t) => {
   t.is((await morpheo(['owners', '--weight', '2'], { env })).code, 2);
 });
 
-test('owners are listed with what each has and gets', async (t) => {
+test('Owners are listed with what each has and gets', async (t) => {
   const counts = { waiting: 0, due: 1200, running: 3 };
   const pages = [
     { items: [{ owner: 'anonymous', weight: 1, ...counts, share: { learn: 0.25 } }], next: 'anonymous' },

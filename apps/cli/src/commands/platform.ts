@@ -2,11 +2,9 @@ import type { WorkerView } from '@morpheo/common';
 import { ORDER_STATUSES } from '@morpheo/common';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
-import { paintStatus } from '../orders/status-look.ts';
-import { ago } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
-import { idShortener } from '../terminal/short-ids.ts';
-import { type Column, layOut } from '../terminal/table.ts';
+import { paintStatus } from '../orders/order-text.ts';
+import { type Column, idShortener, layOut } from '../terminal/table.ts';
+import { ago, oneLine } from '../terminal/text.ts';
 import { examples } from './arguments.ts';
 
 /** Adds `morpheo workers`. */
@@ -15,7 +13,7 @@ export function addWorkers(program: Command, run: Runner): void {
     .command('workers')
     .summary('show the workers and what they run')
     .description('Show the workers and what they run.')
-    .action(run((context) => workers(context)));
+    .action(run(workers));
   examples(command, [['morpheo workers', 'who is there']]);
 }
 
@@ -26,7 +24,7 @@ export function addQueue(program: Command, run: Runner): void {
     .summary('show the queue; pause or resume it')
     .description('Show how many orders are in each state. Pausing starts nothing new; what runs goes on.')
     .addArgument(new Argument('[action]', 'what to do').choices(['pause', 'resume']))
-    .action(run((context, action: 'pause' | 'resume' | undefined) => queue(context, action)));
+    .action(run(queue));
   examples(command, [
     ['morpheo queue', 'how much there is to do'],
     ['morpheo queue pause', 'start nothing new, for instance before an upgrade'],
@@ -62,7 +60,7 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
       ago(worker.last_seen_at),
       runsText(worker),
     ]);
-    return layOut(WORKER_COLUMNS, rows, { styleHead: (title) => paint('dim', title) });
+    return layOut(paint, WORKER_COLUMNS, rows);
   });
 }
 

@@ -25,7 +25,7 @@ export function addUp(program: Command, run: Runner<LocalContext>): void {
     .option('--storage-port <port>', 'port of the storage API; 0 for any free one', port)
     .option('--compute-port <port>', 'port of the compute API; 0 for any free one', port)
     .option('--orchestrator-port <port>', 'port of the orchestrator; 0 for any free one', port)
-    .action(run((context, flags: string[], options: UpOptions) => up(context, flags, options)));
+    .action(run(up));
   examples(command, [
     ['morpheo up', 'start it; then try "morpheo status" in another terminal'],
     ['morpheo up --home ./try --storage-port 0 --compute-port 0', 'a second platform beside the first'],

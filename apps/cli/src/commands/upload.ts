@@ -1,19 +1,20 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Argument, type Command } from 'commander';
+import { PURPOSES, VISIBILITIES } from '@morpheo/common';
+import { Argument, type Command, Option } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { type ExitCode, usageError } from '../exit-codes.ts';
-import { resolveResource } from '../platform/ids.ts';
+import { resolveResource, resolveResources } from '../platform/ids.ts';
 import { dataFolder } from '../platform/settings.ts';
-import { humanBytes, humanSeconds } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
 import { showProgress } from '../terminal/progress.ts';
+import { humanBytes, humanSeconds, oneLine } from '../terminal/text.ts';
 import { sendResumable } from '../transfer/resumable-upload.ts';
 import { prepareUpload, type ToUpload, UPLOAD_TYPES, type UploadType } from '../transfer/to-upload.ts';
 import { sendUpload, type UploadFields } from '../transfer/upload.ts';
-import { examples, readUuid } from './arguments.ts';
+import { collect, examples, readUuid } from './arguments.ts';
 
-interface UploadOptions extends UploadFields {
+interface UploadOptions extends Omit<UploadFields, 'problems'> {
+  readonly problem?: readonly string[];
   readonly progress?: boolean;
   readonly resume?: boolean;
   readonly quiet?: boolean;
@@ -53,6 +54,22 @@ export function addUpload(program: Command, run: Runner): void {
     .option('--name <text>', 'name of the problem or algo (default: that of the folder or file)')
     .option('--description <text>', 'description of the problem (default: its name)')
     .option('--algo <uuid>', 'model: the algorithm that made it')
+    .addOption(
+      new Option('--visibility <who>', 'who may use it (default: as the operator has set)').choices(
+        VISIBILITIES,
+      ),
+    )
+    .addOption(
+      new Option(
+        '--purpose <what>',
+        'data: for what it may be used (default: as the operator has set)',
+      ).choices(PURPOSES),
+    )
+    .option(
+      '--problem <uuid>',
+      'data of the purpose test: a problem that it tests; several times for several',
+      collect,
+    )
     .option('--uuid <uuid>', 'the id to have (default: storage makes one)', readUuid)
     .option(
       '--resume',
@@ -60,14 +77,11 @@ export function addUpload(program: Command, run: Runner): void {
     )
     .option('--progress', 'show a progress bar even where stderr is no terminal')
     .option('-q, --quiet', 'print ids alone')
-    .action(
-      run((context, type: UploadType, paths: string[], options: UploadOptions) =>
-        upload(context, type, paths, options),
-      ),
-    );
+    .action(run(upload));
   examples(command, [
     ['morpheo upload problem examples/digits/problem --name digits', 'pack and upload a problem workflow'],
     ['morpheo upload algo examples/digits/algos/small-network', 'pack and upload an algorithm'],
+    ['morpheo upload data out/test --purpose test --problem 4f6e12ab', 'test data of one problem alone'],
     ['morpheo upload data out/train-* --json', 'several data sets, ids as JSON'],
     ['ALGO=$(morpheo upload algo my-algo -q)', 'keep the id in a variable of the shell'],
   ]);
@@ -80,12 +94,15 @@ async function upload(
   options: UploadOptions,
 ): Promise<ExitCode | undefined> {
   checkOptions(type, paths, options);
-  const { storage, signal, terminal } = context;
-  const algo =
-    options.algo === undefined ? undefined : await resolveResource(storage, 'algo', options.algo, signal);
+  const { terminal } = context;
+  const algo = options.algo === undefined ? undefined : await resolveResource(context, 'algo', options.algo);
+  const problems =
+    options.problem === undefined
+      ? {}
+      : { problem: await resolveResources(context, 'problem', options.problem) };
   const items: Uploaded[] = [];
   for (const path of paths) {
-    const uploaded = await uploadOne(context, type, path, { ...options, algo });
+    const uploaded = await uploadOne(context, type, path, { ...options, algo, ...problems });
     items.push(uploaded);
     if (!terminal.json)
       await terminal.line(options.quiet === true ? uploaded.uuid : describe(context, uploaded));
@@ -104,8 +121,8 @@ async function uploadOne(
   await using file = await prepareUpload(type, path, { temporary: env.TMPDIR ?? tmpdir(), signal });
   const fields = fieldsOf(type, file, options);
   const started = performance.now();
-  const bars = options.progress === true;
-  if (!bars && terminal.stderr.isTTY !== true) terminal.note(`uploading ${path} (${file.what})`);
+  const bars = options.progress ?? false;
+  if (!bars && terminal.stderr.isTTY !== true) terminal.note(`uploading ${path} (${file.description})`);
   using progress = showProgress(
     terminal,
     { title: `uploading ${oneLine(file.name, 30)}`, total: file.size },
@@ -119,7 +136,7 @@ async function uploadOne(
   progress[Symbol.dispose]();
   const seconds = (performance.now() - started) / 1000;
   terminal.note(
-    `uploaded ${path}: ${file.what} in ${humanSeconds(seconds)}, ${humanBytes(file.size / seconds)}/s`,
+    `uploaded ${path}: ${file.description} in ${humanSeconds(seconds)}, ${humanBytes(file.size / seconds)}/s`,
   );
   return { type, uuid, sha256: file.sha256, size: file.size, source: path, name: fields.name };
 }
@@ -140,7 +157,8 @@ function fieldsOf(type: UploadType, file: ToUpload, options: UploadOptions): Upl
       );
     }
   }
-  return { uuid: options.uuid, name, description, algo: options.algo };
+  const { uuid, algo, visibility, purpose, problem } = options;
+  return { uuid, name, description, algo, visibility, purpose, problems: problem?.join(',') };
 }
 
 function checkOptions(type: UploadType, paths: readonly string[], options: UploadOptions): void {
@@ -148,6 +166,16 @@ function checkOptions(type: UploadType, paths: readonly string[], options: Uploa
     if (options[option] !== undefined && !TAKES[type].includes(option)) {
       throw usageError(`--${option} does not go with ${type}.`, 'See "morpheo upload --help".');
     }
+  }
+  for (const option of ['purpose', 'problem'] as const) {
+    if (options[option] !== undefined && type !== 'data')
+      throw usageError(`--${option} does not go with ${type}.`, 'Only data has a purpose.');
+  }
+  if ((options.purpose === 'test') !== (options.problem !== undefined)) {
+    throw usageError(
+      'Data of the purpose test names the problems that it tests, and no other names any.',
+      'Give --purpose test with --problem.',
+    );
   }
   if (type === 'model' && options.algo === undefined) {
     throw usageError('A model belongs to an algorithm.', 'Name it with --algo.');
@@ -164,6 +192,6 @@ function checkOptions(type: UploadType, paths: readonly string[], options: Uploa
 }
 
 function describe({ terminal: { paint } }: Context, { type, uuid, sha256, name, source }: Uploaded): string {
-  const what = oneLine(name ?? source);
-  return `${paint('green', '✓')} ${type.padEnd(8)}${paint('bold', uuid)}  ${what}\n  ${paint('dim', `sha256  ${sha256}`)}`;
+  const title = oneLine(name ?? source);
+  return `${paint('green', '✓')} ${type.padEnd(8)}${paint('bold', uuid)}  ${title}\n  ${paint('dim', `sha256  ${sha256}`)}`;
 }

@@ -1,9 +1,8 @@
 import type { Usage } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
-import { humanBytes } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
 import { type Column, layOut } from '../terminal/table.ts';
+import { humanBytes, oneLine } from '../terminal/text.ts';
 import { examples } from './arguments.ts';
 
 /** Adds `morpheo usage`. */
@@ -14,7 +13,7 @@ export function addUsage(program: Command, run: Runner): void {
     .description(
       'Show the bytes that are used on storage, by owner and kind: all of them for an admin, else yours.',
     )
-    .action(run((context) => usage(context)));
+    .action(run(usage));
   examples(command, [['morpheo usage', 'what is used, and what a quota leaves']]);
 }
 
@@ -32,16 +31,16 @@ async function usage({ terminal, storage, signal }: Context): Promise<undefined>
   await terminal.result(used, () => {
     const { bytes, stored_bytes: stored, saved_bytes: saved, blobs } = used;
     const rows = used.owners.flatMap(rowsOf);
-    const table =
-      rows.length === 0 ? [] : [layOut(COLUMNS, rows, { styleHead: (text) => paint('dim', text) })];
+    const table = rows.length === 0 ? [] : [layOut(paint, COLUMNS, rows)];
     const kept = `${humanBytes(bytes)} in all, kept in ${humanBytes(stored)} (${blobs.toLocaleString('en')} blobs)`;
-    return [...table, `${kept}; ${humanBytes(saved)} had not to be kept twice.`].join('\n');
+    return [...table, `${kept}; ${humanBytes(saved)} saved by keeping equal bytes once.`].join('\n');
   });
 }
 
 function rowsOf({
   owner,
   bytes,
+  open_uploads: open,
   reserved_bytes: reserved,
   quota,
   kinds,
@@ -56,7 +55,9 @@ function rowsOf({
       humanBytes(entry.bytes),
       '',
     ]),
-    ...(reserved === undefined ? [] : [[name, 'under way', '', humanBytes(reserved), '']]),
+    ...(reserved === undefined
+      ? []
+      : [[name, 'under way', open === undefined ? '' : open.toLocaleString('en'), humanBytes(reserved), '']]),
     [name, 'all', all.toLocaleString('en'), humanBytes(bytes), quota === undefined ? '–' : humanBytes(quota)],
   ];
 }

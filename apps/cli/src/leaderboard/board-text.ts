@@ -1,9 +1,7 @@
 import { scoreText } from '../orders/order-text.ts';
-import { bar, humanSeconds } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
-import { idShortener } from '../terminal/short-ids.ts';
-import { type Column, layOut } from '../terminal/table.ts';
+import { type Column, idShortener, layOut } from '../terminal/table.ts';
 import type { Paint } from '../terminal/terminal.ts';
+import { bar, humanSeconds, oneLine } from '../terminal/text.ts';
 import type { Entry } from './rank.ts';
 
 /** Names of algorithms and workflows by id, as far as storage knows them. */
@@ -52,7 +50,7 @@ function tableOf(
     entry.seconds === undefined ? '–' : humanSeconds(entry.seconds),
     shortModel(entry.model),
   ]);
-  return layOut(COLUMNS, rows, { styleHead: (title) => paint('dim', title) });
+  return layOut(paint, COLUMNS, rows);
 }
 
 function nameOf(entry: Entry, names: Names): string {

@@ -1,5 +1,5 @@
 import type { OrderSummary, Performance } from '@morpheo/common';
-import { secondsBetween } from '../terminal/human.ts';
+import { secondsBetween } from '../terminal/text.ts';
 
 /** A training that is done, and its place among those of the same problem workflow. */
 export interface Entry {
@@ -30,6 +30,8 @@ export function scoredOf(order: OrderSummary): Scored | undefined {
   const { result } = order;
   if (order.status !== 'done' || result?.performance === undefined || order.algo === undefined)
     return undefined;
+  // Scores on a public sample are none on the problem.
+  if (order.sample_of !== undefined) return undefined;
   const { performance } = result;
   return {
     workflow: order.workflow,

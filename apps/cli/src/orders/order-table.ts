@@ -1,11 +1,8 @@
 import type { OrderSummary } from '@morpheo/common';
-import { humanSeconds, localTime, secondsBetween } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
-import { idShortener } from '../terminal/short-ids.ts';
-import { type Column, layOut } from '../terminal/table.ts';
+import { type Column, idShortener, layOut } from '../terminal/table.ts';
 import type { Paint } from '../terminal/terminal.ts';
-import { scoreText } from './order-text.ts';
-import { paintStatus } from './status-look.ts';
+import { humanSeconds, localTime, oneLine, secondsBetween } from '../terminal/text.ts';
+import { paintStatus, scoreText } from './order-text.ts';
 
 const COLUMNS: readonly Column[] = [
   { title: 'order' },
@@ -15,7 +12,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'created' },
   { title: 'took', align: 'right' },
   { title: 'status' },
-  { title: 'what came of it' },
+  { title: 'outcome' },
 ];
 
 /** Orders as a table; ids are cut to what tells them apart. Without `head` for the pages after the first. */
@@ -32,7 +29,7 @@ export function orderTable(paint: Paint, orders: readonly OrderSummary[], head =
     paintStatus(paint, order.status) + ' '.repeat(9 - order.status.length),
     outcomeText(order),
   ]);
-  return layOut(COLUMNS, rows, { styleHead: (title) => paint('dim', title), head });
+  return layOut(paint, COLUMNS, rows, head);
 }
 
 function tookText(order: OrderSummary): string {

@@ -1,9 +1,50 @@
-import type { OrderSummary, OrderView, Performance } from '@morpheo/common';
-import { humanBytes, humanSeconds, localTime, secondsBetween } from '../terminal/human.ts';
-import { oneLine } from '../terminal/plain.ts';
-import type { Paint } from '../terminal/terminal.ts';
-import { failureLine, failureText } from './failure-text.ts';
-import { paintStatus } from './status-look.ts';
+import {
+  FAILURES,
+  type Failure,
+  KIND_NAMES,
+  type OrderStatus,
+  type OrderSummary,
+  type OrderView,
+  type Performance,
+} from '@morpheo/common';
+import { disclosureText } from '../platform/disclosure.ts';
+import type { Look, Paint } from '../terminal/terminal.ts';
+import { humanBytes, humanSeconds, localTime, oneLine, plain, secondsBetween } from '../terminal/text.ts';
+
+const LOOKS: Record<OrderStatus, Look> = {
+  waiting: 'dim',
+  todo: 'cyan',
+  pending: 'yellow',
+  done: 'green',
+  failed: 'red',
+  cancelled: 'magenta',
+};
+
+/** A status in its colour. */
+export function paintStatus(paint: Paint, status: OrderStatus): string {
+  return paint(LOOKS[status], status);
+}
+
+/** A failure in one line: the reason, where, and what was found. */
+export function failureLine(failure: Failure): string {
+  const where = failure.step === undefined ? '' : ` in ${failure.step}`;
+  return `${failure.reason}${where}: ${oneLine(failure.message, 400)}`;
+}
+
+/** The figures of a failure, what to do, and the end of the log: a line each. */
+export function failureDetails(paint: Paint, failure: Failure): string[] {
+  const figures = [
+    failure.exit_code === undefined ? undefined : `exit code ${failure.exit_code}`,
+    failure.limit === undefined ? undefined : `limit ${oneLine(failure.limit)}`,
+    failure.peak === undefined ? undefined : `peak ${oneLine(failure.peak)}`,
+    failure.file === undefined ? undefined : `file ${oneLine(failure.file)}`,
+  ].filter((figure) => figure !== undefined);
+  return [
+    ...(figures.length === 0 ? [] : [`  ${figures.join(', ')}`]),
+    `  ${FAILURES[failure.reason].advice}`,
+    ...(failure.log_tail ?? []).map((line) => `  ${paint('dim', '│')} ${plain(line)}`),
+  ];
+}
 
 /** An order with its attempts, for people. */
 export function orderText(paint: Paint, order: OrderView): string {
@@ -11,7 +52,9 @@ export function orderText(paint: Paint, order: OrderView): string {
     .filter((field): field is [string, string] => field[1] !== undefined)
     .map(([name, value]) => `${paint('dim', name.padEnd(12))}${value}`);
   for (const attempt of order.attempts) lines.push('', ...attemptLines(paint, attempt));
-  if (order.failure !== undefined) lines.push('', failureText(paint, order.failure));
+  const { failure } = order;
+  if (failure !== undefined)
+    lines.push('', paint('red', failureLine(failure)), ...failureDetails(paint, failure));
   return lines.join('\n');
 }
 
@@ -19,9 +62,9 @@ export function orderText(paint: Paint, order: OrderView): string {
 export function resultLine(order: OrderSummary): string | undefined {
   const { result } = order;
   if (result === undefined) return undefined;
-  const noun = order.kind === 'learn' ? 'model' : 'prediction';
   const scores = result.performance === undefined ? '' : `perf ${scoreText(result.performance.perf)}, `;
-  return `${scores}${noun} ${result.uuid}, ${humanBytes(result.size)}`;
+  const size = result.size === undefined ? '' : `, ${humanBytes(result.size)}`;
+  return `${scores}${KIND_NAMES[order.kind].result} ${result.uuid}${size}`;
 }
 
 /** A score with the digits that tell algorithms apart. */
@@ -43,6 +86,8 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['model', order.model],
     ['start model', order.model_start],
     ['end model', order.model_end],
+    ['sample of', order.sample_of],
+    ['sample', order.sample_order],
     ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
     ['owner', oneLine(order.owner, 100)],
     ['priority', order.priority === 0 ? undefined : String(order.priority)],
@@ -54,6 +99,7 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['started', order.started_at === undefined ? undefined : localTime(order.started_at)],
     ['ended', order.ended_at === undefined ? undefined : localTime(order.ended_at)],
     ['took', took === undefined ? undefined : humanSeconds(took)],
+    ['shown', order.shown === undefined ? undefined : disclosureText(order.shown)],
   ];
 }
 
@@ -90,7 +136,7 @@ function attemptLines(paint: Paint, attempt: OrderView['attempts'][number]): str
   for (const record of attempt.steps) {
     const facts = [
       humanSeconds(record.seconds),
-      record.cached === true ? 'found done' : undefined,
+      record.cached === true ? 'cached' : undefined,
       record.peak_memory_bytes === undefined ? undefined : `peak ${humanBytes(record.peak_memory_bytes)}`,
       record.cpu_seconds === undefined ? undefined : `${humanSeconds(record.cpu_seconds)} of CPU`,
       (record.exit_code ?? 0) === 0 ? undefined : paint('red', `exit code ${record.exit_code}`),

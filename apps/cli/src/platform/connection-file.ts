@@ -45,9 +45,9 @@ function parse(text: string, path: string): Connection {
     return connection.parse(JSON.parse(text));
   } catch (cause) {
     const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
-    const what = issue === undefined ? 'not JSON' : `${issue.path.join('.')}: ${issue.message}`;
+    const problem = issue === undefined ? 'not JSON' : `${issue.path.join('.')}: ${issue.message}`;
     throw usageError(
-      `${path} is malformed (${what}).`,
+      `${path} is malformed (${problem}).`,
       'Remove it and start the platform again with "morpheo up".',
       cause,
     );

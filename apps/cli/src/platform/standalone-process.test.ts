@@ -22,7 +22,7 @@ async function start(
   });
 }
 
-test('it is told where the platform listens once it does', async (t) => {
+test('It is told where the platform listens once it does', async (t) => {
   await using folder = await temporaryFolder();
   // What a platform that was killed has left behind says nothing of this one.
   await writeFile(folder.file('connection.json'), '{"compute":"http://stale"}', { mode: 0o600 });
@@ -31,7 +31,7 @@ test('it is told where the platform listens once it does', async (t) => {
   t.is(connection?.compute, 'http://127.0.0.1:2');
 });
 
-test('an interrupt stops the platform and waits for its end', async (t) => {
+test('An interrupt stops the platform and waits for its end', async (t) => {
   await using folder = await temporaryFolder();
   const interrupt = new AbortController();
   const stderr = new Screen();
@@ -42,14 +42,14 @@ test('an interrupt stops the platform and waits for its end', async (t) => {
   t.regex(stderr.text, /started with --home[\s\S]*told to stop/);
 });
 
-test('a platform that ends by itself is not waited for', async (t) => {
+test('A platform that ends by itself is not waited for', async (t) => {
   await using folder = await temporaryFolder();
   await using platform = await start(folder, ['--break', '--exit', '2']);
   t.is(await platform.listening, null);
   t.is(await platform.ended, 2);
 });
 
-test('disposing stops what still runs', async (t) => {
+test('Disposing stops what still runs', async (t) => {
   await using folder = await temporaryFolder();
   const platform = await start(folder, []);
   await platform.listening;

@@ -49,14 +49,15 @@ export function standaloneEntry(): string {
 
 /**
  * Starts the platform. It gets a process group of its own, so that Ctrl-C reaches it once and through here; a second
- * Ctrl-C, which ends this process, is handed on as well.
+ * Ctrl-C, which ends this process, is handed on as well, and so is a SIGKILL.
  */
 export async function startStandalone(options: StartStandalone): Promise<StandaloneProcess> {
   const { entry, args, folder, env, stderr, signal } = options;
   const file = connectionFile(folder);
   const before = await versionOf(file);
   const sink = typeof stderr.fd === 'number' ? stderr.fd : 'pipe';
-  const stdio: StdioOptions = ['ignore', sink, sink];
+  // The channel closes when this process ends, however it does; the platform then stops.
+  const stdio: StdioOptions = ['ignore', sink, sink, 'ipc'];
   const child = spawn(process.execPath, [entry, ...args], { env: { ...env }, stdio, detached: true });
   child.stdout?.pipe(stderr, { end: false });
   child.stderr?.pipe(stderr, { end: false });

@@ -1,6 +1,6 @@
 import { SingleBar } from 'cli-progress';
-import { humanBytes, humanSeconds } from './human.ts';
 import type { OutputStream, Terminal } from './terminal.ts';
+import { humanBytes, humanSeconds } from './text.ts';
 
 /** How far a transfer of bytes is. */
 export interface Progress {
@@ -66,13 +66,13 @@ function showBar(stream: OutputStream, transfer: Transfer): Progress {
 function showLines(terminal: Terminal, transfer: Transfer): Progress {
   const started = performance.now();
   let value = transfer.start ?? 0;
-  let told = started;
+  let shown = started;
   return {
     add(bytes) {
       value += bytes;
       const now = performance.now();
-      if (now - told < LINE_EVERY_MS) return;
-      told = now;
+      if (now - shown < LINE_EVERY_MS) return;
+      shown = now;
       terminal.note(`${transfer.title} ${describeProgress(transfer, value, (now - started) / 1000)}`);
     },
     [Symbol.dispose]() {},

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import type { Paint } from './terminal.ts';
 
 /** A column: its title, and the side on which its cells stand. */
 export interface Column {
@@ -25,17 +26,17 @@ const NO_LINES = {
 } as const;
 
 /**
- * Lays out rows in columns, two spaces apart and without lines. `styleHead` paints the titles; no `head` is written
- * where it is false, for the pages of a list after the first. Widths count what is seen, not colour codes.
+ * Lays out rows in columns, two spaces apart and without lines, under their dimmed titles. Without `head` for the pages
+ * of a list after the first. Widths count what is seen, not colour codes.
  */
 export function layOut(
+  paint: Paint,
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-  options: { readonly styleHead?: (title: string) => string; readonly head?: boolean } = {},
+  head = true,
 ): string {
-  const style = options.styleHead ?? ((title: string) => title);
   const table = new Table({
-    ...(options.head === false ? {} : { head: columns.map((column) => style(column.title)) }),
+    ...(head ? { head: columns.map((column) => paint('dim', column.title)) } : {}),
     colAligns: columns.map((column) => column.align ?? 'left'),
     chars: NO_LINES,
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [], compact: true },
@@ -46,4 +47,19 @@ export function layOut(
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+const SHORTEST_ID = 8;
+const LONGEST_ID = 36;
+
+/**
+ * Cuts the ids of one listing to a common length, 8 characters or more, at which they still differ. A command takes
+ * such a beginning in place of the id.
+ */
+export function idShortener(ids: Iterable<string>): (id: string) => string {
+  const unique = [...new Set(ids)];
+  let length = SHORTEST_ID;
+  while (length < LONGEST_ID && new Set(unique.map((id) => id.slice(0, length))).size < unique.length)
+    length += 1;
+  return (id) => id.slice(0, length).replace(/-$/, '');
 }

@@ -1,12 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { ago, bar, humanBytes, humanSeconds } from './human.ts';
-import { oneLine, plain } from './plain.ts';
 import { describeProgress } from './progress.ts';
-import { idShortener } from './short-ids.ts';
-import { layOut } from './table.ts';
+import { idShortener, layOut } from './table.ts';
+import { ago, bar, humanBytes, humanSeconds, oneLine, plain } from './text.ts';
 
-test('sizes are told in decimal units with three digits', (t) => {
+test('Sizes are told in decimal units with three digits', (t) => {
   t.deepEqual([0, 999, 1000, 12_345, 999_499, 999_500, 5_000_000, 1.5e9].map(humanBytes), [
     '0 B',
     '999 B',
@@ -19,7 +17,7 @@ test('sizes are told in decimal units with three digits', (t) => {
   ]);
 });
 
-test('spans are told in the two units that matter', (t) => {
+test('Spans are told in the two units that matter', (t) => {
   t.deepEqual([0.004, 0.42, 7.31, 42, 59.7, 185, 7620, 273_600].map(humanSeconds), [
     '0.00 s',
     '0.42 s',
@@ -32,13 +30,13 @@ test('spans are told in the two units that matter', (t) => {
   ]);
 });
 
-test('moments that lie ahead are told as now', (t) => {
+test('Moments that lie ahead are told as now', (t) => {
   const now = Date.parse('2025-11-22T12:00:00Z');
   t.is(ago('2025-11-22T12:00:30Z', now), 'now');
   t.is(ago('2025-11-22T11:57:00Z', now), '3 min ago');
 });
 
-test('a bar has its width whatever the share is', (t) => {
+test('A bar has its width whatever the share is', (t) => {
   fc.assert(
     fc.property(fc.double({ noNaN: true }), fc.integer({ min: 1, max: 60 }), (share, width) => {
       t.is([...bar(share, width)].length, width);
@@ -47,7 +45,7 @@ test('a bar has its width whatever the share is', (t) => {
   t.is(bar(0.5, 4), '██  ');
 });
 
-test('text from elsewhere cannot steer the terminal', (t) => {
+test('Text from elsewhere cannot steer the terminal', (t) => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       t.false(
@@ -59,7 +57,7 @@ test('text from elsewhere cannot steer the terminal', (t) => {
   t.is(plain('a\u001b[31mb\r\n'), 'a\uFFFD[31mb\n');
 });
 
-test('shortened ids still differ and are beginnings', (t) => {
+test('Shortened ids still differ and are beginnings', (t) => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.uuid(), { maxLength: 20 }), (ids) => {
       const short = idShortener(ids);
@@ -70,16 +68,16 @@ test('shortened ids still differ and are beginnings', (t) => {
   t.is(idShortener(['6c7a2f5e-0b1d', '6c7a2f5e-0c1d'])('6c7a2f5e-0b1d'), '6c7a2f5e-0b');
 });
 
-test('columns stand two spaces apart and colours take no room', (t) => {
+test('Columns stand two spaces apart and colours take no room', (t) => {
   const rows = [
     ['\u001b[32ma\u001b[39m', '1'],
     ['bbb', '22'],
   ];
-  const table = layOut([{ title: 'name' }, { title: 'n', align: 'right' }], rows);
+  const table = layOut((_, text) => text, [{ title: 'name' }, { title: 'n', align: 'right' }], rows);
   t.is(table, 'name   n\n\u001b[32ma\u001b[39m      1\nbbb   22');
 });
 
-test('progress tells share, bytes, rate and time left', (t) => {
+test('Progress tells share, bytes, rate and time left', (t) => {
   t.is(
     describeProgress({ title: 'x', total: 4_000_000 }, 1_000_000, 2),
     ' 25%  1.00 MB of 4.00 MB, 500 kB/s, 6.0 s left',
@@ -87,6 +85,6 @@ test('progress tells share, bytes, rate and time left', (t) => {
   t.is(describeProgress({ title: 'x', total: 0 }, 0, 0), '100%  0 B of 0 B, 0 B/s');
 });
 
-test('the rate of a download that goes on leaves out what was there', (t) => {
+test('The rate of a download that goes on leaves out what was there', (t) => {
   t.true(describeProgress({ title: 'x', total: 4_000, start: 2_000 }, 3_000, 1).includes('1.00 kB/s'));
 });

@@ -17,6 +17,8 @@ export interface Terminal {
   readonly json: boolean;
   /** True where stdout is a terminal that a person looks at. */
   readonly interactive: boolean;
+  /** True where stdout may have colours. */
+  readonly colours: boolean;
   /** Paints for stdout. */
   readonly paint: Paint;
   /** Paints for stderr. */
@@ -56,6 +58,7 @@ export function createTerminal(options: TerminalOptions): Terminal {
   return {
     json,
     interactive: stdout.isTTY === true,
+    colours: takesColours(stdout, env),
     paint: painter(stdout, env),
     paintNote: painter(stderr, env),
     stderr,
@@ -69,6 +72,10 @@ export function createTerminal(options: TerminalOptions): Terminal {
 
 /** The {@link Paint} for a stream. */
 export function painter(stream: OutputStream, env: Readonly<Record<string, string | undefined>>): Paint {
-  const colours = stream.isTTY === true && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
+  const colours = takesColours(stream, env);
   return (look, text) => (colours ? styleText(look, text, { validateStream: false }) : text);
+}
+
+function takesColours(stream: OutputStream, env: Readonly<Record<string, string | undefined>>): boolean {
+  return stream.isTTY === true && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
 }

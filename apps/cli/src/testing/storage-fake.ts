@@ -3,6 +3,7 @@ import {
   type Api,
   type BytesOut,
   formatDigestField,
+  measured,
   PlatformError,
   type Resource,
   type ResourceType,
@@ -48,7 +49,7 @@ export function fakeStorage(): FakeStorage {
     const { resource, bytes } = find(type, uuid);
     ranges.push(range ?? '');
     const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
-    const headers = { 'repr-digest': formatDigestField(resource.sha256) };
+    const headers = { 'repr-digest': formatDigestField(measured(resource).sha256) };
     return { status: from > 0 ? 206 : 200, headers, body: fake.send(bytes.subarray(from)) };
   };
   const api: Partial<Api<StorageContract>> = {

@@ -1,26 +1,26 @@
 import { createHash } from 'node:crypto';
-import { rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Api,
   isPlatformError,
+  type MeasuredResource,
   PlatformError,
   parseDigestField,
-  type Resource,
   type ResourceType,
   type StorageContract,
 } from '@morpheo/common';
-import { humanBytes } from '../terminal/human.ts';
+import { CliError, EXIT, messageOf } from '../exit-codes.ts';
 import type { Progress, Transfer } from '../terminal/progress.ts';
+import { humanBytes } from '../terminal/text.ts';
 import { hashInto } from './hash-file.ts';
-import { openPart } from './part-file.ts';
 
 /** What to download, and how to tell of it. */
 export interface Download {
   readonly storage: Api<StorageContract>;
   readonly type: ResourceType;
   /** As storage described it: its size and digest are what the bytes must have. */
-  readonly resource: Resource;
+  readonly resource: MeasuredResource;
   readonly progress: (transfer: Transfer) => Progress;
   readonly signal: AbortSignal;
 }
@@ -157,7 +157,48 @@ function cutOff({ type, resource }: Download, have: number, cause: unknown): Pla
 
 async function sizeOf(path: string): Promise<number> {
   return await stat(path).then(
-    (found) => found.size,
+    ({ size }) => size,
     () => 0,
   );
+}
+
+/** The file that a download grows in. Every method throws a `CliError` that names it. */
+interface PartFile {
+  append(chunk: Uint8Array): Promise<void>;
+  /** Resolves when the bytes are on disk to stay. */
+  sync(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens a part to go on after its first `keep` bytes; what it holds beyond them is dropped. */
+async function openPart(path: string, keep: number): Promise<PartFile> {
+  const file = await named(path, async () => await open(path, 'a'));
+  try {
+    await named(path, async () => await file.truncate(keep));
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return {
+    append: async (chunk) => await named(path, async () => await writeAll(file, chunk)),
+    sync: async () => await named(path, async () => await file.sync()),
+    [Symbol.asyncDispose]: async () => await file.close(),
+  };
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
+}
+
+async function named<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw new CliError(
+      EXIT.usage,
+      `${path} cannot be written: ${messageOf(cause)}`,
+      'Name another file with -o, or make room.',
+      cause,
+    );
+  }
 }

@@ -62,25 +62,25 @@ export async function sendResumable(upload: ResumableUpload): Promise<string> {
   return uuid;
 }
 
-interface Way {
+interface Attempt {
   readonly uuid: string;
   readonly note: UploadNote;
   /** Where the upload is, if it has begun. */
   readonly url: string | undefined;
 }
 
-async function sendRest(upload: ResumableUpload, way: Way): Promise<void> {
+async function sendRest(upload: ResumableUpload, attempt: Attempt): Promise<void> {
   const { file, signal } = upload;
   signal.throwIfAborted();
   await using handle = await open(file.path);
   const ended = Promise.withResolvers<void>();
   let noted: Promise<unknown> = Promise.resolve();
   const tus = new Upload(Buffer.alloc(0), {
-    ...optionsOf(upload, way, new ChunkSource(handle, file.size)),
+    ...optionsOf(upload, attempt, new ChunkSource(handle, file.size)),
     onUploadUrlAvailable: () => {
       // Else whatever HEAD is answered later would begin a second upload.
       tus.options.endpoint = null;
-      noted = noteOf(way, tus.url).catch(() => {});
+      noted = noteOf(attempt, tus.url).catch(() => {});
     },
     onSuccess: () => ended.resolve(),
     onError: (error) => ended.reject(error),
@@ -102,13 +102,13 @@ async function sendRest(upload: ResumableUpload, way: Way): Promise<void> {
 }
 
 /** Without a note the upload goes on all the same; only another run of the program would not find it. */
-async function noteOf({ note, uuid }: Way, url: string | null): Promise<void> {
+async function noteOf({ note, uuid }: Attempt, url: string | null): Promise<void> {
   if (url !== null) await note.write({ url, uuid });
 }
 
-function optionsOf(upload: ResumableUpload, { uuid, url }: Way, source: ChunkSource): UploadOptions {
+function optionsOf(upload: ResumableUpload, { uuid, url }: Attempt, source: ChunkSource): UploadOptions {
   const { storage, progress } = upload;
-  let told = 0;
+  let reported = 0;
   return {
     ...(url === undefined
       ? { endpoint: `${storage.url.replace(/\/+$/, '')}/v1/uploads` }
@@ -124,8 +124,8 @@ function optionsOf(upload: ResumableUpload, { uuid, url }: Way, source: ChunkSou
       if (request.getMethod() === 'PATCH') request.setHeader('Upload-Checksum', source.checksum);
     },
     onProgress: (sent) => {
-      progress.add(Math.max(0, sent - told));
-      told = Math.max(told, sent);
+      progress.add(Math.max(0, sent - reported));
+      reported = Math.max(reported, sent);
     },
     onShouldRetry: (error, attempt) => mayHelp(error, attempt),
   };
@@ -160,8 +160,8 @@ class ChunkSource {
 }
 
 function metadataOf({ type, file, fields }: ResumableUpload, uuid: string): Record<string, string> {
-  const { name, description, algo } = fields;
-  const given = Object.entries({ type, uuid, sha256: file.sha256, name, description, algo });
+  const { uuid: _uuid, ...described } = fields;
+  const given = Object.entries({ type, uuid, sha256: file.sha256, ...described });
   return Object.fromEntries(given.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 

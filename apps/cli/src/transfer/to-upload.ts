@@ -1,9 +1,8 @@
-import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
+import { mkdtempDisposable, open, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { listFiles } from '../archive/list-files.ts';
-import { packFolder } from '../archive/pack-folder.ts';
+import { listFiles, packFolder } from '../archive/pack-folder.ts';
 import { usageError } from '../exit-codes.ts';
-import { counted, humanBytes } from '../terminal/human.ts';
+import { counted, humanBytes } from '../terminal/text.ts';
 import { hashFile } from './hash-file.ts';
 
 /** The types of things that a person uploads. */
@@ -32,7 +31,7 @@ export interface ToUpload {
   /** The source's name without folders and without the ending of an archive. */
   readonly name: string;
   /** What it is, for people: `archive of 5 files, 12.3 kB`. */
-  readonly what: string;
+  readonly description: string;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -48,25 +47,25 @@ export async function prepareUpload(
   source: string,
   { temporary, signal }: PrepareOptions,
 ): Promise<ToUpload> {
-  const found = await stat(source).catch((error: NodeJS.ErrnoException) => {
+  const stats = await stat(source).catch((error: NodeJS.ErrnoException) => {
     throw usageError(
       `${source} cannot be read: ${error.message}`,
       'Give the path of a file or folder.',
       error,
     );
   });
-  if (found.isDirectory()) return await packed(type, source, { temporary, signal });
-  if (!found.isFile())
+  if (stats.isDirectory()) return await packed(type, source, { temporary, signal });
+  if (!stats.isFile())
     throw usageError(`${source} is neither a file nor a folder.`, 'Give the path of a file or folder.');
-  if (found.size === 0) throw usageError(`${source} is empty.`, 'Storage takes nothing of 0 bytes.');
+  if (stats.size === 0) throw usageError(`${source} is empty.`, 'Storage takes nothing of 0 bytes.');
   if (type !== 'data') await checkArchive(source);
   return {
     source,
     path: source,
-    size: found.size,
+    size: stats.size,
     sha256: await hashFile(source, signal),
     name: nameOf(source),
-    what: `${type === 'data' ? 'file' : 'archive'}, ${humanBytes(found.size)}`,
+    description: `${type === 'data' ? 'file' : 'archive'}, ${humanBytes(stats.size)}`,
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -91,25 +90,26 @@ async function packed(
       `A ${type} is a build context: add one, or give the folder that has it.`,
     );
   }
-  await using folder = await temporaryFolder(temporary);
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await mkdtempDisposable(join(temporary, 'morpheo-upload-')));
   const path = join(folder.path, `${type}.tar.gz`);
   await packFolder(source, files, path, signal);
   const { size } = await stat(path);
   const sha256 = await hashFile(path, signal);
-  const owner = folder.keep();
+  const made = stack.move();
   return {
     source,
     path,
     size,
     sha256,
     name: nameOf(source),
-    what: `archive of ${counted(files.length, 'file')}, ${humanBytes(size)}`,
-    [Symbol.asyncDispose]: owner,
+    description: `archive of ${counted(files.length, 'file')}, ${humanBytes(size)}`,
+    [Symbol.asyncDispose]: () => made.disposeAsync(),
   };
 }
 
 async function checkArchive(path: string): Promise<void> {
-  await using handle: FileHandle = await open(path, 'r');
+  await using handle = await open(path, 'r');
   const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
   if (GZIP_MAGIC.every((byte, index) => buffer[index] === byte)) return;
   throw usageError(
@@ -120,27 +120,4 @@ async function checkArchive(path: string): Promise<void> {
 
 function nameOf(source: string): string {
   return basename(resolve(source)).replace(ARCHIVE_ENDING, '');
-}
-
-interface TemporaryFolder {
-  readonly path: string;
-  /** Leaves the folder there, and hands on what removes it. */
-  keep(): () => Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-async function temporaryFolder(place: string): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(place, 'morpheo-upload-'));
-  const remove = () => rm(path, { recursive: true, force: true });
-  let kept = false;
-  return {
-    path,
-    keep() {
-      kept = true;
-      return remove;
-    },
-    async [Symbol.asyncDispose]() {
-      if (!kept) await remove();
-    },
-  };
 }

@@ -42,8 +42,8 @@ export function uploadNote(folder: string, key: Readonly<Record<string, string |
 
 async function removeOld(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    const found = await stat(join(folder, name)).catch(() => undefined);
-    if (found !== undefined && found.mtimeMs < Date.now() - OLD_MS)
+    const stats = await stat(join(folder, name)).catch(() => undefined);
+    if (stats !== undefined && stats.mtimeMs < Date.now() - OLD_MS)
       await rm(join(folder, name), { force: true });
   }
 }

@@ -2,7 +2,6 @@ import { createReadStream, openAsBlob } from 'node:fs';
 import { uploadForm } from '@morpheo/client';
 import { type Api, formatDigestField, PlatformError, type StorageContract } from '@morpheo/common';
 import type { Progress } from '../terminal/progress.ts';
-import { measured } from './measured.ts';
 import type { ToUpload, UploadType } from './to-upload.ts';
 
 /** What goes with the bytes; each only where the type takes it. */
@@ -11,6 +10,10 @@ export interface UploadFields {
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   readonly algo?: string | undefined;
+  readonly visibility?: string | undefined;
+  readonly purpose?: string | undefined;
+  /** The ids of the problems that a data set tests, by comma. */
+  readonly problems?: string | undefined;
 }
 
 /**
@@ -41,7 +44,7 @@ export async function sendUpload(
 async function sendModel(
   storage: Api<StorageContract>,
   file: ToUpload,
-  { algo, uuid }: UploadFields,
+  { algo, uuid, visibility }: UploadFields,
   progress: Progress,
   signal: AbortSignal,
 ) {
@@ -51,19 +54,21 @@ async function sendModel(
     contentLength: file.size,
     contentDigest: formatDigestField(file.sha256),
   };
-  return await storage.uploadModel({ query: { algo, uuid }, body }, { signal });
+  return await storage.uploadModel({ query: { algo, uuid, visibility }, body }, { signal });
 }
 
 async function sendForm(
   storage: Api<StorageContract>,
   type: Exclude<UploadType, 'model'>,
   file: ToUpload,
-  { uuid, name, description }: UploadFields,
+  { uuid, name, description, visibility, purpose, problems }: UploadFields,
   progress: Progress,
   signal: AbortSignal,
 ) {
-  const fields = { uuid, name, description, size: String(file.size), sha256: file.sha256 };
-  let told = 0;
+  const permissions = { visibility, purpose, problems };
+  const bytes = { size: String(file.size), sha256: file.sha256 };
+  const fields = { uuid, name, description, ...permissions, ...bytes };
+  let reported = 0;
   const body = uploadForm({
     fields: Object.fromEntries(
       Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined),
@@ -71,9 +76,20 @@ async function sendForm(
     blob: await openAsBlob(file.path),
     onProgress(sent) {
       const sentOfFile = Math.min(sent, file.size);
-      progress.add(sentOfFile - told);
-      told = sentOfFile;
+      progress.add(sentOfFile - reported);
+      reported = sentOfFile;
     },
   });
   return await storage.upload({ params: { type }, query: {}, body }, { signal });
+}
+
+/** Hands bytes on as they come, and counts them in `progress`. */
+async function* measured(
+  source: AsyncIterable<Uint8Array>,
+  progress: Progress,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of source) {
+    progress.add(chunk.byteLength);
+    yield chunk;
+  }
 }

@@ -1,8 +1,8 @@
 import { onEngines, type TestPlace } from '@morpheo/service/database/testing';
 import test, { type ExecutionContext } from 'ava';
-import type { ComputeSettings } from '../compute.ts';
-import { migrations } from '../migrations.ts';
-import type { Schema } from '../schema.ts';
+import type { ComputeSettings } from '../config.ts';
+import { migrations } from '../db/migrations.ts';
+import type { Schema } from '../db/schema.ts';
 import { openTestCompute, type TestCompute } from './open-test-compute.ts';
 
 /** Opens a compute-api on an empty database of its own; `settings` are merged over quick ones. */

@@ -1,32 +1,39 @@
 import { randomUUID } from 'node:crypto';
-import { PlatformError, type Resource } from '@morpheo/common';
+import { setTimeout } from 'node:timers/promises';
+import { PlatformError, type Ticket } from '@morpheo/common';
 import { openMemoryBroker } from '@morpheo/service/broker';
 import { type Database, openSqlite } from '@morpheo/service/database';
 import { silentLog } from '@morpheo/service/log';
-import type { Systems } from '../carry-out.ts';
-import { COMPUTE_DEFAULTS, type Compute, type ComputeSettings, startCompute } from '../compute.ts';
-import { migrations } from '../migrations.ts';
-import type { Schema } from '../schema.ts';
+import { type Compute, startCompute } from '../compute.ts';
+import { COMPUTE_DEFAULTS, type ComputeSettings } from '../config.ts';
+import { migrations } from '../db/migrations.ts';
+import type { Schema } from '../db/schema.ts';
+import { PIN_ORDER } from '../outbox/effects.ts';
+import { type Broken, FakeChecks, fakeSystems } from './fake-systems.ts';
 import { TestWorker } from './test-worker.ts';
 
 /** Quick, so that what is left to a loop happens within a test. */
 const QUICK: ComputeSettings = {
   ...COMPUTE_DEFAULTS,
   everyMs: 20,
-  retryBackOff: { firstMs: 1, mostMs: 5 },
-  effectBackOff: { firstMs: 1, mostMs: 5 },
+  retryBackOff: { firstMs: 1, mostMs: 5, jitter: 0.25 },
+  effectBackOff: { firstMs: 1, mostMs: 5, jitter: 0.25 },
 };
 
-/** A compute-api whose neighbours keep what they are told and fail on request. */
+/** A compute-api whose other systems record the calls that they get, and fail on request. */
 export interface TestCompute extends AsyncDisposable {
+  /** Orders that are posted or retried with it are checked when it answers, unless storage is broken. */
   readonly api: Compute['api'];
+  /** As it is: orders may not be checked yet when it answers. */
+  readonly unchecked: Compute['api'];
+  /** How storage checks orders. */
+  readonly checks: FakeChecks;
   readonly database: Database<Schema>;
   /** What was published on the orders' topics, oldest first. */
   readonly published: { topic: string; message: string }[];
-  /** The calls that storage and the orchestrator heard and answered, oldest first, as `name argument`. */
-  readonly heard: string[];
-  /** While set, every call to that neighbour fails with it. */
-  readonly broken: { storage?: PlatformError; orchestrator?: PlatformError };
+  /** The calls that storage and the orchestrator got and answered, oldest first, as `name argument`. */
+  readonly calls: string[];
+  readonly broken: Broken;
   /** `gpus`: how many the worker has, and `gpuSlots` how many orders may share one. */
   worker(slots?: { learn: number; predict: number }, gpus?: number, gpuSlots?: number): Promise<TestWorker>;
 }
@@ -44,19 +51,23 @@ export async function openTestCompute(
     const handle = async (message: string): Promise<void> => void published.push({ topic, message });
     stack.use(await broker.subscribe({ topic, channel: 'compute', handle }));
   }
-  const heard: string[] = [];
-  const broken: TestCompute['broken'] = {};
-  const systems = neighbours(heard, broken);
+  const calls: string[] = [];
+  const broken: Broken = {};
+  const checks = new FakeChecks();
+  const systems = fakeSystems(calls, broken, checks);
   const log = silentLog;
+  const signTicket = async (ticket: Ticket) => JSON.stringify(ticket);
   const compute = stack.use(
-    startCompute({ database, broker, log, settings: { ...QUICK, ...settings }, ...systems }),
+    startCompute({ database, broker, log, settings: { ...QUICK, ...settings }, signTicket, ...systems }),
   );
   const opened = stack.move();
   return {
-    api: compute.api,
+    api: checkedApi(compute.api, database, broken),
+    unchecked: compute.api,
+    checks,
     database,
     published,
-    heard,
+    calls,
     broken,
     worker: async (slots, gpus, gpuSlots) =>
       await TestWorker.register(compute.api, randomUUID(), slots, gpus, gpuSlots),
@@ -64,39 +75,27 @@ export async function openTestCompute(
   };
 }
 
-function neighbours(heard: string[], broken: TestCompute['broken']): Systems {
-  const storage = (call: string): void => {
-    if (broken.storage !== undefined) throw broken.storage;
-    heard.push(call);
-  };
-  const orchestrator = async (call: string): Promise<Record<string, unknown>> => {
-    if (broken.orchestrator !== undefined) throw broken.orchestrator;
-    heard.push(call);
-    return {};
-  };
+/** The same API; what posts or retries an order answers when it is checked. */
+function checkedApi(api: Compute['api'], { read }: Database<Schema>, broken: Broken): Compute['api'] {
+  async function checked<T>(answer: Promise<T>): Promise<T> {
+    await answer;
+    const due = read
+      .selectFrom('outbox')
+      .select('n')
+      .where('effect', '=', JSON.stringify(PIN_ORDER))
+      .limit(1);
+    while (broken.storage === undefined && (await due.execute()).length > 0) await setTimeout(5);
+    return await answer;
+  }
   return {
-    storage: {
-      publishResult: async ({ params }) => {
-        storage(`publish ${params.order} ${params.attempt}`);
-        return { uuid: params.order, timestamp_upload: 0, size: 0, sha256: '' } satisfies Resource;
-      },
-      discardResults: async ({ params }) => {
-        storage(`discard ${params.order}`);
-        return undefined;
-      },
-    },
-    orchestrator: {
-      setWorker: async ({ params, body }) =>
-        await orchestrator(`taken ${params.type} ${params.uuid} ${body.worker}`),
-      learnDone: async ({ params, body }) =>
-        await orchestrator(`learndone ${params.uuid} ${JSON.stringify(body)}`),
-      predDone: async ({ params, body }) =>
-        await orchestrator(`preddone ${params.uuid} ${JSON.stringify(body)}`),
-    },
+    ...api,
+    learn: async (input, call) => await checked(api.learn(input, call)),
+    pred: async (input, call) => await checked(api.pred(input, call)),
+    retryOrder: async (input, call) => await checked(api.retryOrder(input, call)),
   };
 }
 
-/** An error as a neighbour that is away makes it. */
+/** An error as a system that is away makes it. */
 export function away(): PlatformError {
   return new PlatformError('unavailable', 'nobody answers');
 }

@@ -2,15 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMemoryBroker } from '@morpheo/service/broker';
-import { credentials, hashSecret } from '@morpheo/service/http';
+import { createCallers, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
-import { COMPUTE_DEFAULTS } from '../compute.ts';
+import { COMPUTE_DEFAULTS } from '../config.ts';
 import { type ComputeServiceOptions, openComputeService } from '../service.ts';
+import { openPinningStorage } from './pinning-storage.ts';
 
 /** The credentials of the caller that may do everything at a test's service. */
 export const ADMIN = { name: 'ada', secret: 'a secret of some length' } as const;
 
-/** A compute-api over HTTP, on a database in a fresh folder; storage and the orchestrator are not there. */
+/** A compute-api over HTTP, on a database in a fresh folder; storage checks orders and is away for all else. */
 export async function openTestService(
   anonymousIntake = true,
   options: Partial<ComputeServiceOptions> = {},
@@ -26,8 +27,8 @@ export async function openTestService(
       port: 0,
       database: { engine: 'sqlite', file: join(folder, 'compute.db') },
       broker,
-      storage: { url: 'http://127.0.0.1:1' },
-      authenticate: credentials([entry]),
+      storage: { url: stack.use(await openPinningStorage()).url },
+      callers: createCallers([entry]),
       anonymousIntake,
       settings: COMPUTE_DEFAULTS,
       version: '0',

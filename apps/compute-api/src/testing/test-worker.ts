@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import type { Api, Claim, ComputeContract, Failure, OrderResult, OrderStatus, Report } from '@morpheo/common';
+
+/** How long an order is waited for that is to be due. */
+const PATIENCE_MS = 10_000;
 
 /** The scores of a result that a test makes up. */
 export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
@@ -41,13 +45,13 @@ export class TestWorker {
   }
 
   /** Registers as a new process of the same worker, which names attempts to go on with; returns what it holds. */
-  async startAgain(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
+  async restart(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
     this.boot = randomUUID();
-    return await this.registerToGoOn(resume);
+    return await this.registerAgain(resume);
   }
 
   /** Registers once more in the same process. */
-  async registerToGoOn(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
+  async registerAgain(resume: readonly { order: string; attempt: number }[]): Promise<Claim[]> {
     const named = resume.map(({ order, attempt }) => ({ order, attempt }));
     const slots = { learn: 1, predict: 1 };
     const body = { boot: this.boot, name: 'test', runtime: 'none', slots, resume: named };
@@ -61,11 +65,15 @@ export class TestWorker {
     return (await this.api.claimOrder({ params: { worker: this.id }, body })).claim;
   }
 
-  /** Claims the next order; throws where none is due. */
+  /** Claims the next order, which may still be checked for a moment; throws where none is due after a while. */
   async mustClaim(freeGpus = 0): Promise<Claim> {
-    const claim = await this.claim(freeGpus);
-    if (claim === null) throw new Error('no order is due');
-    return claim;
+    const deadline = performance.now() + PATIENCE_MS;
+    do {
+      const claim = await this.claim(freeGpus);
+      if (claim !== null) return claim;
+      await setTimeout(5);
+    } while (performance.now() < deadline);
+    throw new Error('no order is due');
   }
 
   /** Reports an attempt. */
@@ -94,6 +102,6 @@ export class TestWorker {
 /** A result that fits a claim. */
 export function resultOf(claim: Claim): OrderResult {
   const blob = { sha256: 'a'.repeat(64), size: 1 };
-  if (claim.spec.kind === 'predict') return { uuid: randomUUID(), ...blob };
+  if (claim.spec.kind === 'predict') return { uuid: claim.spec.uplet.prediction_storage_uuid, ...blob };
   return { uuid: claim.spec.uplet.model_end, ...blob, performance: SCORES };
 }

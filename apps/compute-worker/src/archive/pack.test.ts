@@ -53,6 +53,22 @@ test('The same files give the same bytes, whatever their times, modes and order'
   t.deepEqual(await packFolder(folder, again), first);
 });
 
+test('What may be executed may be executed when it is unpacked', async (t) => {
+  await using box = await temporaryFolder();
+  const folder = await folderWith(box.path, { 'run.sh': 'x', data: 'x' });
+  const target = join(box.path, 'model.tar.gz');
+  const files = [
+    { path: 'run.sh', size: 1, executable: true },
+    { path: 'data', size: 1, executable: false },
+  ];
+  await packFolder(folder, { files, target, signal: never });
+  const out = join(box.path, 'out');
+  const limits = { bytes: 1e6, files: 10, depth: 3, pathBytes: 300 };
+  await unpackArchive(createReadStream(target), out, limits, never);
+  t.is((await stat(join(out, 'run.sh'))).mode & 0o777, 0o755);
+  t.is((await stat(join(out, 'data'))).mode & 0o777, 0o644);
+});
+
 test('Entries have mode 0664, are relative, and no folder is among them', async (t) => {
   await using box = await temporaryFolder();
   const folder = await folderWith(box.path, { 'c/d': 'dee' });

@@ -1,8 +1,8 @@
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
-import { extract, type Header } from 'tar-stream';
-import { ArchiveError } from './archive-error.ts';
-import { writeAndDrain } from './drain.ts';
+import { shownPath } from '../files/tree-limits.ts';
+import { Bytes } from './bytes.ts';
+import { Extensions, isExtension, OTHER_KINDS } from './extensions.ts';
+import { damaged, gunzipped } from './gunzip.ts';
+import { ArchiveError, BLOCK, type Header, isZero, readHeader } from './header.ts';
 
 /** One entry of an archive; its bytes may be read once, before the next entry is asked for. */
 export interface TarEntry {
@@ -10,31 +10,33 @@ export interface TarEntry {
   bytes(): AsyncGenerator<Uint8Array>;
 }
 
-/** What an entry says about itself; the type is null for kinds that no standard knows. */
-export type TarHeader = Pick<Header, 'name' | 'size' | 'mode' | 'linkname'> & {
-  readonly type: Header['type'] | null;
-};
+/** What an entry says about itself. `kind` is `file`, `folder`, `hard link`, or a word for what is none of these. */
+export interface TarHeader {
+  readonly name: string;
+  readonly kind: string;
+  /** In bytes; 0 for all that is no file. */
+  readonly size: number;
+  readonly executable: boolean;
+  /** What a link leads to. */
+  readonly link: string;
+}
 
-const BLOCK = 512;
-/** An archive is fed to the tar reader in pieces of this size, so that the bounds below are checked in time. */
-const PIECE_BYTES = 16 * 1024;
+/** Of the extended headers before one entry: macOS puts the attributes of a file there. */
+const EXTENDED_BYTES = 1024 ** 2;
+/** Of all extended headers together. */
+const ALL_EXTENDED_BYTES = 256 * 1024 ** 2;
+/** Of the zeros after the end: programs fill an archive up to a record, whose size is chosen by whoever packs it. */
+const PADDING_BYTES = 16 * 1024 ** 2;
+
 /**
- * Of the extended headers before one entry. Reading them costs the reader time that grows with their number times
- * the size of the global one: without a bound, a few kilobytes of archive keep a processor busy for hours.
+ * Reads the entries of a `.tar.gz` or a plain `.tar`, once, with bounds on all that is not an entry's bytes. A form of
+ * tar that is not understood to the byte is refused, never guessed ([why](../../../../docs/decisions/0019-archives.md)).
  */
-const EXTENDED_BYTES = 8 * 1024;
-/** Between the end of one entry and the next, or after the last: extended headers, or the zeros of the end. */
-const GAP_BYTES = 64 * 1024;
-
-/** Reads the entries of a `.tar.gz` or a plain `.tar`, once, with bounds on all that is not an entry's bytes. */
 export class ArchiveReader {
-  readonly #tar = extract();
   readonly #source: AsyncIterable<Uint8Array>;
   readonly #compressed: boolean;
-  readonly #stop = new AbortController();
-  #fed = 0;
-  #entryEnd = 0;
-  #fault: { readonly error: unknown } | undefined;
+  readonly #extensions = new Extensions();
+  #extendedBytes = 0;
 
   constructor(source: AsyncIterable<Uint8Array>, compressed = true) {
     this.#source = source;
@@ -43,105 +45,117 @@ export class ArchiveReader {
 
   /** The entries one by one. Throws {@link ArchiveError}, what the source throws, or the signal's reason. */
   async *entries(signal: AbortSignal): AsyncGenerator<TarEntry> {
-    const iterator = this.#tar[Symbol.asyncIterator]();
-    const feeding = this.#feed(AbortSignal.any([signal, this.#stop.signal]));
+    const inflated = this.#compressed ? gunzipped(this.#source, signal) : plain(this.#source, signal);
+    const bytes = new Bytes(inflated);
     try {
       for (;;) {
-        const next = await this.#naming(iterator.next());
-        if (next.done === true) break;
-        this.#place(next.value.offset, next.value.header);
-        yield { header: next.value.header, bytes: () => this.#bytesOf(next.value) };
+        const block = await bytes.take(BLOCK);
+        if (block === undefined) return this.#demandNoneIsDue();
+        if (isZero(block)) return await this.#demandEnd(bytes);
+        const header = readHeader(block);
+        if (isExtension(header.flag)) await this.#extend(header.flag, header, bytes);
+        else if (header.flag === 'V' && header.size === 0) this.#demandNoneIsDue();
+        else yield* this.#entry(this.#extensions.applyTo(header), bytes);
       }
     } finally {
-      this.#stop.abort();
-      this.#tar.destroy();
-      await feeding;
+      await inflated.return(undefined);
     }
   }
 
-  async *#bytesOf(entry: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
-    const iterator = entry[Symbol.asyncIterator]();
-    for (;;) {
-      const next = await this.#naming(iterator.next());
-      if (next.done === true) return;
-      if (next.value instanceof Uint8Array) yield next.value;
+  async *#entry(header: Header, bytes: Bytes): AsyncGenerator<TarEntry> {
+    const { name, size, link } = header;
+    const kind = kindOf(header);
+    if (kind !== 'file' && size > 0) {
+      throw new ArchiveError(`The entry ${shownPath(name)} is a ${kind} that claims to have bytes.`, name);
     }
-  }
-
-  /** What the tar reader throws, as what is behind it: an error of the source, or an archive that is none. */
-  async #naming<T>(reading: Promise<T>): Promise<T> {
-    try {
-      return await reading;
-    } catch (error) {
-      if (this.#fault !== undefined) throw this.#fault.error;
-      throw damaged('it is not a tar archive, or not a whole one', error);
-    }
-  }
-
-  #place(offset: number, header: Header): void {
-    if (offset - this.#entryEnd > EXTENDED_BYTES) {
-      const what = `The archive has more than ${EXTENDED_BYTES} bytes of headers before one entry.`;
-      throw new ArchiveError(what, header.name);
-    }
-    this.#entryEnd = offset + BLOCK + Math.ceil(header.size / BLOCK) * BLOCK;
-  }
-
-  /** Settles, and never rejects, once nothing more is read from the source. */
-  async #feed(signal: AbortSignal): Promise<void> {
-    try {
-      for await (const piece of this.#compressed ? this.#inflate(signal) : this.#plain(signal)) {
-        if (this.#fed - this.#entryEnd > GAP_BYTES) {
-          throw new ArchiveError(`The archive has more than ${GAP_BYTES} bytes that belong to no entry.`);
-        }
-        this.#fed += piece.byteLength;
-        if (!(await writeAndDrain(this.#tar, piece))) return;
+    let left = size;
+    async function* content(): AsyncGenerator<Uint8Array> {
+      while (left > 0) {
+        const piece = await bytes.some(left);
+        left -= piece.byteLength;
+        yield piece;
       }
-      this.#tar.end(undefined);
-    } catch (error) {
-      this.#fault = { error: this.#explained(error) };
-      this.#tar.destroy(new Error('The archive could not be read to its end'));
     }
+    yield { header: { name, kind, size, link, executable: (header.mode & 0o111) !== 0 }, bytes: content };
+    for await (const _ of content());
+    await bytes.skip(filling(size));
   }
 
-  async *#plain(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    for await (const chunk of this.#source) {
-      signal.throwIfAborted();
-      yield* pieces(chunk);
+  /** A header that says something of the entry after it. */
+  async #extend(flag: Parameters<Extensions['add']>[0], { name, size }: Header, bytes: Bytes): Promise<void> {
+    this.#extendedBytes += size;
+    if (size > EXTENDED_BYTES) {
+      const message = `The extended header ${shownPath(name)} has more than ${EXTENDED_BYTES} bytes: pack without the extended attributes of files, on macOS with --no-xattrs --no-mac-metadata.`;
+      throw new ArchiveError(message, name);
     }
+    if (this.#extendedBytes > ALL_EXTENDED_BYTES) {
+      throw new ArchiveError(
+        `The extended headers have more than ${ALL_EXTENDED_BYTES} bytes together.`,
+        name,
+      );
+    }
+    const body = await bytes.take(size);
+    if (body === undefined && size > 0) throw damaged('it is not a whole tar archive');
+    await bytes.skip(filling(size));
+    this.#extensions.add(flag, name, body ?? Buffer.alloc(0));
   }
 
-  async *#inflate(signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const gunzip = createGunzip();
-    const inflating = pipeline(this.#source, gunzip, { signal });
-    inflating.catch(() => undefined);
-    try {
-      for await (const chunk of gunzip) yield* pieces(chunk);
-    } finally {
-      gunzip.destroy();
-    }
+  #demandNoneIsDue(): void {
+    if (this.#extensions.isPending)
+      throw new ArchiveError('The archive has an extended header without an entry after it.');
   }
 
-  #explained(error: unknown): unknown {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (!code.startsWith('Z_')) return error;
-    if (code === 'Z_BUF_ERROR') return damaged('its end is missing', error);
-    return damaged(
-      this.#fed === 0 ? 'it is not compressed with gzip' : 'its compressed bytes are broken',
-      error,
+  /** After a block of zeros, there is nothing but zeros: a program that stops there would not see what else there is. */
+  async #demandEnd(bytes: Bytes): Promise<void> {
+    this.#demandNoneIsDue();
+    for (let padding = 0; padding <= PADDING_BYTES; ) {
+      const piece = await bytes.any();
+      if (piece === undefined) return;
+      if (!isZero(piece)) {
+        throw new ArchiveError(
+          'The archive goes on after its end: it may be several archives in one. Pack all files into one.',
+        );
+      }
+      padding += piece.byteLength;
+    }
+    throw new ArchiveError(
+      `The archive has more than ${PADDING_BYTES} bytes after its end, which belong to no entry.`,
     );
   }
 }
 
-function damaged(what: string, cause: unknown): ArchiveError {
-  return new ArchiveError(
-    `The archive cannot be read, for ${what}: a .tar.gz is expected.`,
-    undefined,
-    cause,
-  );
+function kindOf({ flag, name }: Header): string {
+  switch (flag) {
+    case '0':
+      // Before there was a flag for folders, the name alone told them.
+      return name.endsWith('/') ? 'folder' : 'file';
+    case '1':
+      return 'hard link';
+    case '5':
+      return 'folder';
+    case '7':
+      return 'file';
+    default: {
+      const other = OTHER_KINDS[flag] ?? {
+        refusal: `is of a kind that is not known (type flag ${shownPath(flag)})`,
+      };
+      if ('kind' in other) return other.kind;
+      throw new ArchiveError(`The entry ${shownPath(name)} ${other.refusal}.`, name);
+    }
+  }
 }
 
-function* pieces(chunk: Uint8Array): Generator<Uint8Array> {
-  for (let start = 0; start < chunk.byteLength; start += PIECE_BYTES) {
-    yield chunk.subarray(start, start + PIECE_BYTES);
+/** How many bytes fill up the last block of so many. */
+function filling(size: number): number {
+  return (BLOCK - (size % BLOCK)) % BLOCK;
+}
+
+async function* plain(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of source) {
+    signal.throwIfAborted();
+    yield chunk;
   }
 }

@@ -1,10 +1,6 @@
-import { constants as fs } from 'node:fs';
-import { lstat, open, opendir } from 'node:fs/promises';
+import { lstat, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PlatformError } from '@morpheo/common';
-import type { Pack } from 'tar-stream';
-import { writeAndDrain } from './drain.ts';
-import { tarBytes } from './tar-bytes.ts';
+import { fileEntry, type TarEntry, tarOf } from '@morpheo/service/archive';
 
 /** How {@link tarTree} writes a folder. */
 export interface TarTreeOptions {
@@ -12,6 +8,10 @@ export interface TarTreeOptions {
   readonly owner?: { readonly uid: number; readonly gid: number };
   /** Folders, as paths relative to the root, that are written without what is in them. */
   readonly hollow?: readonly string[];
+  /** What stands before the names of all entries, with a slash at its end. */
+  readonly prefix?: string;
+  /** The mode of all files and folders; 755 for folders and for files that may be executed, else 644, where absent. */
+  readonly mode?: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -21,11 +21,14 @@ export interface TarTreeOptions {
  * `internal`.
  */
 export function tarTree(folder: string, options: TarTreeOptions): AsyncGenerator<Uint8Array> {
-  return tarBytes(async (tar) => await fill(tar, folder, options));
+  return tarOf(treeEntries(folder, options));
 }
 
-async function fill(tar: Pack, root: string, options: TarTreeOptions): Promise<void> {
-  const { hollow = [], signal, owner = { uid: 0, gid: 0 } } = options;
+/** The entries of {@link tarTree}, without one for the folder itself. */
+export async function* treeEntries(
+  root: string,
+  { hollow = [], owner, prefix = '', mode, signal }: TarTreeOptions,
+): AsyncGenerator<TarEntry> {
   const open = [''];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
     for await (const { name } of await opendir(join(root, folder))) {
@@ -33,52 +36,12 @@ async function fill(tar: Pack, root: string, options: TarTreeOptions): Promise<v
       const path = folder === '' ? name : `${folder}/${name}`;
       const stats = await lstat(join(root, path));
       if (stats.isDirectory()) {
-        await entry(tar, { name: `${path}/`, type: 'directory', size: 0, mode: 0o755, ...owner });
+        yield { name: `${prefix}${path}/`, type: 'directory', size: 0, mode: mode ?? 0o755, owner };
         if (!hollow.includes(path)) open.push(path);
       } else if (stats.isFile()) {
-        const mode = (stats.mode & 0o111) === 0 ? 0o644 : 0o755;
-        await addFile(tar, join(root, path), { name: path, type: 'file', mode, ...owner });
+        const usual = (stats.mode & 0o111) === 0 ? 0o644 : 0o755;
+        yield* fileEntry(join(root, path), { name: prefix + path, mode: mode ?? usual, owner });
       }
     }
   }
-  tar.finalize();
-}
-
-type Header = {
-  readonly name: string;
-  readonly type: 'file' | 'directory';
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-};
-
-async function addFile(tar: Pack, path: string, header: Header): Promise<void> {
-  await using file = await open(path, fs.O_RDONLY | fs.O_NOFOLLOW | fs.O_NONBLOCK);
-  const { size } = await file.stat();
-  await entry(
-    tar,
-    { ...header, size },
-    file.createReadStream({ autoClose: false, end: Math.max(size - 1, 0) }),
-  );
-}
-
-async function entry(
-  tar: Pack,
-  header: Header & { readonly size: number },
-  bytes?: AsyncIterable<Uint8Array>,
-): Promise<void> {
-  const { promise: packed, resolve, reject } = Promise.withResolvers<void>();
-  packed.catch(() => undefined);
-  const sink = tar.entry({ ...header, mtime: new Date(0) }, (error) => (error ? reject(error) : resolve()));
-  sink.once('error', reject);
-  let left = header.size;
-  if (left > 0 && bytes !== undefined) {
-    for await (const chunk of bytes) {
-      left -= chunk.byteLength;
-      if (left < 0 || !(await writeAndDrain(sink, chunk))) break;
-    }
-  }
-  if (left !== 0) throw new PlatformError('internal', `The file ${header.name} changed while it was packed.`);
-  sink.end(undefined);
-  await packed;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
-/** The type flags of POSIX.1-2017 `pax`, "ustar Interchange Format", and of GNU tar. */
+/** The type flags of POSIX.1-2017 `pax`, "ustar Interchange Format", and some of GNU tar's. */
 export const FLAGS = {
   file: '0',
   hardLink: '1',
@@ -15,13 +15,15 @@ export const FLAGS = {
   pax: 'x',
   globalPax: 'g',
   gnuLongName: 'L',
+  gnuLongLink: 'K',
   gnuSparse: 'S',
 } as const;
 
 /** An entry to put into a test's archive, however hostile. */
 export interface RawEntry {
   readonly name: string;
-  readonly flag?: (typeof FLAGS)[keyof typeof FLAGS];
+  /** One of {@link FLAGS}, or any other character. */
+  readonly flag?: string;
   readonly body?: string | Uint8Array;
   readonly mode?: number;
   readonly link?: string;

@@ -1,8 +1,10 @@
 import { lstat, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { OrderFailure } from '@morpheo/common';
 import test from 'ava';
 import { type Header, pack } from 'tar-stream';
-import { chunked, listing, temporaryFolder } from './testing.ts';
+import { collectTree } from '../outputs/collect.ts';
+import { chunked, FLAGS, listing, rawTar, temporaryFolder } from './testing.ts';
 import { unpackOutput } from './unpack-output.ts';
 
 type Entry = Partial<Header> & Pick<Header, 'name'> & { readonly body?: string };
@@ -50,12 +52,48 @@ test('What is no file leads nowhere, and stays to be found', async (t) => {
   }
 });
 
-test('An archive that would lead out of the folder is cut short', async (t) => {
-  await using above = await unpack([{ name: 'v0/../../escaped', body: 'x' }]);
-  t.false(above.whole);
-  await using through = await unpack([{ name: 'v0/link', type: 'link', linkname: '../../../etc/passwd' }]);
-  t.false(through.whole);
-  t.deepEqual(await listing(through.path), []);
+test('An archive that would lead out of the folder is one that no daemon makes', async (t) => {
+  const isOurs = { code: 'unavailable', message: /An entry leads out of its folder/ };
+  await t.throwsAsync(unpack([{ name: 'v0/../../escaped', body: 'x' }]), isOurs);
+  await t.throwsAsync(unpack([{ name: 'v0/link', type: 'link', linkname: '../../../etc/passwd' }]), isOurs);
+});
+
+test('What lies too deep, or has a name that is no text, stays to be found', async (t) => {
+  await using deep = await unpack([{ name: `v0/${'d/'.repeat(3000)}x`, body: 'x' }], {
+    bytes: 10,
+    files: 10,
+  });
+  t.true(deep.whole);
+  const limits = { bytes: 1000, files: 1000, depth: 64, pathBytes: 2048 };
+  const at = '/data/model';
+  const tooDeep = await t.throwsAsync(collectTree(deep.path, { limits, at }), { instanceOf: OrderFailure });
+  t.like(tooDeep.failure, { reason: 'invalid_result', file: `${at}/${'d/'.repeat(64)}d` });
+
+  const name = Buffer.alloc(200, 0xe9).toString('latin1');
+  await using folder = await temporaryFolder();
+  const archive = rawTar([
+    { name: 'x', flag: FLAGS.gnuLongName, body: Buffer.from(`v0/${name}\0`, 'latin1') },
+    { name: 'x', body: 'x' },
+    { name: 'x', flag: FLAGS.gnuLongName, body: Buffer.from(`v0/${name}/f\0`, 'latin1') },
+    { name: 'x', body: 'x' },
+  ]);
+  t.true(await unpackOutput(chunked(archive), folder.path, BOUNDS, new AbortController().signal));
+  const noText = await t.throwsAsync(collectTree(folder.path, { limits, at }), { instanceOf: OrderFailure });
+  t.is(noText.failure.reason, 'invalid_result');
+  t.regex(noText.message, /bytes that are not UTF-8/);
+});
+
+test('Another name of what lies too deep, or of what has no place, leads nowhere and stays to be found', async (t) => {
+  const deep = `v0/${'d/'.repeat(3000)}x`;
+  await using out = await unpack([
+    { name: 'v0/a', body: 'a' },
+    { name: 'v0/a/b', body: 'b' },
+    { name: deep, body: 'x' },
+    { name: 'v0/of-deep', type: 'link', linkname: deep },
+    { name: 'v0/of-none', type: 'link', linkname: 'v0/none' },
+  ]);
+  t.true(out.whole);
+  for (const name of ['of-deep', 'of-none']) t.regex(await readlink(join(out.path, name)), /^\/dev\/null\//);
 });
 
 test('More bytes or files than may come end it', async (t) => {
@@ -63,6 +101,4 @@ test('More bytes or files than may come end it', async (t) => {
   t.false(large.whole);
   await using many = await unpack(Array.from({ length: 11 }, (_, index) => ({ name: `v0/${index}` })));
   t.false(many.whole);
-  await using deep = await unpack([{ name: `v0/${'d/'.repeat(3000)}x`, body: 'x' }]);
-  t.false(deep.whole);
 });

@@ -2,8 +2,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
-import type { TreeLimits } from '../tree-limits.ts';
-import { ArchiveError } from './archive-error.ts';
+import type { TreeLimits } from '../files/tree-limits.ts';
+import { ArchiveError } from './header.ts';
 import { chunked, FLAGS, listing, paxRecord, type RawEntry, rawTarGz, temporaryFolder } from './testing.ts';
 import { unpackArchive } from './unpack.ts';
 
@@ -19,12 +19,7 @@ const path = fc
 const flag = fc.constantFrom(FLAGS.file, FLAGS.folder, FLAGS.symlink, FLAGS.hardLink, FLAGS.fifo);
 const entry = fc.tuple(path, path, flag, fc.boolean());
 
-function entriesOf([name, link, flag, inPax]: [
-  string,
-  string,
-  RawEntry['flag'] & string,
-  boolean,
-]): RawEntry[] {
+function entriesOf([name, link, flag, inPax]: [string, string, string, boolean]): RawEntry[] {
   const body = flag === FLAGS.file ? 'text' : '';
   if (!inPax) return [{ name, link, flag, body }];
   return [

@@ -1,8 +1,9 @@
-import { mkdir, open, rm } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PlatformError } from '@morpheo/common';
-import { pathProblem, shownPath, type TreeLimits } from '../tree-limits.ts';
-import { ArchiveError } from './archive-error.ts';
+import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
+import { pathProblem, shownPath, type TreeLimits } from '../files/tree-limits.ts';
+import { ArchiveError } from './header.ts';
 import { ArchiveReader, type TarEntry } from './read.ts';
 
 /** What {@link unpackArchive} wrote. */
@@ -15,7 +16,8 @@ export interface Unpacked {
 
 /**
  * Unpacks a `.tar.gz` of hostile origin into `folder`, which must not exist and is made. Holds regular files and
- * folders only; of their modes the executable bit is kept. Everything is bounded by `limits`, also the work that an
+ * folders only; of their modes the executable bit is kept. A hard link, which tar makes of a file of several names, becomes
+ * a copy of that file. Everything is bounded by `limits`, also the work that an
  * archive of nothing but headers asks for.
  *
  * Throws {@link ArchiveError} with a sentence that names the entry where the archive is not what it should be, what
@@ -47,7 +49,10 @@ class TreeWriter {
   readonly #folder: string;
   readonly #limits: TreeLimits;
   readonly #folders = new Set<string>();
-  readonly #files = new Set<string>();
+  /** With their sizes. */
+  readonly #files = new Map<string, number>();
+  /** Entries that made nothing: folders that were there already. */
+  #repeated = 0;
   #bytes = 0;
 
   constructor(folder: string, limits: TreeLimits) {
@@ -64,19 +69,29 @@ class TreeWriter {
   }
 
   async add(entry: TarEntry): Promise<void> {
-    const { name, type, size } = entry.header;
-    const path = this.#checkedPath(name);
-    if (type === 'directory') {
-      if (size > 0)
-        throw new ArchiveError(`The entry ${shownPath(name)} is a folder that claims to have bytes.`, name);
-      if (path !== '') await this.#makeFolder(path);
-    } else if (type === 'file' || type === 'contiguous-file') {
-      await this.#writeFile(path, entry);
+    const { name, kind, size } = entry.header;
+    const path = kind === 'folder' && isRoot(name) ? '' : this.#checkedPath(name);
+    if (kind === 'folder') {
+      if (path === '' || this.#folders.has(path)) this.#repeat(name);
+      else await this.#makeFolder(path);
+    } else if (kind === 'file') {
+      await this.#makeFile(path, name, size, () => writeNew(this.#at(path), entry));
+    } else if (kind === 'hard link') {
+      await this.#copyFile(path, entry);
     } else {
-      const kind = type ?? 'of an unknown kind';
-      const what = `The entry ${shownPath(name)} is neither a file nor a folder (${kind}): links and devices are refused.`;
-      throw new ArchiveError(what, name);
+      const message = `The entry ${shownPath(name)} is neither a file nor a folder (${kind}): links and devices are refused. tar -h packs what a link leads to.`;
+      throw new ArchiveError(message, name);
     }
+  }
+
+  #at(path: string): string {
+    return join(this.#folder, path);
+  }
+
+  #repeat(name: string): void {
+    this.#repeated += 1;
+    if (this.#repeated > this.#limits.files)
+      throw new ArchiveError('The archive has too many entries of one folder.', name);
   }
 
   /** The entry's name without `./`, empty parts and a slash at its end; empty for the root folder itself. */
@@ -94,7 +109,7 @@ class TreeWriter {
     await this.#makeParents(path);
     this.#claim(path);
     this.#folders.add(path);
-    await onDisk(mkdir(join(this.#folder, path), { mode: 0o755 }), path);
+    await onDisk(mkdir(this.#at(path), { mode: 0o755 }), path);
   }
 
   async #makeParents(path: string): Promise<void> {
@@ -102,8 +117,20 @@ class TreeWriter {
     if (slash > 0) await this.#makeFolder(path.slice(0, slash));
   }
 
-  async #writeFile(path: string, entry: TarEntry): Promise<void> {
-    const { name, size, mode } = entry.header;
+  /** tar makes a hard link of a file whose bytes it has packed under another name. */
+  async #copyFile(path: string, { header: { name, link } }: TarEntry): Promise<void> {
+    const of = this.#checkedPath(link);
+    const size = this.#files.get(of);
+    if (size === undefined) {
+      const message = `The entry ${shownPath(name)} is a hard link to ${shownPath(link)}, which is no file that stands before it in the archive.`;
+      throw new ArchiveError(message, name);
+    }
+    await this.#makeFile(path, name, size, () =>
+      copyFile(this.#at(of), this.#at(path), constants.COPYFILE_EXCL),
+    );
+  }
+
+  async #makeFile(path: string, name: string, size: number, write: () => Promise<void>): Promise<void> {
     if (path === '') throw new ArchiveError('The archive has a file without a name.', name);
     await this.#makeParents(path);
     this.#claim(path);
@@ -113,21 +140,24 @@ class TreeWriter {
     if (this.#bytes > this.#limits.bytes) {
       throw new ArchiveError(`The archive unpacks to more than ${this.#limits.bytes} bytes.`, name);
     }
-    this.#files.add(path);
-    const executable = (mode & 0o111) !== 0;
-    await onDisk(writeNew(join(this.#folder, path), executable ? 0o755 : 0o644, entry), path);
+    this.#files.set(path, size);
+    await onDisk(write(), path);
   }
 
   #claim(path: string): void {
-    if (this.#files.has(path))
-      throw new ArchiveError(`The entry ${shownPath(path)} stands twice in the archive.`, path);
+    if (this.#files.has(path)) throw twice(path);
     if (this.#files.size + this.#folders.size < this.#limits.files) return;
     throw new ArchiveError(`The archive has more than ${this.#limits.files} files and folders.`, path);
   }
 }
 
-async function writeNew(path: string, mode: number, entry: TarEntry): Promise<void> {
-  await using file = await open(path, 'wx', mode);
+/** The folder that is packed itself: `.` and `./`, from Python also `/` or nothing. */
+function isRoot(name: string): boolean {
+  return name.split('/').every((part) => part === '' || part === '.');
+}
+
+async function writeNew(path: string, entry: TarEntry): Promise<void> {
+  await using file = await open(path, 'wx', entry.header.executable ? 0o755 : 0o644);
   await file.writeFile(entry.bytes());
 }
 
@@ -136,12 +166,19 @@ async function onDisk(written: Promise<unknown>, path: string): Promise<void> {
   try {
     await written;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EEXIST')
-      throw new ArchiveError(`The entry ${shownPath(path)} stands twice in the archive.`, path);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new PlatformError('disk_full', 'The disk of the worker has no room to unpack an archive.', {
-      cause: error,
-    });
+    if (errnoOf(error) === 'EEXIST') throw twice(path);
+    throwIfDiskFull(error, 'to unpack an archive');
+    throw error;
   }
+}
+
+function twice(path: string): ArchiveError {
+  return new ArchiveError(`The entry ${shownPath(path)} stands twice in the archive.`, path);
+}
+
+/** Throws `disk_full` for an error of a disk that has no room for something, such as `to unpack an archive`. */
+export function throwIfDiskFull(error: unknown, purpose: string): void {
+  if (!isDiskFull(error)) return;
+  const message = `The disk of the worker has no room ${purpose}.`;
+  throw new PlatformError('disk_full', message, { cause: error });
 }

@@ -1,18 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { type Dind, startDind, withParts } from '@morpheo/real-parts';
+import { type Dind, openSharedDind, type SharedDind, startDind, withParts } from '@morpheo/real-parts';
 import { eventually } from '@morpheo/service/testing';
 import anyTest, { type TestFn } from 'ava';
 import { rawTarGz } from '../archive/testing.ts';
-import { leftovers, optionsFor, workerOf } from '../container-runtime/docker/testing/harness.ts';
-import { openDockerRuntime } from '../container-runtime/docker.ts';
-import type { ContainerRuntime, Gpu } from '../container-runtime/index.ts';
-import { failureOf, modelArchive, openBench } from '../testing/bench.ts';
+import { openDockerRuntime } from '../runtime/docker/index.ts';
+import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
+import type { ContainerRuntime, Gpu } from '../runtime/index.ts';
 import { MemoryCompute, type TestOrder } from '../testing/memory-compute.ts';
+import { failureOf, modelArchive, openTestWorker } from '../testing/test-worker.ts';
 
 const test = withParts(anyTest as TestFn, 'docker');
 const IMAGE = 'busybox:1.36';
 const SLOTS = { learn: 3, predict: 3 };
+let started: Promise<Dind> | undefined;
+
+anyTest.after.always(async () => await (await started)?.[Symbol.asyncDispose]());
+
+/** A daemon with two GPUs, for all tests of this file. */
+async function dindWithGpus(): Promise<Dind> {
+  started ??= startDind({ gpus: 'fake' });
+  return await started;
+}
 
 test.beforeEach((t) => t.timeout(300_000, 'the first daemon of a machine makes the images'));
 
@@ -34,24 +43,24 @@ function algorithm(extra = '', wait = ''): Buffer {
   ]);
 }
 
-/** A bench whose containers run in the daemon. */
-async function openDockerBench(dind: Dind, options: Parameters<typeof openBench>[0] = {}) {
+/** A setup whose containers run in the daemon. */
+async function openDockerBench(dind: SharedDind, options: Parameters<typeof openTestWorker>[0] = {}) {
   const openRuntime = async (folder: string) => await dockerRuntime(dind, folder);
-  return await openBench({ slots: SLOTS, pollMs: 50, ...options, openRuntime });
+  return await openTestWorker({ slots: SLOTS, pollMs: 50, ...options, openRuntime });
 }
 
-async function dockerRuntime(dind: Dind, folder: string): Promise<ContainerRuntime> {
+async function dockerRuntime(dind: SharedDind, folder: string): Promise<ContainerRuntime> {
   const choice = { data: 'archive', gpuProbeImage: IMAGE } as const;
   return await openDockerRuntime(optionsFor(hostOf(dind), folder, choice));
 }
 
-function hostOf({ socketPath }: Dind): string {
+function hostOf({ socketPath }: SharedDind): string {
   return `unix://${socketPath}`;
 }
 
 /** Places an order for a prediction by the algorithm. */
 function predict(
-  { storage, predict }: Awaited<ReturnType<typeof openBench>>,
+  { storage, predict }: Awaited<ReturnType<typeof openTestWorker>>,
   archive: Buffer,
   gpus?: number,
 ): TestOrder {
@@ -66,7 +75,7 @@ function seen(order: TestOrder): string | undefined {
 }
 
 test.serial('A worker finds the GPUs of its daemon', async (t) => {
-  await using dind = await startDind({ gpus: 'fake', gpuCount: 3 });
+  const dind = await dindWithGpus();
   const folder = join(dind.jobs, 'worker');
   await using runtime = await dockerRuntime(dind, folder);
   for (const insist of [true, false]) {
@@ -74,43 +83,43 @@ test.serial('A worker finds the GPUs of its daemon', async (t) => {
     const gpu = { name: 'Fake GPU', memoryBytes: 81_920 * 1024 ** 2 };
     t.deepEqual(
       gpus,
-      [0, 1, 2].map((index) => ({ index, id: `GPU-fake-${index}`, ...gpu })),
+      [0, 1].map((index) => ({ index, id: `GPU-fake-${index}`, ...gpu })),
     );
   }
   t.deepEqual(await leftovers(hostOf(dind), workerOf(folder)), []);
 });
 
-test.serial('Two orders at once have a GPU each and the third waits', async (t) => {
-  await using dind = await startDind({ gpus: 'fake' });
+test.serial('Two orders at once have a GPU each and the third waits [R29]', async (t) => {
+  const dind = await dindWithGpus();
   const compute = new MemoryCompute();
   compute.terms = { lease_ms: 30_000, renew_ms: 50 };
-  await using bench = await openDockerBench(dind, { compute });
-  const orders = [1, 2, 3].map(() => predict(bench, algorithm('', 'sleep 600'), 1));
+  await using setup = await openDockerBench(dind, { compute });
+  const orders = [1, 2, 3].map(() => predict(setup, algorithm('', 'sleep 600'), 1));
   const said = () => orders.map(seen).filter((devices) => devices !== undefined);
-  await eventually(t, (inner) => inner.is(said().length, 2), 60_000);
+  await eventually(t, (inner) => inner.is(said().length, 2));
   t.deepEqual(said().toSorted(byText), ['nvidia0', 'nvidia1']);
   const running = orders.filter(({ status }) => status === 'pending');
   t.is(running.length, 2);
   for (const order of running) order.status = 'cancelled';
-  await eventually(t, (inner) => inner.is(said().length, 3), 60_000);
+  await eventually(t, (inner) => inner.is(said().length, 3));
   t.regex(said().join(' '), /^(nvidia[01] ?){3}$/);
 });
 
-test.serial('An order without GPUs sees none, whatever its image asks for', async (t) => {
-  await using dind = await startDind({ gpus: 'fake' });
-  await using bench = await openDockerBench(dind);
-  const none = predict(bench, algorithm('ENV NVIDIA_VISIBLE_DEVICES=all'));
-  const one = predict(bench, algorithm('ENV NVIDIA_VISIBLE_DEVICES=all'), 1);
-  const both = predict(bench, algorithm('ENV NVIDIA_VISIBLE_DEVICES=0'), 2);
-  await bench.worker.settle();
+test.serial('An order without GPUs sees none, whatever its image asks for [R29]', async (t) => {
+  const dind = await dindWithGpus();
+  await using setup = await openDockerBench(dind);
+  const none = predict(setup, algorithm('ENV NVIDIA_VISIBLE_DEVICES=all'));
+  const one = predict(setup, algorithm('ENV NVIDIA_VISIBLE_DEVICES=all'), 1);
+  const both = predict(setup, algorithm('ENV NVIDIA_VISIBLE_DEVICES=0'), 2);
+  await setup.worker.settle();
   t.is(seen(none), 'nvidia[0-9]*');
   t.regex(seen(one) ?? '', /^nvidia[01]$/);
   t.is(seen(both), 'nvidia0 nvidia1');
 });
 
 test.serial('A worker of a daemon without GPUs has none and leaves nothing behind', async (t) => {
-  await using dind = await startDind();
-  const folder = join(dind.jobs, 'worker');
+  await using dind = await openSharedDind();
+  const folder = join(dind.jobs, randomUUID());
   await using runtime = await dockerRuntime(dind, folder);
   const signal = AbortSignal.timeout(60_000);
   t.deepEqual(await runtime.gpus?.({ insist: false, signal }), []);
@@ -121,23 +130,26 @@ test.serial('A worker of a daemon without GPUs has none and leaves nothing behin
   t.deepEqual(await leftovers(hostOf(dind), workerOf(folder)), []);
 });
 
-test.serial('A GPU that is not handed over is our failure and leaves no container', async (t) => {
-  await using dind = await startDind({ gpus: 'fake' });
-  const gone: Gpu = { index: 9, id: 'GPU-fake-9', name: 'Fake GPU', memoryBytes: 0 };
-  let folder = '';
-  const openRuntime = async (place: string) => {
-    folder = place;
-    const runtime = await dockerRuntime(dind, place);
-    return Object.assign(runtime, { gpus: async () => [gone] });
-  };
-  await using bench = await openBench({ slots: SLOTS, openRuntime });
-  const order = predict(bench, algorithm(), 1);
-  await bench.worker.settle();
-  const failure = failureOf(order, 'error');
-  t.like(failure, { reason: 'internal', step: 'predict' });
-  t.regex(failure.message, /did not hand over GPU GPU-fake-9: .*unknown device/);
-  t.deepEqual(await leftovers(hostOf(dind), workerOf(folder)), []);
-});
+test.serial(
+  'A GPU that is not handed over is the fault of the platform and leaves no container [R30]',
+  async (t) => {
+    const dind = await dindWithGpus();
+    const gone: Gpu = { index: 9, id: 'GPU-fake-9', name: 'Fake GPU', memoryBytes: 0 };
+    let folder = '';
+    const openRuntime = async (own: string) => {
+      folder = own;
+      const runtime = await dockerRuntime(dind, own);
+      return Object.assign(runtime, { gpus: async () => [gone] });
+    };
+    await using setup = await openTestWorker({ slots: SLOTS, openRuntime });
+    const order = predict(setup, algorithm(), 1);
+    await setup.worker.settle();
+    const failure = failureOf(order, 'error');
+    t.like(failure, { reason: 'internal', step: 'predict' });
+    t.regex(failure.message, /did not hand over GPU GPU-fake-9: .*unknown device/);
+    t.deepEqual(await leftovers(hostOf(dind), workerOf(folder)), []);
+  },
+);
 
 function byText(a: string, b: string): number {
   return a < b ? -1 : 1;

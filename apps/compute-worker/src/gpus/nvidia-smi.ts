@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import type { Gpu } from '../container-runtime/index.ts';
+import type { Gpu } from '../runtime/index.ts';
 
 /** The command that lists the GPUs; its output is what {@link readGpus} reads. */
 export const LIST_GPUS = [

@@ -2,28 +2,28 @@ import { PlatformError } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import fc from 'fast-check';
-import type { DummyCall, DummyRuntimeOptions } from '../container-runtime/dummy.ts';
-import { failureOf, openBench, reportOf } from '../testing/bench.ts';
+import type { DummyCall, DummyRuntimeOptions } from '../runtime/dummy/index.ts';
 import { someGpus } from '../testing/gpus.ts';
 import { MemoryCompute } from '../testing/memory-compute.ts';
+import { failureOf, openTestWorker, reportOf } from '../testing/test-worker.ts';
 
 const SLOTS = { learn: 3, predict: 3 };
 
 test('A worker tells which GPUs it has when it registers', async (t) => {
-  await using bench = await openBench({ machineGpus: someGpus(2), gpus: ['1'], gpuSlots: 4 });
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ machineGpus: someGpus(2), gpus: ['1'], gpuSlots: 4 });
+  await setup.worker.settle();
   const [device] = someGpus(2)
     .slice(1)
     .map(({ id, name, memoryBytes }) => ({ id, name, memory_bytes: memoryBytes }));
-  t.like(bench.compute.registrations[0], { gpus: { devices: [device], slots: 4 } });
+  t.like(setup.compute.registrations[0], { gpus: { devices: [device], slots: 4 } });
 });
 
 test('The algorithm gets the GPUs of its order and the problem none', async (t) => {
-  await using bench = await openBench({ machineGpus: someGpus(2) });
-  const [learn, predict, without] = [bench.learn({ gpus: 2 }), bench.predict({ gpus: 1 }), bench.learn()];
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ machineGpus: someGpus(2) });
+  const [learn, predict, without] = [setup.learn({ gpus: 2 }), setup.predict({ gpus: 1 }), setup.learn()];
+  await setup.worker.settle();
   for (const order of [learn, predict, without]) t.is(reportOf(order).outcome, 'done');
-  const given = bench.dummy.calls.flatMap(({ step, spec }) =>
+  const given = setup.dummy.calls.flatMap(({ step, spec }) =>
     spec === undefined ? [] : [`${spec.labels.order} ${step} ${spec.gpus?.length}`],
   );
   t.deepEqual(
@@ -39,68 +39,73 @@ test('The algorithm gets the GPUs of its order and the problem none', async (t) 
 
 test('Orders at once have different GPUs and the next one waits', async (t) => {
   const compute = quicklyRenewing();
-  await using bench = await openBench({ ...together(2), compute, machineGpus: someGpus(2) });
+  await using setup = await openTestWorker({ ...together(2), compute, machineGpus: someGpus(2) });
   const [first, second, third] = [
-    bench.learn({ gpus: 1 }),
-    bench.learn({ gpus: 1 }),
-    bench.learn({ gpus: 1 }),
+    setup.learn({ gpus: 1 }),
+    setup.learn({ gpus: 1 }),
+    setup.learn({ gpus: 1 }),
   ];
-  await eventually(t, (inner) => inner.is(trainings(bench).length, 2), 30_000);
-  t.is(new Set(trainings(bench).flatMap(({ spec }) => spec?.gpus ?? [])).size, 2);
+  await eventually(t, (inner) => inner.is(trainings(setup).length, 2));
+  t.is(new Set(trainings(setup).flatMap(({ spec }) => spec?.gpus ?? [])).size, 2);
   t.is(third.status, 'todo');
   for (const order of [first, second]) order.status = 'cancelled';
-  await bench.worker.settle();
+  await setup.worker.settle();
   t.is(reportOf(third).outcome, 'done');
-  t.deepEqual(bench.dummy.misuses, []);
+  t.deepEqual(setup.dummy.misuses, []);
 });
 
 test('Slots let orders share a GPU', async (t) => {
   const compute = quicklyRenewing();
-  await using bench = await openBench({ ...together(3), compute, machineGpus: someGpus(1), gpuSlots: 3 });
-  const orders = [bench.learn({ gpus: 1 }), bench.learn({ gpus: 1 }), bench.learn({ gpus: 1 })];
-  await eventually(t, (inner) => inner.is(trainings(bench).length, 3), 30_000);
+  await using setup = await openTestWorker({
+    ...together(3),
+    compute,
+    machineGpus: someGpus(1),
+    gpuSlots: 3,
+  });
+  const orders = [setup.learn({ gpus: 1 }), setup.learn({ gpus: 1 }), setup.learn({ gpus: 1 })];
+  await eventually(t, (inner) => inner.is(trainings(setup).length, 3));
   for (const order of orders) order.status = 'cancelled';
-  await bench.worker.settle();
+  await setup.worker.settle();
 });
 
 test('A worker leaves an order that asks for more GPUs than are free', async (t) => {
-  await using bench = await openBench({ slots: SLOTS, machineGpus: someGpus(2) });
-  const [big, none] = [bench.learn({ gpus: 3 }), bench.learn()];
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ slots: SLOTS, machineGpus: someGpus(2) });
+  const [big, none] = [setup.learn({ gpus: 3 }), setup.learn()];
+  await setup.worker.settle();
   t.is(big.status, 'todo');
   t.is(reportOf(none).outcome, 'done');
 });
 
 test('A worker whose GPUs cannot be found runs what needs none', async (t) => {
   const machineGpus = new PlatformError('unavailable', 'The driver is not loaded.');
-  await using bench = await openBench({ machineGpus });
-  const [one, none] = [bench.learn({ gpus: 1 }), bench.learn()];
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ machineGpus });
+  const [one, none] = [setup.learn({ gpus: 1 }), setup.learn()];
+  await setup.worker.settle();
   t.is(one.status, 'todo');
   t.is(reportOf(none).outcome, 'done');
 });
 
 test('An order that the worker has no GPU for all the same is given up as our error', async (t) => {
   const compute = new MemoryCompute();
-  await using bench = await openBench({ compute, machineGpus: someGpus(1) });
+  await using setup = await openTestWorker({ compute, machineGpus: someGpus(1) });
   compute.gpusOf = () => 2;
-  const order = bench.learn();
-  await bench.worker.settle();
+  const order = setup.learn();
+  await setup.worker.settle();
   const message = 'The order asks for 2 GPUs, and the worker that took it has 1 free.';
   t.like(failureOf(order, 'error'), { reason: 'internal', message });
 });
 
 test('GPUs are free again after a run that was cancelled', async (t) => {
-  await using bench = await openBench({
+  await using setup = await openTestWorker({
     ...together(1),
     compute: quicklyRenewing(),
     machineGpus: someGpus(1),
   });
-  const first = bench.learn({ gpus: 1 });
-  await eventually(t, (inner) => inner.is(trainings(bench).length, 1), 30_000);
+  const first = setup.learn({ gpus: 1 });
+  await eventually(t, (inner) => inner.is(trainings(setup).length, 1));
   first.status = 'cancelled';
-  const second = bench.learn({ gpus: 1 });
-  await eventually(t, (inner) => inner.is(reportOf(second).outcome, 'done'), 30_000);
+  const second = setup.learn({ gpus: 1 });
+  await eventually(t, (inner) => inner.is(reportOf(second).outcome, 'done'));
 });
 
 const behaviour = fc.constantFrom(
@@ -129,10 +134,10 @@ test('Whatever orders ask for and however they end, no GPU is given twice and al
       const script: DummyRuntimeOptions['script'] = ({ nth }) => behaviours[nth % behaviours.length];
       const compute = new MemoryCompute();
       const machineGpus = someGpus(gpus);
-      await using bench = await openBench({ compute, slots: SLOTS, machineGpus, gpuSlots, script });
-      const placed = orders.map(({ kind, gpus }) => bench[kind]({ gpus }));
-      await bench.worker.settle();
-      const misuse = bench.dummy.misuses[0];
+      await using setup = await openTestWorker({ compute, slots: SLOTS, machineGpus, gpuSlots, script });
+      const placed = orders.map(({ kind, gpus }) => setup[kind]({ gpus }));
+      await setup.worker.settle();
+      const misuse = setup.dummy.misuses[0];
       if (misuse !== undefined) throw new Error(misuse);
       for (const { status, spec } of placed) {
         const runs = (spec.uplet.gpus ?? 0) <= gpus;
@@ -158,7 +163,7 @@ function quicklyRenewing(): MemoryCompute {
   return compute;
 }
 
-function trainings({ dummy }: Awaited<ReturnType<typeof openBench>>): readonly DummyCall[] {
+function trainings({ dummy }: Awaited<ReturnType<typeof openTestWorker>>): readonly DummyCall[] {
   return dummy.calls.filter(({ step }) => step === 'train');
 }
 

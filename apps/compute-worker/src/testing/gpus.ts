@@ -1,4 +1,4 @@
-import type { Gpu } from '../container-runtime/index.ts';
+import type { Gpu } from '../runtime/index.ts';
 
 /** GPUs as a machine has them that has so many. */
 export function someGpus(count: number): Gpu[] {

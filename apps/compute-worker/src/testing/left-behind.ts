@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DummyRuntimeOptions, openDummyRuntime } from '../container-runtime/dummy.ts';
-import type { AttemptName, ContainerRuntime, Gpu } from '../container-runtime/index.ts';
+import { type DummyRuntimeOptions, openDummyRuntime } from '../runtime/dummy/index.ts';
+import type { AttemptName, ContainerRuntime, Gpu } from '../runtime/index.ts';
 
-/** The record of an attempt as a dead process may have left it; a test says what is to be otherwise. */
-export function aRecord({ order, attempt }: AttemptName, members: Record<string, unknown> = {}) {
+/** The journal of an attempt as a dead process may have left it; a test says what is to be otherwise. */
+export function aJournal({ order, attempt }: AttemptName, members: Record<string, unknown> = {}) {
   const steps = { train: { state: 'begun', printed: { bytes: 0, at: 0 } } };
   const gpus: readonly Gpu[] = [];
   return { order, attempt, leaseMs: 30_000, gpus, resumed: [], steps, ...members };

@@ -49,7 +49,11 @@ export function findsOf(order: TestOrder, step: string): Find[] {
   const said = order.log.filter((chunk) => chunk.step === step).map(({ text }) => text);
   const text = said.join('');
   if (!text.includes('walked {')) throw new Error(`The prober did not walk in ${step}: ${text}`);
-  return [...text.matchAll(/^found (\S+) at (.+)$/gm)].map(([, mark = '', at = '']) => ({ mark, at }));
+  // A line of a build says in front whose build it is.
+  return [...text.matchAll(/^(?:\w+ \| )?found (\S+) at (.+)$/gm)].map(([, mark = '', at = '']) => ({
+    mark,
+    at,
+  }));
 }
 
 /** Whose marks were found in a step, each once, sorted. */

@@ -32,6 +32,8 @@ export class MemoryCompute {
   readonly api: Api<ComputeContract>;
   /** While set, calls reject with what it returns for them. */
   fault: (call: Calls) => Error | undefined = () => undefined;
+  /** The ticket of an attempt, as a claim or a renewal brings it; none until it is set. */
+  ticketOf: (order: string, attempt: number) => string | undefined = () => undefined;
   terms = { lease_ms: 30_000, renew_ms: 10_000 };
   /** The boot that is registered, as long as compute-api knows the worker. */
   boot: string | undefined;
@@ -95,16 +97,16 @@ export class MemoryCompute {
     order.attempt += 1;
     const { id, attempt, spec } = order;
     const gpus = this.gpusOf(spec);
-    return { order: id, attempt, spec, owner: 'lab', gpus, lease_ms: this.terms.lease_ms };
+    const ticket = this.ticketOf(id, attempt);
+    return { order: id, attempt, spec, owner: 'lab', gpus, lease_ms: this.terms.lease_ms, ticket };
   }
 
   #resumed({ order: id, attempt }: { order: string; attempt: number }): Claim[] {
     const order = this.orders.get(id);
     if (order?.status !== 'pending' || order.attempt !== attempt) return [];
     const { spec } = order;
-    return [
-      { order: id, attempt, spec, gpus: this.gpusOf(spec), lease_ms: this.terms.lease_ms, log_seq: 1000 },
-    ];
+    const terms = { gpus: this.gpusOf(spec), lease_ms: this.terms.lease_ms, log_seq: 1000 };
+    return [{ order: id, attempt, spec, ...terms, ticket: this.ticketOf(id, attempt) }];
   }
 
   #report(id: string, attempt: number, report: Report): { status: 'done' | 'failed' | 'todo' } {
@@ -151,7 +153,9 @@ export class MemoryCompute {
           const lost = judged.flatMap(({ reason, ...held }) =>
             reason === undefined ? [] : [{ ...held, reason }],
           );
-          const held = judged.filter(({ reason }) => reason === undefined);
+          const held = judged.flatMap(({ reason, ...held }) =>
+            reason === undefined ? [{ ...held, ticket: this.ticketOf(held.order, held.attempt) }] : [],
+          );
           return { held, lost, lease_ms: this.terms.lease_ms };
         }),
       noteStep: ({ params, body }) =>

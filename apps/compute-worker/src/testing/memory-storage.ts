@@ -29,6 +29,10 @@ export class MemoryStorage {
   readonly staged = new Map<string, Staged>();
   /** Every range that was asked of a blob, `''` for all of it; by uuid. */
   readonly downloads = new Map<string, string[]>();
+  /** The tickets that calls of attempts came with, oldest first. */
+  readonly shown: (string | undefined)[] = [];
+  /** Which tickets open anything: all of them, and none as well, until it is set. */
+  admits: (ticket: string | undefined) => boolean = () => true;
   /** While set, calls reject with what it returns for them. */
   fault: (call: 'get' | 'blob' | 'stageResult') => Error | undefined = () => undefined;
   /** What is served in place of a blob's bytes. */
@@ -56,6 +60,26 @@ export class MemoryStorage {
         this.staged.set(`${params.order}.${params.attempt}`, { ...query, algo: query.algo, bytes });
         return { size: bytes.byteLength, sha256: sha256(bytes) };
       },
+    };
+  }
+
+  /** The API as who shows a ticket sees it. */
+  seenBy(ticket: () => string | undefined): Api<StorageContract> {
+    const admitted =
+      <I, O>(call: (input: I) => Promise<O>) =>
+      async (input: I): Promise<O> => {
+        const shown = ticket();
+        this.shown.push(shown);
+        if (!this.admits(shown)) throw new PlatformError('unauthenticated', `${shown} opens nothing.`);
+        return await call(input);
+      };
+    const { get, getBlob, getDataBlob, stageResult } = this.api;
+    return {
+      ...this.api,
+      get: admitted(get),
+      getBlob: admitted(getBlob),
+      getDataBlob: admitted(getDataBlob),
+      stageResult: admitted(stageResult),
     };
   }
 

@@ -11,5 +11,6 @@ export function learnOrder(members: Partial<Learnuplet>): OrderSpec {
 
 /** A prediction order; absent members have the originals' zero values. */
 export function predictOrder(members: Partial<Preduplet>): OrderSpec {
-  return { kind: 'predict', uplet: preduplet.parse({ uuid: randomUUID(), ...members }) };
+  const ids = { uuid: randomUUID(), prediction_storage_uuid: randomUUID() };
+  return { kind: 'predict', uplet: preduplet.parse({ ...ids, ...members }) };
 }

@@ -56,8 +56,8 @@ export function programArchive(program: string): Buffer {
   ]);
 }
 
-/** See above. */
-export const doublingProblem = (): Buffer => programArchive(PROBLEM);
+/** See above; `more` is done at its end, where it knows `task`, `hidden` and `submission`. */
+export const doublingProblem = (more = ''): Buffer => programArchive(PROBLEM + more);
 
-/** See above. */
-export const doublingAlgorithm = (): Buffer => programArchive(ALGORITHM);
+/** See above; `more` is done at its end, where it knows `task`, `volume` and `model`. */
+export const doublingAlgorithm = (more = ''): Buffer => programArchive(ALGORITHM + more);

@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
-import type { Cached } from '../cache/index.ts';
-import type { Image } from '../images.ts';
-import type { InputBlob } from '../inputs.ts';
-import { treeLimits } from '../limits.ts';
-import { type CollectedFile, collectTree } from '../outputs.ts';
-import { placeFile } from '../place.ts';
-import { makeStepFolders } from '../steps.ts';
-import { type StepFacts, toldStep } from '../told-step.ts';
-import { type AttemptTools, readOnlyPlacing, runStep, startOver } from './attempt-tools.ts';
+import type { Attempt, RunContainer } from '../attempt/attempt.ts';
+import { placeFile } from '../files/copy-in.ts';
+import type { Cached } from '../inputs/cache/index.ts';
+import type { InputBlob } from '../inputs/fetch.ts';
+import type { Image } from '../inputs/images.ts';
+import { type CollectedFile, collectTree, takeFile } from '../outputs/collect.ts';
+import { makeStepFolders } from '../steps/run-step.ts';
 
 /** Where the contract has the untargeted data in the container. */
 const AT = '/submission_data/test';
@@ -23,17 +21,14 @@ const AT = '/submission_data/test';
 export async function detarget(
   problem: Image,
   tests: readonly InputBlob[],
-  tools: AttemptTools,
+  attempt: Attempt,
 ): Promise<Cached> {
-  return await toldStep(tools.feed, 'detarget', async (facts) => {
-    const untargeted = await tools.cache.use({
+  return await attempt.step('detarget', async (run) => {
+    return await attempt.cached({
       area: 'detargeted',
       key: keyOf(problem, tests),
-      signal: tools.signal,
-      make: (into) => runDetarget(problem, tests, tools, facts, into),
+      make: (into) => runDetarget(problem, tests, attempt, run, into),
     });
-    if (untargeted.cached) facts.cached = true;
-    return tools.held.use(untargeted);
   });
 }
 
@@ -48,27 +43,23 @@ function keyOf(problem: Image, tests: readonly InputBlob[]): string {
 async function runDetarget(
   problem: Image,
   tests: readonly InputBlob[],
-  tools: AttemptTools,
-  facts: StepFacts,
+  attempt: Attempt,
+  run: RunContainer,
   into: string,
 ): Promise<number> {
-  const placing = readOnlyPlacing(tools.runtime);
   const prepare = async (folder: string) => {
     await makeStepFolders('detarget', folder);
-    for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), placing);
+    for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), attempt.placing);
   };
-  const folder = await runStep({ step: 'detarget', image: problem.prepared, prepare }, tools, facts);
+  const folder = await run(problem.prepared, prepare);
   const written = join(folder, 'untargeted_test');
-  const files = await collectTree(written, {
-    limits: treeLimits(tools.limits),
-    at: AT,
-    signal: tools.signal,
-  });
+  const { treeLimits: limits, signal } = attempt;
+  const files = await collectTree(written, { limits, at: AT, signal });
   demandAll(files, tests);
-  await startOver('detarget', tools);
+  await attempt.startOver('detarget');
   await moveFiles(
     written,
-    files.filter(({ path }) => !path.startsWith('pred/')),
+    files.filter(({ path }) => path.split('/', 1)[0] !== 'pred'),
     into,
   );
   return files.reduce((sum, file) => sum + file.size, 0);
@@ -93,7 +84,6 @@ async function moveFiles(from: string, files: readonly CollectedFile[], to: stri
   for (const { path } of files) {
     const target = join(to, path);
     await mkdir(dirname(target), { recursive: true });
-    await rename(join(from, path), target);
-    await chmod(target, 0o644);
+    await takeFile(from, path, AT, target);
   }
 }

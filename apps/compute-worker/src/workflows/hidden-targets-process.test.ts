@@ -1,8 +1,8 @@
 import { silentLog } from '@morpheo/service/log';
 import test from 'ava';
-import { openProcessRuntime } from '../container-runtime/process.ts';
-import { openBench, resultOf } from '../testing/bench.ts';
+import { openProcessRuntime } from '../runtime/process/index.ts';
 import { newMark, ownersOf, proberArchive } from '../testing/marks.ts';
+import { openTestWorker, resultOf } from '../testing/test-worker.ts';
 
 /**
  * What the process runtime can promise of hidden targets, which is little: what an algorithm is given holds none. That
@@ -12,8 +12,8 @@ const openRuntime = async (folder: string) => await openProcessRuntime({ folder,
 
 /** Two trainings with the same inputs, by a prober that climbs so many folders up. */
 async function trainTwice(up: number) {
-  await using bench = await openBench({ openRuntime });
-  const { storage } = bench;
+  await using setup = await openTestWorker({ openRuntime });
+  const { storage } = setup;
   const env = { PROBE_UP: String(up) };
   const inputs = {
     workflow: storage.put('problem', proberArchive({ mark: newMark('problem') })),
@@ -21,11 +21,11 @@ async function trainTwice(up: number) {
     train_data: [storage.put('data', newMark('train'))],
     test_data: [storage.put('data', `${newMark('shown')}\n${newMark('target')}`)],
   };
-  const [first, second] = [bench.learn(inputs), bench.learn({ ...inputs, gpus: 0 })];
-  await bench.worker.settle();
+  const [first, second] = [setup.learn(inputs), setup.learn({ ...inputs, gpus: 0 })];
+  await setup.worker.settle();
   const model = storage.put('model', storage.staged.get(`${first.id}.1`)?.bytes ?? '', { algo: inputs.algo });
-  const prediction = bench.predict({ model, data: storage.put('data', newMark('train')) });
-  await bench.worker.settle();
+  const prediction = setup.predict({ model, data: storage.put('data', newMark('train')) });
+  await setup.worker.settle();
   return { first, second, prediction };
 }
 

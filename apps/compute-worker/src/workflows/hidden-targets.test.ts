@@ -1,30 +1,31 @@
 import type { Learnuplet } from '@morpheo/common';
-import { type Dind, startDind, withParts } from '@morpheo/real-parts';
+import { openSharedDind, type SharedDind, withParts } from '@morpheo/real-parts';
 import { eventually } from '@morpheo/service/testing';
 import ava, { type ExecutionContext } from 'ava';
-import { optionsFor } from '../container-runtime/docker/testing/harness.ts';
-import { openDockerRuntime } from '../container-runtime/docker.ts';
-import { openBench, reportOf, resultOf } from '../testing/bench.ts';
+import { openDockerRuntime } from '../runtime/docker/index.ts';
+import { optionsFor } from '../runtime/docker/testing/harness.ts';
 import { findsOf, newMark, ownersOf, type ProberOptions, proberArchive } from '../testing/marks.ts';
 import type { TestOrder } from '../testing/memory-compute.ts';
 import type { MemoryStorage } from '../testing/memory-storage.ts';
+import { openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 /**
  * That an algorithm reaches no byte of the targets it is measured by, nor anything else that is not its own: both
  * sides are the same prober (see testing/prober.ts), so that the problem's finds show that it would have found them.
+ * Both ways of data are tried at once, on one daemon: what the one has is no more to be found by the other.
  */
 const test = withParts(ava, 'docker');
-let dind: Promise<Dind> | undefined;
+let dind: Promise<SharedDind> | undefined;
 
 ava.after.always(async () => await (await dind)?.[Symbol.asyncDispose]());
 
 async function openWorker(data: 'shared' | 'archive') {
-  dind ??= startDind();
+  dind ??= openSharedDind();
   const { socketPath, jobs } = await dind;
   const openRuntime = async (folder: string) =>
     await openDockerRuntime(optionsFor(`unix://${socketPath}`, folder));
   const parent = data === 'shared' ? jobs : undefined;
-  return await openBench({ openRuntime, parent, slots: { learn: 2, predict: 1 } });
+  return await openTestWorker({ openRuntime, parent, slots: { learn: 2, predict: 1 } });
 }
 
 /** Spares the files of the base image, which are the same for everybody: they take most of the time. */
@@ -54,12 +55,12 @@ function demandSight(t: ExecutionContext, order: TestOrder, detargeted: 'now' | 
 }
 
 for (const data of ['shared', 'archive'] as const) {
-  test.serial(`An algorithm reaches what is its own, and no target: ${data} data`, async (t) => {
+  test(`An algorithm reaches what is its own, and no target: ${data} data`, async (t) => {
     t.timeout(300_000, 'a prober reads every file of its image, in every step');
-    await using bench = await openWorker(data);
-    const { storage, worker } = bench;
+    await using setup = await openWorker(data);
+    const { storage, worker } = setup;
     const mark = newMark('neighbour');
-    const neighbour = bench.learn({
+    const neighbour = setup.learn({
       ...markedInputs(storage, { mark, env: { ...SPARING, PROBE_STAYS: 'yes' } }),
       train_data: [storage.put('data', mark)],
     });
@@ -72,7 +73,7 @@ for (const data of ['shared', 'archive'] as const) {
     const env = data === 'shared' ? {} : SPARING;
     const inputs = markedInputs(storage, { probesBuild: true, env });
     const place = async (members: Partial<Learnuplet> = {}) => {
-      const order = bench.learn({ ...inputs, ...members });
+      const order = setup.learn({ ...inputs, ...members });
       await eventually(t, (inner) => inner.is(order.reports.length, 1), 120_000);
       return order;
     };
@@ -101,7 +102,7 @@ for (const data of ['shared', 'archive'] as const) {
       'of what the first rank left, its model alone is there',
     );
 
-    const prediction = bench.predict({ model, data: storage.put('data', newMark('train')) });
+    const prediction = setup.predict({ model, data: storage.put('data', newMark('train')) });
     await eventually(t, (inner) => inner.is(prediction.reports.length, 1), 120_000);
     t.is(reportOf(prediction).outcome, 'done');
     t.deepEqual(ownersOf(prediction, 'predict'), ['algo', 'carried', 'train']);

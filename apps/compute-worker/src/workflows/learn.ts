@@ -8,20 +8,19 @@ import {
   type Performance,
   PlatformError,
 } from '@morpheo/common';
-import type { Cached } from '../cache/index.ts';
-import type { BlobName } from '../download.ts';
-import type { Image } from '../images.ts';
-import type { InputBlob } from '../inputs.ts';
-import { collectFile } from '../outputs.ts';
-import { type Placing, placeFile, placeTree } from '../place.ts';
-import { takePredictions } from '../predictions.ts';
-import { parsePerformance, stageResult } from '../results.ts';
-import { makeStepFolders } from '../steps.ts';
-import { toldStep } from '../told-step.ts';
-import { type AttemptTools, readOnlyPlacing, runStep } from './attempt-tools.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { type Placing, placeFile, placeTree } from '../files/copy-in.ts';
+import type { Cached } from '../inputs/cache/index.ts';
+import type { BlobName } from '../inputs/download.ts';
+import type { InputBlob } from '../inputs/fetch.ts';
+import { gather } from '../inputs/gather.ts';
+import type { Image } from '../inputs/images.ts';
+import { collectFile } from '../outputs/collect.ts';
+import { parsePerformance } from '../outputs/performance.ts';
+import { takePredictions } from '../outputs/predictions.ts';
+import { makeStepFolders } from '../steps/run-step.ts';
 import { detarget } from './detarget.ts';
-import { gather } from './gather.ts';
-import { packModel, unpackModel } from './models.ts';
+import { demandModel, packModel, unpackModel } from './model-files.ts';
 
 const PERFORMANCE_BYTES = 1024 * 1024;
 
@@ -36,29 +35,29 @@ interface Learning {
 }
 
 /** Trains a model and measures it: detarget, train, perf. Resolves when the model is staged on storage. */
-export async function learn(order: Learnuplet, tools: AttemptTools): Promise<OrderResult> {
+export async function learn(order: Learnuplet, attempt: Attempt): Promise<OrderResult> {
   if (order.model_end === NIL_UUID)
     throw new PlatformError('internal', 'The order has no model_end to store to.');
-  const learning = await gatherLearning(order, tools);
-  const untargeted = await detarget(learning.problem, learning.test, tools);
-  const trained = await train(learning, untargeted, tools);
-  const performance = await measure(learning, untargeted, trained, tools);
-  return await toldStep(tools.feed, 'results', async () => {
+  const learning = await gatherLearning(order, attempt);
+  const untargeted = await detarget(learning.problem, learning.test, attempt);
+  const trained = await train(learning, untargeted, attempt);
+  const performance = await measure(learning, untargeted, trained, attempt);
+  return await attempt.span('results').piece(async () => {
     const path = join(trained, 'model.tar.gz');
-    const { sha256, size } = await packModel(join(trained, 'model'), path, tools);
+    const { sha256, size } = await packModel(join(trained, 'model'), path, attempt);
     const { model_end: uuid, algo } = order;
-    await stageResult({ type: 'model', uuid, algo, path, sha256, size }, tools);
+    await attempt.stage({ type: 'model', uuid, algo, path, sha256, size });
     return { uuid, sha256, size, performance };
   });
 }
 
-async function gatherLearning(order: Learnuplet, tools: AttemptTools): Promise<Learning> {
+async function gatherLearning(order: Learnuplet, attempt: Attempt): Promise<Learning> {
   const problem: BlobName = { type: 'problem', uuid: order.workflow };
   const algo: BlobName = { type: 'algo', uuid: order.algo };
   const [train, test] = [dataNames(order.train_data), dataNames(order.test_data)];
   const start = startModel(order);
   const blobs = [...train, ...test, ...(start === undefined ? [] : [start])];
-  const inputs = await gather({ contexts: [problem, algo], blobs }, tools);
+  const inputs = await gather({ contexts: [problem, algo], blobs }, attempt);
   return {
     problem: inputs.image(problem),
     algo: inputs.image(algo),
@@ -80,16 +79,16 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
 }
 
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */
-async function train(learning: Learning, untargeted: Cached, tools: AttemptTools): Promise<string> {
+async function train(learning: Learning, untargeted: Cached, attempt: Attempt): Promise<string> {
   const prepare = async (folder: string) => {
-    if (learning.start !== undefined) await unpackModel(learning.start, join(folder, 'model'), tools);
+    if (learning.start !== undefined) await unpackModel(learning.start, join(folder, 'model'), attempt);
     await makeStepFolders('train', folder);
     await placeBlobs(learning.train, join(folder, 'train'), 'copy');
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');
   };
-  return await toldStep(tools.feed, 'train', async (facts) => {
-    const folder = await runStep({ step: 'train', image: learning.algo.prepared, prepare }, tools, facts);
-    const maxBytes = tools.limits.run.diskBytes;
+  return await attempt.step('train', async (run) => {
+    const folder = await run(learning.algo.prepared, prepare);
+    const maxBytes = attempt.treeLimits.bytes;
     for (const [from, at, blobs, to] of [
       ['train', '/data/train', learning.train, 'taken/train'],
       ['untargeted_test', '/data/test', learning.test, 'taken/test'],
@@ -97,6 +96,7 @@ async function train(learning: Learning, untargeted: Cached, tools: AttemptTools
       const written = { folder: join(folder, from), at, uuids: blobs.map(({ uuid }) => uuid), maxBytes };
       await takePredictions(written, join(folder, to));
     }
+    await demandModel(join(folder, 'model'), attempt);
     return folder;
   });
 }
@@ -106,9 +106,9 @@ async function measure(
   learning: Learning,
   untargeted: Cached,
   trained: string,
-  tools: AttemptTools,
+  attempt: Attempt,
 ): Promise<Performance> {
-  const placing = readOnlyPlacing(tools.runtime);
+  const { placing } = attempt;
   const prepare = async (folder: string) => {
     await makeStepFolders('perf', folder);
     const [trainFolder, testFolder] = [join(folder, 'train'), join(folder, 'untargeted_test')];
@@ -118,11 +118,17 @@ async function measure(
     await placeTree(join(trained, 'taken/train'), join(trainFolder, 'pred'), placing);
     await placeTree(join(trained, 'taken/test'), join(testFolder, 'pred'), placing);
   };
-  const folder = await toldStep(tools.feed, 'perf', async (facts) => {
-    return await runStep({ step: 'perf', image: learning.problem.prepared, prepare }, tools, facts);
-  });
+  const folder = await attempt.step('perf', async (run) => await run(learning.problem.prepared, prepare));
   const limits = { maxBytes: PERFORMANCE_BYTES, at: '/hidden_data/perf' };
-  return parsePerformance(await collectFile(join(folder, 'perf'), 'performance.json', limits));
+  const bytes = await collectFile(join(folder, 'perf'), 'performance.json', limits);
+  const scored = { train_perf: learning.train.map(uuidOf), test_perf: learning.test.map(uuidOf) };
+  const { performance, missing } = parsePerformance(bytes, scored);
+  if (missing !== undefined) attempt.log('perf', `perf: ${missing}`);
+  return performance;
+}
+
+function uuidOf({ uuid }: InputBlob): string {
+  return uuid;
 }
 
 async function placeBlobs(blobs: readonly InputBlob[], folder: string, placing: Placing): Promise<void> {

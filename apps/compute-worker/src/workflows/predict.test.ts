@@ -2,43 +2,43 @@ import { randomUUID } from 'node:crypto';
 import { isUuid } from '@morpheo/common';
 import test from 'ava';
 import { listing } from '../archive/testing.ts';
-import { failureOf, openBench, reportOf, resultOf } from '../testing/bench.ts';
+import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 test('A prediction ends staged under a fresh id', async (t) => {
-  await using bench = await openBench();
-  const order = bench.predict();
-  await bench.worker.settle();
+  await using setup = await openTestWorker();
+  const order = setup.predict();
+  await setup.worker.settle();
   const result = resultOf(order);
-  const staged = bench.storage.staged.get(`${order.id}.1`);
+  const staged = setup.storage.staged.get(`${order.id}.1`);
   t.true(isUuid(result.uuid));
   t.like(staged, { type: 'prediction', uuid: result.uuid });
   const data = 'data' in order.spec.uplet ? order.spec.uplet.data : '';
   t.is(staged?.bytes.toString(), `prediction of ${data}\n`);
   t.is(result.performance, undefined);
   t.deepEqual(order.started, ['inputs', 'build', 'predict', 'results']);
-  t.deepEqual(await bench.workspaces(), []);
+  t.deepEqual(await setup.workspaces(), []);
 });
 
 test('A prediction gets the id that the order asks for', async (t) => {
-  await using bench = await openBench();
+  await using setup = await openTestWorker();
   const prediction_storage_uuid = randomUUID();
-  const order = bench.predict({ prediction_storage_uuid });
-  await bench.worker.settle();
+  const order = setup.predict({ prediction_storage_uuid });
+  await setup.worker.settle();
   t.is(resultOf(order).uuid, prediction_storage_uuid);
 });
 
 /** The files that the algorithm finds in its model folder. */
 async function modelSeen(files: Record<string, string>): Promise<string[]> {
   const seen: Promise<string[]>[] = [];
-  await using bench = await openBench({
+  await using setup = await openTestWorker({
     script: ({ spec }) => {
       const model = spec?.mounts.find(({ container }) => container === '/data/model');
       if (model !== undefined) seen.push(listing(model.host));
       return { sleep_ms: 30 };
     },
   });
-  const order = bench.predict({}, files);
-  await bench.worker.settle();
+  const order = setup.predict({}, files);
+  await setup.worker.settle();
   if (reportOf(order).outcome !== 'done') throw new Error(JSON.stringify(order.reports));
   return (await Promise.all(seen)).flat();
 }
@@ -52,28 +52,28 @@ test('A model of several files is unpacked as it is', async (t) => {
   t.deepEqual(await modelSeen({ 'a.bin': 'a', 'parts/b.bin': 'b' }), ['a.bin', 'parts', 'parts/b.bin']);
 });
 
-test('A prediction step that writes nothing is told the file that is missing', async (t) => {
-  await using bench = await openBench({ script: { predict: { idle: true } } });
-  const order = bench.predict();
-  await bench.worker.settle();
+test('A prediction step that writes nothing fails with the file that is missing', async (t) => {
+  await using setup = await openTestWorker({ script: { predict: { idle: true } } });
+  const order = setup.predict();
+  await setup.worker.settle();
   const data = 'data' in order.spec.uplet ? order.spec.uplet.data : '';
   t.like(failureOf(order), { reason: 'missing_result', step: 'predict', file: `/data/test/pred/${data}` });
-  t.is(bench.storage.staged.size, 0);
+  t.is(setup.storage.staged.size, 0);
 });
 
 test('A prediction that failed although it wrote its file is not a result', async (t) => {
-  await using bench = await openBench({ script: { predict: { exit: 2 } } });
-  const order = bench.predict();
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ script: { predict: { exit: 2 } } });
+  const order = setup.predict();
+  await setup.worker.settle();
   t.like(failureOf(order), { reason: 'exit_code', exit_code: 2 });
-  t.is(bench.storage.staged.size, 0);
+  t.is(setup.storage.staged.size, 0);
 });
 
 test('A model that is not there is named', async (t) => {
-  await using bench = await openBench();
+  await using setup = await openTestWorker();
   const model = randomUUID();
-  const order = bench.predict({ model });
-  await bench.worker.settle();
+  const order = setup.predict({ model });
+  await setup.worker.settle();
   t.is(failureOf(order).reason, 'input_not_found');
   t.true(failureOf(order).message.includes(`model ${model}`));
 });

@@ -1,71 +1,71 @@
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
-import { openProcessRuntime } from '../container-runtime/process.ts';
-import { failureOf, openBench, reportOf, resultOf } from '../testing/bench.ts';
+import { openProcessRuntime } from '../runtime/process/index.ts';
 import { doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
+import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 const openRuntime = async (folder: string) => await openProcessRuntime({ folder, log: silentLog });
 
 test('Real programs train, are measured, and predict with the model', async (t) => {
-  await using bench = await openBench({ openRuntime });
-  const { storage } = bench;
+  await using setup = await openTestWorker({ openRuntime });
+  const { storage } = setup;
   const algo = storage.put('algo', doublingAlgorithm());
-  const learn = bench.learn({
+  const learn = setup.learn({
     workflow: storage.put('problem', doublingProblem()),
     algo,
     train_data: [storage.put('data', '3 6'), storage.put('data', '5 10')],
     test_data: [storage.put('data', '7 14')],
   });
-  await bench.worker.settle();
+  await setup.worker.settle();
   const result = resultOf(learn);
   t.is(result.performance?.perf, 1);
   t.deepEqual(Object.values(result.performance?.train_perf ?? {}), [1, 1]);
   const trained = storage.staged.get(`${learn.id}.1`)?.bytes ?? '';
 
   const model = storage.put('model', trained, { algo });
-  const predict = bench.predict({ model, data: storage.put('data', '21') });
-  await bench.worker.settle();
+  const predict = setup.predict({ model, data: storage.put('data', '21') });
+  await setup.worker.settle();
   t.is(storage.staged.get(`${predict.id}.1`)?.bytes.toString(), '42');
   t.true(
     learn.log.some(
       ({ step, stream, text }) => step === 'train' && stream === 'stdout' && /predicted/.test(text),
     ),
   );
-  t.deepEqual(await bench.workspaces(), []);
+  t.deepEqual(await setup.workspaces(), []);
 });
 
 test('A program that fails shows the end of its log', async (t) => {
-  await using bench = await openBench({ openRuntime });
-  const workflow = bench.storage.put('problem', doublingProblem());
-  const algo = bench.storage.put('algo', programArchive('console.error("no GPU here"); process.exit(7);'));
-  const order = bench.learn({ workflow, algo });
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ openRuntime });
+  const workflow = setup.storage.put('problem', doublingProblem());
+  const algo = setup.storage.put('algo', programArchive('console.error("no GPU here"); process.exit(7);'));
+  const order = setup.learn({ workflow, algo });
+  await setup.worker.settle();
   t.like(failureOf(order), { reason: 'exit_code', exit_code: 7, step: 'train', log_tail: ['no GPU here'] });
 });
 
 test('A program that runs for too long is stopped', async (t) => {
   const wallMs = { learn: 400, predict: 400 };
-  await using bench = await openBench({ openRuntime, limits: { wallMs } });
-  const algo = bench.storage.put('algo', programArchive('setInterval(() => undefined, 1000);'));
-  const model = bench.storage.put('model', modelOf(), { algo });
-  const order = bench.predict({ model });
-  await bench.worker.settle();
+  await using setup = await openTestWorker({ openRuntime, limits: { wallMs } });
+  const algo = setup.storage.put('algo', programArchive('setInterval(() => undefined, 1000);'));
+  const model = setup.storage.put('model', modelOf(), { algo });
+  const order = setup.predict({ model });
+  await setup.worker.settle();
   t.like(failureOf(order), { reason: 'timed_out', step: 'predict', limit: '400 ms' });
-  t.deepEqual(await bench.workspaces(), []);
+  t.deepEqual(await setup.workspaces(), []);
 });
 
 test('A program that is cancelled leaves nothing behind', async (t) => {
-  await using bench = await openBench({ openRuntime, pollMs: 20, graceMs: 20 });
-  const algo = bench.storage.put(
+  await using setup = await openTestWorker({ openRuntime, pollMs: 20, graceMs: 20 });
+  const algo = setup.storage.put(
     'algo',
     programArchive('console.log("here"); setInterval(() => undefined, 1000);'),
   );
-  const order = bench.predict({ model: bench.storage.put('model', modelOf(), { algo }) });
-  await eventually(t, (inner) => inner.true(order.log.some(({ text }) => text.includes('here'))), 20_000);
-  await bench.worker.drain();
+  const order = setup.predict({ model: setup.storage.put('model', modelOf(), { algo }) });
+  await eventually(t, (inner) => inner.true(order.log.some(({ text }) => text.includes('here'))));
+  await setup.worker.drain();
   t.is(reportOf(order).outcome, 'released');
-  t.deepEqual(await bench.workspaces(), []);
+  t.deepEqual(await setup.workspaces(), []);
 });
 
 function modelOf(): Buffer {

@@ -1,69 +1,47 @@
-import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
+import { VERSION } from '@morpheo/common';
+import {
+  defineSettings,
+  listenSettings,
+  loadSettings,
+  logSettings,
+  peerSettings,
+  type SettingsOf,
+} from '@morpheo/service/config';
 import { z } from 'zod';
 
+const PREFIX = 'MORPHEO_ORCHESTRATOR_';
 const text = z.string().min(1);
+// It is a stand-in on one machine: no TLS.
+const { host, port } = listenSettings(PREFIX, 5000);
 
 /** Every setting of the stand-in orchestrator as a process of its own. */
 export const settings = defineSettings({
-  host: {
-    flag: 'host',
-    env: 'MORPHEO_ORCHESTRATOR_HOST',
-    schema: text,
-    default: '127.0.0.1',
-    help: 'The address to listen at.',
-  },
-  port: {
-    flag: 'port',
-    env: 'MORPHEO_ORCHESTRATOR_PORT',
-    schema: z.coerce.number().int().min(0).max(65_535),
-    default: 5000,
-    help: 'The port to listen at; 0 for any.',
-  },
+  host,
+  port,
   dataDir: {
     flag: 'data-dir',
-    env: 'MORPHEO_ORCHESTRATOR_DATA_DIR',
+    env: `${PREFIX}DATA_DIR`,
     schema: text,
     help: 'The folder of its database.',
   },
-  compute: {
-    flag: 'compute',
-    env: 'MORPHEO_ORCHESTRATOR_COMPUTE',
-    schema: z.url(),
+  ...peerSettings(PREFIX, {
+    name: 'compute',
+    service: 'compute-api',
     help: 'The address of compute-api, to which orders are posted, such as http://127.0.0.1:8081.',
-  },
-  computeUser: {
-    flag: 'compute-user',
-    env: 'MORPHEO_ORCHESTRATOR_COMPUTE_USER',
-    schema: text,
-    help: 'Who we are to compute-api.',
-  },
-  computePassword: {
-    flag: 'compute-password',
-    env: 'MORPHEO_ORCHESTRATOR_COMPUTE_PASSWORD',
-    schema: text,
-    secret: true,
-    help: 'The password of --compute-user.',
-  },
+    url: 'required',
+    credentials: 'required',
+  }),
   credentials: {
     flag: 'credentials',
-    env: 'MORPHEO_ORCHESTRATOR_CREDENTIALS',
+    env: `${PREFIX}CREDENTIALS`,
     schema: text,
     help: 'JSON file of who may call: a list of {name, roles, secretHash}.',
   },
-  logLevel: {
-    flag: 'log-level',
-    env: 'MORPHEO_ORCHESTRATOR_LOG_LEVEL',
-    schema: z.enum(['debug', 'info', 'warn', 'error']),
-    default: 'info',
-    help: 'The least serious lines that are logged.',
-  },
+  ...logSettings(PREFIX),
 });
 
 /** The settings of an orchestrator's process. */
 export type OrchestratorConfig = SettingsOf<typeof settings>;
-
-/** The version that the service tells. */
-export const VERSION = '0.1.0';
 
 /** Reads the settings; the result may be the text of `--help` instead. Throws `invalid_request` naming every problem. */
 export function loadConfig(argv: readonly string[], env: Readonly<Record<string, string | undefined>>) {
@@ -72,7 +50,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'A stand-in for the orchestrator: keeps what it is told, and orders rank after rank.',
     version: VERSION,
     settings,
-    envPrefix: 'MORPHEO_ORCHESTRATOR_',
+    envPrefix: PREFIX,
     argv,
     env,
   });

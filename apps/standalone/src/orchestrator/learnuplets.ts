@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { PlatformError } from '@morpheo/common';
 import { z } from 'zod';
 import { type Document, type DocumentsTx, documents } from './documents.ts';
 
@@ -32,8 +33,8 @@ export function asLearnuplet(document: Document): LearnupletDocument {
 
 /** The problem of that uuid, or undefined. */
 export async function findProblem(tx: DocumentsTx, uuid: string): Promise<Problem | undefined> {
-  const found = await documents.find(tx, 'problem', uuid);
-  return found === undefined ? undefined : problemDocument.parse(found);
+  const document = await documents.find(tx, 'problem', uuid);
+  return document === undefined ? undefined : problemDocument.parse(document);
 }
 
 /**
@@ -69,8 +70,13 @@ export async function startNextRank(tx: DocumentsTx, done: LearnupletDocument): 
   const next = chain.find((uplet) => uplet.rank === done.rank + 1);
   if (next === undefined || next.model_start !== null) return;
   const scored = chain.filter((uplet) => uplet.status === 'done');
-  const best = scored.reduce((a, b) => ((b.perf ?? -Infinity) > (a.perf ?? -Infinity) ? b : a), done);
-  await documents.replace(tx, 'learnuplet', { ...next, model_start: best.model_end }, true);
+  const start = bestOf(done, scored).model_end;
+  await documents.replace(tx, 'learnuplet', { ...next, model_start: start }, true);
+}
+
+/** The learnuplet with the best score; the earlier one of equals. */
+export function bestOf(first: LearnupletDocument, others: readonly LearnupletDocument[]): LearnupletDocument {
+  return others.reduce((a, b) => ((b.perf ?? -Infinity) > (a.perf ?? -Infinity) ? b : a), first);
 }
 
 function learnuplet(
@@ -98,6 +104,11 @@ function learnuplet(
     timestamp_creation: unixSeconds(),
     timestamp_done: null,
   };
+}
+
+/** The answer 400 to a call that the orchestrator does not take. */
+export function refused(text: string): PlatformError {
+  return new PlatformError('invalid_request', text);
 }
 
 /** The time as the orchestrator writes it. */

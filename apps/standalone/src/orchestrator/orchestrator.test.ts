@@ -121,7 +121,7 @@ test('A callback that changes nothing is refused in the words of the original', 
   await eventually(t, (t) => t.is(orchestrator.learn.length, 1));
   const uuid = orchestrator.learn[0]?.uuid ?? '';
   const taken = { params: { type: 'learnuplet' as const, uuid }, body: { worker: randomUUID() } };
-  t.deepEqual(await orchestrator.client.setWorker(taken), { learnuplet_worker_set: uuid });
+  await orchestrator.client.setWorker(taken);
   const again = await t.throwsAsync(orchestrator.client.setWorker(taken));
   t.is(again?.message, `worker not set for learnuplet ${uuid}. Might be already pending`);
   t.true(isAlreadyApplied(again));
@@ -142,7 +142,7 @@ test('What is not answered is posted again until it is', async (t) => {
   t.is(learnuplets.length, 3);
   t.is(orchestrator.learn.length, 0);
   delete orchestrator.state.refuse;
-  await eventually(t, (t) => t.is(orchestrator.learn.length, 1), 10_000);
+  await eventually(t, (t) => t.is(orchestrator.learn.length, 1));
 });
 
 test('A prediction is ordered with the best model of the problem', async (t) => {

@@ -69,8 +69,8 @@ export async function openOrchestrator(options: OrchestratorOptions): Promise<Or
   const opened = stack.move();
   return {
     url: server.url,
-    drain: async () => await server.drain(),
-    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+    drain: () => server.drain(),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
@@ -85,7 +85,7 @@ async function postOrders(
       else await compute.pred({ body: preduplet.parse(document) });
     } catch (error) {
       if (!isPlatformError(error) || error.retry) throw error;
-      log.error({ order: document.uuid, err: error }, 'compute-api refuses an order; it is not posted again');
+      log.error({ order: document.uuid, error }, 'compute-api refuses an order; it is not posted again');
     }
     await database.write(async (tx) => {
       const current = await documents.find(tx, collection, document.uuid);

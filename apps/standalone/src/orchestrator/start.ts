@@ -1,37 +1,36 @@
 import { join } from 'node:path';
+import { VERSION } from '@morpheo/common';
 import { settingsOrPrint } from '@morpheo/service/config';
 import { credentials, readCredentials } from '@morpheo/service/http';
-import type { RunningService } from '@morpheo/service/lifecycle';
-import { createLog } from '@morpheo/service/log';
-import { loadConfig, VERSION } from './config.ts';
+import { type RunningService, startService } from '@morpheo/service/lifecycle';
+import { loadConfig } from './config.ts';
 import { openOrchestrator } from './service.ts';
+
+/** A stand-in is not traced. */
+const UNTRACED = { otlpEndpoint: undefined, otlpHeaders: undefined, otlpRatio: 0 } as const;
 
 /** Starts the stand-in orchestrator by itself; undefined where only help was asked for, which is printed. */
 export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const config = settingsOrPrint(loadConfig(argv, env));
-  if (config === undefined) return undefined;
-  const log = createLog({ service: 'orchestrator', level: config.logLevel });
-  const callee = {
-    url: config.compute,
-    credentials: { name: config.computeUser, secret: config.computePassword.reveal() },
-  };
-  const service = await openOrchestrator({
-    host: config.host,
-    port: config.port,
-    databaseFile: join(config.dataDir, 'orchestrator.db'),
-    compute: () => callee,
-    authenticate: credentials(await readCredentials(config.credentials)),
-    everyMs: 500,
-    version: VERSION,
-    log,
+  const loaded = settingsOrPrint(loadConfig(argv, env));
+  return await startService(loaded && { ...loaded, ...UNTRACED }, {
+    name: 'orchestrator',
+    open: async (config, { log, stack }) => {
+      const { host, port } = config;
+      const secret = config.computePassword.reveal();
+      const compute = { url: config.compute, credentials: { name: config.computeUser, secret } };
+      const service = stack.use(
+        await openOrchestrator({
+          ...{ host, port, version: VERSION, log },
+          databaseFile: join(config.dataDir, 'orchestrator.db'),
+          compute: () => compute,
+          authenticate: credentials(await readCredentials(config.credentials)),
+          everyMs: 500,
+        }),
+      );
+      return { drain: () => service.drain(), ready: { url: service.url } };
+    },
   });
-  return {
-    drain: () => service.drain(),
-    [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
-    ready: { url: service.url },
-    log,
-  };
 }

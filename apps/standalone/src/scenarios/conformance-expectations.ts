@@ -38,7 +38,7 @@ export async function meets(
     const model = { params: { type: 'model' as const, uuid: view.model_end } };
     await t.throwsAsync(platform.storage.get(model), { code: 'not_found' });
   }
-  await wasTold(t, platform, view);
+  await orchestratorNotified(t, platform, view);
 }
 
 function meetsFailure(
@@ -58,16 +58,16 @@ function meetsFailure(
 }
 
 /** The orchestrator hears that the order was taken, if it was, and then how it ended, once each. */
-async function wasTold(t: ExecutionContext, platform: Apis, view: OrderView): Promise<void> {
+async function orchestratorNotified(t: ExecutionContext, platform: Apis, view: OrderView): Promise<void> {
   const end = view.kind === 'learn' ? 'tell_learn' : 'tell_predict';
   const expected = view.attempts.length === 0 ? [end] : ['tell_taken', end];
-  const told = async (): Promise<unknown[]> => {
+  const notices = async (): Promise<unknown[]> => {
     const events = await Array.fromAsync(
       await platform.compute.orderEvents({ params: { id: view.id }, headers: {} }),
     );
     return events.filter((event) => event.event === 'told').map((event) => event.data.details.what);
   };
-  await eventually(t, async (t) => t.deepEqual([...new Set(await told())], expected));
+  await eventually(t, async (t) => t.deepEqual([...new Set(await notices())], expected));
 }
 
 async function logOf(platform: Apis, view: OrderView): Promise<string> {

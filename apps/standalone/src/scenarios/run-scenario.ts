@@ -38,11 +38,11 @@ class Run {
     if ('learn' in step) await this.#post(step.learn, { kind: 'learn', body: await this.#learning(step) });
     else if ('predict' in step)
       await this.#post(step.predict, { kind: 'predict', body: this.#predicting(step.with) });
-    else if ('again' in step) await this.#post(step.again, this.#known(step.again));
+    else if ('again' in step) await this.#post(step.again, this.#postedAs(step.again));
     else if ('cancel' in step) await this.#cancel(step.cancel, step.when);
     else {
       await this.#ended(step.retry);
-      await this.#apis.compute.retryOrder({ params: { id: this.#known(step.retry).body.uuid } });
+      await this.#apis.compute.retryOrder({ params: { id: this.#postedAs(step.retry).body.uuid } });
     }
   }
 
@@ -52,7 +52,7 @@ class Run {
   }
 
   async #learning(step: Extract<ScenarioStep, { learn: string }>): Promise<Learnuplet> {
-    const before = step.after === undefined ? undefined : this.#known(step.after);
+    const before = step.after === undefined ? undefined : this.#postedAs(step.after);
     const start = before?.kind === 'learn' ? before.body : undefined;
     const algo = await this.#algo(step.algo);
     return learnuplet.parse({
@@ -68,7 +68,7 @@ class Run {
   }
 
   #predicting(source: string): Preduplet {
-    const made = source === 'unknown' ? undefined : this.#known(source);
+    const made = source === 'unknown' ? undefined : this.#postedAs(source);
     const model = made?.kind === 'learn' ? made.body.model_end : randomUUID();
     return preduplet.parse({ ...this.#ids(), model, data: this.#data });
   }
@@ -78,8 +78,8 @@ class Run {
   }
 
   async #algo(program: string): Promise<string> {
-    const known = this.#algos.get(program);
-    if (known !== undefined) return known;
+    const uploaded = this.#algos.get(program);
+    if (uploaded !== undefined) return uploaded;
     const uuid = await uploadProgram(this.#apis.storage, 'algo', program);
     this.#algos.set(program, uuid);
     return uuid;
@@ -92,7 +92,7 @@ class Run {
   }
 
   async #cancel(name: string, when: string): Promise<void> {
-    const id = this.#known(name).body.uuid;
+    const id = this.#postedAs(name).body.uuid;
     for await (const event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} })) {
       if (event.event === 'step_started' && event.data.details.step === when) break;
     }
@@ -101,12 +101,12 @@ class Run {
 
   /** Follows the order's history to its end. */
   async #ended(name: string): Promise<OrderView> {
-    const id = this.#known(name).body.uuid;
+    const id = this.#postedAs(name).body.uuid;
     for await (const _event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} }));
     return await this.#apis.compute.getOrder({ params: { id } });
   }
 
-  #known(name: string): Posted {
+  #postedAs(name: string): Posted {
     const order = this.#posted.get(name);
     if (order === undefined) throw new Error(`The scenario names an order that it did not make: ${name}`);
     return order;

@@ -28,6 +28,27 @@ export async function uploadData(storage: Api<StorageContract>, text = DATA): Pr
   return await uploadThing(storage, 'data', {}, Buffer.from(text));
 }
 
+/** Uploads a model of an algorithm, and returns its new uuid. */
+export async function uploadModel(
+  storage: Api<StorageContract>,
+  algo: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  const uuid = randomUUID();
+  const body = { body: new Blob([bytes]).stream(), contentLength: bytes.byteLength };
+  await storage.uploadModel({ query: { algo, uuid }, body });
+  return uuid;
+}
+
+/** Uploads what a prediction order needs, for workers that do not look into it. */
+export async function uploadForPredictions(
+  storage: Api<StorageContract>,
+): Promise<{ readonly model: string; readonly data: string }> {
+  const bytes = new TextEncoder().encode('not looked into');
+  const algo = await uploadThing(storage, 'algo', { name: 'algo' }, bytes);
+  return { model: await uploadModel(storage, algo, bytes), data: await uploadData(storage) };
+}
+
 /** Uploads bytes with the names that go with their type, and returns their new uuid. */
 export async function uploadThing(
   storage: Api<StorageContract>,

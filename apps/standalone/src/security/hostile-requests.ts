@@ -19,6 +19,7 @@ const PATHS = [
   '/algo/%2e%2e%2f%2e%2e%2fetc%2fpasswd/blob',
   '/%',
   '/%ff%fe',
+  '/%64ata/00000000-0000-0000-0000-000000000000/blob',
   '/docs/../../package.json',
   '//evil/learn',
   'http://evil.example/learn',

@@ -3,12 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { requireProgram, withParts } from '@morpheo/real-parts';
+import { freePorts, requireProgram, withParts } from '@morpheo/real-parts';
 import test from 'ava';
-import { freePorts, KillablePlatform } from '../testing/killable-platform.ts';
+import { KillablePlatform } from '../testing/killable-platform.ts';
 
 const run = promisify(execFile);
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 12);
+const MOST_SECONDS = 60;
 const SEED = Number(process.env.SEED ?? 1);
 
 withParts(test, 'schemathesis').serial(
@@ -33,28 +34,35 @@ withParts(test, 'schemathesis').serial(
   },
 );
 
-async function fuzz(url: string, auth: string): Promise<string> {
+/** What is printed of a run with a hundred requests at least: on a busy machine it is given more time. */
+async function fuzz(url: string, auth: string, seconds = SECONDS): Promise<string> {
+  const output = await fuzzFor(url, auth, seconds);
+  const isEnough = /\d{3,} generated/.test(output);
+  return isEnough || seconds > MOST_SECONDS ? output : await fuzz(url, auth, seconds * 3);
+}
+
+async function fuzzFor(url: string, auth: string, seconds: number): Promise<string> {
   const options = {
     url,
     auth,
-    'max-time': String(SECONDS),
+    'max-time': String(seconds),
     seed: String(SEED),
     phases: 'coverage,fuzzing',
     checks: 'not_a_server_error,response_schema_conformance',
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  const place = await mkdtemp(join(tmpdir(), 'morpheo-fuzz-'));
+  const folder = await mkdtemp(join(tmpdir(), 'morpheo-fuzz-'));
   try {
     const { stdout } = await run(
       requireProgram('schemathesis'),
       ['run', `${url}/openapi.json`, ...args, '--continue-on-failure'],
-      { cwd: place, maxBuffer: 2 ** 26 },
+      { cwd: folder, maxBuffer: 2 ** 26 },
     );
     return stdout;
   } catch (error) {
     if (error instanceof Error && 'stdout' in error) return String(error.stdout);
     throw error;
   } finally {
-    await rm(place, { recursive: true });
+    await rm(folder, { recursive: true });
   }
 }

@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePorts, randomFrom } from '@morpheo/real-parts';
 import test from 'ava';
-import { freePorts, KillablePlatform } from '../testing/killable-platform.ts';
-import { seededRandom } from '../testing/seeded-random.ts';
+import { KillablePlatform } from '../testing/killable-platform.ts';
 import { basic } from '../testing/services-with-roles.ts';
 import { hostileRequest } from './hostile-requests.ts';
 
@@ -20,7 +20,7 @@ test.serial('Thousands of hostile requests bring no unexpected 5xx, no crash and
   t.timeout(300_000);
   t.log(`SEED=${SEED}`);
   await using platform = await openPlatform();
-  const random = seededRandom(SEED);
+  const random = randomFrom(SEED).next;
   const authorization = basic(platform.credentials.name, platform.credentials.secret);
   const draws = Array.from({ length: WARM_UP + REQUESTS }, () => ({
     port: platform.ports[Math.floor(random() * platform.ports.length)] ?? 0,

@@ -2,10 +2,10 @@ import { mkdtempDisposable } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { findPlanted, plant } from '../testing/planted.ts';
-import { type Program, ServiceProgram } from '../testing/service-program.ts';
+import { drawCanaries, findCanaries } from '../testing/canaries.ts';
+import { type Program, startProgram } from '../testing/service-program.ts';
 
-/** Settings that are wrong, or name what cannot be reached, and hold a secret where people put one by mistake. */
+/** Settings that are wrong, or name setting cannot be reached, and hold a secret where people put one by mistake. */
 const CASES: Readonly<Record<string, [program: Program, flags: (secret: string) => Record<string, string>]>> =
   {
     'a storage with credentials in its address': [
@@ -64,7 +64,7 @@ const CASES: Readonly<Record<string, [program: Program, flags: (secret: string) 
     ],
   };
 
-/** What each program needs beside, so that the wrong setting is what it ends by. */
+/** What each program needs beside, so that the wrong setting is setting it ends by. */
 function needs(program: Program, folder: string): Record<string, string> {
   const at = 'http://127.0.0.1:2';
   const of = { 'data-dir': join(folder, program), 'log-level': 'debug' };
@@ -81,28 +81,31 @@ function needs(program: Program, folder: string): Record<string, string> {
   return { ...of, runtime: 'process', compute: at, storage: at };
 }
 
-for (const [what, [program, flags]] of Object.entries(CASES)) {
-  test.serial(`A program that is given ${what} does not repeat it`, async (t) => {
+for (const [setting, [program, flags]] of Object.entries(CASES)) {
+  test.serial(`A program that is given ${setting} does not repeat it`, async (t) => {
     await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-refused-'));
-    const planted = plant('secret');
-    const given = flags(planted.secret);
+    const canaries = drawCanaries('secret');
+    const given = flags(canaries.secret);
     const { password: _, ...withoutPassword } = needs(program, folder.path);
-    const around = what.includes('without its user')
+    const around = setting.includes('without its user')
       ? { 'data-dir': folder.path }
       : needs(program, folder.path);
     const kept =
       'db-url' in given ? withoutFolder(program === 'storage-api' ? around : withoutPassword) : around;
     const all = { ...kept, ...given };
     for (const flagsOf of [all, { ...all, check: '' }, { ...all, help: '' }]) {
-      await using started = new ServiceProgram(program, { flags: flagsOf, cwd: folder.path });
-      const cut = setTimeout(() => void started.end('SIGABRT'), 6000);
+      await using started = startProgram(program, { flags: flagsOf, cwd: folder.path });
+      // It may go on in spite of it: then it is ended once it has said something.
+      const cut = setInterval(() => {
+        if (started.printed !== '') started.signal('SIGABRT');
+      }, 6000);
       const printed = await started.ended();
-      clearTimeout(cut);
+      clearInterval(cut);
       t.not(printed, '', 'it has said something');
       t.deepEqual(
-        findPlanted(planted, [{ name: 'its output', text: printed }]),
+        findCanaries(canaries, [{ name: 'its output', text: printed }]),
         [],
-        mask(printed, planted.secret),
+        mask(printed, canaries.secret),
       );
     }
   });

@@ -1,18 +1,26 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type Contract,
+  CREDENTIAL_ROLES,
   computeContract,
   orchestratorContract,
-  ROLES,
   type Role,
   storageContract,
 } from '@morpheo/common';
 import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
 import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
-import { type Authenticate, credentials, hashSecret } from '@morpheo/service/http';
+import {
+  type Callers,
+  createCallers,
+  hashSecret,
+  type TicketKeys,
+  ticketKeysOf,
+  ticketSigner,
+  ticketVerifier,
+} from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openStorageService } from '@morpheo/storage-api';
 import { openOrchestrator } from '../orchestrator/service.ts';
@@ -27,38 +35,48 @@ export interface ServedContract {
 /** The services, empty, with one caller for each role: the caller has the name of the role. */
 export interface ServicesWithRoles extends AsyncDisposable {
   readonly services: readonly ServedContract[];
-  /** The `Authorization` of the caller with a role. */
+  /** The `Authorization` of the caller with a role; of an attempt a ticket. */
   authorizationOf(role: Role): string;
   /** The same as a client takes it. */
   credentialsOf(role: Role): { readonly name: string; readonly secret: string };
 }
 
-/** Starts them in this process; `patience` is merged over what production has, the broker is one in memory where absent. */
+/** Starts them in this process; `settings` are merged over what production has, the broker is one in memory where absent. */
 export async function openServicesWithRoles(
-  patience: Partial<ComputeSettings> = {},
+  settings: Partial<ComputeSettings> = {},
   openBroker: () => Broker = openMemoryBroker,
 ): Promise<ServicesWithRoles> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-roles-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
-  const secrets = new Map<Role, string>(ROLES.map((role) => [role, randomUUID()]));
-  const authenticate = await knowing(secrets);
+  const secrets = new Map<Role, string>(CREDENTIAL_ROLES.map((role) => [role, randomUUID()]));
+  const keys = ticketKeysOf(randomBytes(32).toString('base64'), 'the key of this test');
+  const ticket = await ticketOfNoOrder(keys);
+  const callers = await knowing(secrets);
   const credentialsOf = (role: Role) => ({ name: role, secret: secrets.get(role) ?? '' });
-  const common = { host: '127.0.0.1', port: 0, authenticate, version: 'test', log: silentLog };
-  const storage = stack.use(await openStorageService({ ...common, dataFolder: join(folder, 'storage') }));
+  const common = { host: '127.0.0.1', port: 0, callers, version: 'test', log: silentLog };
+  const storage = stack.use(
+    await openStorageService({
+      ...common,
+      tickets: ticketVerifier(keys),
+      dataFolder: join(folder, 'storage'),
+    }),
+  );
   const compute = stack.use(
     await openComputeService({
       ...common,
       database: { engine: 'sqlite', file: join(folder, 'compute.db') },
       broker: stack.use(openBroker()),
-      storage: { url: storage.url, credentials: credentialsOf('orchestrator') },
+      storage: { url: storage.url, credentials: credentialsOf('compute') },
+      signTicket: ticketSigner(keys),
       anonymousIntake: false,
-      settings: { ...COMPUTE_DEFAULTS, ...patience },
+      settings: { ...COMPUTE_DEFAULTS, ...settings },
     }),
   );
   const orchestrator = stack.use(
     await openOrchestrator({
       ...common,
+      authenticate: callers.authenticate,
       databaseFile: join(folder, 'orchestrator.db'),
       compute: () => undefined,
       everyMs: 60_000,
@@ -72,18 +90,25 @@ export async function openServicesWithRoles(
       { name: 'orchestrator', url: orchestrator.url, contract: orchestratorContract },
     ],
     credentialsOf,
-    authorizationOf: (role) => basic(role, secrets.get(role) ?? ''),
+    authorizationOf: (role) => (role === 'attempt' ? ticket : basic(role, secrets.get(role) ?? '')),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }
 
-async function knowing(secrets: ReadonlyMap<Role, string>): Promise<Authenticate> {
+async function knowing(secrets: ReadonlyMap<Role, string>): Promise<Callers> {
   const entries = [...secrets].map(async ([role, secret]) => ({
     name: role,
     roles: [role],
     secretHash: await hashSecret(secret, { isRandom: true }),
   }));
-  return credentials(await Promise.all(entries));
+  return createCallers(await Promise.all(entries));
+}
+
+/** What an attempt sends that may read what its order has pinned, which is nothing. */
+async function ticketOfNoOrder(keys: TicketKeys): Promise<string> {
+  const produces = { type: 'model', uuid: randomUUID() } as const;
+  const claims = { order: randomUUID(), attempt: 1, pin: '0'.repeat(64), produces };
+  return `Bearer ${await ticketSigner(keys)(claims, new Date(Date.now() + 3_600_000))}`;
 }
 
 /** `Basic` credentials (RFC 7617). */

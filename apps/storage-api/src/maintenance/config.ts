@@ -1,8 +1,14 @@
+import { VERSION } from '@morpheo/common';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
 import { databaseContradictions } from '@morpheo/service/database';
-import { bucketContradictions } from '../blob-settings.ts';
-import { settings as all, VERSION } from '../config.ts';
-import type { MaintenanceCommand } from './commands.ts';
+import { bucketContradictions } from '../config/blobs.ts';
+import { settings as all } from '../config/config.ts';
+
+/** What is done to a storage beside the service. */
+export const COMMANDS = ['scrub', 'gc', 'usage'] as const;
+
+/** See {@link COMMANDS}. */
+export type MaintenanceCommand = (typeof COMMANDS)[number];
 
 const DESCRIPTIONS: Readonly<Record<MaintenanceCommand, string>> = {
   scrub: 'Reads every blob of storage-api, compares it with its digest, and marks those that are damaged.',

@@ -1,21 +1,12 @@
-import type { Log } from '@morpheo/service/log';
-import type { BlobKeeper, Swept } from '../blob-keeper.ts';
-import type { StoredBlob } from '../blob-store/index.ts';
-import type { StagedStore } from '../staged-store.ts';
-import type { StorageSettings } from '../storage-settings.ts';
+import type { StoredBlob } from '../blobs/index.ts';
+import type { Swept } from '../blobs/keeper.ts';
+import { discardExpired, expiredBlobs } from '../metadata/staged.ts';
+import type { StorageParts } from '../parts.ts';
 
 /** What a collection has removed, or would remove. */
 export interface Collected extends Swept {
   /** Blobs that only results held which nobody has published or discarded in time, or nothing at all. */
   readonly expired: { readonly blobs: number; readonly bytes: number };
-}
-
-/** What a collection works with. */
-export interface Collect {
-  readonly keeper: BlobKeeper;
-  readonly staged: Pick<StagedStore, 'heldByNothingSince' | 'discardOlderThan'>;
-  readonly settings: Pick<StorageSettings, 'orphanGraceMs' | 'stagedMaxAgeMs'>;
-  readonly log: Log;
 }
 
 /**
@@ -24,14 +15,14 @@ export interface Collect {
  * is a row, and a blob is removed while nobody can record one for it; so one look is enough. `dryRun` only counts.
  */
 export async function collectGarbage(
-  { keeper, staged, settings, log }: Collect,
+  { database, keeper, settings, log }: StorageParts,
   { dryRun = false, signal }: { readonly dryRun?: boolean; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Collected> {
   const { orphanGraceMs, stagedMaxAgeMs } = settings;
-  const found = await staged.heldByNothingSince(stagedMaxAgeMs);
+  const found = await expiredBlobs(database, stagedMaxAgeMs);
   let expired: readonly StoredBlob[] = found;
   if (!dryRun) {
-    const freed = await staged.discardOlderThan(stagedMaxAgeMs);
+    const freed = await discardExpired(database, stagedMaxAgeMs);
     const removed = new Set(await keeper.release(freed));
     const sizes = new Map(found.map(({ digest, size }) => [digest, size]));
     expired = [...removed].map((digest) => ({ digest, size: sizes.get(digest) ?? 0 }));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { openTestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
-import type { MaintenanceCommand } from './commands.ts';
+import type { MaintenanceCommand } from './config.ts';
 import { runMaintenance } from './run.ts';
 
 /** A folder that is gone when it is disposed. */

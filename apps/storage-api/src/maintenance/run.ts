@@ -2,37 +2,27 @@ import { join } from 'node:path';
 import { settingsOrPrint } from '@morpheo/service/config';
 import { openDatabase, readDatabasePlace } from '@morpheo/service/database';
 import { createLog } from '@morpheo/service/log';
-import { blobPlaceOf } from '../blob-settings.ts';
-import { type BlobStore, openBlobStore } from '../blob-store/index.ts';
-import type { ScrubCounts } from '../damage/scrub.ts';
-import { readQuotas } from '../ledger-settings.ts';
-import { type StorageDatabase, type StorageSchema, storageMigrations } from '../schema.ts';
+import { type BlobStore, openBlobStore } from '../blobs/index.ts';
+import { blobLocationOf } from '../config/blobs.ts';
+import { readQuotas } from '../config/quotas.ts';
+import type { ScrubCounts } from '../integrity/scrub.ts';
+import { type StorageDatabase, type StorageSchema, storageMigrations } from '../metadata/schema.ts';
 import { DATABASE_FILE, DATABASE_OWNER } from '../service.ts';
 import { createStorage, type Storage } from '../storage.ts';
-import type { MaintenanceCommand } from './commands.ts';
-import { loadMaintenanceConfig, type MaintenanceConfig } from './config.ts';
+import type { CommandRun } from './command.ts';
+import { loadMaintenanceConfig, type MaintenanceCommand, type MaintenanceConfig } from './config.ts';
 import { totalOf } from './gc.ts';
 import { reconcile } from './verify.ts';
 
-/** What a command is run with. */
-export interface RunMaintenance {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Gets what is printed. */
-  readonly output: { write(text: string): unknown };
-  /** Ends the command; what it did stays. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-interface Work extends RunMaintenance {
+interface Work extends CommandRun {
   readonly storage: Storage;
   readonly database: StorageDatabase;
   readonly blobs: BlobStore;
   readonly config: MaintenanceConfig;
 }
 
-/** A scrub says this often how far it is, in milliseconds. */
-const TELL_EVERY_MS = 5_000;
+/** A scrub reports this often how far it is, in milliseconds. */
+const REPORT_EVERY_MS = 5_000;
 
 /**
  * Runs a command on the database and the store that the settings name. On PostgreSQL and a bucket the service may run
@@ -40,18 +30,20 @@ const TELL_EVERY_MS = 5_000;
  * where blobs are damaged, missing, or another process scrubs. Rejects where the settings are wrong or a part cannot
  * be opened.
  */
-export async function runMaintenance(command: MaintenanceCommand, run: RunMaintenance): Promise<number> {
+export async function runMaintenance(command: MaintenanceCommand, run: CommandRun): Promise<number> {
   const config = settingsOrPrint(loadMaintenanceConfig(command, run.argv, run.env), run.output);
   if (config === undefined) return 0;
   const log = createLog({ service: 'storage-api', level: 'error' });
-  const place = await readDatabasePlace(config, join(config.dataDir, DATABASE_FILE));
-  await using database = await openDatabase<StorageSchema>(place, {
+  const target = await readDatabasePlace(config, join(config.dataDir, DATABASE_FILE));
+  await using database = await openDatabase<StorageSchema>(target, {
     owner: DATABASE_OWNER,
     migrations: storageMigrations,
     log,
   });
   const shared = database.engine === 'postgres';
-  using blobs = await openBlobStore(await blobPlaceOf(config.blobstore, config, config.dataDir), { shared });
+  using blobs = await openBlobStore(await blobLocationOf(config.blobstore, config, config.dataDir), {
+    shared,
+  });
   const settings = { ...config, quotas: await readQuotas(config) };
   const uploadsFolder = join(config.dataDir, 'uploads');
   const storage = createStorage({ database, blobs, log, settings, uploadsFolder });
@@ -61,10 +53,10 @@ export async function runMaintenance(command: MaintenanceCommand, run: RunMainte
 const WORKS: Readonly<Record<MaintenanceCommand, (work: Work) => Promise<number>>> = { scrub, gc, usage };
 
 async function scrub({ storage, output, signal }: Work): Promise<number> {
-  let told = performance.now();
+  let reportedAt = performance.now();
   const progress = (counts: ScrubCounts): void => {
-    if (performance.now() - told < TELL_EVERY_MS) return;
-    told = performance.now();
+    if (performance.now() - reportedAt < REPORT_EVERY_MS) return;
+    reportedAt = performance.now();
     output.write(`${scrubText(counts)} so far\n`);
   };
   const counts = await storage.scrub({ progress, signal });

@@ -1,5 +1,5 @@
-import type { BlobStore } from '../blob-store/index.ts';
-import type { StorageDatabase } from '../schema.ts';
+import type { BlobStore } from '../blobs/index.ts';
+import type { StorageDatabase } from '../metadata/schema.ts';
 
 /** How the rows of blobs and the store differ; all are 0 where they agree to the byte. */
 export interface Reconciled {

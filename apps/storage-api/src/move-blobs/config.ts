@@ -1,6 +1,7 @@
+import { VERSION } from '@morpheo/common';
 import { defineSettings, loadSettings, type SettingsOf } from '@morpheo/service/config';
 import { z } from 'zod';
-import { BLOB_STORES, bucketContradictions, s3Settings } from '../blob-settings.ts';
+import { BLOB_STORES, bucketContradictions, s3Settings } from '../config/blobs.ts';
 
 const kind = z.enum(BLOB_STORES);
 
@@ -68,7 +69,7 @@ export function loadMoveConfig(argv: readonly string[], env: Readonly<Record<str
     name: 'move-blobs',
     description:
       'Copies the blobs of storage-api from one store to another, and compares every digest on the way.',
-    version: '0.1.0',
+    version: VERSION,
     settings,
     check: contradictions,
     argv,

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { ExecutionContext } from 'ava';
-import { inPieces, sha256 } from '../blob-store/conformance.ts';
-import { type BlobStore, openLocalBlobStore } from '../blob-store/index.ts';
+import { inPieces, sha256 } from '../blobs/conformance/index.ts';
+import { type BlobStore, openLocalBlobStore, putBlob } from '../blobs/index.ts';
 import { refused } from '../testing/expect.ts';
 import { openTestBucket, sharedMinio, type TestBucket, minioTest as test } from '../testing/minio.ts';
 import { runMove } from './run.ts';
@@ -50,7 +50,7 @@ async function openStores(t: ExecutionContext): Promise<Stores> {
 
 async function fill(store: BlobStore, count: number): Promise<Map<string, Buffer>> {
   const all = Array.from({ length: count }, (_, index) => randomBytes(index * 1_000 + 1));
-  for (const bytes of [...all, randomBytes(9_000_000)]) await store.put(inPieces(bytes));
+  for (const bytes of [...all, randomBytes(9_000_000)]) await putBlob(store, inPieces(bytes));
   const found = await Array.fromAsync(store.list());
   const read = async ({ digest }: { digest: string }) =>
     [digest, await buffer(await store.get(digest))] as const;
@@ -125,7 +125,7 @@ test('a damaged copy keeps its source, whichever way it goes', async (t) => {
   const digest = sha256(bytes);
   const damaged = { Bucket: bucket.options.bucket, Key: `sha256/${digest}`, Body: 'once bad!' };
   await bucket.server.client.send(new PutObjectCommand(damaged));
-  await local.put(inPieces(bytes));
+  await putBlob(local, inPieces(bytes));
   const there = await move(...THERE, '--remove-source');
   t.is(there.code, 1);
   t.regex(there.text, /was not moved: The copy has the SHA-256/);

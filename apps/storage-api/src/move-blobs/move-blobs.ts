@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { PlatformError } from '@morpheo/common';
-import { allOrStop } from '../all-or-stop.ts';
-import type { BlobStore } from '../blob-store/index.ts';
-import { piecesOf } from '../blob-store/pieces.ts';
+import { type BlobStore, piecesOf, putBlob } from '../blobs/index.ts';
+import { allOrStop } from '../blobs/parallel.ts';
 
 /** What is moved where, and how. */
 export interface MoveBlobs {
@@ -93,7 +92,7 @@ async function moveBlob(
 ): Promise<{ readonly copied: boolean; readonly removed: boolean }> {
   const present = (await to.stat(digest))?.size === size;
   if (dryRun) return { copied: !present, removed: removeSource };
-  if (!present) await to.put(piecesOf(await from.get(digest)), { digest, size, signal });
+  if (!present) await putBlob(to, piecesOf(await from.get(digest)), { digest, size, signal });
   if (verify || removeSource) await readBack(to, digest);
   return { copied: !present, removed: removeSource && (await from.remove(digest)) };
 }

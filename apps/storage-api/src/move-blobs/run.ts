@@ -1,18 +1,9 @@
 import { settingsOrPrint } from '@morpheo/service/config';
-import { blobPlaceOf } from '../blob-settings.ts';
-import { openBlobStore } from '../blob-store/index.ts';
+import { openBlobStore } from '../blobs/index.ts';
+import { blobLocationOf } from '../config/blobs.ts';
+import type { CommandRun } from '../maintenance/command.ts';
 import { loadMoveConfig, type MoveConfig } from './config.ts';
 import { type MoveCounts, moveBlobs } from './move-blobs.ts';
-
-/** What the command is run with. */
-export interface RunMove {
-  readonly argv: readonly string[];
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Gets what is printed. */
-  readonly output: { write(text: string): unknown };
-  /** Ends the move between two pieces; what was copied stays, and is not copied again. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 const EVERY_MS = 5_000;
 
@@ -23,19 +14,19 @@ const BESIDE = { shared: true };
  * The command `move-blobs`. Resolves with its exit code: 0 where every blob is in the store that gets them, 1 where
  * some are not. Rejects where the settings are wrong or a store cannot be opened.
  */
-export async function runMove({ argv, env, output, signal }: RunMove): Promise<number> {
+export async function runMove({ argv, env, output, signal }: CommandRun): Promise<number> {
   const config = settingsOrPrint(loadMoveConfig(argv, env), output);
   if (config === undefined) return 0;
-  using from = await openBlobStore(await blobPlaceOf(config.from, config, config.dataDir), BESIDE);
-  using to = await openBlobStore(await blobPlaceOf(config.to, config, config.dataDir), BESIDE);
+  using from = await openBlobStore(await blobLocationOf(config.from, config, config.dataDir), BESIDE);
+  using to = await openBlobStore(await blobLocationOf(config.to, config, config.dataDir), BESIDE);
   const began = performance.now();
-  let told = began;
+  let reportedAt = began;
   const counts = await moveBlobs({
     ...{ from, to, signal, concurrency: config.concurrency },
     ...{ dryRun: config.dryRun, verify: config.verify, removeSource: config.removeSource },
     progress: (sofar) => {
-      if (performance.now() - told < EVERY_MS) return;
-      told = performance.now();
+      if (performance.now() - reportedAt < EVERY_MS) return;
+      reportedAt = performance.now();
       output.write(`${describe(sofar, config)} (of ${amount(sofar.total)})\n`);
     },
     failed: (digest, error) => {

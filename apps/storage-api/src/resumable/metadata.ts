@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { PlatformError, RESOURCE_TYPES, type ResourceType } from '@morpheo/common';
-import { parseResourceId } from '../resource-id.ts';
-import { checkForm, type FormFields, readField } from '../upload-form.ts';
+import { parseResourceId } from '../http/resource-id.ts';
+import { checkForm, type FormFields, readField } from '../uploads/fields.ts';
 
 /** What a resumable upload will be. */
 export interface Described {
@@ -13,31 +13,35 @@ export interface Described {
   readonly algo?: string | undefined;
   /** The SHA-256 that all bytes have to have, in lower-case hexadecimal. */
   readonly digest?: string | undefined;
+  /** All that was said of it. */
+  readonly fields: FormFields;
 }
 
-/** What clients of the protocol tell of a file by themselves, and nobody here needs. */
-const IGNORED = new Set(['filename', 'filetype', 'relativePath']);
-const OF_THE_FORM = new Set(['uuid', 'name', 'description', 'sha256']);
+const OF_THE_FORM = new Set([
+  ...['uuid', 'name', 'description', 'sha256'],
+  ...['visibility', 'purpose', 'problems'],
+]);
+const HINT = 'Upload-Metadata says what the upload will be: correct it';
 /** A key, and a value in Base64 or none (tus 1.0, "Upload-Metadata"). */
 const PAIR = /^ *(?<key>[!-+\--~]+)(?: (?<value>(?:[\w+/]{4})*(?:[\w+/]{2}==|[\w+/]{3}=)?))? *$/;
 
 /**
- * Reads `Upload-Metadata`, by the rules of the upload form. Throws `invalid_upload` in the words of the form, and
- * `invalid_request` for an id that is none.
+ * Reads `Upload-Metadata`, by the rules of the upload form; keys that a form does not know are passed over. Throws
+ * `invalid_upload` in the words of the form, and `invalid_request` for an id that is none.
  */
-export function readMetadata(header: string, size: number): Described {
+export function readMetadata(header: string): Described {
   const pairs = readPairs(header);
   const type = typeOf(pairs.get('type'));
-  let fields: FormFields = { size: BigInt(size) };
+  let fields: FormFields = {};
   for (const [name, value] of pairs) {
-    if (IGNORED.has(name) || name === 'type' || (name === 'algo' && type === 'model')) continue;
-    if (!OF_THE_FORM.has(name)) throw refusal(`Unknown field "${name.slice(0, 100)}"`);
+    // Clients of the protocol tell of a file what they like, such as its name there: that is kept, and means nothing here.
+    if (!OF_THE_FORM.has(name)) continue;
     fields = { ...fields, ...readField({ kind: 'text', name, value, tooLong: false }) };
   }
-  checkForm(type, fields, { change: false, blob: true });
+  checkForm(type, fields, { change: false, blob: false, hint: HINT });
   const { uuid = randomUUID(), name, description, sha256: digest } = fields;
   const algo = type === 'model' ? parseResourceId(pairs.get('algo') ?? '', 'algo UUID') : undefined;
-  return { type, uuid, name, description, algo, digest };
+  return { type, uuid, name, description, algo, digest, fields };
 }
 
 function readPairs(header: string): Map<string, string> {

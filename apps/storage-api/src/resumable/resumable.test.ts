@@ -2,7 +2,18 @@ import { randomBytes } from 'node:crypto';
 import test from 'ava';
 import { openTestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
-import { as, blobOf, checksumOf, codeOf, left, offsetOf, pathOf, tusCalls } from './testing.ts';
+import {
+  as,
+  blobOf,
+  checksumOf,
+  codeOf,
+  encoded,
+  left,
+  offsetOf,
+  pathOf,
+  tusCalls,
+  VERSION,
+} from './testing.ts';
 
 const BYTES = randomBytes(300_000);
 const DATA = { type: 'data', uuid: id(1), sha256: sha256(BYTES) };
@@ -59,7 +70,6 @@ test('every type is described as in its form, and refused by the same rules', as
     ['invalid_upload', { type: 'data', name: 'no' }],
     ['invalid_upload', { type: 'data', uuid: 'no' }],
     ['invalid_upload', { type: 'data', sha256: 'no' }],
-    ['invalid_upload', { type: 'data', more: 'no' }],
     ['invalid_request', { type: 'model' }],
     ['not_found', { type: 'model', algo: id(9) }],
     ['conflict', { type: 'algo', name: 'a', uuid: id(2) }],
@@ -69,23 +79,79 @@ test('every type is described as in its form, and refused by the same rules', as
     t.is(await codeOf(answer), code, JSON.stringify(metadata));
     t.is(answer.headers.get('tus-resumable'), '1.0.0');
   }
-  t.is(await codeOf(await tus.create(0, { type: 'data' })), 'invalid_upload');
+  const refusal = await tus.create(bytes.length, { type: 'data', name: 'no' });
+  t.like(await refusal.json(), {
+    detail:
+      'Invalid form: name is not a valid field for data. Upload-Metadata says what the upload will be: correct it',
+  });
+});
+
+test('what a client tells of a file besides is kept and means nothing', async (t) => {
+  await using service = await openTestService();
+  const tus = as(service, 'uploader');
+  const metadata = { type: 'data', uuid: id(1), filename: 'x.csv', 'my-own': 'thing', size: '7' };
+  const created = await tus.create(3, metadata);
+  t.is(created.status, 201);
+  t.is((await tus.head(pathOf(created))).headers.get('upload-metadata'), encoded(metadata));
+  const headers = {
+    ...VERSION,
+    'upload-length': '3',
+    'upload-metadata': `${encoded({ type: 'data' })},is_confidential`,
+  };
+  t.is((await service.call('uploader', '/v1/uploads', { method: 'POST', headers })).status, 201);
+});
+
+test('an upload without bytes is there when it is created, for nothing more is sent of it', async (t) => {
+  await using service = await openTestService();
+  const tus = as(service, 'uploader');
+  const created = await tus.create(0, { type: 'data', uuid: id(1), sha256: sha256('') });
+  t.is(created.status, 201);
+  t.is(offsetOf(created), 0);
+  t.is(await blobOf(service, `/data/${id(1)}`), sha256(''));
+  const head = await tus.head(pathOf(created));
+  t.deepEqual([offsetOf(head), head.headers.get('upload-length')], [0, '0']);
+  t.deepEqual(await left(service), []);
+  t.is(await codeOf(await tus.create(0, { type: 'data', sha256: sha256('a') })), 'digest_mismatch');
+});
+
+test('a POST is of the method that X-HTTP-Method-Override names, for uploads alone', async (t) => {
+  await using service = await openTestService();
+  const tus = as(service, 'uploader');
+  const path = pathOf(await tus.create(3, { type: 'data', uuid: id(1) }));
+  const post = async (to: string, method: string, headers = {}, body?: string) => {
+    const init = { method: 'POST', headers: { ...VERSION, 'x-http-method-override': method, ...headers } };
+    return await service.call('uploader', to, body === undefined ? init : { ...init, body });
+  };
+  const chunk = { 'content-type': 'application/offset+octet-stream', 'upload-offset': '0' };
+  const sent = await post(path, 'PATCH', chunk, 'abc');
+  t.deepEqual([sent.status, offsetOf(sent)], [204, 3]);
+  t.is(await blobOf(service, `/data/${id(1)}`), sha256('abc'));
+  const asked = await post(path, 'head');
+  t.deepEqual([asked.status, offsetOf(asked), await asked.text()], [200, 3, '']);
+  t.is((await post(path, 'DELETE')).status, 204);
+  t.is((await post(path, 'DELETE')).status, 404);
+  t.is((await post(path, 'NONSENSE')).status, 405);
+  t.is((await post(`/data/${id(1)}`, 'DELETE')).status, 404);
+  const get = { headers: { ...VERSION, 'x-http-method-override': 'DELETE' } };
+  const kept = pathOf(await tus.create(3, { type: 'data' }));
+  t.is((await service.call('uploader', kept, get)).status, 405);
+  t.is((await tus.head(kept)).status, 200);
 });
 
 test('what is offered, the version and the largest upload are told', async (t) => {
   await using service = await openTestService({ settings: { maxUploadBytes: 1000 } });
-  const options = await service.call('worker', '/v1/uploads', { method: 'OPTIONS' });
+  const options = await service.call('uploader', '/v1/uploads', { method: 'OPTIONS' });
   t.is(options.status, 204);
   t.is(options.headers.get('tus-version'), '1.0.0');
   t.is(options.headers.get('tus-max-size'), '1000');
   t.is(options.headers.get('tus-extension'), 'creation,expiration,checksum,termination');
-  const old = await service.call('worker', '/v1/uploads', {
+  const old = await service.call('uploader', '/v1/uploads', {
     method: 'POST',
     headers: { 'tus-resumable': '0.2.2' },
   });
   t.is(old.status, 412);
   t.is(old.headers.get('tus-version'), '1.0.0');
-  t.is(await codeOf(await as(service, 'worker').create(1001, { type: 'data' })), 'too_large');
+  t.is(await codeOf(await as(service, 'uploader').create(1001, { type: 'data' })), 'too_large');
 });
 
 test('a chunk at another offset, of another type or beyond the end changes nothing', async (t) => {
@@ -146,6 +212,7 @@ test('only who began an upload, and admins, may go on with it', async (t) => {
   const tus = as(service, 'uploader');
   const path = pathOf(await tus.create(BYTES.length, DATA));
   for (const [role, status] of [
+    ['other', 403],
     ['worker', 403],
     ['reader', 403],
     ['orchestrator', 403],

@@ -1,14 +1,14 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { isPlatformError } from '@morpheo/common';
-import { isMissing } from '../blob-store/local-errors.ts';
-import { fileOf, type UploadContext } from './context.ts';
-import { dropUpload } from './finish.ts';
+import { isMissing } from '../blobs/local/errors.ts';
+import { dropUpload, fileOf, type UploadContext } from './finish.ts';
+import { expiredUploads, findUpload } from './store.ts';
 
 /** Throws away uploads to which nothing came for long, and files that belong to none. */
 export async function sweepUploads(context: UploadContext): Promise<void> {
-  const { uploads, parts, alone } = context;
+  const { parts, alone } = context;
   let expired = 0;
-  for (const id of await uploads.olderThan(parts.settings.uploadExpiryMs)) {
+  for (const id of await expiredUploads(parts.database, parts.settings.uploadExpiryMs)) {
     try {
       await alone(id, () => dropUpload(context, id));
       expired++;
@@ -28,7 +28,7 @@ async function sweepFiles(context: UploadContext): Promise<number> {
     const path = fileOf(context, id);
     const found = await stat(path).catch(() => undefined);
     const known = async () => {
-      const row = await context.uploads.find(id);
+      const row = await findUpload(context.parts.database.read, id);
       return row !== undefined && row.finished_at === null;
     };
     if (found === undefined || found.mtimeMs > before || (await known())) continue;

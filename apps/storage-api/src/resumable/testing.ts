@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Role } from '@morpheo/common';
-import type { TestService } from '../testing/open-service.ts';
+
+import type { TestCaller, TestService } from '../testing/open-service.ts';
 import { sha256 } from '../testing/requests.ts';
 
 /** Calls a service; see `TestService.call`. */
@@ -27,7 +27,8 @@ interface PatchExtras {
   readonly signal?: AbortSignal;
 }
 
-const VERSION = { 'tus-resumable': '1.0.0' } as const;
+/** The field that every request of the protocol has. */
+export const VERSION = { 'tus-resumable': '1.0.0' } as const;
 
 /** Makes {@link TusCalls}. */
 export function tusCalls(call: CallService): TusCalls {
@@ -79,9 +80,9 @@ export function checksumOf(chunk: Uint8Array, algorithm = 'sha256'): Record<stri
   return { 'upload-checksum': `${algorithm} ${createHash(algorithm).update(chunk).digest('base64')}` };
 }
 
-/** The calls of a role. */
-export function as(service: TestService, role: Role): TusCalls {
-  return tusCalls((path, init) => service.call(role, path, init));
+/** The calls of somebody. */
+export function as(service: TestService, caller: TestCaller): TusCalls {
+  return tusCalls((path, init) => service.call(caller, path, init));
 }
 
 /** The code of an error. */

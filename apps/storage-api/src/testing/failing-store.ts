@@ -1,7 +1,7 @@
-import type { BlobStore, PutOptions, StoredBlob } from '../blob-store/index.ts';
+import { type BlobStore, putBlob, type ReceivedBlob, type ReceiveOptions } from '../blobs/index.ts';
 
 /**
- * When a call fails: `before` it does anything; `halfway`: a put when its bytes have come and nothing is on disk, a
+ * When a call fails: `before` it does anything; `halfway`: a receive when its bytes have come and nothing is on disk, a
  * stream or a list after its first piece; `after` its effect, so that only the answer is lost.
  */
 export type Moment = 'before' | 'halfway' | 'after';
@@ -31,10 +31,10 @@ export function failingStore(blobs: BlobStore): FailingStore {
     if (fault !== undefined) throw fault.error;
     return result;
   }
-  async function put(source: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<StoredBlob> {
-    const fault = planned('put');
-    if (fault === undefined) return await blobs.put(source, options);
-    if (fault.moment === 'after') await blobs.put(source, options);
+  async function receive(source: AsyncIterable<Uint8Array>, options?: ReceiveOptions): Promise<ReceivedBlob> {
+    const fault = planned('receive');
+    if (fault === undefined) return await blobs.receive(source, options);
+    if (fault.moment === 'after') await putBlob(blobs, source, options);
     if (fault.moment === 'halfway') for await (const _ of source);
     throw fault.error;
   }
@@ -44,7 +44,7 @@ export function failingStore(blobs: BlobStore): FailingStore {
       calls.length = 0;
       plan = { index, moment, error };
     },
-    put,
+    receive,
     async get(...given) {
       const fault = planned('get');
       if (fault?.moment === 'before') throw fault.error;

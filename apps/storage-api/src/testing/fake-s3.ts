@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Secret } from '@morpheo/service/config';
-import type { S3BlobStoreOptions } from '../blob-store/index.ts';
+import type { S3BlobStoreOptions } from '../blobs/index.ts';
 
 /** A server that answers to S3's requests what no test can make a real one answer. */
 export interface FakeS3 extends AsyncDisposable {
@@ -13,7 +13,8 @@ export type FakeAnswer = (request: IncomingMessage, response: ServerResponse) =>
 
 /** Starts a {@link FakeS3}. */
 export async function startFakeS3(answer: FakeAnswer): Promise<FakeS3> {
-  const server = createServer((request, response) => {
+  // Idle connections stay: on a busy machine one would be closed just when the client uses it again.
+  const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
     request.resume();
     answer(request, response);
     if (!response.writableEnded) response.end();

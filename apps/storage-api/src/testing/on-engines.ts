@@ -1,8 +1,8 @@
 import { onEngines } from '@morpheo/service/database/testing';
 import test, { type ExecutionContext } from 'ava';
-import type { BlobStore } from '../blob-store/index.ts';
-import { type StorageSchema, storageMigrations } from '../schema.ts';
-import type { StorageSettings } from '../storage-settings.ts';
+import type { BlobStore } from '../blobs/index.ts';
+import type { StorageSettings } from '../config/settings.ts';
+import { type StorageSchema, storageMigrations } from '../metadata/schema.ts';
 import { openTestStorage, type TestStorage } from './open-storage.ts';
 
 /** Opens an empty storage; see {@link openTestStorage}. */

@@ -3,32 +3,37 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { Role } from '@morpheo/common';
-import type { Authenticate } from '@morpheo/service/http';
+import { CREDENTIAL_ROLES, type Role } from '@morpheo/common';
+import { type CredentialEntry, createCallers, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openStorageService, type StorageService, type StorageServiceOptions } from '../service.ts';
 
-/** A service in a temporary folder that knows every role by its name: `admin`, `worker` and so on. */
+/** Who calls a {@link TestService}: somebody with the role of that name, or an uploader whose name is `other`. */
+export type TestCaller = Role | 'other';
+
+/** A service in a temporary folder that knows every {@link TestCaller}. */
 export interface TestService extends StorageService {
   readonly folder: string;
-  /** Calls it as `role`; null: without credentials. */
-  call(role: Role | null, path: string, init?: RequestInit): Promise<Response>;
+  /** Calls it as somebody; null: without credentials. */
+  call(caller: TestCaller | null, path: string, init?: RequestInit): Promise<Response>;
   /** Writes these bytes to a connection of their own, and hands on what comes back until it is closed. */
   send(bytes: string | Buffer): Promise<string>;
   /** How many files are in staging. */
   staged(): Promise<number>;
 }
 
-/** The `Authorization` field of a role. */
-export function basic(role: Role): string {
-  return `Basic ${Buffer.from(`${role}:secret`).toString('base64')}`;
+/** The `Authorization` field of a caller. */
+export function basic(caller: TestCaller): string {
+  return `Basic ${Buffer.from(`${caller}:secret`).toString('base64')}`;
 }
 
-const byRole: Authenticate = async (field) => {
-  const roles: readonly Role[] = ['admin', 'orchestrator', 'worker', 'uploader', 'reader'];
-  const role = roles.find((name) => field === basic(name));
-  return role === undefined ? null : { name: role, roles: [role] };
-};
+const byName: Promise<CredentialEntry[]> = Promise.all(
+  [...CREDENTIAL_ROLES, 'other' as const].map(async (name) => ({
+    name,
+    roles: [name === 'other' ? 'uploader' : name],
+    secretHash: await hashSecret('secret', { isRandom: true }),
+  })),
+);
 
 /** Opens a service; `folder` is one that is there already, and stays. */
 export async function openTestService(
@@ -43,7 +48,7 @@ export async function openTestService(
       host: '127.0.0.1',
       port: 0,
       dataFolder: folder,
-      authenticate: byRole,
+      callers: createCallers(await byName),
       version: '0.0.0',
       log: silentLog,
       ...options,
@@ -53,10 +58,10 @@ export async function openTestService(
   return {
     ...service,
     folder,
-    call: (role, path, init = {}) =>
+    call: (caller, path, init = {}) =>
       fetch(service.url + path, {
         ...init,
-        headers: { ...init.headers, ...(role === null ? {} : { authorization: basic(role) }) },
+        headers: { ...init.headers, ...(caller === null ? {} : { authorization: basic(caller) }) },
       }),
     send: async (bytes) => {
       const socket = connect(Number(new URL(service.url).port), '127.0.0.1');

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqlite } from '@morpheo/service/database';
 import { type MemoryLog, memoryLog } from '@morpheo/service/log';
-import { type BlobStore, openLocalBlobStore } from '../blob-store/index.ts';
-import { type StorageDatabase, type StorageSchema, storageMigrations } from '../schema.ts';
+import { type BlobStore, openLocalBlobStore } from '../blobs/index.ts';
+import type { StorageSettings } from '../config/settings.ts';
+import { type StorageDatabase, type StorageSchema, storageMigrations } from '../metadata/schema.ts';
 import { createStorage, type Storage } from '../storage.ts';
-import type { StorageSettings } from '../storage-settings.ts';
 import { sorted } from './requests.ts';
 
 /** A storage in a temporary folder, with what it is made of. */

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { Secret } from '@morpheo/service/config';
 import { silentLog } from '@morpheo/service/log';
-import type { BlobPlace } from '../blob-store/index.ts';
+import type { BlobLocation } from '../blobs/index.ts';
 import { openStorageService } from '../service.ts';
 import type { ChildBucket } from './spawn-service.ts';
 
 /** See {@link ChildBucket}. */
-function bucketOf(text: string | undefined): BlobPlace | undefined {
+function bucketOf(text: string | undefined): BlobLocation | undefined {
   if (text === undefined) return undefined;
   const { bucket, endpoint, accessKeyId, secretAccessKey } = JSON.parse(text) as ChildBucket;
   const credentials = { accessKeyId, secretAccessKey: new Secret(secretAccessKey) };
@@ -23,7 +23,7 @@ const service = await openStorageService({
   port: 0,
   dataFolder: process.argv[2] ?? '',
   blobs: bucketOf(process.argv[3]),
-  authenticate: null,
+  callers: null,
   settings: { orphanGraceMs: 1 },
   version: '0.0.0',
   log: silentLog,

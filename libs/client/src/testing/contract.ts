@@ -1,5 +1,5 @@
-import { bytes, defineContract, events, json, nothing } from '@morpheo/common';
-import { z } from 'zod';
+import { bytes, defineContract, events, json, nothing, unread } from '@morpheo/common';
+import * as z from 'zod';
 
 const common = { summary: 'x', access: 'public', errors: [] } as const;
 const one = z.object({ id: z.string() });
@@ -46,6 +46,14 @@ export const contract = defineContract({
       headers: z.object({ 'if-none-match': z.string().optional() }),
       status: 200,
       response: bytes(),
+    },
+    tell: {
+      ...common,
+      method: 'POST',
+      path: '/things/:id',
+      params: one,
+      status: 200,
+      response: unread(z.object({ n: z.int() })),
     },
     watch: {
       ...common,

@@ -22,7 +22,8 @@ export async function openPeer(
   answer: (response: ServerResponse, request: IncomingMessage) => void,
 ): Promise<Peer> {
   const seen: Seen[] = [];
-  const server = createServer((request, response) => {
+  // Idle connections stay: on a busy machine one would be closed just when the client uses it again.
+  const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
     const take = async () => {
       const { method = '', url = '', headers } = request;
       seen.push({ method, url, headers, body: await text(request) });

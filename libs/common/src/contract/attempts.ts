@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { failure, STEPS } from '../failure.ts';
 import { MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
@@ -11,6 +11,9 @@ const worker = z.object({ worker: uuid });
 /** Told by a worker of itself: `boot` is new at each start of its process. */
 const boot = uuid;
 
+/** See `ticket` of a claim. */
+const ticket = z.string().max(4096).optional();
+
 const claim = z.object({
   order: z.string(),
   attempt: z.int(),
@@ -22,6 +25,11 @@ const claim = z.object({
   gpus: z.int().min(0),
   /** How long the lease holds without a renewal. */
   lease_ms: z.int(),
+  /**
+   * By which storage hands out what the order names and takes its result, until a little after the lease; a renewal
+   * brings another. Absent where compute-api signs none, or storage has not checked the order yet.
+   */
+  ticket,
   /** What the attempt belongs to, where the order is traced (W3C Trace Context). */
   traceparent: z.string().max(200).optional(),
   /** The first number that is free in its log, where an attempt goes on in another process; else 0. */
@@ -119,7 +127,7 @@ export const attempts = {
     status: 200,
     response: json(
       z.object({
-        held: z.array(held),
+        held: z.array(held.extend({ ticket })),
         lost: z.array(held.extend({ reason: z.enum(['cancelled', 'stale']) })),
         lease_ms: z.int(),
       }),

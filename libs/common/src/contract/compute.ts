@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   learnuplet,
   MOST_GPUS,
@@ -21,7 +21,7 @@ import {
   whyView,
   workerView,
 } from './orders.ts';
-import { pageQuery } from './paging.ts';
+import { pageQuery } from './service.ts';
 
 const message = z.object({ message: z.string() });
 const one = z.object({ id: uuid });
@@ -35,6 +35,9 @@ const resume = z.object({
     .regex(/^\d{1,15}$/, 'should be the id of an event')
     .optional(),
 });
+
+const WITHHELD =
+  'Of steps that saw data which the caller may not read, it has what the problem discloses (see `shown` of an order).';
 
 /** compute-api: the four routes of the original, and ours for people (`/v1`) and for workers. */
 export const computeContract = defineContract({
@@ -82,6 +85,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders',
       summary: 'Orders, newest first',
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       query: z.object({
         ...pageQuery,
@@ -99,6 +103,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders/:id',
       summary: 'One order with its attempts and its failure',
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       params: one,
       status: 200,
@@ -109,6 +114,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders/:id/events',
       summary: 'What happens to an order, from its beginning or after `Last-Event-ID`, until it ends',
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       params: one,
       headers: resume,
@@ -120,6 +126,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders/:id/log',
       summary: "An order's log as text; with `follow` it goes on until the order ends",
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       params: one,
       query: z.object({
@@ -134,6 +141,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders/:id/log/events',
       summary: "An order's log as events, from its beginning or after `Last-Event-ID`, until it ends",
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       params: one,
       headers: resume,
@@ -145,6 +153,7 @@ export const computeContract = defineContract({
       method: 'GET',
       path: '/v1/orders/:id/why',
       summary: 'Why an order is where it is, as a code and one sentence',
+      description: WITHHELD,
       access: ANYONE_KNOWN,
       params: one,
       status: 200,

@@ -1,24 +1,39 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { ErrorCode } from '../errors.ts';
+import type { Ticket } from './ticket.ts';
 
 /**
  * One contract an API: from it come the routes that serve it, the typed client, the OpenAPI document and the types
  * of handlers and fakes. A route exists here or nowhere.
  */
 
-/** Who may call: `admin` may call everything and need not be listed. */
-export const ROLES = ['admin', 'orchestrator', 'worker', 'uploader', 'reader'] as const;
+/**
+ * The roles that a credential may carry. `admin` may call everything and need not be listed; `compute` is compute-api's
+ * own at storage-api, where `worker` and `orchestrator` open nothing that is not everybody's.
+ */
+export const CREDENTIAL_ROLES = ['admin', 'orchestrator', 'compute', 'worker', 'uploader', 'reader'] as const;
 
-/** A role that a credential carries. */
+/** A role that a credential may carry. */
+export type CredentialRole = (typeof CREDENTIAL_ROLES)[number];
+
+/** Who may call: those with credentials, and `attempt`, which only a ticket of an attempt gives. */
+export const ROLES = [...CREDENTIAL_ROLES, 'attempt'] as const;
+
+/** What a caller may do. */
 export type Role = (typeof ROLES)[number];
 
-/** Every role: any caller with credentials. */
-export const ANYONE_KNOWN: readonly Role[] = ROLES;
+/** Any caller with credentials; a ticket opens none of it. */
+export const ANYONE_KNOWN: readonly Role[] = CREDENTIAL_ROLES;
 
 /** The body of a request or an answer. */
 export type Content<S extends z.ZodType = z.ZodType> =
-  /** JSON that fits a schema; `go` reads it by the rules of the originals (see `wire/go-json.ts`). */
-  | { readonly type: 'json'; readonly schema: S; readonly go?: true }
+  /**
+   * JSON that fits a schema; `go` reads it by the rules of the originals (see `wire/go-json.ts`). A body has at most
+   * `bytes`; what the service takes where absent.
+   */
+  | { readonly type: 'json'; readonly schema: S; readonly go?: true; readonly bytes?: number }
+  /** JSON that fits a schema where our services give it; a client looks at the status alone and reads none of it. */
+  | { readonly type: 'unread'; readonly schema: S }
   /** Bytes as they come, never held whole. */
   | { readonly type: 'bytes'; readonly mediaType: string }
   /** Server-Sent Events whose data fits a schema. */
@@ -62,6 +77,8 @@ export interface Contract<E extends Record<string, Endpoint> = Record<string, En
   readonly emptyUnauthorized?: true;
   /** The path parameter that names an order; one called `attempt` beside it names the attempt. Logs tell of both. */
   readonly order?: string;
+  /** A POST to a path that begins so is of the method that `X-HTTP-Method-Override` names. */
+  readonly methodOverride?: string;
   readonly endpoints: E;
 }
 
@@ -70,14 +87,19 @@ export function defineContract<const E extends Record<string, Endpoint>>(contrac
   return contract;
 }
 
-/** Content of JSON. */
-export function json<S extends z.ZodType>(schema: S) {
-  return { type: 'json', schema } as const;
+/** Content of JSON; `bytes` is the most that a body may have, where that is not what the service takes anywhere. */
+export function json<S extends z.ZodType>(schema: S, bytes?: number) {
+  return { type: 'json', schema, ...(bytes === undefined ? {} : { bytes }) } as const;
 }
 
 /** Content of JSON that is read by the rules of the originals. */
 export function goJson<S extends z.ZodType>(schema: S) {
   return { type: 'json', schema, go: true } as const;
+}
+
+/** Content of JSON that no client reads: whoever answers may say anything, or nothing. */
+export function unread<S extends z.ZodType>(schema: S) {
+  return { type: 'unread', schema } as const;
 }
 
 /** Content of bytes. */
@@ -140,6 +162,10 @@ export interface ServerEvent<T> {
 export interface Principal {
   readonly name: string;
   readonly roles: readonly Role[];
+  /** One of the people, known by a token; absent for callers of the credentials file, which the operator writes. */
+  readonly isPerson?: boolean | undefined;
+  /** What the ticket says that the caller has shown in place of credentials; its one role is `attempt`. */
+  readonly ticket?: Ticket | undefined;
 }
 
 /** What comes beside the input of a call. */
@@ -166,7 +192,9 @@ type Answer<C> = C extends { type: 'json'; schema: infer S }
       ? AsyncIterable<ServerEvent<Out<S>>>
       : C extends { type: 'headers' }
         ? HeadersOut
-        : undefined;
+        : C extends { type: 'unread' }
+          ? unknown
+          : undefined;
 
 type Part<E, K extends 'params' | 'query' | 'headers'> =
   E extends Record<K, infer S> ? (S extends z.ZodType ? Record<K, z.output<S>> : unknown) : unknown;

@@ -1,6 +1,6 @@
-import { z } from 'zod';
-import { performance } from '../performance.ts';
-import { defineContract, json } from './contract.ts';
+import * as z from 'zod';
+import { performance } from '../order.ts';
+import { defineContract, json, unread } from './contract.ts';
 
 const upletType = z.object({ type: z.enum(['learnuplet', 'preduplet']), uuid: z.string() });
 const one = z.object({ uuid: z.string() });
@@ -35,7 +35,7 @@ export const orchestratorContract = defineContract({
       params: upletType,
       body: json(z.object({ worker: z.string() })),
       status: 200,
-      response: json(document),
+      response: unread(document),
       errors: ['invalid_request', 'not_found'],
       classic: true,
     },
@@ -47,7 +47,7 @@ export const orchestratorContract = defineContract({
       params: one,
       body: json(learnDone),
       status: 200,
-      response: json(document),
+      response: unread(document),
       errors: ['invalid_request'],
       classic: true,
     },
@@ -59,7 +59,7 @@ export const orchestratorContract = defineContract({
       params: one,
       body: json(predDone),
       status: 200,
-      response: json(document),
+      response: unread(document),
       errors: ['invalid_request'],
       classic: true,
     },

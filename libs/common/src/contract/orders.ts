@@ -1,7 +1,8 @@
-import { z } from 'zod';
+import * as z from 'zod';
+import { disclosed, SEEING_STEPS } from '../disclosure.ts';
 import { failure } from '../failure.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
-import { pageOf, timestamp } from './paging.ts';
+import { pageOf, timestamp } from './service.ts';
 
 /** How an attempt ended; `released`: given back unharmed by a worker that stops; `lost`: its lease ran out. */
 export const ATTEMPT_OUTCOMES = ['done', 'failed', 'error', 'released', 'lost', 'cancelled'] as const;
@@ -40,6 +41,8 @@ export const orderSummary = z.object({
   /** predict: the data set to predict. */
   data: z.string().optional(),
   rank: z.int().optional(),
+  /** The failed order for which the platform placed this one, on the public sample of its problem. */
+  sample_of: z.string().optional(),
   /** How many GPUs its algorithm gets. */
   gpus: z.int(),
   /** On whose share it is run. */
@@ -51,7 +54,8 @@ export const orderSummary = z.object({
   created_at: timestamp,
   started_at: timestamp.optional(),
   ended_at: timestamp.optional(),
-  result: orderResult.optional(),
+  /** Digest and size of what was made are for who may see the data of the order, and for its owner. */
+  result: orderResult.partial({ sha256: true, size: true }).optional(),
   failure: failure.optional(),
 });
 
@@ -59,7 +63,7 @@ export const orderSummary = z.object({
 export const ownerView = z.object({
   owner: z.string(),
   weight: z.int(),
-  /** Orders that wait for the model of another. */
+  /** Orders that wait for the model of another, or until storage has checked them. */
   waiting: z.int(),
   /** Orders that a worker may claim, or may after a pause. */
   due: z.int(),
@@ -79,7 +83,7 @@ export type OwnerView = z.infer<typeof ownerView>;
 export type OrderSummary = z.infer<typeof orderSummary>;
 
 /** Where a due order stands among those of its kind; an estimate, since orders, workers and weights come and go. */
-export const queuePlace = z.object({
+export const queuePosition = z.object({
   /** 1 for the order that is claimed next. */
   place: z.int().min(1),
   /** When it starts, if all goes on as it did; absent where there is nothing to tell it from. */
@@ -88,13 +92,20 @@ export const queuePlace = z.object({
   basis: z.string(),
 });
 
-/** See {@link queuePlace}. */
-export type QueuePlace = z.infer<typeof queuePlace>;
+/** See {@link queuePosition}. */
+export type QueuePosition = z.infer<typeof queuePosition>;
 
 /** An order with its attempts, and while it is due its place in the queue. */
 export const orderView = orderSummary.extend({
   attempts: z.array(attemptView),
-  queue: queuePlace.optional(),
+  queue: queuePosition.optional(),
+  /** The order that runs its algorithm on the public sample of the problem, with an open log, since it failed. */
+  sample_order: z.string().optional(),
+  /**
+   * What reaches the caller of each step that sees data; absent where all does. Where it is there, times and sizes are
+   * rounded up, and scores to the digits that the problem discloses.
+   */
+  shown: z.partialRecord(z.enum(SEEING_STEPS), disclosed).optional(),
 });
 
 /** See {@link orderView}. */
@@ -107,6 +118,7 @@ export const orderPage = pageOf(orderSummary);
 export const ORDER_EVENTS = [
   'accepted',
   'ready',
+  'checked',
   'claimed',
   'resumed',
   'step_started',
@@ -155,6 +167,8 @@ export const whyView = z.object({
     'publishing',
     'paused',
     'waits_for_model',
+    'being_checked',
+    'storage_away',
     'backing_off',
     'no_worker',
     'workers_busy',
@@ -167,7 +181,7 @@ export const whyView = z.object({
   before: z.int().optional(),
   /** When it starts, if all goes on as it did; absent where there is nothing to tell it from. */
   expected_start: timestamp.optional(),
-  /** Until when it backs off. */
+  /** Until when it backs off, or when storage is asked again. */
   until: timestamp.optional(),
   /** The order that makes the model it waits for. */
   waits_for: z.string().optional(),

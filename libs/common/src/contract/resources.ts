@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { sha256Hex } from '../digest.ts';
+import { PlatformError } from '../errors.ts';
 
 /** The kinds of things that storage keeps. */
 export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction'] as const;
@@ -7,7 +8,10 @@ export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction']
 /** A kind of thing that storage keeps. */
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
 
-/** A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob. */
+/**
+ * A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob, which
+ * are told to those alone who may see them (of data and predictions: the owner and admins).
+ */
 export const resource = z.object({
   uuid: z.string(),
   /** Seconds since 1970. */
@@ -15,9 +19,22 @@ export const resource = z.object({
   name: z.string().optional(),
   description: z.string().optional(),
   algo: z.string().optional(),
-  size: z.int(),
-  sha256: sha256Hex,
+  size: z.int().optional(),
+  sha256: sha256Hex.optional(),
 });
 
 /** See {@link resource}. */
 export type Resource = z.infer<typeof resource>;
+
+/** A {@link Resource} whose size and digest the caller may see. */
+export type MeasuredResource = Resource & { readonly size: number; readonly sha256: string };
+
+/** The same resource, with size and digest. Throws `forbidden` where they are hidden from the caller. */
+export function measured(resource: Resource): MeasuredResource {
+  const { size, sha256 } = resource;
+  if (size !== undefined && sha256 !== undefined) return { ...resource, size, sha256 };
+  throw new PlatformError(
+    'forbidden',
+    `The bytes of ${resource.uuid} are hidden: its owner and admins alone see them, and their size and digest.`,
+  );
+}

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { defineContract, json } from './contract.ts';
 
 const dependency = z.object({
@@ -6,6 +6,8 @@ const dependency = z.object({
   ok: z.boolean(),
   /** Where the part does not answer: what is wrong, in one line. */
   problem: z.string().optional(),
+  /** Where it answers, and somebody should change something about it all the same: what, in one line. */
+  warning: z.string().optional(),
 });
 
 /** What `/ready` answers: each part that the service needs, by name. */
@@ -16,6 +18,9 @@ export const readiness = z.object({
 
 /** See {@link readiness}. */
 export type Readiness = z.infer<typeof readiness>;
+
+/** The OpenAPI document of a service (`/openapi.json`), as far as it tells which service that is. */
+export const apiIdentity = z.object({ info: z.object({ title: z.string(), version: z.string() }) });
 
 /** The routes that every service has beside its own. */
 export const serviceContract = defineContract({
@@ -46,3 +51,23 @@ export const serviceContract = defineContract({
     },
   },
 });
+
+/** The version of the platform, which all packages have together. */
+export const VERSION = '0.1.0';
+
+/** How many items a page holds at most, and how many where the caller does not say. */
+export const PAGE = { most: 200, usual: 30 } as const;
+
+/** The query of a list: `cursor` is the `next` of the page before; items come newest first. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(PAGE.most).optional(),
+  cursor: z.string().max(200).optional(),
+};
+
+/** A page of a list: `total` counts all that fit the filters, `next` is absent on the last page. */
+export function pageOf<S extends z.ZodType>(item: S) {
+  return z.object({ items: z.array(item), total: z.int(), next: z.string().optional() });
+}
+
+/** A time as /v1 shows it: RFC 3339 in UTC with milliseconds. */
+export const timestamp = z.iso.datetime();

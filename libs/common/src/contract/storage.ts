@@ -1,26 +1,24 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { sha256Hex } from '../digest.ts';
+import { MOST_PROBLEMS } from '../permissions.ts';
 import { uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
-import { pageQuery } from './paging.ts';
+import { ANYONE_OR_ATTEMPT, downloadEndpoints } from './downloads.ts';
+import { peopleEndpoints } from './people.ts';
+import { permissionEndpoints } from './permissions.ts';
+import { pinEndpoints } from './pins.ts';
 import { RESOURCE_TYPES, resource } from './resources.ts';
+import { pageQuery } from './service.ts';
 import { uploadEndpoints } from './uploads.ts';
 import { usage } from './usage.ts';
 
 const type = z.enum(RESOURCE_TYPES);
 /** Parsed by the handler, so that a bad id gets the original's text. */
 const rawUuid = z.string().max(200);
+/** Parsed by the handler as the part of a form that has its name. */
+const said = z.string().max(200);
 
 const item = { params: z.object({ type, uuid: rawUuid }) };
-const conditions = z.object({
-  range: z.string().max(200).optional(),
-  'if-range': z.string().max(200).optional(),
-  'if-none-match': z.string().max(2000).optional(),
-  'if-match': z.string().max(2000).optional(),
-  /** `redirect`: 307 to where the bytes are kept is welcome, where the service can do that. */
-  prefer: z.string().max(200).optional(),
-});
-
 const list = z.object({
   items: z.array(resource),
   length: z.int(),
@@ -33,9 +31,6 @@ const uploaded = z.union([resource, z.object({ status: z.string(), uuid: z.strin
 const seedTypes = z.object({ type: z.enum(['problem', 'algo', 'data', 'prediction']) });
 const attempt = z.object({ order: uuid, attempt: z.coerce.number().int().min(1) });
 
-const REDIRECT =
-  'To `Prefer: redirect` the answer may be 307 with the address, good for a short time, of the store that keeps the bytes.';
-
 /** storage-api: the routes of the original in both of its dialects, and ours. */
 export const storageContract = defineContract({
   title: 'Morpheo storage API',
@@ -44,6 +39,8 @@ export const storageContract = defineContract({
   realm: 'Authorization Required',
   emptyUnauthorized: true,
   order: 'order',
+  // tus 1.0, "X-HTTP-Method-Override": for clients behind what lets no PATCH through.
+  methodOverride: '/v1/uploads',
   endpoints: {
     index: {
       method: 'GET',
@@ -76,8 +73,9 @@ export const storageContract = defineContract({
       description:
         'A second call of the same attempt replaces what the first one staged; one of an attempt that a later one has ' +
         'overtaken here is 409. `uuid` is the id that the model or ' +
-        'prediction will have, `owner` whose bytes they are (the caller where absent); `Content-Digest`, where given, is checked.',
-      access: ['worker'],
+        'prediction will have. Whose bytes they are, and of which `algo` a model is, the ticket says; of an admin, who has ' +
+        'none, `owner` (the caller where absent) and `algo`. `Content-Digest`, where given, is checked.',
+      access: ['attempt'],
       params: attempt,
       query: z.object({
         type: z.enum(['model', 'prediction']),
@@ -103,32 +101,41 @@ export const storageContract = defineContract({
       method: 'POST',
       path: '/v1/results/:order/:attempt/publish',
       summary:
-        'Make the staged result of the attempt that ended the order visible, and drop those of all others',
+        'Make the staged result of the attempt that ended the order visible, drop those of all others, and release what is pinned',
       description:
-        'Calling it again answers the same. 404: nothing is staged; 409: the id belongs to something else.',
-      access: ['orchestrator'],
+        'Calling it again answers the same. 404: nothing is staged; 409: the id belongs to something else (`conflict`), or ' +
+        'the result holds a canary of its problem and is withheld (`wrong_state`).',
+      access: ['compute'],
       params: attempt,
       status: 200,
       response: json(resource),
-      errors: ['invalid_request', 'not_found', 'conflict'],
+      errors: ['invalid_request', 'not_found', 'conflict', 'wrong_state'],
     },
     discardResults: {
       method: 'DELETE',
       path: '/v1/results/:order',
-      summary: 'Drop whatever attempts of an order have staged and nobody published',
-      access: ['orchestrator'],
+      summary:
+        'Drop whatever attempts of an order have staged and nobody published, and release what is pinned for it',
+      access: ['compute'],
       params: z.object({ order: uuid }),
+      query: z.object({
+        /** The round that has ended; what is pinned for it, or for one before, is released. Any where absent. */
+        round: z.coerce.number().int().min(1).optional(),
+      }),
       status: 204,
       response: nothing,
       errors: ['invalid_request'],
     },
+    ...pinEndpoints,
+    ...peopleEndpoints,
+    ...permissionEndpoints,
     ...uploadEndpoints,
     uploadModel: {
       method: 'POST',
       path: '/model',
       summary: 'Upload a model (raw body with Content-Length)',
-      access: ['worker', 'uploader'],
-      query: z.object({ algo: rawUuid.optional(), uuid: rawUuid.optional() }),
+      access: ['uploader'],
+      query: z.object({ algo: rawUuid.optional(), uuid: rawUuid.optional(), visibility: said.optional() }),
       body: bytes(),
       status: 201,
       response: json(uploaded),
@@ -148,11 +155,21 @@ export const storageContract = defineContract({
       path: '/:type',
       summary: 'Upload a problem, algo, data set or prediction',
       description:
-        'multipart/*: the parts uuid, name, description, size and sha256 as the type takes them, then blob, last. ' +
-        'Anything else is the seed-era dialect: the body is the blob.',
-      access: ['uploader', 'worker'],
+        'multipart/*: the parts uuid, name, description, size and sha256 as the type takes them, visibility (private or ' +
+        'open), and of data purpose (train, test, predict or open) and problems (ids, by comma), then blob, last. ' +
+        'A body without a type, or of a type of bytes such as application/octet-stream, is of the seed-era dialect: ' +
+        'it is the blob. Of a data set it may be of any type but JSON.',
+      access: ['uploader'],
       params: seedTypes,
-      query: z.object({ uuid: rawUuid.optional() }),
+      query: z.object({
+        uuid: rawUuid.optional(),
+        visibility: said.optional(),
+        purpose: said.optional(),
+        problems: z
+          .string()
+          .max(MOST_PROBLEMS * 40)
+          .optional(),
+      }),
       body: bytes('multipart/form-data'),
       status: 201,
       response: json(uploaded),
@@ -162,7 +179,7 @@ export const storageContract = defineContract({
     patchProblem: {
       method: 'PATCH',
       path: '/problem/:uuid',
-      summary: 'Change a problem: parts as for its upload, all optional; a new uuid renames it',
+      summary: 'Change a problem of yours: parts as for its upload, all optional; a new uuid renames it',
       access: ['uploader'],
       params: z.object({ uuid: rawUuid }),
       body: bytes('multipart/form-data'),
@@ -179,60 +196,11 @@ export const storageContract = defineContract({
       ],
       classic: true,
     },
-    getDataBlob: {
-      method: 'GET',
-      path: '/data/:uuid/blob',
-      summary: 'The bytes of a data set: for workers alone, since its author shows them to nobody',
-      description: REDIRECT,
-      access: ['worker'],
-      params: z.object({ uuid: rawUuid }),
-      headers: conditions,
-      status: 200,
-      response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
-      classic: true,
-    },
-    headDataBlob: {
-      method: 'HEAD',
-      path: '/data/:uuid/blob',
-      summary: 'The headers that a GET would answer',
-      access: ['worker'],
-      params: z.object({ uuid: rawUuid }),
-      headers: conditions,
-      status: 200,
-      response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
-      classic: true,
-    },
-    getBlob: {
-      method: 'GET',
-      path: '/:type/:uuid/blob',
-      summary: 'The bytes, with `ETag`, `Repr-Digest`, ranges and conditions',
-      description: REDIRECT,
-      access: ANYONE_KNOWN,
-      ...item,
-      headers: conditions,
-      status: 200,
-      response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
-      classic: true,
-    },
-    headBlob: {
-      method: 'HEAD',
-      path: '/:type/:uuid/blob',
-      summary: 'The headers that a GET would answer',
-      access: ANYONE_KNOWN,
-      ...item,
-      headers: conditions,
-      status: 200,
-      response: bytes(),
-      errors: ['invalid_request', 'not_found', 'precondition_failed', 'range_not_satisfiable', 'damaged'],
-      classic: true,
-    },
+    ...downloadEndpoints,
     list: {
       method: 'GET',
       path: '/:type',
-      summary: 'What there is of a type, newest first',
+      summary: 'What the caller may see of a type, newest first',
       description:
         'Without parameters the newest 30, as the original; `limit` with `cursor`, or `page`, for more.',
       access: ANYONE_KNOWN,
@@ -251,17 +219,17 @@ export const storageContract = defineContract({
       method: 'GET',
       path: '/:type/:uuid',
       summary: 'One of them',
-      access: ANYONE_KNOWN,
+      access: ANYONE_OR_ATTEMPT,
       ...item,
       status: 200,
       response: json(resource),
-      errors: ['invalid_request', 'not_found'],
+      errors: ['invalid_request', 'not_found', 'stale_attempt'],
       classic: true,
     },
     remove: {
       method: 'DELETE',
       path: '/:type/:uuid',
-      summary: 'Delete one; refused with 409 while something refers to it',
+      summary: 'Delete one of yours; refused with 409 while something refers to it',
       access: ['uploader'],
       ...item,
       status: 204,

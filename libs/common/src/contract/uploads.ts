@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ErrorCode } from '../errors.ts';
 import { bytes, headersOnly, type Role } from './contract.ts';
 
@@ -8,7 +8,7 @@ export const TUS_VERSION = '1.0.0';
 /** The media type of a chunk (tus 1.0, "PATCH"). */
 export const TUS_CHUNK_TYPE = 'application/offset+octet-stream';
 
-const access: readonly Role[] = ['uploader', 'worker'];
+const access: readonly Role[] = ['uploader'];
 const always = { 'tus-resumable': TUS_VERSION, 'tus-version': TUS_VERSION } as const;
 /** Judged by the handler, which answers a missing or other version as the protocol says. */
 const version = { 'tus-resumable': z.string().max(100).optional() };
@@ -56,7 +56,8 @@ export const uploadEndpoints = {
     summary: 'Begin a resumable upload (tus 1.0, extension creation)',
     description:
       '`Upload-Metadata` says what it will be, each value in Base64: `type` (problem, algo, model, data or ' +
-      'prediction), `uuid`, `name`, `description` and `algo` as the type takes them, and `sha256` of all bytes. ' +
+      'prediction), `uuid`, `name`, `description`, `algo`, `visibility`, `purpose` and `problems` as the type takes ' +
+      'them, and `sha256` of all bytes. ' +
       'The rules are those of the upload in one piece; nobody sees the thing before its last byte has come.',
     access,
     headers: z.object({

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { RESOURCE_TYPES } from './resources.ts';
 
 /** The kinds of bytes that the ledger tells apart: by type, and results that nobody published yet. */
@@ -16,6 +16,8 @@ export const usage = z.object({
       bytes: z.int(),
       /** Of things that nothing on storage refers to. */
       freeable_bytes: z.int(),
+      /** Resumable uploads that have not come to their end. */
+      open_uploads: z.int().optional(),
       /** Announced by resumable uploads that have not come to their end: no part of `bytes`, but of what a quota counts. */
       reserved_bytes: z.int().optional(),
       /** The most bytes that the owner may have; any where absent. */

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { z } from 'zod';
+import * as z from 'zod';
 import { learnuplet } from '../order.ts';
 import { NIL_UUID } from '../uuid.ts';
 import {

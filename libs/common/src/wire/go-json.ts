@@ -1,6 +1,5 @@
-import { z } from 'zod';
-import { NIL_UUID } from '../uuid.ts';
-import { GoUuidError, parseGoUuid } from './go-uuid.ts';
+import * as z from 'zod';
+import { GoUuidError, NIL_UUID, parseGoUuid } from '../uuid.ts';
 
 /**
  * JSON as the original Go services read it, so that whatever their clients send keeps its meaning: only the first

@@ -31,11 +31,11 @@ export function uniqueTopic(): string {
   return `test-${randomUUID().slice(0, 13)}`;
 }
 
-/** Resolves when the condition holds; rejects when it has not after twenty seconds. */
+/** Resolves when the condition holds; rejects when it has not after a minute. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Not within 20 s: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`Not within a minute: ${condition}`);
     await pause(5);
   }
 }

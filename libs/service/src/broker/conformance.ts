@@ -17,7 +17,7 @@ export interface BrokerUnderTest {
 type RegisterTest = (title: string, run: (t: ExecutionContext) => Promise<void>) => void;
 
 /**
- * Registers the contract of {@link Broker} as tests of one driver; brokers may be slow and may deliver twice. A driver
+ * Registers the contract of {@link Broker} as tests of one driver, each with the numbers of the sentences that it shows; brokers may be slow and may deliver twice. A driver
  * that needs a part of an installation gives a `test` that skips where the part is missing.
  */
 export function testBroker({ name, open }: BrokerUnderTest, test: RegisterTest = ava): void {
@@ -27,21 +27,21 @@ export function testBroker({ name, open }: BrokerUnderTest, test: RegisterTest =
       await run(t, broker);
     });
 
-  behaves('a published message reaches a subscriber', deliversOne);
-  behaves('every channel gets every message', deliversToAllChannels);
-  behaves('one subscriber of a channel gets a message', sharesAChannel);
-  behaves('a channel keeps messages while nobody listens', keepsMessages);
-  behaves('a transient channel goes with its last subscriber', forgetsTransient);
-  behaves('a message whose handler throws does not return', finishesOnError);
-  behaves('no more handlers run than concurrency allows', limitsConcurrency);
-  behaves('a paused subscription handles nothing until resumed', pausesAndResumes);
-  behaves('pausing lets handlers under way go on', pausesGently);
-  behaves('drain resolves when no handler runs', drains);
-  behaves('a disposed subscription has drained and hears nothing more', disposesSubscription);
-  behaves('disposing waits for handlers, which may still publish', disposesBroker);
-  behaves('names of other characters or lengths are refused', refusesNames);
-  behaves('empty and overlong messages are refused', refusesMessages);
-  behaves('a disposed broker is unavailable', isUnavailableAfterwards);
+  behaves('a published message reaches a subscriber [M1] [M16]', deliversOne);
+  behaves('every channel gets every message [M3]', deliversToAllChannels);
+  behaves('one subscriber of a channel gets a message [M4]', sharesAChannel);
+  behaves('a channel keeps messages while nobody listens [M3]', keepsMessages);
+  behaves('a transient channel goes with its last subscriber [M15]', forgetsTransient);
+  behaves('a message whose handler throws does not return [M7]', finishesOnError);
+  behaves('no more handlers run than concurrency allows [M8]', limitsConcurrency);
+  behaves('a paused subscription handles nothing until resumed [M9]', pausesAndResumes);
+  behaves('pausing lets handlers under way go on [M10]', pausesGently);
+  behaves('drain resolves when no handler runs [M11]', drains);
+  behaves('a disposed subscription has drained and hears nothing more [M12]', disposesSubscription);
+  behaves('disposing waits for handlers, which may still publish [M12] [M13]', disposesBroker);
+  behaves('names of other characters or lengths are refused [M5]', refusesNames);
+  behaves('empty and overlong messages are refused [M6]', refusesMessages);
+  behaves('a disposed broker is unavailable [M14]', isUnavailableAfterwards);
 }
 
 async function deliversOne(t: ExecutionContext, broker: Broker): Promise<void> {

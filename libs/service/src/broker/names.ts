@@ -1,8 +1,8 @@
 import { PlatformError } from '@morpheo/common';
 import type { Subscribe } from './broker.ts';
 
-/** The longest message, in bytes of UTF-8: messages are hints that carry an id, never data. */
-export const MOST_MESSAGE_BYTES = 65_536;
+/** The longest message, in bytes of UTF-8: what nsqd takes unless it was told otherwise (`--max-msg-size`). */
+export const MOST_MESSAGE_BYTES = 1024 * 1024;
 
 /** Throws `invalid_request` unless it is a name that every broker takes as it is. */
 export function checkName(what: 'topic' | 'channel', name: string): void {
@@ -22,7 +22,7 @@ export function checkNames({ topic, channel, transient = false }: Subscribe): vo
   checkName('channel', transient ? channel + '-'.repeat(TRANSIENT_MARK_LENGTH) : channel);
 }
 
-/** Throws `invalid_request` for an empty message, and `too_large` for one that is longer than a hint may be. */
+/** Throws `invalid_request` for an empty message, and `too_large` for one that no broker takes. */
 export function checkMessage(message: string): void {
   if (message === '') throw new PlatformError('invalid_request', 'An empty message cannot be published.');
   const bytes = Buffer.byteLength(message);

@@ -39,6 +39,19 @@ test('Each part has a line, with what was found or what is wrong', async (t) => 
   ]);
 });
 
+test('What had better be changed is told, and ends the check well', async (t) => {
+  const output = screen();
+  const probes: Probes = {
+    runtime: { ask: async () => 'docker', warn: async () => 'It has a network.' },
+    broker: { ask: async () => 'nsq', warn: async () => undefined },
+  };
+  await runCheck({ problems: [], probes, output });
+  t.deepEqual(output.lines.slice(1), [
+    'runtime       warn   docker. It has a network.',
+    'broker        ok     nsq',
+  ]);
+});
+
 test('A part that hangs is given up, and the others are told', async (t) => {
   const output = screen();
   const probes: Probes = {
@@ -89,11 +102,15 @@ test('A service that does not know us is told from one that is away', async (t) 
   const probe = (error: PlatformError) =>
     peerProbe({
       url: 'http://storage',
+      identify: async () => '1.2.3',
       call: async () => await Promise.reject(error),
       flag: '--storage',
       credentials: '--storage-user',
     }).ask(AbortSignal.timeout(5000));
-  t.is(await probe(new PlatformError('not_found', 'There is no such model.')), 'http://storage');
+  t.is(
+    await probe(new PlatformError('not_found', 'There is no such model.')),
+    'http://storage, version 1.2.3',
+  );
   await t.throwsAsync(probe(new PlatformError('unauthenticated', '')), {
     message: /refuses our name.*--storage-user/,
   });

@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { PlatformError } from '@morpheo/common';
 import { readCredentials } from '../http/index.ts';
-import type { Probe } from './probe.ts';
+import type { Probe } from './run-check.ts';
 
 const GIB = 1024 ** 3;
 

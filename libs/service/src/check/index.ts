@@ -1,5 +1,4 @@
 export { credentialsProbe, folderProbe, tlsProbe } from './file-probes.ts';
 export { NOTHING, type PeerProbe, peerProbe, traceProbes } from './peer-probes.ts';
-export type { Probe, Probes } from './probe.ts';
-export { type CheckRun, runCheck } from './run-check.ts';
-export { settingsOrCheck } from './settings-or-check.ts';
+export type { Probe, Probes } from './run-check.ts';
+export { type CheckRun, runCheck, settingsOrCheck } from './run-check.ts';

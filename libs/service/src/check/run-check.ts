@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import type { Probe, Probes } from './probe.ts';
+import { type Loaded, type Settings, type SettingsOf, settingsOrPrint } from '../config/index.ts';
 
 /** What {@link runCheck} is given. */
 export interface CheckRun {
@@ -15,11 +15,11 @@ const WITHIN_MS = 5000;
 const NAME_WIDTH = 14;
 
 /**
- * Asks all parts side by side and prints a line for each: `ok` with what was found, or `wrong` with the reason and
- * what to do. Throws `unavailable` where anything is wrong.
+ * Asks all parts side by side and prints a line for each: `ok` with what was found, `warn` where that
+ * had better be changed, or `wrong` with the reason and what to do. Throws `unavailable` where anything is wrong.
  */
 export async function runCheck({ problems, probes, output, withinMs = WITHIN_MS }: CheckRun): Promise<void> {
-  const line = (name: string, state: 'ok' | 'wrong', text: string): void => {
+  const line = (name: string, state: 'ok' | 'warn' | 'wrong', text: string): void => {
     const all = `${name.padEnd(NAME_WIDTH)}${state.padEnd(7)}${text}`;
     output.write(`${all.trimEnd()}\n`);
   };
@@ -31,26 +31,34 @@ export async function runCheck({ problems, probes, output, withinMs = WITHIN_MS 
   }));
   const wrong = problems.length === 0 ? [] : ['settings'];
   for (const answer of asked) {
-    const { name, ok, text } = await answer;
-    line(name, ok ? 'ok' : 'wrong', text);
-    if (!ok) wrong.push(name);
+    const { name, state, text } = await answer;
+    line(name, state, text);
+    if (state === 'wrong') wrong.push(name);
   }
   if (wrong.length > 0)
     throw new PlatformError('unavailable', `Not everything is well: ${wrong.join(', ')}.`);
 }
 
-async function askOne({ ask, remedy }: Probe, withinMs: number): Promise<{ ok: boolean; text: string }> {
+interface Answer {
+  readonly state: 'ok' | 'warn' | 'wrong';
+  readonly text: string;
+}
+
+async function askOne({ ask, remedy, warn }: Probe, withinMs: number): Promise<Answer> {
   const late = AbortSignal.timeout(withinMs);
   const expiry = new Promise<never>((_resolve, reject) => {
     late.addEventListener('abort', () => reject(new Error(`It did not answer within ${withinMs / 1000} s.`)));
   });
   try {
-    return { ok: true, text: oneLine(await Promise.race([ask(late), expiry])) };
+    const found = oneLine(await Promise.race([ask(late), expiry]));
+    const warning = await Promise.race([warn?.(late), expiry]);
+    if (warning === undefined) return { state: 'ok', text: found };
+    return { state: 'warn', text: `${found}. ${oneLine(warning)}` };
   } catch (error) {
     const reason = late.aborted
       ? `It did not answer within ${withinMs / 1000} s.`
       : oneLine(error instanceof Error ? error.message : String(error));
-    return { ok: false, text: remedy === undefined ? reason : `${sentence(reason)} ${remedy}` };
+    return { state: 'wrong', text: remedy === undefined ? reason : `${sentence(reason)} ${remedy}` };
   }
 }
 
@@ -60,4 +68,32 @@ function oneLine(text: string): string {
 
 function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** One part that a service needs, looked at from outside: nothing is changed by it, and nothing stays open. */
+export interface Probe {
+  /** Resolves with what was found, in a few words; rejects with what is wrong. */
+  readonly ask: (signal: AbortSignal) => Promise<string>;
+  /** What to do where it is wrong, in a sentence; absent where the error says so itself. */
+  readonly remedy?: string;
+  /** Asked where that is well: what had better be changed all the same, in a sentence; undefined where nothing. */
+  readonly warn?: (signal: AbortSignal) => Promise<string | undefined>;
+}
+
+/** The parts that a service needs, by name, in the order in which they are told. */
+export type Probes = Readonly<Record<string, Probe>>;
+
+/**
+ * The settings to run with; undefined where something else was asked for, which is then done: help or the version is
+ * printed, or the parts that the settings name are asked, a line each. Throws `unavailable` where one is not well.
+ */
+export async function settingsOrCheck<S extends Settings>(
+  loaded: Loaded<S>,
+  probesOf: (values: SettingsOf<S>) => Probes,
+  output: { write(text: string): unknown } = process.stdout,
+): Promise<SettingsOf<S> | undefined> {
+  if (loaded.kind !== 'check') return settingsOrPrint(loaded, output);
+  const { values, problems } = loaded;
+  await runCheck({ problems, probes: values === undefined ? {} : probesOf(values), output });
+  return undefined;
 }

@@ -123,6 +123,25 @@ test('All problems are told at once, each with its names', (t) => {
   t.regex(text, /--insecure \(DEMO_INSECURE\)/);
 });
 
+test('What Kubernetes sets for a Service of our name is passed over', (t) => {
+  const env = {
+    DEMO_SERVICE_HOST: '10.0.0.1',
+    DEMO_SERVICE_PORT: '8000',
+    DEMO_SERVICE_PORT_HTTP: '8000',
+    DEMO_PORT: 'tcp://10.0.0.1:8000',
+    DEMO_PORT_8000_TCP: 'tcp://10.0.0.1:8000',
+    DEMO_PORT_8000_TCP_PROTO: 'tcp',
+    DEMO_PORT_8000_TCP_PORT: '8000',
+    DEMO_PORT_8000_TCP_ADDR: '10.0.0.1',
+    DEMO_OTHER_PORT: 'udp://10.0.0.2:53',
+    DEMO_OTHER_PORT_53_UDP: 'udp://10.0.0.2:53',
+  };
+  t.is(valuesOf(REQUIRED, env).port, 8081);
+  t.is(valuesOf(REQUIRED, { ...env, DEMO_PORT: '80' }).port, 80);
+  t.regex(problemsOf(REQUIRED, { DEMO_PORT: 'http://x' }).join(), /--port \(DEMO_PORT\)/);
+  t.regex(problemsOf(REQUIRED, { DEMO_PORT_NAME: '1' }).join(), /DEMO_PORT_NAME: there is no such setting/);
+});
+
 test('A word that belongs to no flag is refused', (t) => {
   t.deepEqual(problemsOf(['stray', ...REQUIRED]), ['stray: stands alone and belongs to no flag; remove it.']);
   for (const unquoted of [

@@ -1,8 +1,17 @@
 export type { Loaded, LoadSettings } from './load.ts';
-export { loadSettings } from './load.ts';
-export { hasCredentials, withoutCredentials } from './mask.ts';
-export { Secret } from './secret.ts';
+export { loadSettings, settingsOrPrint } from './load.ts';
+export {
+  listenSettings,
+  logSettings,
+  type Peer,
+  type PeerSettings,
+  pairProblems,
+  peerOf,
+  peerSettings,
+  unusedFlags,
+  unusedSetting,
+} from './presets.ts';
+export { hasCredentials, Secret, withoutCredentials } from './secret.ts';
 export type { Setting, Settings, SettingsOf } from './settings.ts';
 export { defineSettings } from './settings.ts';
-export { settingsOrPrint } from './settings-or-print.ts';
 export { duration, size } from './units.ts';

@@ -1,6 +1,6 @@
 import { PlatformError } from '@morpheo/common';
 import { buildCommand, readFlags } from './command-line.ts';
-import { checkEnvironment } from './environment.ts';
+import { ownVariables, unknownVariables } from './environment.ts';
 import { readSetting } from './read-setting.ts';
 import type { Settings, SettingsOf } from './settings.ts';
 
@@ -12,7 +12,10 @@ export interface LoadSettings<S extends Settings> {
   readonly description: string;
   readonly version: string;
   readonly settings: S;
-  /** Every variable that begins with this must be a known one, so that a misspelt one is found. */
+  /**
+   * Every variable that begins with this must be a known one, so that a misspelt one is found. Those that the command
+   * line tool reads, and those that Kubernetes sets for its Services, are passed over.
+   */
   readonly envPrefix?: string;
   /** What contradicts in the values, and what to do: one sentence each. Called when all are well formed. */
   readonly check?: (values: SettingsOf<S>) => readonly string[];
@@ -46,12 +49,13 @@ export function loadSettings<const S extends Settings>(options: LoadSettings<S>)
   if (flags.version) return { kind: 'version', text: options.version };
 
   const problems = [...flags.problems];
+  const env = ownVariables(options.env);
   if (options.envPrefix !== undefined) {
-    problems.push(...checkEnvironment(options.settings, options.envPrefix, options.env));
+    problems.push(...unknownVariables(options.settings, options.envPrefix, env));
   }
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(options.settings)) {
-    const read = readSetting(setting, flags.given, options.env);
+    const read = readSetting(setting, flags.given, env);
     if ('problem' in read) problems.push(read.problem);
     else values[name] = read.value;
   }
@@ -71,4 +75,18 @@ function refusal(name: string, problems: readonly string[]): PlatformError {
   return new PlatformError('invalid_request', `${count}${list}\nSee ${name} --help.`, {
     details: { problems },
   });
+}
+
+/**
+ * The settings to run with; undefined where a text was asked for instead (help, the version), which is then printed.
+ * For a program with `canCheck` see `settingsOrCheck` of `../check`.
+ */
+export function settingsOrPrint<S extends Settings>(
+  loaded: Loaded<S>,
+  output: { write(text: string): unknown } = process.stdout,
+): SettingsOf<S> | undefined {
+  if (loaded.kind === 'settings') return loaded.values;
+  if (loaded.kind === 'check') throw new TypeError('This program does not know how to check itself.');
+  output.write(`${loaded.text}\n`);
+  return undefined;
 }

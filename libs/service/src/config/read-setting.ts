@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { withoutCredentials } from './mask.ts';
-import { Secret } from './secret.ts';
+import { Secret, withoutCredentials } from './secret.ts';
 import type { Setting } from './settings.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;

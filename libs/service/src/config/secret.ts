@@ -25,3 +25,16 @@ export class Secret<T = string> {
     return '[secret]';
   }
 }
+
+/**
+ * A text to be shown, with the credentials of addresses in it hidden: `http://[secret]@host` for
+ * `http://name:password@host`. It hides too much rather than too little, where what is written is no address.
+ */
+export function withoutCredentials(text: string): string {
+  return text.replace(/\/\/.*@/gs, '//[secret]@').replace(/[^\s"'/,[\]]+:[^\s"',]*@/g, '[secret]@');
+}
+
+/** Whether a text that should be an address has a name, or a password, in it. */
+export function hasCredentials(text: string): boolean {
+  return withoutCredentials(text) !== text;
+}

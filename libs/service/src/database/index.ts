@@ -5,5 +5,5 @@ export type { DatabasePlace } from './open.ts';
 export { openDatabase } from './open.ts';
 export type { DatabaseConfig } from './settings.ts';
 export { databaseContradictions, databaseSettings, readDatabasePlace } from './settings.ts';
-export type { OpenSqlite } from './sqlite.ts';
-export { openSqlite } from './sqlite.ts';
+export type { OpenSqlite } from './sqlite/index.ts';
+export { openSqlite } from './sqlite/index.ts';

@@ -1,6 +1,6 @@
 import type { Database, OpenDatabase } from './database.ts';
 import type { OpenPostgres } from './postgres/index.ts';
-import { openSqlite } from './sqlite.ts';
+import { openSqlite } from './sqlite/index.ts';
 
 /** Which database a service keeps its rows in. */
 export type DatabasePlace =

@@ -1,7 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely, Transaction } from 'kysely';
 import type { Log } from '../log/index.ts';
-import { insideWrite } from './inside-write.ts';
-import type { SqliteConnection } from './sqlite-connection.ts';
+import type { SqliteConnection } from './sqlite/connection.ts';
 
 const MOST_WRITES_IN_BATCH = 256;
 const SLOW_BATCH_MS = 5_000;
@@ -97,4 +97,13 @@ async function perform<Schema>(bound: Kysely<Schema>, write: Write<Schema>): Pro
   } finally {
     scope.active = false;
   }
+}
+
+/** Set while a function given to `write` runs, and in whatever it starts. */
+export const insideWrite = new AsyncLocalStorage<{ active: boolean }>();
+
+/** Throws where a function given to `write` calls something that waits for that very write: it would wait for ever. */
+export function refuseInsideWrite(what: string): void {
+  if (insideWrite.getStore()?.active !== true) return;
+  throw new Error(`A function given to write() called ${what}; use the transaction that it was given.`);
 }

@@ -1,11 +1,50 @@
-export { isLoopback, type OpenListen, refuseOpenListen } from './bind.ts';
-export { type Authenticate, type CredentialEntry, credentials } from './credentials.ts';
-export { readCredentials } from './credentials-file.ts';
-export type { Limits } from './limits.ts';
-export { type HttpServer, type ListenOptions, listen } from './listen.ts';
-export { type ApiInfo, openApiDocument } from './openapi.ts';
-export type { RateLimits } from './rate-guard.ts';
-export { type RateConfig, rateLimitsOf, rateSettings } from './rate-settings.ts';
-export type { Check } from './ready.ts';
-export { hashSecret } from './scrypt.ts';
-export { createHttpApp, type HttpApp, type ServeOptions } from './serve.ts';
+export {
+  type Access,
+  type AccessConfig,
+  accessSettings,
+  type OpenAccess,
+  openAccess,
+  readTls,
+} from './access/access-settings.ts';
+export {
+  isLoopback,
+  type OpenIntake,
+  type OpenListen,
+  openIntakeProblem,
+  refuseOpenListen,
+} from './access/bind.ts';
+export { type Authenticate, type Callers, createCallers, credentials } from './access/credentials.ts';
+export { readCredentials } from './access/credentials-file.ts';
+export {
+  directoryEntries,
+  type FollowDirectory,
+  type FollowedDirectory,
+  followDirectory,
+  tellShadowed,
+} from './access/directory.ts';
+export type { CredentialEntry } from './access/known-callers.ts';
+export { hashSecret } from './access/scrypt.ts';
+export {
+  openTicketKeys,
+  type SignTicket,
+  type TicketKeys,
+  ticketKeySettings,
+  ticketKeysOf,
+  ticketSigner,
+  ticketVerifier,
+  type VerifyTicket,
+} from './access/tickets.ts';
+export { type ApiInfo, openApiDocument } from './documents/openapi.ts';
+export type { RateLimits } from './rates/guard.ts';
+export {
+  type RateConfig,
+  rateLimitsOf,
+  rateSettings,
+  streamLimitsOf,
+  streamSettings,
+} from './rates/settings.ts';
+export type { StreamLimits } from './rates/streams.ts';
+export type { Limits } from './routes/parse-input.ts';
+export { type HttpServer, type ListenOptions, listen } from './server/listen.ts';
+export type { Check } from './server/ready.ts';
+export { createHttpApp, type HttpApp, type ServeOptions } from './server/serve.ts';

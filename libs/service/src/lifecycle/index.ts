@@ -2,3 +2,11 @@ export type { Loop, StartLoop } from './loop.ts';
 export { startLoop } from './loop.ts';
 export type { RunningService, RunService } from './run-service.ts';
 export { runService } from './run-service.ts';
+export {
+  type OpenedService,
+  type ServiceConfig,
+  type ServiceTools,
+  type StartService,
+  startService,
+} from './start-service.ts';
+export { type WatchFiles, watchFiles } from './watch-files.ts';

@@ -6,6 +6,8 @@ export interface StartLoop {
   readonly name: string;
   /** The pause after a run that went well, in milliseconds. */
   readonly everyMs: number;
+  /** The share of the pause that chance may take away, so that many processes do not come at once; none where absent. */
+  readonly jitter?: number;
   /** What to do; the signal is aborted when the loop is disposed. Never runs twice at once. */
   readonly work: (signal: AbortSignal) => Promise<void>;
   readonly log: Log;
@@ -89,8 +91,8 @@ class WorkLoop implements Loop {
   }
 
   #pauseMs(): number {
-    const { everyMs, maxPauseMs = Math.max(everyMs, 30_000) } = this.#options;
-    if (this.#failures === 0) return this.#state === 'woken' ? 0 : everyMs;
+    const { everyMs, jitter = 0, maxPauseMs = Math.max(everyMs, 30_000) } = this.#options;
+    if (this.#failures === 0) return this.#state === 'woken' ? 0 : everyMs * (1 - jitter * Math.random());
     // Jitter, so that services that failed together do not come back together.
     return Math.min(maxPauseMs, Math.max(everyMs, 1) * 2 ** this.#failures) * (0.5 + Math.random() / 2);
   }

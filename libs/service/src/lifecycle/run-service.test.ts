@@ -31,7 +31,7 @@ async function run(scenario: string, on: Readonly<Record<string, NodeJS.Signals>
 
 const END = ['ready', 'stopping', 'draining', 'drained', 'closed', 'stopped'];
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   test(`${signal} drains, closes and ends the process well`, async (t) => {
     const service = await run('good', { ready: signal });
     t.deepEqual(service.messages, END);

@@ -36,7 +36,7 @@ export interface RunService {
 /**
  * Runs a service as the last call of its `main.ts`, and resolves when it has ended.
  *
- * SIGTERM or SIGINT drains (with a deadline) and then closes it; a second one closes it at once. An error that nobody
+ * SIGTERM, SIGINT or SIGHUP drains (with a deadline) and then closes it; a second one closes it at once. An error that nobody
  * caught is logged, and closes it too. The exit code is 0 after a stop that was asked for, 2 where the settings are
  * wrong (`invalid_request`), 1 for every other failure; the process ends by itself once nothing is left to do, and by
  * force, naming what is still open, where it does not.

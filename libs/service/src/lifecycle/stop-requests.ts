@@ -1,6 +1,7 @@
 import type { Log } from '../log/index.ts';
 
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/** A hang-up (a closed terminal, `logrotate`) asks as the others do: by itself it would end the process undrained. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /**
  * Hears what asks this process to stop, until disposed: signals, and errors that nobody caught. Such an error is

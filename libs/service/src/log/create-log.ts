@@ -3,6 +3,7 @@ import { scopeFields } from '../trace/scope.ts';
 import type { Log, LogFields, LogLevel } from './log.ts';
 import { type LineWriter, prettyWriter } from './pretty.ts';
 import { maskText, redact } from './redact.ts';
+import { standardOutput } from './standard-output.ts';
 
 /** What {@link createLog} is given. */
 export interface CreateLog {
@@ -18,8 +19,7 @@ export interface CreateLog {
 
 /** Makes the log of a service; see the contract of {@link Log}. */
 export function createLog(options: CreateLog): Log {
-  // Written at once, so that the last words of a process that dies are not lost in a buffer.
-  const plain = options.destination ?? pino.destination({ fd: 1, sync: true });
+  const plain = options.destination ?? standardOutput();
   const destination = options.pretty === true ? prettyWriter(plain) : plain;
   const settings = {
     level: options.level ?? 'info',

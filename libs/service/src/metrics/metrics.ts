@@ -1,6 +1,7 @@
 /**
  * Metrics: figures that are shown at `/metrics` in the text format of Prometheus. Names are `morpheo_…` with their
- * unit, counters end in `_total`. Labels take few values: kinds, steps, reasons; never an id.
+ * unit, counters end in `_total`. Labels take few values: kinds, steps, reasons; never an id. A figure that is asked for
+ * twice is the same figure.
  */
 export interface Metrics {
   /** Counts what happened since the process started. */
@@ -13,9 +14,9 @@ export interface Metrics {
   ): Histogram<Label>;
   /**
    * Asks for figures before they are shown, at most once in `everyMs`. One that takes longer than two seconds is not
-   * waited for, and where it throws, the gauges that it sets are not shown (`stale`).
+   * waited for, and where it throws, the gauges that it sets are not shown (`stale`). Disposing ends it.
    */
-  onScrape(what: OnScrape): void;
+  onScrape(what: OnScrape): Disposable;
   readonly contentType: string;
   /** All figures as text. */
   expose(): Promise<string>;

@@ -12,15 +12,19 @@ export interface MetricsOptions {
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const register = new prometheus.Registry();
   if (options.process === true) prometheus.collectDefaultMetrics({ register });
-  const refreshers: Refresher[] = [];
+  const refreshers = new Set<Refresher>();
   return {
     contentType: register.contentType,
     counter: (what) => counter(what, register),
     gauge: (what) => gauge(what, register),
     histogram: (what) => histogram(what, register),
-    onScrape: (what: OnScrape) => void refreshers.push(new Refresher(what)),
+    onScrape(what: OnScrape) {
+      const refresher = new Refresher(what);
+      refreshers.add(refresher);
+      return { [Symbol.dispose]: () => void refreshers.delete(refresher) };
+    },
     async expose() {
-      await Promise.all(refreshers.map(async (refresher) => await refresher.refresh()));
+      await Promise.all([...refreshers].map(async (refresher) => await refresher.refresh()));
       return await register.metrics();
     },
   };
@@ -33,13 +37,27 @@ function configuration<Label extends string>(
   return { name, help, labelNames: [...labels], registers: [register] };
 }
 
+/** The figure of this name where it was asked for before, as by a worker that is started again in one process. */
+function known<T>(
+  name: string,
+  register: prometheus.Registry,
+  type: abstract new (...args: never[]) => T,
+): T | undefined {
+  const found: unknown = register.getSingleMetric(name);
+  return found instanceof type ? found : undefined;
+}
+
 function counter<Label extends string>(what: Metric<Label>, register: prometheus.Registry): Counter<Label> {
-  const one = new prometheus.Counter<string>(configuration(what, register));
+  const one =
+    known(what.name, register, prometheus.Counter<string>) ??
+    new prometheus.Counter<string>(configuration(what, register));
   return { add: (labels: Labels<Label>, by = 1) => one.inc({ ...labels }, by) };
 }
 
 function gauge<Label extends string>(what: Metric<Label>, register: prometheus.Registry): Gauge<Label> {
-  const one = new prometheus.Gauge<string>(configuration(what, register));
+  const one =
+    known(what.name, register, prometheus.Gauge<string>) ??
+    new prometheus.Gauge<string>(configuration(what, register));
   const clear = () => {
     one.reset();
     // One without labels stands at 0 otherwise, which nobody has said.
@@ -53,9 +71,8 @@ function histogram<Label extends string>(
   what: Metric<Label> & { readonly buckets: readonly number[] },
   register: prometheus.Registry,
 ): Histogram<Label> {
-  const one = new prometheus.Histogram<string>({
-    ...configuration(what, register),
-    buckets: [...what.buckets],
-  });
+  const one =
+    known(what.name, register, prometheus.Histogram<string>) ??
+    new prometheus.Histogram<string>({ ...configuration(what, register), buckets: [...what.buckets] });
   return { observe: (labels: Labels<Label>, value) => one.observe({ ...labels }, value) };
 }

@@ -7,7 +7,6 @@
 
 export type { Concern } from './baggage.ts';
 export { checkReceiver } from './check-receiver.ts';
-export { kindOfError } from './kind-of-error.ts';
 export { openTracer, tracerOf } from './open-tracer.ts';
 export type { OpenTracer } from './otlp.ts';
 export {
@@ -16,7 +15,8 @@ export {
   type EnterScope,
   inScope,
   outOfScope,
-  readTraceHeaders,
+  readConcern,
+  readTraceparent,
   scopeFields,
   serverSpan,
   span,
@@ -24,4 +24,11 @@ export {
   traceHeaders,
 } from './scope.ts';
 export { type TraceSettings, traceSettings } from './settings.ts';
-export { type OpenSpan, type SpanAttributes, type StartSpan, silentTracer, type Tracer } from './tracer.ts';
+export {
+  kindOfError,
+  type OpenSpan,
+  type SpanAttributes,
+  type StartSpan,
+  silentTracer,
+  type Tracer,
+} from './tracer.ts';

@@ -8,9 +8,9 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
 import type { Log } from '../log/index.ts';
-import { kindOfError } from './kind-of-error.ts';
 import { formatTraceparent, parseTraceparent } from './traceparent.ts';
 import type { OpenSpan, StartSpan, Tracer } from './tracer.ts';
+import { kindOfError } from './tracer.ts';
 import { watchedExporter } from './watched-exporter.ts';
 
 /** What a tracer is opened with. */

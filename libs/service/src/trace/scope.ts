@@ -106,16 +106,20 @@ export function traceHeaders(): Readonly<Record<string, string>> {
   };
 }
 
-/** What another service has told by the header fields of its request. Malformed ones are as good as none. */
-export function readTraceHeaders(
-  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
-): Concern & { readonly traceparent: string | undefined } {
-  const { traceparent, baggage } = headers;
+type HeaderFields = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** The `traceparent` of a request; a malformed one is as good as none. */
+export function readTraceparent({ traceparent }: HeaderFields): string | undefined {
   const known = typeof traceparent === 'string' && parseTraceparent(traceparent) !== undefined;
-  return {
-    ...parseBaggage(typeof baggage === 'string' ? baggage : undefined),
-    traceparent: known ? traceparent : undefined,
-  };
+  return known ? traceparent : undefined;
+}
+
+/**
+ * What another service says in its `baggage` that its request is for. Ask it of requests of the platform's own services
+ * alone: it goes into logs, and into the calls that are made for the request.
+ */
+export function readConcern({ baggage }: HeaderFields): Concern {
+  return parseBaggage(typeof baggage === 'string' ? baggage : undefined);
 }
 
 async function spanIn<T>(scope: Scope, open: OpenSpan, work: (span: OpenSpan) => Promise<T>): Promise<T> {

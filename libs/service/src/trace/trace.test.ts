@@ -1,7 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
+import { credentials } from '../http/access/credentials.ts';
+import { cheapHash } from '../http/testing/cheap-hash.ts';
 import { openSmallService } from '../http/testing/small-service.ts';
+import { basic } from '../http/testing/talk.ts';
 import { memoryLog, silentLog } from '../log/index.ts';
 import { eventually, openOtlpReceiver } from '../testing/index.ts';
 import {
@@ -92,7 +95,7 @@ test('A receiver that is away costs one line of the log', async (t) => {
   await inScope({ tracer, order: ORDER }, many);
   await tracer[Symbol.asyncDispose]();
   await inScope({ tracer, order: ORDER }, many);
-  await eventually(t, (t) => t.is(log.entries.length, 1), 20_000);
+  await eventually(t, (t) => t.is(log.entries.length, 1));
   t.like(log.entries[0], { level: 'warn', endpoint: away.url });
   t.is(log.entries[0]?.order, undefined);
 });
@@ -114,11 +117,20 @@ test('What a scope is for may be found out in its middle', async (t) => {
   });
 });
 
-test('A request goes on with the trace and the order of its caller', async (t) => {
+const ROLES_OF_TESTS = ['admin', 'worker', 'orchestrator', 'uploader', 'reader'] as const;
+const byRole = credentials(
+  ROLES_OF_TESTS.map((role) => ({ name: role, roles: [role], secretHash: cheapHash('s') })),
+);
+
+test('A request goes on with the trace and the order of the service that makes it', async (t) => {
   await using receiver = await openOtlpReceiver();
   const tracer = await openTracer({ ...WHO, endpoint: receiver.url });
-  await using service = await openSmallService({ tracer });
-  const headers = { traceparent: PARENT, baggage: `morpheo.order=${ORDER},morpheo.attempt=2` };
+  await using service = await openSmallService({ tracer, authenticate: byRole });
+  const headers = {
+    ...basic('admin', 's'),
+    traceparent: PARENT,
+    baggage: `morpheo.order=${ORDER},morpheo.attempt=2`,
+  };
   for (const path of ['/data/a?token=hunter2', '/health', '/nothing/at/all'])
     await (await fetch(service.url + path, { headers })).text();
   const [line] = service.log.entries.filter((entry) => entry.path === '/data/a');
@@ -137,4 +149,23 @@ test('A request goes on with the trace and the order of its caller', async (t) =
     'morpheo.order': ORDER,
   });
   t.notRegex(receiver.text, /hunter2/);
+});
+
+test('What strangers and users say in their baggage enters no log and no call', async (t) => {
+  const called: unknown[] = [];
+  const blob = async () => {
+    called.push(traceHeaders());
+    return { status: 200, headers: { 'content-length': '0' } };
+  };
+  await using open = await openSmallService({ api: { blob } });
+  await using service = await openSmallService({ api: { blob }, authenticate: byRole });
+  const baggage = `morpheo.order=${ORDER},morpheo.attempt=2,other=thing`;
+  await (await fetch(`${open.url}/data/a`, { headers: { baggage } })).text();
+  await (await fetch(`${service.url}/data/a`, { headers: { baggage } })).text();
+  await (await fetch(`${service.url}/health`, { headers: { baggage } })).text();
+  await (await fetch(`${service.url}/data/a`, { headers: { ...basic('reader', 's'), baggage } })).text();
+  t.deepEqual(called, [{}, {}]);
+  t.notRegex(JSON.stringify([open.log.entries, service.log.entries]), new RegExp(ORDER));
+  await (await fetch(`${service.url}/data/a`, { headers: { ...basic('admin', 's'), baggage } })).text();
+  t.deepEqual(called.at(-1), { baggage: `morpheo.order=${ORDER},morpheo.attempt=2` });
 });

@@ -1,3 +1,4 @@
+import { isPlatformError, OrderFailure } from '@morpheo/common';
 /** What is known of a span beside its name. Never a secret, and never a body: spans leave this machine. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
@@ -42,3 +43,10 @@ export const silentTracer: Tracer = {
   start: () => NO_SPAN,
   async [Symbol.asyncDispose]() {},
 };
+
+/** What kind of error something is, in a word of a closed list: a code, a reason, or the name of a class. */
+export function kindOfError(error: unknown): string {
+  if (isPlatformError(error)) return error.code;
+  if (error instanceof OrderFailure) return error.failure.reason;
+  return error instanceof Error ? error.name : typeof error;
+}

@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 
@@ -15,6 +17,11 @@ export async function output(command: string, args: readonly string[]): Promise<
 /** Docker's own command line on the host's daemon. */
 export function docker(...args: readonly string[]): Promise<string> {
   return output('docker', args);
+}
+
+/** Docker's command line on the daemon of a test. */
+export function inner(dind: { readonly socketPath: string }, ...args: readonly string[]): Promise<string> {
+  return output('docker', ['--host', `unix://${dind.socketPath}`, ...args]);
 }
 
 /** Removes what may be gone already. */
@@ -34,4 +41,18 @@ export async function copyImages(tags: readonly string[], socketPath: string): P
     pipeline(save.stdout, load.stdin),
   ]);
   if (saved !== 0 || loaded !== 0) throw new Error(`The images ${tags.join(', ')} could not be copied.`);
+}
+
+/** A call of the Engine's API behind a socket; returns its JSON, or undefined where it answers with none. */
+export async function engine(socketPath: string, method: string, path: string): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const call = request({ socketPath, method, path, agent: false, timeout: 60_000 }, (response) => {
+    text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+  });
+  call.on('error', reject);
+  call.on('timeout', () => call.destroy(new Error(`${method} ${path} was not answered within 60 seconds`)));
+  call.end();
+  const { status, body } = await promise;
+  if (status >= 400) throw new Error(`${method} ${path}: ${status} ${body.trim()}`);
+  return body.startsWith('{') || body.startsWith('[') ? JSON.parse(body) : undefined;
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { docker } from './docker.ts';
-import { engine } from './engine.ts';
+import { docker, engine } from './docker.ts';
 
 const Containers = z.array(z.object({ Id: z.string() }));
 const Images = z.array(z.object({ Id: z.string(), RepoTags: z.array(z.string()).nullable() }));

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { docker, output } from './docker.ts';
 
 const SCRIPTS = fileURLToPath(new URL('../../../dind-daemon/', import.meta.url));
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** Where the stand-ins for NVIDIA's programs are. */
 export const fakes = `${SCRIPTS}testing/`;
@@ -39,7 +39,7 @@ export async function createContainer(
   }
 }
 
-/** Resolves once `ask` does; throws with the container's log where it ends or stays silent for 30 seconds. */
+/** Resolves once `ask` does; throws with the container's log where it ends or stays silent for two minutes. */
 export async function untilItAnswers(container: string, ask: () => Promise<unknown>): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
   for (let attempt = 1; ; attempt += 1) {

@@ -16,6 +16,36 @@ export function self(): string {
   return `${hostname()} ${process.pid} ${startOf(process.pid)}`;
 }
 
+/** A name for a platform of Docker Compose that a test of this process starts: one of {@link removeOrphanProjects}. */
+export function testProject(name: string): string {
+  return `morpheo-test-${process.pid}-${startOf(process.pid)}-${name}`;
+}
+
+/**
+ * Removes the platforms of Docker Compose that tests have left whose process is gone, with all that they had: Docker
+ * would start them again with each start of its daemon.
+ */
+export async function removeOrphanProjects(): Promise<void> {
+  const label = 'com.docker.compose.project';
+  const list = await docker(
+    ...['ps', '--all', '--filter', `label=${label}`],
+    ...['--format', `{{.Label "${label}"}}`],
+  );
+  for (const project of new Set(list.split('\n'))) {
+    const [, pid, start] = /^morpheo-test-(\d+)-(\d+)-/.exec(project) ?? [];
+    if (start === undefined || startOf(Number(pid)) === start) continue;
+    const all = ['--filter', `label=${label}=${project}`, '--quiet'];
+    for (const id of lines(await docker('ps', '--all', ...all)))
+      await dockerIfThere('rm', '--force', '--volumes', id);
+    for (const id of lines(await docker('network', 'ls', ...all))) await dockerIfThere('network', 'rm', id);
+    for (const id of lines(await docker('volume', 'ls', ...all))) await dockerIfThere('volume', 'rm', id);
+  }
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter(Boolean);
+}
+
 /** Removes the daemons of tests whose process is gone, with all that they had. */
 export async function removeOrphans(): Promise<void> {
   const fields = [
@@ -24,7 +54,7 @@ export async function removeOrphans(): Promise<void> {
     ...Object.values(LABELS).map((label) => `{{.Label "${label}"}}`),
   ].join('\t');
   const list = await docker('ps', '--all', '--filter', `label=${LABELS.owner}`, '--format', fields);
-  for (const line of list.split('\n').filter(Boolean)) {
+  for (const line of lines(list)) {
     const [id = '', image = '', owner = '', folder = '', volumes = '', network = ''] = line.split('\t');
     if (isAlive(owner)) continue;
     await dockerIfThere('rm', '--force', '--volumes', id);

@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { freeLoopDevice } from './loop-device.ts';
 import type { DindOptions } from './options.ts';
 import { createContainer, dindImage, fakes } from './outer.ts';
 import { LABELS, self } from './owner.ts';
@@ -95,4 +94,21 @@ function further(options: DindOptions): string[] {
     ...['--volume', `${fakes}nvidia-smi:/usr/local/lib/fake-nvidia-smi:ro`],
     ...['--env', `FAKE_GPU_COUNT=${options.gpuCount ?? 2}`],
   ];
+}
+
+/** A loop device of this machine that holds no file; one at random, so that tests at once rarely want the same. */
+async function freeLoopDevice(): Promise<string> {
+  const names = (await readdir('/sys/block')).filter((name) => /^loop\d+$/.test(name));
+  const free: string[] = [];
+  for (const name of names) {
+    // The kernel shows this folder while a file is attached.
+    const isFree = await stat(`/sys/block/${name}/loop`).then(
+      () => false,
+      () => true,
+    );
+    if (isFree) free.push(name);
+  }
+  const chosen = free[Math.floor(Math.random() * free.length)];
+  if (chosen === undefined) throw new Error('Every loop device of this machine is in use: see `losetup -l`.');
+  return `/dev/${chosen}`;
 }

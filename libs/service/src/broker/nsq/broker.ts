@@ -2,24 +2,19 @@ import { PlatformError } from '@morpheo/common';
 import type { Log } from '../../log/index.ts';
 import type { Broker, Subscribe, Subscription } from '../broker.ts';
 import { checkMessage, checkName, checkNames } from '../names.ts';
-import type { NsqSecurity } from './connection.ts';
+import type { ConnectionOptions } from './connection.ts';
 import { type Discovery, type Places, PublishingPlaces, startDiscovery } from './discovery.ts';
+import { OutageLog } from './outage-log.ts';
 import { probe } from './probe.ts';
 import { Publishers } from './publisher.ts';
 import { NsqSubscription } from './subscription.ts';
-import { Troubles } from './troubles.ts';
-
-/** How long publishing may take, in milliseconds. */
-const PUBLISH_MS = 2000;
-/** How long subscribing waits for servers that do not answer, in milliseconds. */
-const SUBSCRIBE_MS = 5000;
 
 /** The driver behind `openNsqBroker`. */
 export class NsqBroker implements Broker {
   readonly #places: Places;
-  readonly #security: NsqSecurity;
+  readonly #connection: ConnectionOptions;
   readonly #log: Log;
-  readonly #troubles: Troubles;
+  readonly #outages: OutageLog;
   readonly #publishing: PublishingPlaces;
   readonly #publishers: Publishers;
   readonly #underWay = new Set<Promise<void>>();
@@ -27,13 +22,13 @@ export class NsqBroker implements Broker {
   #ending: Promise<void> | undefined;
   #closed = false;
 
-  constructor(places: Places, security: NsqSecurity, log: Log) {
+  constructor(places: Places, connection: ConnectionOptions, log: Log) {
     this.#places = places;
-    this.#security = security;
+    this.#connection = connection;
     this.#log = log;
-    this.#troubles = new Troubles(log);
-    this.#publishing = new PublishingPlaces(places, this.#troubles);
-    this.#publishers = new Publishers(security, this.#troubles);
+    this.#outages = new OutageLog(log);
+    this.#publishing = new PublishingPlaces(places, this.#outages);
+    this.#publishers = new Publishers(connection, this.#outages);
   }
 
   async publish(topic: string, message: string): Promise<void> {
@@ -50,20 +45,20 @@ export class NsqBroker implements Broker {
     assertOpen(this.#ending !== undefined);
     const { topic, channel } = options;
     const log = this.#log.child({ topic, channel });
-    const parts = { security: this.#security, troubles: this.#troubles, log };
+    const parts = { connection: this.#connection, outages: this.#outages, log };
     const subscription = new NsqSubscription(options, parts);
     const tried = subscription.follow(this.#places.nsqds);
     const discovery = this.#discover(options, subscription);
     const heard = whole(subscription, discovery, () => this.#subscriptions.delete(heard));
     this.#subscriptions.add(heard);
-    await settledWithin(SUBSCRIBE_MS, [tried, discovery?.first]);
+    await settledWithin(this.#connection.times.subscribeMs, [tried, discovery?.first]);
     return heard;
   }
 
   async ping(signal?: AbortSignal): Promise<void> {
     assertOpen(this.#closed);
     signal?.throwIfAborted();
-    await probe(await this.#publishing.find(), this.#security, signal);
+    await probe(await this.#publishing.find(), this.#connection, signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -79,7 +74,7 @@ export class NsqBroker implements Broker {
   }
 
   async #publish(topic: string, message: string): Promise<void> {
-    const until = performance.now() + PUBLISH_MS;
+    const until = performance.now() + this.#connection.times.publishMs;
     const addresses = await this.#publishing.find();
     await this.#publishers.publish(addresses, topic, message, until - performance.now());
   }
@@ -92,7 +87,7 @@ export class NsqBroker implements Broker {
       // Where nobody hears it, a transient channel is none: nsqlookupd would keep its name for ever.
       channel: options.transient === true ? undefined : options.channel,
       onFound: async (addresses) => await subscription.follow(addresses),
-      troubles: this.#troubles,
+      outages: this.#outages,
     });
   }
 }

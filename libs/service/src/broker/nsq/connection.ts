@@ -1,17 +1,9 @@
-import { isIP } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connect, TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { NSQDConnection, WriterNSQDConnection } from 'nsqjs';
 import type { NsqAddress } from './address.ts';
-import { CLOSED, NO_SECRET, NO_TLS, SILENT } from './reason.ts';
-
-/** PEM texts for TLS. The name of nsqd's certificate is that of its address. */
-export interface NsqTls {
-  readonly ca: string;
-  /** Ours, where nsqd wants certificates of its clients. */
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-}
+import { CLOSED, NO_SECRET, NO_TLS, SILENT } from './errors.ts';
+import { closeNow, insistOnTls, type NsqTls, stopTimerWhenClosed, surviveNonsense } from './nsqjs-patches.ts';
 
 /** How connections are secured. */
 export interface NsqSecurity {
@@ -20,6 +12,31 @@ export interface NsqSecurity {
   readonly secret?: string | undefined;
 }
 
+/** How connections are made. */
+export interface ConnectionOptions extends NsqSecurity {
+  readonly times: NsqTimes;
+}
+
+/** How long an nsqd that does not answer is waited for, in milliseconds. */
+export interface NsqTimes {
+  /** To publish, all nsqds together. */
+  readonly publishMs: number;
+  /** To publish at one nsqd: one that is only slow is not given up sooner, or the message would be published twice. */
+  readonly leastShareMs: number;
+  /** To subscribe. */
+  readonly subscribeMs: number;
+  /** To answer a connection. */
+  readonly handshakeMs: number;
+}
+
+/** The times of services; `/ready` waits for longer than a connection does. */
+export const NSQ_TIMES: NsqTimes = {
+  publishMs: 2000,
+  leastShareMs: 1000,
+  subscribeMs: 5000,
+  handshakeMs: 1500,
+};
+
 /** A connection that is ready. */
 export interface OpenConnection<C> {
   readonly connection: C;
@@ -27,47 +44,43 @@ export interface OpenConnection<C> {
   readonly closed: Promise<unknown>;
 }
 
-/** How long nsqd has to answer a connection; less than what `/ready` waits for. */
-const HANDSHAKE_MS = 1500;
 /** nsqd sends a sign of life every two seconds; five without one, and it is taken for dead. */
 const SIGNS_OF_LIFE = { heartbeatInterval: 2, idleTimeout: 5 } as const;
 /** How long nsqd holds messages back to send several at once, in milliseconds; its own 250 would be waited for. */
 const OUTPUT_BUFFER_MS = 25;
 /** How long nsqd has to end a connection that we end. */
 const GOODBYE_MS = 500;
-/** What the protocol sends before TLS begins: its version, and the introduction. */
-const PLAIN_WRITES = 2;
 /** Errors that nsqd does not close the connection for: the message in question is another's by now. */
 const HARMLESS = /E_(FIN|REQ|TOUCH)_FAILED/;
 
 /** Connects for publishing. Rejects with the plain reason; see {@link explain}. */
 export async function openWriter(
   address: NsqAddress,
-  security: NsqSecurity,
+  options: ConnectionOptions,
   signal: AbortSignal,
 ): Promise<OpenConnection<WriterNSQDConnection>> {
   const nsqjs = await load();
-  const connection = new nsqjs.WriterNSQDConnection(address.host, address.port, configuration(security));
-  return await establish(connection, address, security, signal);
+  const connection = new nsqjs.WriterNSQDConnection(address.host, address.port, configuration(options));
+  return await establish(connection, address, options, signal);
 }
 
 /** Connects to hear a channel; nsqd makes topic and channel where they are not there, and sends nothing yet. */
 export async function openReader(
   address: NsqAddress,
-  security: NsqSecurity,
+  options: ConnectionOptions,
   heard: { readonly topic: string; readonly channel: string },
   signal: AbortSignal,
 ): Promise<OpenConnection<NSQDConnection>> {
-  const options = { ...configuration(security), outputBufferTimeout: OUTPUT_BUFFER_MS };
+  const configured = { ...configuration(options), outputBufferTimeout: OUTPUT_BUFFER_MS };
   const nsqjs = await load();
   const connection = new nsqjs.NSQDConnection(
     address.host,
     address.port,
     heard.topic,
     heard.channel,
-    options,
+    configured,
   );
-  return await establish(connection, address, security, signal);
+  return await establish(connection, address, options, signal);
 }
 
 /** Ends a connection once nsqd has got all that was sent, or after half a second. */
@@ -77,20 +90,12 @@ export async function closeGently({ connection, closed }: OpenConnection<NSQDCon
   closeNow(connection);
 }
 
-/** Ends a connection, whatever its state. */
-export function closeNow(connection: NSQDConnection, reason?: Error): void {
-  // Its socket comes a turn after `connect`, and its state machine fails without one.
-  if (connection.conn === null) process.nextTick(() => closeNow(connection, reason));
-  else if (reason !== undefined) connection.statemachine.goto('ERROR', reason);
-  else connection.statemachine.goto('CLOSED');
-}
-
 /** Only who uses NSQ pays for it: 70 ms and 20 MiB. */
 async function load() {
   return await import('nsqjs');
 }
 
-function configuration({ tls, secret }: NsqSecurity) {
+function configuration({ tls, secret }: ConnectionOptions) {
   return {
     ...SIGNS_OF_LIFE,
     tls: tls !== undefined,
@@ -101,21 +106,22 @@ function configuration({ tls, secret }: NsqSecurity) {
 async function establish<C extends NSQDConnection>(
   connection: C,
   address: NsqAddress,
-  security: NsqSecurity,
+  options: ConnectionOptions,
   signal: AbortSignal,
 ): Promise<OpenConnection<C>> {
   signal.throwIfAborted();
   const closed = closing(connection);
   const ready = new Promise<'ready'>((resolve) => connection.once('ready', () => resolve('ready')));
   surviveNonsense(connection);
-  if (security.tls !== undefined) insistOnTls(connection, address.host, security.tls);
-  const late = setTimeout(() => closeNow(connection, new Error(SILENT)), HANDSHAKE_MS);
+  stopTimerWhenClosed(connection);
+  if (options.tls !== undefined) insistOnTls(connection, address.host, options.tls);
+  const late = setTimeout(() => closeNow(connection, new Error(SILENT)), options.times.handshakeMs);
   const onAbort = () => closeNow(connection);
   signal.addEventListener('abort', onAbort);
   try {
     connection.connect();
     if ((await Promise.race([ready, closed])) !== 'ready') throw await closed;
-    const missing = whatIsMissing(connection, security);
+    const missing = whatIsMissing(connection, options);
     if (missing === undefined) return { connection, closed };
     closeNow(connection);
     throw new Error(missing);
@@ -137,53 +143,12 @@ async function closing(connection: NSQDConnection): Promise<unknown> {
   };
   connection.on('error', note);
   connection.on('connection_error', note);
-  connection.once('closed', () => {
-    // Else this timer of nsqjs goes on for five seconds.
-    connection.clearIdentifyTimeout();
-    resolve(reason);
-  });
+  connection.once('closed', () => resolve(reason));
   return await promise;
 }
 
-function whatIsMissing(connection: NSQDConnection, { tls, secret }: NsqSecurity): string | undefined {
+function whatIsMissing(connection: NSQDConnection, { tls, secret }: ConnectionOptions): string | undefined {
   if (tls !== undefined && !(connection.outWriter instanceof TLSSocket)) return NO_TLS;
   const { auth_required = false } = connection.statemachine.identifyResponse ?? {};
   return auth_required && secret === undefined ? NO_SECRET : undefined;
-}
-
-/** nsqjs throws, out of reach for anybody, where what it reads is not NSQ's protocol. */
-function surviveNonsense(connection: NSQDConnection): void {
-  const receive = connection.receiveData.bind(connection);
-  connection.receiveData = (data) => {
-    try {
-      receive(data);
-    } catch (error) {
-      closeNow(connection, error instanceof Error ? error : new Error(String(error)));
-    }
-  };
-}
-
-/**
- * nsqjs checks nsqd's certificate for the name "localhost", wherever nsqd is, and goes on without TLS, the secret
- * included, where nsqd offers none. Here the name is the address's, and nothing but the introduction goes in plain.
- */
-function insistOnTls(connection: NSQDConnection, host: string, { ca, cert, key }: NsqTls): void {
-  const write = connection.write.bind(connection);
-  let plain = 0;
-  connection.write = (data) => {
-    if (!(connection.outWriter instanceof TLSSocket)) plain += 1;
-    if (plain <= PLAIN_WRITES) write(data);
-    else closeNow(connection, new Error(NO_TLS));
-  };
-  connection.startTLS = () => {
-    const raw = connection.conn;
-    if (raw === null) return;
-    for (const event of ['data', 'error', 'close', 'timeout']) raw.removeAllListeners(event);
-    raw.setTimeout(0).on('error', () => undefined);
-    const name = isIP(host) === 0 ? { servername: host } : {};
-    const socket = connect({ socket: raw, host, ...name, ca, ...(cert && { cert }), ...(key && { key }) });
-    connection.conn = socket;
-    connection.outWriter = socket;
-    connection.registerStreamListeners(socket);
-  };
 }

@@ -3,7 +3,7 @@ import { startLoop } from '../../lifecycle/index.ts';
 import { silentLog } from '../../log/index.ts';
 import { formatAddress, type NsqAddress } from './address.ts';
 import { createTopic, lookUpNodes, lookUpTopic } from './lookupd.ts';
-import type { Troubles } from './troubles.ts';
+import type { OutageLog } from './outage-log.ts';
 
 /** Whom to ask, and who is known anyway. */
 export interface Places {
@@ -22,7 +22,7 @@ export interface DiscoveryOptions {
   readonly channel: string | undefined;
   /** Called with the nsqds that have the topic, whenever it was asked; resolves when they were tried. */
   readonly onFound: (addresses: readonly NsqAddress[]) => Promise<void>;
-  readonly troubles: Troubles;
+  readonly outages: OutageLog;
 }
 
 /** How often nsqlookupd is asked, in milliseconds. */
@@ -39,11 +39,11 @@ export interface Discovery extends AsyncDisposable {
  * which tell an nsqd when it gets the topic, so that no message comes before the channel; and made at nsqds.
  */
 export function startDiscovery(options: DiscoveryOptions): Discovery {
-  const { places, topic, channel, onFound, troubles } = options;
+  const { places, topic, channel, onFound, outages } = options;
   const first = Promise.withResolvers<void>();
   const purpose = `find ${topic}/${channel ?? ''}`;
   const look = async () => {
-    const found = await lookUp(places, troubles, purpose, async (at) => await lookUpTopic(at, topic));
+    const found = await lookUp(places, outages, purpose, async (at) => await lookUpTopic(at, topic));
     // Where nobody answered, whom we know may well be there.
     if (found !== undefined) await onFound([...places.nsqds, ...found]);
     return found;
@@ -69,7 +69,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     async [Symbol.asyncDispose]() {
       await loop[Symbol.asyncDispose]();
       first.resolve();
-      for (const server of [...places.lookupds, ...places.nsqdHttps]) troubles.leave(`${server} ${purpose}`);
+      for (const server of [...places.lookupds, ...places.nsqdHttps]) outages.leave(`${server} ${purpose}`);
     },
   };
 }
@@ -77,13 +77,13 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
 /** Finds the nsqds where messages are published: those that are given, else all that the nsqlookupds know. */
 export class PublishingPlaces {
   readonly #places: Places;
-  readonly #troubles: Troubles;
+  readonly #outages: OutageLog;
   #known: readonly NsqAddress[];
   #askedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(places: Places, troubles: Troubles) {
+  constructor(places: Places, outages: OutageLog) {
     this.#places = places;
-    this.#troubles = troubles;
+    this.#outages = outages;
     this.#known = places.nsqds;
   }
 
@@ -92,7 +92,7 @@ export class PublishingPlaces {
     const { nsqds, lookupds } = this.#places;
     const fresh = performance.now() - this.#askedAt < EVERY_MS && this.#known.length > 0;
     if (nsqds.length === 0 && !fresh) {
-      this.#known = (await lookUp(this.#places, this.#troubles, 'publish', lookUpNodes)) ?? this.#known;
+      this.#known = (await lookUp(this.#places, this.#outages, 'publish', lookUpNodes)) ?? this.#known;
       this.#askedAt = performance.now();
     }
     if (this.#known.length > 0) return this.#known;
@@ -107,34 +107,34 @@ export class PublishingPlaces {
 /** What all nsqlookupds together know; undefined where none answers. */
 async function lookUp(
   { lookupds }: Places,
-  troubles: Troubles,
+  outages: OutageLog,
   purpose: string,
   ask: (lookupd: string) => Promise<NsqAddress[]>,
 ): Promise<NsqAddress[] | undefined> {
   const answers = await Promise.all(
-    lookupds.map(async (at) => await tried(troubles, `${at} ${purpose}`, async () => await ask(at))),
+    lookupds.map(async (at) => await tried(outages, `${at} ${purpose}`, async () => await ask(at))),
   );
   const given = answers.filter((answer) => answer !== undefined).flat();
   if (answers.every((answer) => answer === undefined)) return undefined;
   return [...new Map(given.map((address) => [formatAddress(address), address])).values()];
 }
 
-async function create({ places, topic, channel, troubles }: DiscoveryOptions, purpose: string) {
+async function create({ places, topic, channel, outages }: DiscoveryOptions, purpose: string) {
   const servers = [...places.lookupds, ...places.nsqdHttps];
   await Promise.all(
     servers.map(async (at) =>
-      tried(troubles, `${at} ${purpose}`, async () => await createTopic(at, topic, channel)),
+      tried(outages, `${at} ${purpose}`, async () => await createTopic(at, topic, channel)),
     ),
   );
 }
 
-async function tried<T>(troubles: Troubles, who: string, act: () => Promise<T>): Promise<T | undefined> {
+async function tried<T>(outages: OutageLog, who: string, act: () => Promise<T>): Promise<T | undefined> {
   try {
     const result = await act();
-    troubles.over(who);
+    outages.over(who);
     return result;
   } catch (error) {
-    troubles.note(who, error instanceof Error ? error.message : String(error));
+    outages.note(who, error instanceof Error ? error.message : String(error));
     return undefined;
   }
 }

@@ -2,7 +2,8 @@ import type { Log } from '../../log/index.ts';
 import type { Broker } from '../broker.ts';
 import { httpBase, parseAddress } from './address.ts';
 import { NsqBroker } from './broker.ts';
-import type { NsqTls } from './connection.ts';
+import { NSQ_TIMES, type NsqTimes } from './connection.ts';
+import type { NsqTls } from './nsqjs-patches.ts';
 
 /** Where NSQ is, and how connections are secured. */
 export interface NsqBrokerOptions {
@@ -18,6 +19,8 @@ export interface NsqBrokerOptions {
   readonly tls?: NsqTls | undefined;
   /** The secret for nsqd's authentication server. */
   readonly secret?: string | undefined;
+  /** Other times than those of services. */
+  readonly times?: Partial<NsqTimes> | undefined;
   readonly log: Log;
 }
 
@@ -27,8 +30,8 @@ export interface NsqBrokerOptions {
  * `invalid_request` for an address that is none.
  */
 export function openNsqBroker(options: NsqBrokerOptions): Broker {
-  const { nsqds = [], lookupds = [], nsqdHttps = [], tls, secret, log } = options;
+  const { nsqds = [], lookupds = [], nsqdHttps = [], tls, secret, times, log } = options;
   for (const address of [...lookupds, ...nsqdHttps]) httpBase(address);
   const places = { nsqds: nsqds.map(parseAddress), lookupds, nsqdHttps };
-  return new NsqBroker(places, { tls, secret }, log);
+  return new NsqBroker(places, { tls, secret, times: { ...NSQ_TIMES, ...times } }, log);
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { httpBase, type NsqAddress } from './address.ts';
-import { causeText } from './reason.ts';
+import { causeText } from './errors.ts';
 
 /** How long an HTTP server of NSQ has to answer, in milliseconds. */
 const PATIENCE_MS = 1500;

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import test from 'ava';
 import fc from 'fast-check';
 import { listen } from '../conformance-listeners.ts';
+import { NSQ_TIMES } from './connection.ts';
 import { openWith } from './nsq.fixture.ts';
 
 const frame = (type: number, body: string) => {
@@ -27,7 +28,7 @@ const NONSENSE: readonly [string, Buffer][] = [
 for (const [what, bytes] of NONSENSE) {
   test(`A server that answers ${what} is refused with a remedy`, async (t) => {
     await using server = await startNonsense(bytes);
-    await using broker = openWith({ nsqds: [server.address] });
+    await using broker = openWith({ nsqds: [server.address], times: NSQ_TIMES });
     await listen(broker, 'train');
     const error = await t.throwsAsync(broker.publish('train', 'x'), { code: 'unavailable' });
     t.regex(String(error?.message), new RegExp(`^nsqd at ${server.address} .*: .+\\.$`));
@@ -47,7 +48,7 @@ test('No bytes of a server break the process', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(chunk, { maxLength: 6 }), async (chunks) => {
       await using server = await startNonsense(Buffer.concat(chunks), 'and ends');
-      await using broker = openWith({ nsqds: [server.address] });
+      await using broker = openWith({ nsqds: [server.address], times: NSQ_TIMES });
       await Promise.allSettled([broker.publish('train', 'x'), broker.ping(), listen(broker, 'train')]);
     }),
     { numRuns: 25 },

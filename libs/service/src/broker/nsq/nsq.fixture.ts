@@ -2,6 +2,7 @@ import type { NsqServer } from '@morpheo/real-parts';
 import { z } from 'zod';
 import { type MemoryLog, memoryLog } from '../../log/index.ts';
 import { type Broker, openNsqBroker } from '../index.ts';
+import { NSQ_TIMES, type NsqTimes } from './connection.ts';
 import type { NsqBrokerOptions } from './index.ts';
 
 /** A broker of a test, with what it logged. */
@@ -11,15 +12,28 @@ export interface BrokerOfTest extends Broker {
   said(level: 'warn' | 'info'): string[];
 }
 
-/** Opens a broker at these nsqds. */
+/** For tests in which every nsqd answers in the end: a busy machine takes its time. */
+const PATIENT: NsqTimes = {
+  publishMs: 60_000,
+  leastShareMs: 30_000,
+  subscribeMs: 60_000,
+  handshakeMs: 60_000,
+};
+
+/** Opens a broker at these nsqds, which are waited for. */
 export function openAt(...nsqds: readonly NsqServer[]): BrokerOfTest {
   return openWith({ nsqds: nsqds.map((server) => server.tcp) });
 }
 
-/** Opens a broker. */
+/** Opens a broker at these nsqds, which are given up as soon as a service does. */
+export function openHastilyAt(...nsqds: readonly NsqServer[]): BrokerOfTest {
+  return openWith({ nsqds: nsqds.map((server) => server.tcp), times: NSQ_TIMES });
+}
+
+/** Opens a broker, whose nsqds are waited for where nothing else is said. */
 export function openWith(options: Omit<NsqBrokerOptions, 'log'>): BrokerOfTest {
   const log = memoryLog();
-  const broker = openNsqBroker({ ...options, log });
+  const broker = openNsqBroker({ times: PATIENT, ...options, log });
   return {
     log,
     said: (level) => log.entries.filter((entry) => entry.level === level).map((entry) => entry.message),

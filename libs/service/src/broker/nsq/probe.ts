@@ -1,7 +1,8 @@
 import { PlatformError } from '@morpheo/common';
 import type { NsqAddress } from './address.ts';
-import { closeNow, type NsqSecurity, openWriter } from './connection.ts';
-import { explain } from './reason.ts';
+import { type ConnectionOptions, openWriter } from './connection.ts';
+import { explain } from './errors.ts';
+import { closeNow } from './nsqjs-patches.ts';
 
 /** How long an nsqd has to object to a connection that is being ended, in milliseconds. */
 const LAST_WORD_MS = 300;
@@ -12,13 +13,13 @@ const LAST_WORD_MS = 300;
  */
 export async function probe(
   addresses: readonly NsqAddress[],
-  security: NsqSecurity,
+  options: ConnectionOptions,
   signal?: AbortSignal,
 ): Promise<void> {
   const stop = new AbortController();
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
   try {
-    await Promise.any(addresses.map(async (address) => await probeOne(address, security, either)));
+    await Promise.any(addresses.map(async (address) => await probeOne(address, options, either)));
   } catch (error) {
     const reasons: unknown[] = error instanceof AggregateError ? error.errors : [error];
     const texts = reasons.map((reason) => (reason instanceof Error ? reason.message : String(reason)));
@@ -28,9 +29,9 @@ export async function probe(
   }
 }
 
-async function probeOne(address: NsqAddress, security: NsqSecurity, signal: AbortSignal): Promise<void> {
+async function probeOne(address: NsqAddress, options: ConnectionOptions, signal: AbortSignal): Promise<void> {
   try {
-    const { connection, closed } = await openWriter(address, security, signal);
+    const { connection, closed } = await openWriter(address, options, signal);
     // An nsqd that wants TLS of everybody says so only now, at the first command.
     connection.write('NOP\n');
     connection.conn?.end();

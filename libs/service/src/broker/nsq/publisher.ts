@@ -1,29 +1,27 @@
-import { PlatformError } from '@morpheo/common';
+import { isPlatformError, PlatformError } from '@morpheo/common';
 import type { WriterNSQDConnection } from 'nsqjs';
 import { formatAddress, type NsqAddress } from './address.ts';
-import { type NsqSecurity, openWriter } from './connection.ts';
-import { Link } from './link.ts';
-import { explain, SILENT } from './reason.ts';
-import type { Troubles } from './troubles.ts';
-
-/** An nsqd that is only slow is not given up sooner: the message would be published twice. */
-const LEAST_SHARE_MS = 1000;
+import { type ConnectionOptions, openWriter } from './connection.ts';
+import { ConnectionKeeper } from './connection-keeper.ts';
+import { explain, SILENT } from './errors.ts';
+import type { OutageLog } from './outage-log.ts';
 
 /** Publishes at several nsqds: at each in turn, and at another where one does not take the message. */
 export class Publishers {
-  readonly #security: NsqSecurity;
-  readonly #troubles: Troubles;
-  readonly #links = new Map<string, Link<WriterNSQDConnection>>();
+  readonly #connection: ConnectionOptions;
+  readonly #outages: OutageLog;
+  readonly #keepers = new Map<string, ConnectionKeeper<WriterNSQDConnection>>();
   #turn = 0;
 
-  constructor(security: NsqSecurity, troubles: Troubles) {
-    this.#security = security;
-    this.#troubles = troubles;
+  constructor(connection: ConnectionOptions, outages: OutageLog) {
+    this.#connection = connection;
+    this.#outages = outages;
   }
 
   /**
    * Resolves when one of the nsqds has the message. Rejects with `unavailable` and every reason when that is not
    * known after `withinMs`: those that do not answer share the time, those that are known to be away cost none.
+   * Rejects with `too_large` where one takes no message of this size.
    */
   async publish(
     addresses: readonly NsqAddress[],
@@ -31,17 +29,19 @@ export class Publishers {
     message: string,
     withinMs: number,
   ): Promise<void> {
+    const { leastShareMs } = this.#connection.times;
     const until = performance.now() + withinMs;
-    const links = this.#inTurn(addresses);
+    const keepers = this.#inTurn(addresses);
     const reasons = new Set<string>();
-    for (const [index, { address, link }] of links.entries()) {
+    for (const [index, { address, keeper }] of keepers.entries()) {
       const left = until - performance.now();
       if (left <= 0) break;
-      const share = Math.min(left, Math.max(LEAST_SHARE_MS, left / (links.length - index)));
+      const share = Math.min(left, Math.max(leastShareMs, left / (keepers.length - index)));
       try {
-        await publishAt(address, link, topic, message, share);
+        await publishAt(address, keeper, topic, message, share);
         return;
       } catch (error) {
+        if (isPlatformError(error, 'too_large')) throw error;
         reasons.add(error instanceof Error ? error.message : String(error));
       }
     }
@@ -50,47 +50,47 @@ export class Publishers {
 
   /** Closes the connections; what was sent has arrived then, as far as nsqd still answers. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#links.values()].map(async (link) => await link[Symbol.asyncDispose]()));
+    await Promise.all([...this.#keepers.values()].map(async (keeper) => await keeper[Symbol.asyncDispose]()));
   }
 
-  /** The links that are up, beginning with the next one in turn, and then the others. */
+  /** The keepers that are up, beginning with the next one in turn, and then the others. */
   #inTurn(addresses: readonly NsqAddress[]) {
     const first = this.#turn++ % Math.max(addresses.length, 1);
     this.#leaveAllBut(addresses);
     const turned = [...addresses.slice(first), ...addresses.slice(0, first)];
-    const links = turned.map((address) => ({ address, link: this.#linkTo(address) }));
-    const up = (entry: (typeof links)[number]) => Number(entry.link.connection !== undefined);
-    return links.sort((a, b) => up(b) - up(a));
+    const keepers = turned.map((address) => ({ address, keeper: this.#keeperOf(address) }));
+    const up = (entry: (typeof keepers)[number]) => Number(entry.keeper.connection !== undefined);
+    return keepers.sort((a, b) => up(b) - up(a));
   }
 
   /** Those that went, and are not known to anybody any more. */
   #leaveAllBut(addresses: readonly NsqAddress[]): void {
     const wanted = new Set(addresses.map(formatAddress));
-    for (const [key, link] of this.#links) {
-      if (wanted.has(key) || link.connection !== undefined) continue;
-      this.#links.delete(key);
-      link[Symbol.asyncDispose]().catch(() => undefined);
+    for (const [key, keeper] of this.#keepers) {
+      if (wanted.has(key) || keeper.connection !== undefined) continue;
+      this.#keepers.delete(key);
+      keeper[Symbol.asyncDispose]().catch(() => undefined);
     }
   }
 
-  #linkTo(address: NsqAddress): Link<WriterNSQDConnection> {
+  #keeperOf(address: NsqAddress): ConnectionKeeper<WriterNSQDConnection> {
     const key = formatAddress(address);
-    const known = this.#links.get(key);
+    const known = this.#keepers.get(key);
     if (known !== undefined) return known;
-    const link = new Link({
+    const keeper = new ConnectionKeeper({
       address,
       purpose: 'publish',
-      connect: async (signal) => await openWriter(address, this.#security, signal),
-      troubles: this.#troubles,
+      connect: async (signal) => await openWriter(address, this.#connection, signal),
+      outages: this.#outages,
     });
-    this.#links.set(key, link);
-    return link;
+    this.#keepers.set(key, keeper);
+    return keeper;
   }
 }
 
 async function publishAt(
   address: NsqAddress,
-  link: Link<WriterNSQDConnection>,
+  keeper: ConnectionKeeper<WriterNSQDConnection>,
   topic: string,
   message: string,
   withinMs: number,
@@ -102,7 +102,7 @@ async function publishAt(
     over = true;
     const silence = new Error(SILENT);
     // What does not answer in time is not asked again before it has answered to a new connection.
-    if (asked !== undefined) link.drop(asked, silence);
+    if (asked !== undefined) keeper.drop(asked, silence);
     answered.reject(explain(address, silence));
   }, withinMs);
   const send = (connection: WriterNSQDConnection) => {
@@ -113,7 +113,7 @@ async function publishAt(
     );
   };
   try {
-    link.attempt.then(send).catch(answered.reject);
+    keeper.attempt.then(send).catch(answered.reject);
     await answered.promise;
   } finally {
     clearTimeout(late);

@@ -3,16 +3,15 @@ import type { Message, NSQDConnection } from 'nsqjs';
 import type { Log } from '../../log/index.ts';
 import type { Subscribe, Subscription } from '../broker.ts';
 import { formatAddress, type NsqAddress } from './address.ts';
-import { type NsqSecurity, openReader } from './connection.ts';
+import { type ConnectionOptions, openReader } from './connection.ts';
+import { ConnectionKeeper } from './connection-keeper.ts';
 import { Flow } from './flow.ts';
-import { keepInFlight } from './keep-in-flight.ts';
-import { Link } from './link.ts';
-import type { Troubles } from './troubles.ts';
+import type { OutageLog } from './outage-log.ts';
 
 /** What a {@link NsqSubscription} is made with. */
 export interface SubscriptionParts {
-  readonly security: NsqSecurity;
-  readonly troubles: Troubles;
+  readonly connection: ConnectionOptions;
+  readonly outages: OutageLog;
   readonly log: Log;
 }
 
@@ -27,7 +26,7 @@ export class NsqSubscription implements Subscription {
   readonly #what: Subscribe;
   readonly #parts: SubscriptionParts;
   readonly #concurrency: number;
-  readonly #links = new Map<string, Link<NSQDConnection>>();
+  readonly #keepers = new Map<string, ConnectionKeeper<NSQDConnection>>();
   readonly #flows = new Map<NSQDConnection, Flow>();
   readonly #running = new Set<Promise<void>>();
   #state: 'open' | 'paused' | 'closed' = 'open';
@@ -43,15 +42,15 @@ export class NsqSubscription implements Subscription {
   async follow(addresses: readonly NsqAddress[]): Promise<void> {
     if (this.#state === 'closed') return;
     const wanted = new Map(addresses.map((address) => [formatAddress(address), address]));
-    for (const [key, link] of this.#links) {
-      if (wanted.has(key) || link.connection !== undefined) continue;
-      this.#links.delete(key);
-      link[Symbol.asyncDispose]().catch(() => undefined);
+    for (const [key, keeper] of this.#keepers) {
+      if (wanted.has(key) || keeper.connection !== undefined) continue;
+      this.#keepers.delete(key);
+      keeper[Symbol.asyncDispose]().catch(() => undefined);
     }
     for (const [key, address] of wanted) {
-      if (!this.#links.has(key)) this.#links.set(key, this.#linkTo(address));
+      if (!this.#keepers.has(key)) this.#keepers.set(key, this.#keeperOf(address));
     }
-    await Promise.allSettled([...this.#links.values()].map(async (link) => await link.attempt));
+    await Promise.allSettled([...this.#keepers.values()].map(async (keeper) => await keeper.attempt));
   }
 
   pause(): void {
@@ -80,17 +79,17 @@ export class NsqSubscription implements Subscription {
     if (this.#flows.size > 0) await pause(LINGER_MS);
     // And what has arrived is read, however late this process has got its turn.
     await nextTurn();
-    await Promise.all([...this.#links.values()].map(async (link) => await link[Symbol.asyncDispose]()));
+    await Promise.all([...this.#keepers.values()].map(async (keeper) => await keeper[Symbol.asyncDispose]()));
   }
 
-  #linkTo(address: NsqAddress): Link<NSQDConnection> {
+  #keeperOf(address: NsqAddress): ConnectionKeeper<NSQDConnection> {
     const { topic, channel: name, transient = false } = this.#what;
     const channel = transient ? `${name}${TRANSIENT_MARK}` : name;
-    const { security, troubles } = this.#parts;
-    return new Link({
+    const { connection, outages } = this.#parts;
+    return new ConnectionKeeper({
       address,
       purpose: `hear ${topic}/${channel}`,
-      connect: async (signal) => await openReader(address, security, { topic, channel }, signal),
+      connect: async (signal) => await openReader(address, connection, { topic, channel }, signal),
       onReady: (connection) => {
         const flow: Flow = new Flow(connection, (message) => this.#take(message, flow));
         this.#flows.set(connection, flow);
@@ -100,7 +99,7 @@ export class NsqSubscription implements Subscription {
         this.#flows.delete(connection);
         this.#balance();
       },
-      troubles,
+      outages,
     });
   }
 
@@ -142,4 +141,22 @@ export class NsqSubscription implements Subscription {
       message.finish();
     }
   }
+}
+
+/** The longest time between two signs of life, so that no setting of nsqd overflows a timer. */
+const MOST_MS = 60_000;
+
+/**
+ * Keeps nsqd from giving a message to somebody else while its handler runs. Beyond the time that nsqd allows whatever
+ * it is told, the message is finished, for then it would be handled twice.
+ */
+function keepInFlight(message: Message, messageTimeoutMs: number): Disposable {
+  const everyMs = Math.min(messageTimeoutMs / 3, MOST_MS);
+  const timer = setInterval(() => {
+    const leftMs = message.timeUntilTimeout(true) ?? 0;
+    if (leftMs > 2 * everyMs) message.touch();
+    else message.finish();
+  }, everyMs);
+  timer.unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

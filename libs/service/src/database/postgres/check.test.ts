@@ -1,7 +1,7 @@
 import { withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { checkDatabase, type Migrations } from '../index.ts';
-import { sharedPostgres } from '../testing-engines.ts';
+import { sharedPostgres } from '../testing/engines.ts';
 import { openPostgres } from './index.ts';
 
 const test = withParts(ava, 'postgres');

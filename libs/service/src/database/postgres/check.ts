@@ -5,7 +5,7 @@ import { nameOf } from './address.ts';
 import { POSTGRES_TIMES } from './client-config.ts';
 import { PooledDialect } from './dialect.ts';
 import { ConnectionPool } from './pool.ts';
-import { checkServer } from './schema.ts';
+import { checkServer, refusePooler } from './schema.ts';
 
 /**
  * The steps of a schema that a server has, none where it has no such table; a server that loses what it has
@@ -17,13 +17,14 @@ export async function stepsOnServer(
 ): Promise<{ readonly name: string; readonly done: readonly string[] }> {
   const pool = new ConnectionPool({
     address,
-    size: 1,
+    size: 2,
     name: 'check',
     log: silentLog,
     times: { ...POSTGRES_TIMES, ...times },
   });
   const kysely = new Kysely<unknown>({ dialect: new PooledDialect(pool) });
   try {
+    await refusePooler(pool);
     await checkServer(kysely, pool.name);
     const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(
       kysely,

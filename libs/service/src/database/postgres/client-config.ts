@@ -1,7 +1,7 @@
 import { checkServerIdentity } from 'node:tls';
 import type { ClientConfig } from 'pg';
+import { type CustomTypesConfig, types } from 'pg';
 import type { PostgresAddress } from './address.ts';
-import { parseNumbers } from './values.ts';
 
 /** How long anything may take, in milliseconds. */
 export interface PostgresTimes {
@@ -42,13 +42,23 @@ export function clientConfig(address: PostgresAddress, times: PostgresTimes, nam
     application_name: name,
     types: parseNumbers,
     connectionTimeoutMillis: times.connectMs,
-    statement_timeout: times.statementMs,
-    lock_timeout: times.lockMs,
-    idle_in_transaction_session_timeout: times.idleInTransactionMs,
     ...(times.statementMs > 0 && { query_timeout: times.statementMs + SILENCE_MS }),
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   };
+}
+
+/**
+ * What a connection is told first: the bounds of {@link PostgresTimes}, and that it may be idle for as long as we like.
+ * Not as parameters of its start, which a pooler such as PgBouncer refuses, or takes and forgets.
+ */
+export function sessionSettings({ statementMs, lockMs, idleInTransactionMs }: PostgresTimes): string {
+  return [
+    `set statement_timeout = ${statementMs}`,
+    `set lock_timeout = ${lockMs}`,
+    `set idle_in_transaction_session_timeout = ${idleInTransactionMs}`,
+    'set idle_session_timeout = 0',
+  ].join('; ');
 }
 
 function tlsOf({ tls, host }: PostgresAddress): Exclude<ClientConfig['ssl'], undefined> {
@@ -60,3 +70,16 @@ function tlsOf({ tls, host }: PostgresAddress): Exclude<ClientConfig['ssl'], und
     ...(tls !== 'system' && { ca: tls.ca }),
   };
 }
+
+// Object ids of types (pg_type.dat of PostgreSQL's source).
+const INT8 = 20;
+const NUMERIC = 1700;
+
+/**
+ * How values come back: whole numbers of eight bytes, and sums of them, as numbers. Ours are times, sizes and counts,
+ * which are exact up to 2^53. Everything else as pg has it.
+ */
+const parseNumbers: CustomTypesConfig = {
+  getTypeParser: (id: number, format?: 'text' | 'binary') =>
+    id === INT8 || id === NUMERIC ? Number : types.getTypeParser(id, format ?? 'text'),
+};

@@ -1,7 +1,7 @@
 import { withParts } from '@morpheo/real-parts';
 import test from 'ava';
-import { testDatabase } from '../conformance.ts';
-import { sharedPostgres } from '../testing-engines.ts';
+import { testDatabase } from '../testing/conformance.ts';
+import { sharedPostgres } from '../testing/engines.ts';
 import { placeOn } from './testing.fixture.ts';
 
 const server = sharedPostgres(test);

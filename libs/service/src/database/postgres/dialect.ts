@@ -1,5 +1,5 @@
 import { type DatabaseConnection, type Driver, PostgresDialect, PostgresDriver } from 'kysely';
-import { refuseInsideWrite } from '../inside-write.ts';
+import { refuseInsideWrite } from '../write-queue.ts';
 import type { ConnectionPool } from './pool.ts';
 
 /** Kysely's dialect for a pool of ours: a function given to `write` cannot ask it for a second connection. */

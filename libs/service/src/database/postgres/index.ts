@@ -2,15 +2,15 @@ import { PlatformError } from '@morpheo/common';
 import { Kysely, type RawBuilder, sql, type Transaction } from 'kysely';
 import { silentLog } from '../../log/index.ts';
 import { Channels, type Heard } from '../channels.ts';
-import { closedError } from '../closed.ts';
 import type { Database, OpenDatabase } from '../database.ts';
-import { insideWrite, refuseInsideWrite } from '../inside-write.ts';
+import { closedError } from '../database.ts';
+import { insideWrite, refuseInsideWrite } from '../write-queue.ts';
 import type { PostgresAddress } from './address.ts';
 import { POSTGRES_TIMES, type PostgresTimes } from './client-config.ts';
 import { PooledDialect } from './dialect.ts';
 import { triesFor } from './errors.ts';
 import { ConnectionPool, type PoolOptions } from './pool.ts';
-import { prepareSchema } from './schema.ts';
+import { prepareSchema, requireWritable } from './schema.ts';
 import { WakeUps } from './wake-ups.ts';
 
 /** What {@link openPostgres} is given. */
@@ -79,7 +79,7 @@ class Postgres<Schema> implements Database<Schema> {
     if (signal?.aborted === true) giveUp();
     signal?.addEventListener('abort', giveUp, { once: true });
     try {
-      await Promise.race([this.#pool.query('select 1'), late]);
+      await Promise.race([requireWritable(this.#pool), late]);
     } finally {
       signal?.removeEventListener('abort', giveUp);
     }

@@ -3,7 +3,7 @@ import { isPlatformError, type PlatformError } from '@morpheo/common';
 import { startPostgres, withParts } from '@morpheo/real-parts';
 import ava, { type ExecutionContext } from 'ava';
 import { sql } from 'kysely';
-import { sharedPostgres } from '../testing-engines.ts';
+import { sharedPostgres } from '../testing/engines.ts';
 import { type OpenPostgres, openPostgres } from './index.ts';
 
 const test = withParts(ava, 'postgres');

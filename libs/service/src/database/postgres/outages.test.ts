@@ -3,14 +3,12 @@ import { type PostgresServer, startPostgres, withParts } from '@morpheo/real-par
 import ava, { type ExecutionContext } from 'ava';
 import { memoryLog } from '../../log/index.ts';
 import { eventually } from '../../testing/index.ts';
-import { addNote, type NotesSchema, noteIds, notesMigrations } from '../conformance-schema.ts';
 import type { Database } from '../index.ts';
+import { addNote, type NotesSchema, noteIds, notesMigrations } from '../testing/conformance-schema.ts';
 import type { PostgresTimes } from './client-config.ts';
 import { openPostgres } from './index.ts';
 
 const test = withParts(ava, 'postgres');
-const PATIENCE_MS = 30_000;
-
 async function openOn(
   server: PostgresServer,
   log = memoryLog(),
@@ -43,7 +41,7 @@ async function writeOn(
   return { kept, refused };
 }
 
-test('What was acknowledged is there after the server was killed, and writes go on', async (t) => {
+test('What was acknowledged is there after the server was killed, and writes go on [D1]', async (t) => {
   t.timeout(120_000);
   await using server = await startPostgres();
   const log = memoryLog();
@@ -51,7 +49,7 @@ test('What was acknowledged is there after the server was killed, and writes go 
   let kept = 0;
   const kills = (async () => {
     for (const mark of [200, 500]) {
-      await eventually(t, (t) => t.true(kept >= mark), PATIENCE_MS);
+      await eventually(t, (t) => t.true(kept >= mark));
       await server.kill();
       await server.start();
     }
@@ -75,7 +73,7 @@ test('What was acknowledged is there after the server was killed, and writes go 
   t.is(told.filter((message) => message === 'the database answers again').length, times);
 });
 
-test('A server that shuts down refuses, and is found again when it is back', async (t) => {
+test('A server that shuts down refuses, and is found again when it is back [D5] [D15]', async (t) => {
   t.timeout(120_000);
   await using server = await startPostgres();
   await using database = await openOn(server);
@@ -102,11 +100,7 @@ test('A server that is frozen is given up in time, and nothing that hung is told
   t.true(isPlatformError(await t.throwsAsync(addNote(database, 'hung')), 'unavailable'));
   t.true(performance.now() - started < 40_000);
   await server.thaw();
-  await eventually(
-    t,
-    async (t) => await t.notThrowsAsync(addNote(database, `after ${performance.now()}`)),
-    PATIENCE_MS,
-  );
+  await eventually(t, async (t) => await t.notThrowsAsync(addNote(database, `after ${performance.now()}`)));
   t.true((await noteIds(database)).includes('before'));
 });
 
@@ -119,14 +113,10 @@ test('Notifications are heard again after the server was away', async (t) => {
   const heard = new Set<string>();
   using _listening = listener.listen('orders', (text) => heard.add(text));
   const hears = async (text: string) =>
-    await eventually(
-      t,
-      (t) => {
-        sender.notify('orders', text);
-        t.true(heard.has(text));
-      },
-      PATIENCE_MS,
-    );
+    await eventually(t, (t) => {
+      sender.notify('orders', text);
+      t.true(heard.has(text));
+    });
   await hears('first');
   await server.kill();
   await server.start();

@@ -1,9 +1,9 @@
 import type { PostgresPool, PostgresPoolClient, PostgresQueryResult } from 'kysely';
 import { Pool, type PoolClient } from 'pg';
 import type { Log } from '../../log/index.ts';
-import { closedError } from '../closed.ts';
+import { closedError } from '../database.ts';
 import { nameOf, type PostgresAddress } from './address.ts';
-import { clientConfig, type PostgresTimes } from './client-config.ts';
+import { clientConfig, type PostgresTimes, sessionSettings } from './client-config.ts';
 import { fromPostgresError, lossOf } from './errors.ts';
 
 /** What a {@link ConnectionPool} is made with. */
@@ -42,6 +42,7 @@ export class ConnectionPool implements PostgresPool {
       max: size,
       idleTimeoutMillis: IDLE_MS,
       maxLifetimeSeconds: LIFETIME_S,
+      onConnect: async (client) => void (await client.query(sessionSettings(times))),
     });
     // Without listeners a connection that breaks while nobody uses it would end the process. What it means shows when
     // the next one is opened.

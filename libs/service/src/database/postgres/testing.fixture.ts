@@ -1,9 +1,9 @@
-import type { PostgresServer, TestDatabase } from '@morpheo/real-parts';
-import type { Place } from '../conformance-schema.ts';
+import type { SharedPostgres, TestDatabase } from '@morpheo/real-parts';
+import type { Place } from '../testing/conformance-schema.ts';
 import { openPostgres } from './index.ts';
 
 /** A database of its own on a server. */
-export async function placeOn(server: PostgresServer): Promise<Place & { readonly database: TestDatabase }> {
+export async function placeOn(server: SharedPostgres): Promise<Place & { readonly database: TestDatabase }> {
   const database = await server.createDatabase();
   return {
     database,

@@ -3,7 +3,7 @@ import { Client } from 'pg';
 import type { Log } from '../../log/index.ts';
 import type { Channels, Heard } from '../channels.ts';
 import { nameOf } from './address.ts';
-import { clientConfig } from './client-config.ts';
+import { clientConfig, sessionSettings } from './client-config.ts';
 import { fromPostgresError } from './errors.ts';
 import type { ConnectionPool, PoolOptions } from './pool.ts';
 
@@ -109,6 +109,7 @@ export class WakeUps {
     this.#stop.signal.addEventListener('abort', stop, { once: true });
     try {
       await client.connect();
+      await client.query(sessionSettings(times));
       await client.query(`listen "${this.#topic}"`);
       listens();
       const check = setInterval(() => client.query('select 1').catch(lose), CHECK_MS);

@@ -2,9 +2,9 @@ import { isPlatformError } from '@morpheo/common';
 import { withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { sql } from 'kysely';
-import { addNote, type NotesSchema, note, noteIds, notesMigrations } from '../conformance-schema.ts';
 import type { Database } from '../index.ts';
-import { sharedPostgres } from '../testing-engines.ts';
+import { addNote, type NotesSchema, note, noteIds, notesMigrations } from '../testing/conformance-schema.ts';
+import { sharedPostgres } from '../testing/engines.ts';
 import { openPostgres } from './index.ts';
 import { placeOn } from './testing.fixture.ts';
 
@@ -82,10 +82,13 @@ test('A row that another write holds is not waited for without end', async (t) =
 test('A write that pauses too long is ended, and others go on', async (t) => {
   await using here = await place();
   const options = { address: here.database, migrations: notesMigrations };
-  await using database = await openPostgres<NotesSchema>({ ...options, times: { idleInTransactionMs: 50 } });
+  await using database = await openPostgres<NotesSchema>({
+    ...options,
+    times: { idleInTransactionMs: 1000 },
+  });
   const lazy = database.write(async (tx) => {
     await tx.insertInto('notes').values(note('lazy')).execute();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 2000));
     await tx.insertInto('notes').values(note('later')).execute();
   });
   t.true(isPlatformError(await t.throwsAsync(lazy), 'unavailable'));
@@ -99,6 +102,8 @@ test('Callers beyond the connections wait their turn', async (t) => {
     address: here.database,
     migrations: notesMigrations,
     poolSize: 1,
+    // Fifty commits, one after another, beside others that keep the disk busy.
+    times: { connectMs: 60_000 },
   });
   await Promise.all(Array.from({ length: 50 }, async (_, index) => await addNote(database, `${index}`)));
   t.is((await noteIds(database)).length, 50);

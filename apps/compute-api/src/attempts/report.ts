@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import {
+  delayMs,
+  type Failure,
+  type OrderResult,
+  type OrderStatus,
+  type Report,
+  type StepRecord,
+} from '@morpheo/common';
+import { sql } from 'kysely';
+import type { ComputeSettings } from '../config.ts';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { findInLog } from '../disclosure/canaries.ts';
+import { withCoarseScores } from '../disclosure/scores.ts';
+import { policyOf } from '../disclosure/shown.ts';
+import { endOrder } from '../orders/finish.ts';
+import { kindOf } from '../orders/kinds.ts';
+import { trySample } from '../orders/sample.ts';
+import { changeOrder, takeOrder } from '../orders/store.ts';
+import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
+import { isIsolated, lossesBesideOthers, wasBesideOthers } from '../queue/isolation.ts';
+import { type AttemptRef, closeAttempt, fence, takeFenced } from './fence.ts';
+import { wholeLog } from './log-store.ts';
+
+/** How often, and when again, an order is tried that the platform failed. */
+export type RetryPolicy = Pick<ComputeSettings, 'attempts' | 'retryBackOff'>;
+
+/** A step that started or ended. */
+export type StepNote =
+  | { readonly what: 'started'; readonly step: StepRecord['step'] }
+  | { readonly what: 'ended'; readonly record: StepRecord };
+
+/** Notes a step in the history. Throws `stale_attempt`. */
+export async function noteStep(database: ComputeDatabase, ref: AttemptRef, note: StepNote): Promise<void> {
+  await database.write(async (tx) => {
+    const order = await takeFenced(tx, ref);
+    if (note.what === 'started') {
+      await changeOrder(tx, order, { event: 'step_started', details: { step: note.step } });
+    } else await changeOrder(tx, order, { event: 'step_ended', details: note.record });
+  });
+}
+
+/**
+ * Ends the attempt as its worker reports, and returns what the order is then. The same report again gets the same
+ * answer; any other late one throws `stale_attempt`, a result that does not fit the order `invalid_request`.
+ */
+export async function reportAttempt(
+  database: ComputeDatabase,
+  policy: RetryPolicy,
+  ref: AttemptRef,
+  report: Report,
+): Promise<OrderStatus> {
+  const finding = report.outcome === 'done' ? await findingOf(database, ref) : undefined;
+  const hash = createHash('sha256').update(JSON.stringify(report)).digest('hex');
+  return await database.write(async (tx) => {
+    const order = await takeOrder(tx, ref.order);
+    if (order !== undefined && (await wasReported(tx, ref, hash))) return order.status;
+    fence(order, ref);
+    const judged: Report = finding === undefined ? report : { outcome: 'failed', failure: finding };
+    const after = await applyReport(tx, policy, order, judged);
+    const failure = 'failure' in judged ? JSON.stringify(judged.failure) : null;
+    await closeAttempt(tx, order, judged.outcome, { failure, report: hash });
+    return after.status;
+  });
+}
+
+/** Why an attempt has no result though it succeeded: its log holds a canary of the problem. */
+async function findingOf(database: ComputeDatabase, { order }: AttemptRef): Promise<Failure | undefined> {
+  const row = await database.read
+    .selectFrom('orders')
+    .select(['pin', 'round'])
+    .where('id', '=', order)
+    .executeTakeFirst();
+  const canaries = row === undefined ? [] : policyOf(row).canaries;
+  const hit = await findInLog(canaries, wholeLog(database, order));
+  if (hit === undefined) return undefined;
+  const message = `What the step ${hit.step} printed holds the canary number ${hit.number} of its problem.`;
+  return { reason: 'withheld', message, step: 'results' };
+}
+
+/** Gives up on attempts whose worker was lost: the orders become due again, or fail after the last attempt. */
+export async function loseAttempts(
+  tx: Tx,
+  policy: RetryPolicy,
+  orders: readonly OrderRow[],
+  why: string,
+): Promise<void> {
+  for (const order of orders) {
+    const beside = await wasBesideOthers(tx, order);
+    const failure: Failure = { reason: 'worker_lost', message: lostMessage(order, beside, why) };
+    // Beside others nobody knows whose doing it was, so it is not charged. One that was to be run isolated is charged
+    // whatever it looks like: clocks may be set.
+    if (beside && !isIsolated(order)) {
+      await makeDueAgain(tx, policy, order, { event: 'lost', failure, counts: lossesBesideOthers(order) });
+    } else await tryAgain(tx, policy, order, 'lost', failure);
+    await closeAttempt(tx, order, 'lost', { failure: JSON.stringify(failure) });
+  }
+}
+
+async function applyReport(tx: Tx, policy: RetryPolicy, order: OrderRow, report: Report): Promise<OrderRow> {
+  switch (report.outcome) {
+    case 'done':
+      kindOf(order.kind).checkResult(order, report.result);
+      return await changeOrder(tx, order, {
+        event: 'publishing',
+        set: { lease_until: null, result: JSON.stringify(keptResult(order, report.result)) },
+        effects: [{ do: 'publish_result', attempt: order.attempt }],
+      });
+    case 'failed': {
+      const failed = await endOrder(tx, order, { status: 'failed', failure: report.failure });
+      await trySample(tx, order, report.failure);
+      return failed;
+    }
+    case 'error':
+      return await tryAgain(tx, policy, order, 'error', report.failure);
+    case 'released': {
+      const again = upAgain(order);
+      return await changeOrder(tx, order, {
+        event: 'released',
+        set: { ...FREE, ...again.set, due_at: tx.now, publish_after: tx.now },
+        effects: again.effects,
+      });
+    }
+  }
+}
+
+/** The result as it is kept and told: exact scores over hidden data are nowhere. */
+function keptResult(order: OrderRow, result: OrderResult): OrderResult {
+  return policyOf(order).hidden ? withCoarseScores(order, result) : result;
+}
+
+/** Charged, and due again after a pause; or failed where that was the last attempt. */
+async function tryAgain(
+  tx: Tx,
+  policy: RetryPolicy,
+  order: OrderRow,
+  event: 'lost' | 'error',
+  failure: Failure,
+): Promise<OrderRow> {
+  const charged = order.charged + 1;
+  if (charged >= policy.attempts) {
+    const message = `${failure.message} That was attempt ${charged} of ${policy.attempts}.`;
+    return await endOrder(tx, order, { status: 'failed', failure: { ...failure, message } });
+  }
+  return await makeDueAgain(tx, policy, order, { event, failure, counts: { charged } });
+}
+
+async function makeDueAgain(
+  tx: Tx,
+  { retryBackOff }: RetryPolicy,
+  order: OrderRow,
+  broken: { event: 'lost' | 'error'; failure: Failure; counts: Partial<OrderRow> },
+): Promise<OrderRow> {
+  const { event, failure, counts } = broken;
+  const { charged, lost_beside } = { ...order, ...counts };
+  const pause = delayMs(charged + lost_beside - (event === 'lost' ? 1 : 0), retryBackOff);
+  const due = sql<number>`${tx.now} + ${pause}`;
+  const again = upAgain(order);
+  return await changeOrder(tx, order, {
+    event,
+    details: { failure, again_in_ms: pause },
+    set: { ...FREE, ...again.set, ...counts, due_at: due, publish_after: due },
+    effects: again.effects,
+  });
+}
+
+const FREE = { worker: null, boot: null, lease_until: null } as const;
+
+/** Up for the next worker; one that was claimed before orders were checked, and still is not, is checked first. */
+function upAgain({ pin }: OrderRow): { set: Pick<OrderRow, 'status'>; effects: Effect[] } {
+  return pin === null
+    ? { set: { status: 'waiting' }, effects: [PIN_ORDER] }
+    : { set: { status: 'todo' }, effects: [] };
+}
+
+function lostMessage(order: OrderRow, beside: boolean, why: string): string {
+  const company = isIsolated(order) ? ' and nothing else' : beside ? ', and others beside it' : '';
+  const { worker, lost_beside } = order;
+  const before = lost_beside === 0 ? '' : ` Before that it was lost beside other orders (${lost_beside}).`;
+  return `Worker ${worker} was lost while it ran the order${company}: ${why}.${before}`;
+}
+
+async function wasReported({ db }: Tx, { order, attempt }: AttemptRef, hash: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('attempts')
+    .select('report')
+    .where('order_id', '=', order)
+    .where('attempt', '=', attempt)
+    .executeTakeFirst();
+  return row?.report === hash;
+}

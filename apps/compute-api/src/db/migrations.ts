@@ -1,0 +1,248 @@
+import type { Migrations } from '@morpheo/service/database';
+import { type ColumnDefinitionBuilder, sql } from 'kysely';
+
+/** The schema's history. A step that was released never changes; what comes next is a step of its own. */
+export const migrations: Migrations = {
+  '001-orders': async (schema) => {
+    await schema.schema
+      .createTable('orders')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('spec', 'text', (column) => column.notNull())
+      .addColumn('identity', 'text', (column) => column.notNull())
+      .addColumn('problem', 'text', (column) => column.notNull())
+      .addColumn('workflow', 'text', (column) => column.notNull())
+      .addColumn('algo', 'text')
+      .addColumn('model', 'text')
+      .addColumn('model_start', 'text')
+      .addColumn('model_end', 'text')
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('charged', 'integer', (column) => column.notNull())
+      .addColumn('worker', 'text')
+      .addColumn('boot', 'text')
+      .addColumn('lease_until', 'bigint')
+      .addColumn('due_at', 'bigint', (column) => column.notNull())
+      .addColumn('publish_after', 'bigint')
+      .addColumn('publishes', 'integer', (column) => column.notNull())
+      .addColumn('waits_for', 'text')
+      .addColumn('result', 'text')
+      .addColumn('failure', 'text')
+      .addColumn('events', 'integer', (column) => column.notNull())
+      .addColumn('effects', 'integer', (column) => column.notNull())
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('started_at', 'bigint')
+      .addColumn('ended_at', 'bigint')
+      .execute();
+    for (const [name, columns] of Object.entries({
+      orders_newest: ['created_at', 'id'],
+      orders_status: ['status', 'created_at', 'id'],
+      orders_queue: ['status', 'kind', 'created_at', 'id'],
+      orders_problem: ['problem', 'created_at', 'id'],
+      orders_algo: ['algo', 'created_at', 'id'],
+      orders_model_end: ['model_end'],
+      orders_waits_for: ['waits_for'],
+      orders_lease: ['lease_until'],
+      orders_publish: ['status', 'publish_after'],
+      orders_worker: ['worker', 'status'],
+    })) {
+      await schema.schema.createIndex(name).on('orders').columns(columns).execute();
+    }
+  },
+
+  '002-attempts': async (schema) => {
+    await schema.schema
+      .createTable('attempts')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('worker', 'text', (column) => column.notNull())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .addColumn('started_at', 'bigint', (column) => column.notNull())
+      .addColumn('ended_at', 'bigint')
+      .addColumn('outcome', 'text')
+      .addColumn('failure', 'text')
+      .addColumn('report', 'text')
+      .addColumn('log_bytes', 'integer', (column) => column.notNull())
+      .addPrimaryKeyConstraint('attempts_key', ['order_id', 'attempt'])
+      .execute();
+    await schema.schema
+      .createTable('events')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('n', 'integer', (column) => column.notNull())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('what', 'text', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('details', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('events_key', ['order_id', 'n'])
+      .execute();
+    await schema.schema
+      .createTable('logs')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('seq', 'integer', (column) => column.notNull())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('step', 'text', (column) => column.notNull())
+      .addColumn('stream', 'text', (column) => column.notNull())
+      .addColumn('text', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('logs_key', ['order_id', 'attempt', 'seq'])
+      .execute();
+  },
+
+  '003-effects-and-workers': async (schema) => {
+    await schema.schema
+      .createTable('outbox')
+      .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+      .addColumn('n', 'integer', (column) => column.notNull())
+      .addColumn('lane', 'text', (column) => column.notNull())
+      .addColumn('effect', 'text', (column) => column.notNull())
+      .addColumn('due_at', 'bigint', (column) => column.notNull())
+      .addColumn('tries', 'integer', (column) => column.notNull())
+      .addColumn('last_error', 'text')
+      .addPrimaryKeyConstraint('outbox_key', ['order_id', 'n'])
+      .execute();
+    await schema.schema.createIndex('outbox_due').on('outbox').column('due_at').execute();
+    await schema.schema
+      .createTable('workers')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('runtime', 'text', (column) => column.notNull())
+      .addColumn('learn_slots', 'integer', (column) => column.notNull())
+      .addColumn('predict_slots', 'integer', (column) => column.notNull())
+      .addColumn('seen_at', 'bigint', (column) => column.notNull())
+      .execute();
+    await schema.schema
+      .createTable('switches')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('value', 'integer', (column) => column.notNull())
+      .execute();
+  },
+
+  '004-gpus': async (schema) => {
+    const whole = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+    await schema.schema.alterTable('orders').addColumn('gpus', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('gpus_kept_by', 'text').execute();
+    // Orders with and without GPUs have a queue each: many that wait for some are not in the way of the others.
+    await schema.schema.alterTable('orders').addColumn('asks_gpus', 'integer', whole).execute();
+    await schema.schema.dropIndex('orders_queue').execute();
+    await schema.schema
+      .createIndex('orders_due')
+      .on('orders')
+      .columns(['status', 'asks_gpus', 'created_at', 'id', 'kind', 'due_at', 'gpus', 'gpus_kept_by'])
+      .execute();
+    await schema.schema.alterTable('workers').addColumn('gpu_total', 'integer', whole).execute();
+    await schema.schema
+      .alterTable('workers')
+      .addColumn('gpu_slots', 'integer', (column) => column.notNull().defaultTo(1))
+      .execute();
+    await schema.schema
+      .alterTable('workers')
+      .addColumn('gpus', 'text', (column) => column.notNull().defaultTo('[]'))
+      .execute();
+    await schema.schema
+      .createTable('problem_defaults')
+      .addColumn('problem', 'text', (column) => column.primaryKey())
+      .addColumn('gpus', 'integer', (column) => column.notNull())
+      .execute();
+  },
+
+  '005-traces': async (schema) => {
+    await schema.schema.alterTable('orders').addColumn('trace', 'text').execute();
+    await schema.schema.alterTable('outbox').addColumn('created_at', 'bigint').execute();
+  },
+  '006-fair-share': async (schema) => {
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('owner', 'text', (column) => column.notNull().defaultTo(''))
+      .execute();
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('priority', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('turn_at', 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await sql`update orders set turn_at = created_at`.execute(schema);
+    await schema.schema
+      .createTable('owners')
+      .addColumn('owner', 'text', (column) => column.primaryKey())
+      .addColumn('weight', 'integer', (column) => column.notNull())
+      .execute();
+    await schema.schema
+      .createTable('shares')
+      .addColumn('kind', 'text', (column) => column.notNull())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('start_tag', 'bigint', (column) => column.notNull())
+      .addColumn('finish_tag', 'bigint', (column) => column.notNull())
+      .addPrimaryKeyConstraint('shares_key', ['kind', 'owner'])
+      .execute();
+    for (const [name, table, columns] of [
+      ['shares_start', 'shares', ['kind', 'start_tag']],
+      ['shares_finish', 'shares', ['kind', 'finish_tag']],
+      ['orders_owner', 'orders', ['owner', 'created_at', 'id']],
+      ['orders_turn', 'orders', ['status', 'kind', 'asks_gpus', 'owner', 'turn_at', 'id', 'due_at', 'gpus']],
+    ] as const) {
+      await schema.schema
+        .createIndex(name)
+        .on(table)
+        .columns([...columns])
+        .execute();
+    }
+    // The oldest first, whoever owns them, are now asked for of those alone that wait for GPUs.
+    await schema.schema.dropIndex('orders_due').execute();
+    for (const index of [
+      sql`create index orders_gpus on orders (status, created_at, id, kind, due_at, gpus, gpus_kept_by) where asks_gpus = 1`,
+      sql`create index orders_kept on orders (gpus_kept_by) where gpus_kept_by is not null`,
+      sql`create index orders_done on orders (kind, ended_at) where status = 'done'`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
+  '007-quarantine': async (schema) => {
+    const whole = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+    await schema.schema.alterTable('orders').addColumn('lost_beside', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('alone', 'integer', whole).execute();
+    await schema.schema.alterTable('orders').addColumn('alone_on', 'text').execute();
+    for (const index of [
+      sql`create index orders_alone on orders (alone_on) where alone = 1`,
+      sql`create index attempts_lost on attempts (worker, ended_at) where outcome = 'lost'`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
+  '008-pins': async (schema) => {
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('round', 'integer', (column) => column.notNull().defaultTo(1))
+      .execute();
+    await schema.schema.alterTable('orders').addColumn('pin', 'text').execute();
+    const now = sql.lit(Date.now());
+    // What is due is checked before it may start. What runs goes on, and is checked meanwhile.
+    const open = sql`waits_for is null and (status = 'todo' or lease_until is not null)`;
+    await sql`
+      insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)
+      select id, effects + 1, 'storage', '{"do":"pin_order"}', ${now}, ${now}, 0
+      from orders where ${open}`.execute(schema);
+    await sql`update orders set effects = effects + 1 where ${open}`.execute(schema);
+    await sql`
+      insert into events (order_id, n, at, attempt, what, status, details)
+      select id, events + 1, ${now}, attempt, 'retried', 'waiting', '{"by":"the upgrade to a platform that checks orders"}'
+      from orders where status = 'todo'`.execute(schema);
+    await sql`update orders set status = 'waiting', events = events + 1, publish_after = null where status = 'todo'`.execute(
+      schema,
+    );
+  },
+  '009-samples': async (schema) => {
+    await schema.schema.alterTable('orders').addColumn('sample_of', 'text').execute();
+    await sql`create index orders_sample_of on orders (sample_of) where sample_of is not null`.execute(
+      schema,
+    );
+    await schema.schema
+      .createTable('samples')
+      .addColumn('algo', 'text', (column) => column.primaryKey())
+      .addColumn('placed_at', 'bigint', (column) => column.notNull())
+      .execute();
+  },
+};

@@ -1,0 +1,196 @@
+import type { AttemptOutcome, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
+import type { Transaction } from 'kysely';
+
+/**
+ * The tables of compute-api. Times are milliseconds since 1970 by the database's clock, JSON is text, so that the
+ * same queries run on every engine.
+ */
+export interface Schema {
+  orders: OrderRow;
+  attempts: AttemptRow;
+  events: EventRow;
+  logs: LogRow;
+  outbox: OutboxRow;
+  workers: WorkerRow;
+  switches: SwitchRow;
+  problem_defaults: ProblemDefaultsRow;
+  owners: OwnerRow;
+  shares: ShareRow;
+  samples: SampleRow;
+}
+
+/** A transaction on the tables of compute-api. */
+export type Tx = Transaction<Schema>;
+
+/** One order: the one truth about it. `attempt` is the fencing token: it grows at each claim and never falls. */
+export interface OrderRow {
+  id: string;
+  kind: OrderKind;
+  status: OrderStatus;
+  /** JSON of an `OrderSpec`. */
+  spec: string;
+  /** SHA-256 of what makes the order the same order. */
+  identity: string;
+  problem: string;
+  workflow: string;
+  algo: string | null;
+  model: string | null;
+  model_start: string | null;
+  model_end: string | null;
+  /** How many GPUs an attempt is given: what was posted, or what the problem had by default then. */
+  gpus: number;
+  /** 1 where `gpus` is not 0, else 0: orders with and without have a queue each. */
+  asks_gpus: number;
+  /** The worker that keeps the GPUs that come free for this order, once it has waited long for them. */
+  gpus_kept_by: string | null;
+  /** On whose share it is run; empty for what came without credentials. */
+  owner: string;
+  /** Among the orders of its owner, from -10 to 10. */
+  priority: number;
+  /** Its owner's orders are claimed by this time, the earliest first: that of its creation, moved by its priority. */
+  turn_at: number;
+  attempt: number;
+  /** How many attempts were broken by the platform, or lost alone: compared with the most that are allowed. */
+  charged: number;
+  /** How many attempts were lost beside others, whose doing that may have been: those are not charged. */
+  lost_beside: number;
+  /** 1 where it has to be run alone, else 0. */
+  alone: number;
+  /** The worker that takes nothing else until it can run this order alone. */
+  alone_on: string | null;
+  worker: string | null;
+  boot: string | null;
+  /** Set exactly while an attempt runs: `pending` and not yet publishing. */
+  lease_until: number | null;
+  /** No claim before this time. */
+  due_at: number;
+  /** When to wake workers (again); null where nobody is to be woken. The row is its own outbox for publications. */
+  publish_after: number | null;
+  publishes: number;
+  /** How often it was begun: 1, and one more with each retry on request. Storage tells late calls by it. */
+  round: number;
+  /** JSON of a `Pin`: what storage holds for this round, once it has checked it. Stays when the order has ended. */
+  pin: string | null;
+  /** The order that makes the start model. */
+  waits_for: string | null;
+  /** The failed order for which the platform placed this one, on a public sample. The orchestrator knows nothing of it. */
+  sample_of: string | null;
+  /** JSON of an `OrderResult`: set once an attempt has won, before its result is published. */
+  result: string | null;
+  /** JSON of a `Failure`. */
+  failure: string | null;
+  /** The `traceparent` (W3C Trace Context) of what placed the order, where somebody traces it. */
+  trace: string | null;
+  /** How many rows of `events` the order has. */
+  events: number;
+  /** How many rows of `outbox` it ever had. */
+  effects: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+}
+
+/** One try of a worker. */
+export interface AttemptRow {
+  order_id: string;
+  attempt: number;
+  worker: string;
+  boot: string;
+  started_at: number;
+  ended_at: number | null;
+  outcome: AttemptOutcome | null;
+  failure: string | null;
+  /** SHA-256 of the report that ended it, so that the same report again is known. */
+  report: string | null;
+  log_bytes: number;
+}
+
+/** One entry of an order's history; `n` counts from 1 within the order. */
+export interface EventRow {
+  order_id: string;
+  n: number;
+  at: number;
+  attempt: number;
+  what: OrderEvent['what'];
+  status: OrderStatus;
+  details: string;
+}
+
+/** One piece of log; `seq` is the worker's own count within the attempt. */
+export interface LogRow {
+  order_id: string;
+  attempt: number;
+  seq: number;
+  at: number;
+  step: string;
+  stream: 'stdout' | 'stderr' | 'platform';
+  text: string;
+}
+
+/** An effect on another system that a transaction has decided; the row goes when the effect has happened. */
+export interface OutboxRow {
+  order_id: string;
+  n: number;
+  /** Effects of one lane of an order happen in their order; lanes do not wait for one another. */
+  lane: 'storage' | 'orchestrator';
+  /** JSON of an `Effect`. */
+  effect: string;
+  due_at: number;
+  /** Null for what was decided before this was noted. */
+  created_at: number | null;
+  tries: number;
+  last_error: string | null;
+}
+
+/** A worker as it last described itself. */
+export interface WorkerRow {
+  id: string;
+  boot: string;
+  name: string;
+  runtime: string;
+  learn_slots: number;
+  predict_slots: number;
+  gpu_total: number;
+  /** How many orders may share a GPU. */
+  gpu_slots: number;
+  /** JSON of a list of `GpuDevice`. */
+  gpus: string;
+  seen_at: number;
+}
+
+/** When an algorithm was last tried on a public sample because it had failed on hidden data. */
+export interface SampleRow {
+  algo: string;
+  placed_at: number;
+}
+
+/** A switch of the operator. */
+export interface SwitchRow {
+  name: 'paused';
+  value: number;
+}
+
+/** What orders of a problem ask for where they do not say. */
+export interface ProblemDefaultsRow {
+  problem: string;
+  gpus: number;
+}
+
+/** An owner whose weight was set. */
+export interface OwnerRow {
+  owner: string;
+  weight: number;
+}
+
+/**
+ * How much of the claims of a kind an owner has had, as start-time fair queueing counts it: in millionths of a claim of
+ * an owner of weight 1. Absent for an owner that never was charged.
+ */
+export interface ShareRow {
+  kind: OrderKind;
+  owner: string;
+  /** The start tag of its last claim; the greatest of a kind is the virtual time of the kind. */
+  start_tag: number;
+  /** The finish tag of its last claim. */
+  finish_tag: number;
+}

@@ -1,0 +1,311 @@
+import { text } from 'node:stream/consumers';
+import { type Call, DEFAULT_DISCLOSURE, type Disclosure, PlatformError, type Role } from '@morpheo/common';
+import { eventually } from '@morpheo/service/testing';
+import test, { type ExecutionContext } from 'ava';
+import { pinned } from '../testing/fake-systems.ts';
+import { away, openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
+import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
+import { resultOf, type TestWorker } from '../testing/test-worker.ts';
+
+const as = (name: string, role: Role = 'reader'): Call => ({ principal: { name, roles: [role] } });
+const AUTHOR = as('bob', 'orchestrator');
+const PROBLEM_OWNER = as('ada');
+const ADMIN = as('root', 'admin');
+
+/** What the programs of this test print, write and measure: each tells of a hidden target. */
+const SECRET = '7213456';
+
+interface Case extends AsyncDisposable {
+  readonly compute: TestCompute;
+  readonly worker: TestWorker;
+}
+
+/** A compute-api whose storage says that the order's owner may not read its data, and what the problem discloses. */
+async function openHidden(disclosure: Partial<Disclosure> = {}, canaries: string[] = []): Promise<Case> {
+  await using stack = new AsyncDisposableStack();
+  const compute = stack.use(await openTestCompute());
+  compute.checks.refuse = (request) => {
+    const answer = pinned(request);
+    if (answer.outcome !== 'pinned') return answer;
+    const budget = { ...DEFAULT_DISCLOSURE, ...disclosure };
+    const limits = { hidden: true, readers: ['ada'], disclosure: budget, canaries };
+    return { ...answer, policy: { ...answer.policy, ...limits } };
+  };
+  const worker = await compute.worker();
+  const opened = stack.move();
+  return { compute, worker, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+}
+
+type End = 'train fails' | 'perf fails' | 'results fail' | 'platform fails' | 'done' | 'runs';
+
+const FAILURES = {
+  'train fails': { outcome: 'failed', failure: { reason: 'exit_code', step: 'train' } },
+  'perf fails': { outcome: 'failed', failure: { reason: 'exit_code', step: 'perf' } },
+  'results fail': { outcome: 'failed', failure: { reason: 'invalid_result', step: 'results' } },
+  'platform fails': { outcome: 'error', failure: { reason: 'internal', step: 'train' } },
+} as const;
+
+/** Places a training order and runs it to an end; every step that sees data prints what it should not. */
+async function run(t: ExecutionContext, { compute, worker }: Case, end: End): Promise<string> {
+  const body = aLearnuplet();
+  await compute.api.learn({ body }, AUTHOR);
+  const claim = await worker.mustClaim();
+  const params = { id: claim.order, attempt: claim.attempt };
+  let seq = 0;
+  for (const step of ['build', 'detarget', 'train', 'perf', 'results'] as const) {
+    await compute.api.noteStep({ params, body: { what: 'started', step } });
+    const said = step === 'build' ? 'an image' : SECRET;
+    const chunks = (['stdout', 'stderr', 'platform'] as const).map((stream) => {
+      return { seq: seq++, step, stream, text: `${step} ${stream} ${said}\n` };
+    });
+    await compute.api.appendLog({ params, body: { chunks } });
+    const measured = { seconds: 7.7213456, peak_memory_bytes: 77213456, cpu_seconds: 7.7213456 };
+    const record = step === 'build' ? { step, seconds: 1 } : { step, ...measured, exit_code: 0 };
+    await compute.api.noteStep({ params, body: { what: 'ended', record } });
+  }
+  if (end === 'runs') return body.uuid;
+  if (end === 'done') {
+    const [train = '', tested = ''] = [...body.train_data, ...body.test_data];
+    const performance = {
+      perf: 0.77213456,
+      train_perf: { [train]: 0.77213456 },
+      test_perf: { [tested]: 77213456, [SECRET]: 1 },
+      note: SECRET,
+    };
+    await worker.report(claim, { outcome: 'done', result: { ...resultOf(claim), performance } });
+    await eventually(t, async (t) =>
+      t.is((await compute.api.getOrder({ params: { id: body.uuid } })).status, 'done'),
+    );
+    return body.uuid;
+  }
+  const { outcome, failure } = FAILURES[end];
+  const told = { message: `It printed ${SECRET}.`, file: SECRET, log_tail: [SECRET], exit_code: 77 };
+  await worker.report(claim, { outcome, failure: { ...failure, ...told } });
+  return body.uuid;
+}
+
+async function logOf({ compute }: Case, id: string, call: Call): Promise<string> {
+  const { body } = await compute.api.orderLog({ params: { id }, query: {} }, call);
+  return body === undefined ? '' : await text(body);
+}
+
+/** All that somebody can see of an order, at every route that shows anything of one. */
+async function allOf({ compute }: Case, id: string, { principal }: Call): Promise<string> {
+  const { api } = compute;
+  // A stream of an order that has not ended is left once it brings nothing more.
+  const call = { principal, signal: AbortSignal.timeout(200) };
+  const headers = {};
+  const parts: unknown[] = [
+    await api.listOrders({ query: {} }, call),
+    await api.getOrder({ params: { id } }, call),
+    await api.whyOrder({ params: { id } }, call),
+    await Array.fromAsync(await api.orderEvents({ params: { id }, headers }, call)),
+    await Array.fromAsync(await api.orderLogEvents({ params: { id }, headers }, call)),
+  ];
+  for (const follow of [false, true]) {
+    const { body } = await api.orderLog({ params: { id }, query: { follow } }, call);
+    parts.push(body === undefined ? '' : await text(body));
+  }
+  return JSON.stringify(parts);
+}
+
+for (const end of ['train fails', 'perf fails', 'results fail', 'platform fails', 'done', 'runs'] as const) {
+  test(`Where ${end === 'runs' ? 'it runs' : end}, nothing that an order shows tells its author of hidden data`, async (t) => {
+    await using hidden = await openHidden();
+    const id = await run(t, hidden, end);
+    for (const who of [AUTHOR, as('eve'), as('anonymous'), as('worker', 'worker')])
+      t.notRegex(await allOf(hidden, id, who), /7213456/, who.principal?.name);
+    for (const who of [PROBLEM_OWNER, ADMIN])
+      t.regex(await allOf(hidden, id, who), /7213456/, who.principal?.name);
+  });
+}
+
+test('Of a failed training its author sees the reason, exit code, memory and rounded seconds; of detarget and perf nothing', async (t) => {
+  await using hidden = await openHidden();
+  const { compute } = hidden;
+  const id = await run(t, hidden, 'train fails');
+  const view = await compute.api.getOrder({ params: { id } }, AUTHOR);
+  t.deepEqual(view.failure, {
+    reason: 'exit_code',
+    step: 'train',
+    message:
+      'The step train ended with exit code 77 (exit_code). What it did and printed is not shown to you: it saw data that you may not read.',
+    exit_code: 77,
+  });
+  t.deepEqual(view.attempts[0]?.steps, [
+    { step: 'build', seconds: 1 },
+    { step: 'train', seconds: 10, exit_code: 0, peak_memory_bytes: 5 * 16 * 1024 * 1024 },
+    { step: 'results', seconds: 10, exit_code: 0, peak_memory_bytes: 5 * 16 * 1024 * 1024 },
+  ]);
+  t.deepEqual(view.shown, { detarget: 'nothing', train: 'summary', perf: 'nothing' });
+  t.is(Date.parse(view.ended_at ?? '') % 10_000, 0);
+  t.is(
+    await logOf(hidden, id, AUTHOR),
+    'What these steps print is not shown to you, since they see data that you may not read: detarget, train, perf.\n' +
+      'build stdout an image\nbuild stderr an image\nbuild platform an image\n',
+  );
+  t.is((await compute.api.getOrder({ params: { id } }, PROBLEM_OWNER)).shown, undefined);
+});
+
+test('A problem may disclose the last bytes of a step, which are shown once the attempt is over, or all of it', async (t) => {
+  await using hidden = await openHidden({ train: { last_bytes: 26 }, perf: 'all' });
+  const running = await run(t, hidden, 'runs');
+  const perf = `perf stdout ${SECRET}\nperf stderr ${SECRET}\nperf platform ${SECRET}\n`;
+  t.true((await logOf(hidden, running, AUTHOR)).endsWith(perf));
+  await hidden.compute.api.cancelOrder({ params: { id: running } });
+  const end = `${SECRET}\ntrain platform ${SECRET}\n`.slice(-26);
+  t.is(Buffer.byteLength(end), 26);
+  const { body } = await hidden.compute.api.orderLog(
+    { params: { id: running }, query: { follow: true } },
+    AUTHOR,
+  );
+  const log = body === undefined ? '' : await text(body);
+  t.true(log.endsWith(perf + end), log);
+  t.is(await logOf(hidden, running, AUTHOR), log);
+});
+
+test('A limited log goes on after an event, by a count that does not tell what was left out', async (t) => {
+  await using hidden = await openHidden({ perf: 'all' });
+  const id = await run(t, hidden, 'train fails');
+  const read = async (after?: string) => {
+    const headers = after === undefined ? {} : { 'last-event-id': after };
+    return await Array.fromAsync(
+      await hidden.compute.api.orderLogEvents({ params: { id }, headers }, AUTHOR),
+    );
+  };
+  const all = await read();
+  t.deepEqual(
+    all.map((event) => event.id),
+    ['1', '2', '3', '4', '5', '6', '7'],
+  );
+  t.deepEqual(await read('4'), all.slice(4));
+});
+
+test('Who may read all data of an order sees all of it, others what its problem discloses', async (t) => {
+  await using open = await openHidden();
+  open.compute.checks.refuse = (request) => {
+    const answer = pinned(request);
+    return answer.outcome !== 'pinned'
+      ? answer
+      : { ...answer, policy: { ...answer.policy, readers: [request.owner], disclosure: DEFAULT_DISCLOSURE } };
+  };
+  const id = await run(t, open, 'done');
+  t.regex(await allOf(open, id, AUTHOR), /train stdout 7213456/);
+  const mine = await open.compute.api.getOrder({ params: { id } }, AUTHOR);
+  t.is(mine.result?.performance?.perf, 0.77213456);
+  t.notRegex(await allOf(open, id, as('eve')), /7213456/);
+  t.is((await open.compute.api.getOrder({ params: { id } }, as('eve'))).result?.performance?.perf, 0.7721);
+  // The orchestrator shows others what it is told.
+  const told = () => open.compute.calls.find((call) => call.startsWith('learndone')) ?? '';
+  await eventually(t, (t) => t.regex(told(), /"perf":0\.7721,/));
+  t.notRegex(told(), /7213456|note/);
+});
+
+test('An order that is begun again shows nothing of its first attempt until storage has checked it again', async (t) => {
+  await using hidden = await openHidden({ train: 'nothing' });
+  const { compute } = hidden;
+  const id = await run(t, hidden, 'train fails');
+  compute.broken.storage = away();
+  await compute.api.retryOrder({ params: { id } }, AUTHOR);
+  const { attempts, shown } = await compute.api.getOrder({ params: { id } }, AUTHOR);
+  t.deepEqual(shown, { detarget: 'nothing', train: 'nothing', perf: 'nothing' });
+  t.deepEqual(
+    attempts[0]?.steps.map(({ step }) => step),
+    ['build'],
+  );
+  t.is(attempts[0]?.failure?.exit_code, undefined);
+});
+
+test('Exact scores over hidden data are kept nowhere, and the orchestrator is told rounded ones', async (t) => {
+  await using hidden = await openHidden({ digits: 2 });
+  const id = await run(t, hidden, 'done');
+  const { performance } = (await hidden.compute.api.getOrder({ params: { id } }, ADMIN)).result ?? {};
+  const [tested] = Object.values(performance?.test_perf ?? {});
+  t.deepEqual(
+    [performance?.perf, tested, Object.keys(performance ?? {})],
+    [0.77, 77_000_000, ['perf', 'train_perf', 'test_perf']],
+  );
+  const rows = await hidden.compute.database.read.selectFrom('orders').select('result').execute();
+  t.notRegex(JSON.stringify(rows), /7213456/);
+  await eventually(t, (t) => t.true(hidden.compute.calls.some((call) => call.startsWith(`learndone ${id}`))));
+  t.notRegex(hidden.compute.calls.join('\n'), /7213456/);
+});
+
+test('The digest and size of a prediction are shown to who made it and who may see its data', async (t) => {
+  await using hidden = await openHidden();
+  const body = aPreduplet();
+  await hidden.compute.api.pred({ body }, AUTHOR);
+  const claim = await hidden.worker.mustClaim();
+  await hidden.worker.report(claim, { outcome: 'done', result: resultOf(claim) });
+  const shown = async (call: Call) =>
+    Object.keys((await hidden.compute.api.getOrder({ params: { id: body.uuid } }, call)).result ?? {});
+  await eventually(t, async (t) => t.deepEqual(await shown(AUTHOR), ['uuid', 'sha256', 'size']));
+  t.deepEqual(await shown(PROBLEM_OWNER), ['uuid', 'sha256', 'size']);
+  t.deepEqual(await shown(as('eve')), ['uuid']);
+});
+
+const ALL = { detarget: 'all', train: 'all', perf: 'all' } as const;
+
+test('A canary in a log withholds the result and the log; the problem’s owner alone hears which it was', async (t) => {
+  // It is printed in two pieces, with those of another stream in between.
+  await using hidden = await openHidden(ALL, ['no such string', `${SECRET}\ntrain stdout more`]);
+  const id = await run(t, hidden, 'runs');
+  const params = { id, attempt: 1 };
+  const chunks = ['stdout', 'stderr', 'stdout'].map((stream, n) => ({
+    ...{ seq: 100 + n, step: 'train' as const, stream: stream as 'stdout' | 'stderr' },
+    text: n === 0 ? 'train std' : n === 1 ? 'in between' : `out more ${SECRET}\n`,
+  }));
+  await hidden.compute.api.appendLog({ params, body: { chunks } });
+  t.notRegex(await logOf(hidden, id, AUTHOR), /7213456/);
+  const order = await hidden.compute.database.read.selectFrom('orders').selectAll().executeTakeFirstOrThrow();
+  const spec = { kind: 'learn' as const, uplet: aLearnuplet({ model_end: order.model_end ?? '' }) };
+  const result = resultOf({ order: id, attempt: 1, spec, gpus: 0, lease_ms: 1 });
+  t.is(await hidden.worker.report({ order: id, attempt: 1 }, { outcome: 'done', result }), 'failed');
+  t.deepEqual((await hidden.compute.api.getOrder({ params: { id } }, AUTHOR)).failure, {
+    reason: 'withheld',
+    message: 'The result is withheld: the owner of the problem can say more.',
+  });
+  t.notRegex(await logOf(hidden, id, AUTHOR), /7213456/);
+  t.notRegex(await allOf(hidden, id, AUTHOR), /number 2/);
+  t.regex(await allOf(hidden, id, PROBLEM_OWNER), /step train printed holds the canary number 2/);
+  await eventually(t, (t) => t.true(hidden.compute.calls.includes(`discard ${id}`)));
+});
+
+test('Of a problem with canaries, what others may see of a log is shown once it was looked through', async (t) => {
+  await using hidden = await openHidden(ALL, ['no such string']);
+  const running = await run(t, hidden, 'runs');
+  t.is(
+    await logOf(hidden, running, AUTHOR),
+    'build stdout an image\nbuild stderr an image\nbuild platform an image\n',
+  );
+  await hidden.compute.api.cancelOrder({ params: { id: running } });
+  t.regex(await logOf(hidden, running, AUTHOR), /train stdout 7213456/);
+  const { body } = await hidden.compute.api.orderLog(
+    { params: { id: running }, query: { follow: true } },
+    AUTHOR,
+  );
+  t.is(body === undefined ? '' : await text(body), await logOf(hidden, running, AUTHOR));
+});
+
+test('A result that storage withholds for a canary fails the order, and tells the problem’s owner alone why', async (t) => {
+  await using hidden = await openHidden(ALL, ['no such string']);
+  hidden.compute.broken.publish = new PlatformError(
+    'wrong_state',
+    'It holds the canary number 1 of its problem.',
+  );
+  const body = aLearnuplet();
+  await hidden.compute.api.learn({ body }, AUTHOR);
+  await hidden.worker.finish(await hidden.worker.mustClaim());
+  const failureFor = async (call: Call) =>
+    (await hidden.compute.api.getOrder({ params: { id: body.uuid } }, call)).failure;
+  await eventually(t, async (t) =>
+    t.deepEqual(await failureFor(AUTHOR), {
+      reason: 'withheld',
+      message: 'The result is withheld: the owner of the problem can say more.',
+    }),
+  );
+  t.like(await failureFor(PROBLEM_OWNER), {
+    reason: 'withheld',
+    message: 'Storage refused to publish the result: It holds the canary number 1 of its problem.',
+  });
+});

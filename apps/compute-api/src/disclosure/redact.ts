@@ -1,0 +1,84 @@
+import type { Failure, OrderResult, OrderSummary, StepRecord } from '@morpheo/common';
+import type { EventRow, OrderRow } from '../db/schema.ts';
+import { withCoarseScores } from './scores.ts';
+import { isReader, policyOf, type Seen, seesAll, seesNoData, shownOf, type Viewer } from './shown.ts';
+
+/** Times of what saw hidden data are told in steps of so many milliseconds: a program can sleep what it may not say. */
+const COARSE_MS = 10_000;
+const COARSE_BYTES = 16 * 1024 * 1024;
+
+/** Does not tell what was found, nor where: each refusal would say more of it. */
+const WITHHELD = 'The result is withheld: the owner of the problem can say more.';
+
+/** A failure as a viewer may see it: what a step wrote or printed is in its message, its file and its last lines. */
+export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failure {
+  const { reason, step, exit_code, limit, peak } = failure;
+  if (reason === 'withheld' && !isReader(viewer, order)) return { reason, message: WITHHELD };
+  const budget = shownOf(viewer, order, step);
+  const isPlain = isReader(viewer, order) || policyOf(order).canaries.length === 0;
+  if (step === undefined || seesNoData(step) || (budget === 'all' && isPlain)) return failure;
+  // The lines in it are not looked through for canaries.
+  const shown = budget === 'all' ? 'summary' : budget;
+  const withheld = 'What it did and printed is not shown to you: it saw data that you may not read.';
+  if (shown === 'nothing')
+    return { reason, step, message: `The step ${step} failed (${reason}). ${withheld}` };
+  const how =
+    exit_code === undefined ? `failed (${reason})` : `ended with exit code ${exit_code} (${reason})`;
+  return {
+    ...{ reason, step, message: `The step ${step} ${how}. ${withheld}` },
+    ...(exit_code === undefined ? {} : { exit_code }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(peak === undefined ? {} : { peak }),
+  };
+}
+
+/** The record of a step as a viewer may see it; undefined where it is not told. */
+export function stepFor(viewer: Viewer, order: Seen, record: StepRecord): StepRecord | undefined {
+  const shown = shownOf(viewer, order, record.step);
+  if (shown === 'all') return record;
+  if (shown === 'nothing') return undefined;
+  const { step, seconds, exit_code, peak_memory_bytes: peak } = record;
+  return {
+    step,
+    seconds: coarse(seconds * 1000, COARSE_MS) / 1000,
+    ...(exit_code === undefined ? {} : { exit_code }),
+    ...(peak === undefined ? {} : { peak_memory_bytes: coarse(peak, COARSE_BYTES) }),
+  };
+}
+
+/** What an entry of an order's history says, as a viewer may see it; undefined where the entry is not told. */
+export function detailsFor(
+  viewer: Viewer,
+  order: Seen,
+  { what, details: json }: Pick<EventRow, 'what' | 'details'>,
+): Readonly<Record<string, unknown>> | undefined {
+  // Written by ourselves.
+  const details = JSON.parse(json) as Record<string, unknown> & { failure?: Failure; step?: string };
+  if (what === 'step_ended') return stepFor(viewer, order, details as unknown as StepRecord);
+  if (what === 'step_started' && shownOf(viewer, order, details.step) === 'nothing') return undefined;
+  const { failure } = details;
+  return failure === undefined ? details : { ...details, failure: failureFor(viewer, order, failure) };
+}
+
+/** A result as a viewer may see it: digest and size of what was made are for who may see the order's data, or owns it. */
+export function resultFor(
+  viewer: Viewer,
+  order: Seen & Pick<OrderRow, 'spec'>,
+  result: OrderResult,
+): NonNullable<OrderSummary['result']> {
+  if (seesAll(viewer, order)) return result;
+  const { performance, ...made } = withCoarseScores(order, result);
+  return {
+    ...(viewer.name === order.owner && order.owner !== '' ? made : { uuid: made.uuid }),
+    ...(performance === undefined ? {} : { performance }),
+  };
+}
+
+/** When something happened to an order, as a viewer may know it, in milliseconds; up to its first attempt exactly. */
+export function momentFor(viewer: Viewer, order: Seen, attempt: number, ms: number): number {
+  return attempt === 0 || seesAll(viewer, order) ? ms : coarse(ms, COARSE_MS);
+}
+
+function coarse(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}

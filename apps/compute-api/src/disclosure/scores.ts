@@ -1,0 +1,31 @@
+import type { OrderResult, OrderSpec, Performance } from '@morpheo/common';
+import type { OrderRow } from '../db/schema.ts';
+import { specOf } from '../orders/store.ts';
+import { policyOf } from './shown.ts';
+
+/** A result of an order with scores as coarse as its problem discloses them, and nothing else of what was measured. */
+export function withCoarseScores(
+  order: Pick<OrderRow, 'pin' | 'round' | 'spec'>,
+  result: OrderResult,
+): OrderResult {
+  if (result.performance === undefined) return result;
+  const { digits } = policyOf(order).disclosure;
+  return { ...result, performance: coarseScores(result.performance, digits, specOf(order)) };
+}
+
+/**
+ * Scores with so many significant digits, of the data of the order alone, and nothing else of what the performance file
+ * has: each further digit, name or member could carry hidden data out.
+ */
+function coarseScores(performance: Performance, digits: number, spec: OrderSpec): Performance {
+  const data: readonly string[] =
+    spec.kind === 'learn' ? [...spec.uplet.train_data, ...spec.uplet.test_data] : [];
+  const named = new Set(data);
+  const rounded = (score: number): number => Number(score.toPrecision(digits));
+  const scores = (all: Readonly<Record<string, number>>): Record<string, number> =>
+    Object.fromEntries(
+      Object.entries(all).flatMap(([uuid, score]) => (named.has(uuid) ? [[uuid, rounded(score)]] : [])),
+    );
+  const { perf, train_perf, test_perf } = performance;
+  return { perf: rounded(perf), train_perf: scores(train_perf), test_perf: scores(test_perf) };
+}

@@ -1,0 +1,95 @@
+import {
+  type Call,
+  DEFAULT_DISCLOSURE,
+  type Disclosed,
+  type Disclosure,
+  type OrderKind,
+  type SeeingStep,
+} from '@morpheo/common';
+import type { OrderRow } from '../db/schema.ts';
+import { pinOf } from '../orders/store.ts';
+
+/** Who looks at an order. */
+export interface Viewer {
+  readonly name: string;
+  readonly admin: boolean;
+}
+
+/** What it is decided from what somebody sees of an order. */
+export type Seen = Pick<OrderRow, 'kind' | 'owner' | 'pin' | 'round'>;
+
+/** The steps of orders of a kind that see data. */
+const SEEING: Readonly<Record<OrderKind, readonly SeeingStep[]>> = {
+  learn: ['detarget', 'train', 'perf'],
+  predict: ['predict'],
+};
+
+/** What the platform says of a result tells of the step that wrote it. */
+const WRITES: Readonly<Record<OrderKind, SeeingStep>> = { learn: 'train', predict: 'predict' };
+
+/** Of no step anything but that it failed, and the reason. */
+const NOTHING: Disclosure = {
+  ...DEFAULT_DISCLOSURE,
+  ...{ detarget: 'nothing', train: 'nothing', perf: 'nothing', predict: 'nothing' },
+};
+
+/** Who calls. Calls within this process are as an admin's. */
+export function viewerOf(call: Call | undefined): Viewer {
+  const { name = '', roles = ['admin'] as const } = call?.principal ?? {};
+  return { name, admin: roles.includes('admin') };
+}
+
+/**
+ * What of a step of an order reaches a viewer: the one place that decides it. All reaches admins, and those whom storage
+ * named when it checked the order; others get what the problem discloses. Of an order that storage has not checked, what
+ * a problem discloses by default. Steps that see no data are everybody's.
+ */
+export function shownOf(viewer: Viewer, order: Seen, step: string | undefined): Disclosed {
+  if (step === undefined || seesNoData(step) || isReader(viewer, order)) return 'all';
+  const { disclosure } = policyOf(order);
+  const seeing = SEEING[order.kind].find((one) => one === step);
+  if (seeing !== undefined) return disclosure[seeing];
+  const written = disclosure[WRITES[order.kind]];
+  return typeof written === 'object' ? 'summary' : written;
+}
+
+/** Whether nothing that a step does or prints can tell of data: it comes before all that see any. */
+export function seesNoData(step: string): boolean {
+  return step === 'inputs' || step === 'build';
+}
+
+/** Whether a viewer sees all of an order, as it happens. */
+export function seesAll(viewer: Viewer, order: Seen): boolean {
+  if (isReader(viewer, order)) return true;
+  // Others see what may hold a canary when it was looked through.
+  if (policyOf(order).canaries.length > 0) return false;
+  return SEEING[order.kind].every((step) => shownOf(viewer, order, step) === 'all');
+}
+
+/** What reaches a viewer of each step that sees data; undefined where all does. */
+export function limitsOf(viewer: Viewer, order: Seen): Partial<Record<SeeingStep, Disclosed>> | undefined {
+  if (seesAll(viewer, order)) return undefined;
+  return Object.fromEntries(SEEING[order.kind].map((step) => [step, shownOf(viewer, order, step)]));
+}
+
+/**
+ * What storage said of who may see what of an order; where it has not yet, nobody sees more than by default, and of one
+ * that is begun again, which has been shown by another policy, nothing.
+ */
+export function policyOf(order: Pick<OrderRow, 'pin' | 'round'>) {
+  const policy = pinOf(order)?.policy;
+  return {
+    hidden: policy?.hidden ?? false,
+    // Absent in what was checked before there were budgets.
+    readers: policy?.readers ?? [],
+    disclosure: policy?.disclosure ?? (order.round > 1 ? NOTHING : DEFAULT_DISCLOSURE),
+    canaries: policy?.canaries ?? [],
+    sample: policy?.sample,
+  };
+}
+
+/** Whether storage named a viewer when it checked an order as one who sees all of it; or the viewer is an admin. */
+export function isReader({ name, admin }: Viewer, order: Seen): boolean {
+  const { readers } = policyOf(order);
+  return admin || readers === 'everybody' || readers.includes(name);
+}

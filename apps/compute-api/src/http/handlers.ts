@@ -1,0 +1,43 @@
+import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
+import type { SignTicket } from '@morpheo/service/http';
+import type { ComputeSettings } from '../config.ts';
+import type { ComputeDatabase } from '../db/database.ts';
+import type { Followers } from '../orders/follow.ts';
+import { submitOrder } from '../orders/submit.ts';
+import { attemptHandlers } from './attempts.ts';
+import { orderHandlers } from './orders.ts';
+import { settingHandlers } from './settings.ts';
+
+/** What the handlers work with. */
+export interface HandlerParts {
+  readonly database: ComputeDatabase;
+  readonly settings: ComputeSettings;
+  readonly followers: Followers;
+  readonly signTicket: SignTicket | undefined;
+}
+
+/** The handlers of compute-api, one for each route of its contract. */
+export function createHandlers({
+  database,
+  settings,
+  followers,
+  signTicket,
+}: HandlerParts): Api<ComputeContract> {
+  async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
+    await submitOrder(database, settings.ageingMs, spec, call?.principal);
+  }
+  return {
+    index: async () => ['/', '/health', '/learn', '/pred'],
+    learn: async ({ body }, call) => {
+      await submit({ kind: 'learn', uplet: body }, call);
+      return { message: 'Learn-uplet ingested accordingly' };
+    },
+    pred: async ({ body }, call) => {
+      await submit({ kind: 'predict', uplet: body }, call);
+      return { message: 'Pred-uplet ingested' };
+    },
+    ...orderHandlers(database, settings.leaseMs, followers),
+    ...settingHandlers(database),
+    ...attemptHandlers(database, settings, signTicket),
+  };
+}

@@ -1,0 +1,97 @@
+import { type Api, type Call, type ComputeContract, hasEnded, LogText, streamOf } from '@morpheo/common';
+import { type LogEntry, wholeLog } from '../attempts/log-store.ts';
+import type { ComputeDatabase } from '../db/database.ts';
+import { limitedLog } from '../disclosure/log.ts';
+import { seesAll, type Viewer, viewerOf } from '../disclosure/shown.ts';
+import { cancelOrder, retryOrder } from '../orders/cancel-retry.ts';
+import type { Followers } from '../orders/follow.ts';
+import { countOrders, listOrders, orderRow, orderView } from '../orders/queries.ts';
+import { summaryOf } from '../orders/views.ts';
+import { explain } from '../queue/explain.ts';
+import { positionOf } from '../queue/position.ts';
+import { isPaused, listWorkers, setPaused } from '../workers/store.ts';
+
+type Handlers = Pick<
+  Api<ComputeContract>,
+  | 'listOrders'
+  | 'getOrder'
+  | 'orderEvents'
+  | 'orderLog'
+  | 'orderLogEvents'
+  | 'whyOrder'
+  | 'cancelOrder'
+  | 'retryOrder'
+  | 'listWorkers'
+  | 'getQueue'
+  | 'pauseQueue'
+>;
+
+/**
+ * The handlers of `/v1` for people: orders, their history and log, workers, the queue. `leaseMs`: a worker that was not
+ * heard of for so long counts as gone.
+ */
+export function orderHandlers(database: ComputeDatabase, leaseMs: number, followers: Followers): Handlers {
+  /** Throws `not_found` before anything is answered. */
+  async function following(order: string, lastEventId: string | undefined, call: Call | undefined) {
+    await orderRow(database, order);
+    return { order, from: Number(lastEventId ?? 0), viewer: viewerOf(call), signal: call?.signal };
+  }
+  return {
+    listOrders: async ({ query }, call) => await listOrders(database, query, viewerOf(call)),
+    getOrder: async ({ params }, call) => {
+      const row = await orderRow(database, params.id);
+      const view = await orderView(database, row, viewerOf(call));
+      const queue = await positionOf(row, database, leaseMs);
+      return queue === undefined ? view : { ...view, queue };
+    },
+    whyOrder: async ({ params }, call) =>
+      await explain(await orderRow(database, params.id), viewerOf(call), database, leaseMs),
+    cancelOrder: async ({ params }, call) =>
+      summaryOf(await cancelOrder(database, params.id, nameOf(call)), viewerOf(call)),
+    retryOrder: async ({ params }, call) =>
+      summaryOf(await retryOrder(database, params.id, nameOf(call)), viewerOf(call)),
+    listWorkers: async () => ({ items: await listWorkers(database, leaseMs) }),
+    getQueue: async () => ({ paused: await isPaused(database.read), counts: await countOrders(database) }),
+    pauseQueue: async ({ body: { paused } }) => {
+      await database.write(async (tx) => await setPaused(tx, paused));
+      return { paused };
+    },
+    orderEvents: async ({ params, headers }, call) =>
+      followers.history(await following(params.id, headers['last-event-id'], call)),
+    orderLogEvents: async ({ params, headers }, call) =>
+      followers.logEvents(await following(params.id, headers['last-event-id'], call)),
+    orderLog: async ({ params, query }, call) => {
+      const start = await following(params.id, undefined, call);
+      const entries =
+        query.follow === true ? followers.log(start) : storedLog(database, params.id, start.viewer);
+      return {
+        status: 200,
+        headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+        body: streamOf(textOf(entries, query.attempt)),
+      };
+    },
+  };
+}
+
+/** What a viewer may see of the log of an order as it is now. */
+async function* storedLog(database: ComputeDatabase, id: string, viewer: Viewer): AsyncGenerator<LogEntry> {
+  const order = await orderRow(database, id);
+  const again = () => wholeLog(database, id);
+  if (seesAll(viewer, order)) yield* again();
+  else yield* limitedLog({ order, entries: again(), again, isOver: () => hasEnded(order.status) }, viewer, 0);
+}
+
+function nameOf(call: Call | undefined): string {
+  return call?.principal?.name ?? 'an unnamed caller';
+}
+
+async function* textOf(
+  entries: AsyncIterable<LogEntry>,
+  attempt: number | undefined,
+): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  const log = new LogText();
+  for await (const { chunk } of entries) {
+    if (attempt === undefined || chunk.attempt === attempt) yield encoder.encode(log.next(chunk));
+  }
+}

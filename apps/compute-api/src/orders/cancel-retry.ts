@@ -1,0 +1,67 @@
+import { PlatformError } from '@morpheo/common';
+import { closeAttempt } from '../attempts/fence.ts';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { PIN_ORDER } from '../outbox/effects.ts';
+import { endOrder } from './finish.ts';
+import { changeOrder, startModelOf, takeOrder } from './store.ts';
+import { startOf } from './submit.ts';
+
+/** Ends an order that has not ended; again: nothing changes. Throws `not_found`, `wrong_state`. */
+export async function cancelOrder(database: ComputeDatabase, id: string, by: string): Promise<OrderRow> {
+  return await database.write(async (tx) => {
+    const order = await takeExisting(tx, id);
+    const { status, lease_until } = order;
+    if (status === 'cancelled') return order;
+    if (status === 'done' || status === 'failed') {
+      throw new PlatformError(
+        'wrong_state',
+        `Order ${id} is ${status}: it has ended and cannot be cancelled.`,
+      );
+    }
+    if (status === 'pending' && lease_until === null) {
+      throw new PlatformError('wrong_state', `Order ${id} has its result already, which is being published.`);
+    }
+    const failure = { reason: 'cancelled', message: `Cancelled by ${by}.` } as const;
+    const cancelled = await endOrder(tx, order, { status: 'cancelled', failure });
+    if (lease_until !== null) await closeAttempt(tx, order, 'cancelled');
+    return cancelled;
+  });
+}
+
+/** Begins a failed or cancelled order again: it is checked again, and has all its attempts before it. Throws `not_found`, `wrong_state`. */
+export async function retryOrder(database: ComputeDatabase, id: string, by: string): Promise<OrderRow> {
+  return await database.write(async (tx) => {
+    const order = await takeExisting(tx, id);
+    if (order.status !== 'failed' && order.status !== 'cancelled') {
+      throw new PlatformError(
+        'wrong_state',
+        `Order ${id} is ${order.status}: only what failed or was cancelled can be tried again.`,
+      );
+    }
+    const start = await startOf(tx, startModelOf(order));
+    return await changeOrder(tx, order, {
+      event: 'retried',
+      details: { by },
+      set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
+      effects: start.waits_for === null ? [PIN_ORDER] : [],
+    });
+  });
+}
+
+const FRESH = {
+  charged: 0,
+  lost_beside: 0,
+  failure: null,
+  ended_at: null,
+  pin: null,
+  worker: null,
+  boot: null,
+  publishes: 0,
+} as const;
+
+async function takeExisting(tx: Tx, id: string): Promise<OrderRow> {
+  const order = await takeOrder(tx, id);
+  if (order === undefined) throw new PlatformError('not_found', `There is no order ${id}.`);
+  return order;
+}

@@ -1,0 +1,108 @@
+import type { ErrorCode, Failure, OrderResult, PlatformError } from '@morpheo/common';
+import type { Tx } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { withCoarseScores } from '../disclosure/scores.ts';
+import { policyOf } from '../disclosure/shown.ts';
+import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
+import { NOT_ISOLATED } from '../queue/isolation.ts';
+import { kindOf } from './kinds.ts';
+import { changeOrder, startModelOf, takeWaiting } from './store.ts';
+
+/** How an order ends. */
+export type Ending =
+  | { readonly status: 'done' }
+  | { readonly status: 'failed' | 'cancelled'; readonly failure: Failure };
+
+/**
+ * Ends an order that this transaction has locked: its row, its history, the orchestrator's message, what its attempts
+ * staged and storage holds. Orders that wait for its model are checked now, or fail as well. Returns the order as it is
+ * now.
+ */
+export async function endOrder(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
+  const ended = await endOne(tx, order, ending);
+  const queue = await takeWaiting(tx, order.id);
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    if (ending.status === 'done') {
+      await release(tx, next);
+      continue;
+    }
+    await endOne(tx, next, { status: 'failed', failure: withoutModel(next, order.id) });
+    queue.push(...(await takeWaiting(tx, next.id)));
+  }
+  return ended;
+}
+
+/**
+ * Ends an order whose result storage has published, or with `refusal` will never publish. An order that is not being
+ * published any more stays as it is.
+ */
+export async function onPublished(
+  tx: Tx,
+  order: OrderRow,
+  refusal: PlatformError | undefined,
+): Promise<void> {
+  if (order.status !== 'pending' || order.lease_until !== null) return;
+  if (refusal === undefined) {
+    await endOrder(tx, order, { status: 'done' });
+    return;
+  }
+  const reason = REFUSALS.get(refusal.code) ?? 'internal';
+  const message = `Storage refused to publish the result: ${refusal.message}`;
+  await endOrder(tx, order, { status: 'failed', failure: { reason, message, step: 'results' } });
+}
+
+/** What storage's refusals to publish mean for an order. */
+const REFUSALS: ReadonlyMap<ErrorCode, Failure['reason']> = new Map([
+  ['conflict', 'invalid_result'],
+  ['wrong_state', 'withheld'],
+]);
+
+async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
+  const { status } = ending;
+  const failure = ending.status === 'done' ? null : ending.failure;
+  return await changeOrder(tx, order, {
+    event: status,
+    details: failure === null ? {} : { failure },
+    set: {
+      status,
+      ended_at: tx.now,
+      lease_until: null,
+      publish_after: null,
+      waits_for: null,
+      ...NOT_ISOLATED,
+      failure: failure === null ? null : JSON.stringify(failure),
+      ...(failure === null ? {} : { result: null }),
+    },
+    effects: effectsOf(order, failure === null),
+  });
+}
+
+function effectsOf(order: OrderRow, isDone: boolean): Effect[] {
+  const result = isDone ? (JSON.parse(order.result ?? 'null') as OrderResult | null) : null;
+  const message = kindOf(order.kind).endMessage(result && toldResult(order, result));
+  // Of one that is done the publication lets go; while it waits for a start model, nothing is held for it.
+  const isHeld = !isDone && (order.attempt > 0 || order.waits_for === null);
+  return isHeld ? [{ do: 'discard_results', round: order.round }, message] : [message];
+}
+
+/** What the orchestrator is told, which shows it to others: exact scores only where everybody may see all. */
+function toldResult(order: OrderRow, result: OrderResult): OrderResult {
+  return policyOf(order).readers === 'everybody' ? result : withCoarseScores(order, result);
+}
+
+async function release(tx: Tx, waiting: OrderRow): Promise<void> {
+  await changeOrder(tx, waiting, {
+    event: 'ready',
+    details: { model: startModelOf(waiting) },
+    set: { waits_for: null },
+    effects: [PIN_ORDER],
+  });
+}
+
+function withoutModel(order: OrderRow, maker: string): Failure {
+  return {
+    reason: 'input_not_found',
+    message: `The model ${startModelOf(order) ?? ''} will not be made: order ${maker}, which should make it, has not succeeded. Retry that order, then this one.`,
+    step: 'inputs',
+  };
+}

@@ -1,0 +1,135 @@
+import { EventEmitter, once } from 'node:events';
+import { hasEnded, type LogChunk, type OrderEvent, type ServerEvent } from '@morpheo/common';
+import { type LogEntry, logAfter } from '../attempts/log-store.ts';
+import type { ComputeDatabase } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { limitedLog } from '../disclosure/log.ts';
+import { seesAll, type Viewer } from '../disclosure/shown.ts';
+import { eventsAfter, orderRow } from './queries.ts';
+import { eventOf } from './views.ts';
+import { WatchedOrders } from './watched-orders.ts';
+
+/** Entries of an order after a position, oldest first, and whether there are more to come. */
+interface Batch<T> {
+  readonly entries: readonly T[];
+  readonly position: number;
+  readonly ended: boolean;
+}
+
+/** Where the history and the log of an order are read from, and from which position on. */
+export interface Following {
+  readonly order: string;
+  readonly from: number;
+  /** Who follows. */
+  readonly viewer: Viewer;
+  /** Ends it quietly. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The streams of orders that people follow, in this process. */
+export class Followers {
+  readonly #database: ComputeDatabase;
+  readonly #news = new EventEmitter().setMaxListeners(0);
+  readonly #watched: WatchedOrders;
+
+  constructor(database: ComputeDatabase) {
+    this.#database = database;
+    this.#watched = new WatchedOrders(database, (order) => this.announce(order));
+  }
+
+  /** There may be news of an order: its history or its log grew. */
+  announce(order: string): void {
+    this.#news.emit(order);
+  }
+
+  /** An order's history, from after an entry of it until the order has ended and nothing is left. */
+  async *history(following: Following): AsyncGenerator<ServerEvent<OrderEvent>> {
+    const { order, viewer } = following;
+    const read = async (after: number): Promise<Batch<{ n: number; event: OrderEvent }>> => {
+      // The state is read first: what is added between the two reads is then looked for once more.
+      const before = await orderRow(this.#database, order);
+      const rows = await eventsAfter(this.#database, order, after);
+      // Once it is checked, who may see what of it stays as it is.
+      const row = before.pin === null ? await orderRow(this.#database, order) : before;
+      const entries = rows.flatMap((entry) => {
+        const event = eventOf(entry, row, viewer);
+        return event === undefined ? [] : [{ n: entry.n, event }];
+      });
+      return { entries, position: rows.at(-1)?.n ?? after, ended: hasEnded(before.status) };
+    };
+    for await (const { n, event } of this.#follow(following, read)) {
+      yield { id: String(n), event: event.what, data: event };
+    }
+  }
+
+  /** What the viewer may see of an order's log, in the same way. */
+  async *log(following: Following): AsyncGenerator<LogEntry> {
+    const { viewer, from, signal } = following;
+    const order = await this.#checked(following);
+    if (order === undefined) return;
+    if (seesAll(viewer, order)) {
+      yield* this.#wholeLog(following);
+      return;
+    }
+    const again = () => this.#wholeLog({ ...following, from: 0 });
+    const log = { order, entries: again(), again, isOver: () => signal?.aborted !== true };
+    yield* limitedLog(log, viewer, from);
+  }
+
+  /** The order, once it is known who may see what of it; undefined where the follower leaves before. */
+  async #checked({ order, signal }: Following): Promise<OrderRow | undefined> {
+    using _ = this.#watched.watch(order);
+    while (signal?.aborted !== true) {
+      using news = this.#listen(order, signal);
+      const row = await orderRow(this.#database, order);
+      if (row.pin !== null || row.attempt > 0 || hasEnded(row.status)) return row;
+      await news.next;
+    }
+    return undefined;
+  }
+
+  async *#wholeLog(following: Following): AsyncGenerator<LogEntry> {
+    yield* this.#follow(following, async (after) => {
+      const ended = await this.#hasEnded(following.order);
+      const entries = await logAfter(this.#database, following.order, after);
+      return { entries, position: entries.at(-1)?.position ?? after, ended };
+    });
+  }
+
+  /** An order's log as server-sent events. */
+  async *logEvents(following: Following): AsyncGenerator<ServerEvent<LogChunk>> {
+    for await (const { position, chunk } of this.log(following)) {
+      yield { id: String(position), event: 'log', data: chunk };
+    }
+  }
+
+  async #hasEnded(order: string): Promise<boolean> {
+    return hasEnded((await orderRow(this.#database, order)).status);
+  }
+
+  async *#follow<T>(
+    { order, from, signal }: Omit<Following, 'viewer'>,
+    read: (after: number) => Promise<Batch<T>>,
+  ): AsyncGenerator<T> {
+    let position = from;
+    using _ = this.#watched.watch(order);
+    while (signal?.aborted !== true) {
+      using news = this.#listen(order, signal);
+      const batch = await read(position);
+      const isBehind = batch.position !== position;
+      position = batch.position;
+      yield* batch.entries;
+      if (isBehind) continue;
+      if (batch.ended) return;
+      await news.next;
+    }
+  }
+
+  /** Listens before the look, so that what is announced during it is not missed. */
+  #listen(order: string, signal: AbortSignal | undefined): Disposable & { next: Promise<unknown> } {
+    const over = new AbortController();
+    const signals = signal === undefined ? [over.signal] : [over.signal, signal];
+    const next = once(this.#news, order, { signal: AbortSignal.any(signals) }).catch(() => undefined);
+    return { next, [Symbol.dispose]: () => over.abort() };
+  }
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import {
+  NIL_UUID,
+  type OrderKind,
+  type OrderResult,
+  type OrderSpec,
+  type OrderSummary,
+  type PinRequest,
+  PlatformError,
+} from '@morpheo/common';
+import type { OrderRow } from '../db/schema.ts';
+import type { Effect } from '../outbox/effects.ts';
+import { brokenLearnRule, brokenPredictRule } from './rules.ts';
+import { pinOf } from './store.ts';
+
+/** What orders of a kind have of their own: a new kind is an entry of {@link KINDS} and a route. */
+export interface Kind<Spec extends OrderSpec> {
+  /** What the originals call such an order where they refuse it. */
+  readonly wireName: string;
+  /** The originals' text for the first rule that the order breaks; undefined for a good one. */
+  brokenRule(spec: Spec): string | undefined;
+  /** The order with what clients of the originals may leave out though a worker cannot do without. */
+  completed(spec: Spec): Spec;
+  /** What it works with: the algorithm, or the model; which model it starts from; which it makes. */
+  columnsOf(spec: Spec): Pick<OrderRow, 'algo' | 'model' | 'model_start' | 'model_end'>;
+  /** What it names on storage, and as what; and the one id that it may make there. */
+  holdsOf(spec: Spec): Pick<PinRequest, 'uses' | 'produces'>;
+  /** The order with the id that storage keeps free for what it makes, where it named none. */
+  withResult(spec: Spec, uuid: string): Spec;
+  /** What `/v1` shows of its body beside what all orders have. */
+  summaryOf(spec: Spec): Partial<OrderSummary>;
+  /** Throws `invalid_request` for a result that a worker may not report for the order. */
+  checkResult(order: OrderRow, result: OrderResult): void;
+  /** What the orchestrator is told of the end; null where there is no result, since the order was not done. */
+  endMessage(result: OrderResult | null): Effect;
+}
+
+type Spec<K extends OrderKind> = Extract<OrderSpec, { kind: K }>;
+
+const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
+  learn: {
+    wireName: 'learn-uplet',
+    brokenRule: ({ uplet }) => brokenLearnRule(uplet),
+    completed(spec) {
+      if (spec.uplet.model_end !== NIL_UUID) return spec;
+      return { kind: 'learn', uplet: { ...spec.uplet, model_end: randomUUID() } };
+    },
+    columnsOf({ uplet: { algo, rank, model_start, model_end } }) {
+      // At rank 0 the originals send the algo's id as start model, which is none.
+      const hasStart = rank > 0 && model_start !== NIL_UUID;
+      return { algo, model: null, model_start: hasStart ? model_start : null, model_end };
+    },
+    holdsOf({ uplet }) {
+      const { workflow, algo, rank, model_start, model_end, train_data, test_data } = uplet;
+      // Of a rank without a start model a worker says what is missing.
+      const start = rank > 0 && model_start !== NIL_UUID ? [model_start] : [];
+      return {
+        uses: [
+          { type: 'problem', uuid: workflow, as: 'problem' },
+          { type: 'algo', uuid: algo, as: 'algo' },
+          ...start.map((uuid) => ({ type: 'model', uuid, as: 'model' }) as const),
+          ...unique(train_data).map((uuid) => ({ type: 'data', uuid, as: 'train' }) as const),
+          ...unique(test_data).map((uuid) => ({ type: 'data', uuid, as: 'test' }) as const),
+        ],
+        produces: { type: 'model', uuid: model_end },
+      };
+    },
+    withResult: (spec) => spec,
+    summaryOf: ({ uplet: { train_data, test_data, rank } }) => ({ train_data, test_data, rank }),
+    checkResult({ model_end }, { uuid, performance }) {
+      if (uuid !== model_end) {
+        throw new PlatformError(
+          'invalid_request',
+          `body.result.uuid: should be the order's model_end, ${model_end}`,
+        );
+      }
+      if (performance === undefined) {
+        throw new PlatformError(
+          'invalid_request',
+          'body.result.performance: a learn order ends with its scores',
+        );
+      }
+    },
+    endMessage(result) {
+      const performance = result?.performance;
+      if (performance === undefined) return { do: 'tell_learn', body: { status: 'failed' } };
+      const { perf, train_perf, test_perf } = performance;
+      return { do: 'tell_learn', body: { perf, train_perf, test_perf, status: 'done' } };
+    },
+  },
+  predict: {
+    wireName: 'pred-uplet',
+    brokenRule: ({ uplet }) => brokenPredictRule(uplet),
+    completed: (spec) => spec,
+    columnsOf: ({ uplet: { model } }) => ({ algo: null, model, model_start: null, model_end: null }),
+    holdsOf: ({ uplet: { workflow, model, data, prediction_storage_uuid } }) => ({
+      uses: [
+        { type: 'problem', uuid: workflow, as: 'problem' },
+        { type: 'model', uuid: model, as: 'model' },
+        { type: 'data', uuid: data, as: 'predict' },
+      ],
+      produces: { type: 'prediction', uuid: prediction_storage_uuid },
+    }),
+    withResult(spec, uuid) {
+      if (spec.uplet.prediction_storage_uuid !== NIL_UUID) return spec;
+      return { kind: 'predict', uplet: { ...spec.uplet, prediction_storage_uuid: uuid } };
+    },
+    summaryOf: ({ uplet: { data } }) => ({ data }),
+    checkResult(order, { uuid }) {
+      const kept = pinOf(order)?.produces.uuid;
+      if (kept === undefined || uuid === kept) return;
+      throw new PlatformError('invalid_request', `body.result.uuid: should be ${kept}, which is kept for it`);
+    },
+    endMessage(result) {
+      if (result === null) return { do: 'tell_predict', body: { status: 'failed' } };
+      return { do: 'tell_predict', body: { status: 'done', prediction_storage_uuid: result.uuid } };
+    },
+  },
+};
+
+function unique(ids: readonly string[]): string[] {
+  return [...new Set(ids)];
+}
+
+/** What orders of a kind have of their own. The caller gives it orders of that kind alone. */
+export function kindOf(kind: OrderKind): Kind<OrderSpec> {
+  return KINDS[kind];
+}

@@ -1,0 +1,151 @@
+import {
+  type OrderKind,
+  type OrderStatus,
+  type OrderSummary,
+  type OrderView,
+  PAGE,
+  PlatformError,
+} from '@morpheo/common';
+import type { ExpressionBuilder } from 'kysely';
+import type { ComputeDatabase } from '../db/database.ts';
+import type { EventRow, OrderRow, Schema } from '../db/schema.ts';
+import { limitsOf, type Viewer } from '../disclosure/shown.ts';
+import { keptOwner } from '../owners/owners.ts';
+import { attemptViewOf, summaryOf } from './views.ts';
+
+/** What a list is narrowed to. */
+export interface OrderFilter {
+  readonly kind?: OrderKind | undefined;
+  readonly status?: OrderStatus | undefined;
+  readonly problem?: string | undefined;
+  readonly algo?: string | undefined;
+  /** As `/v1` shows it. */
+  readonly owner?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+}
+
+/** A page of orders, newest first. Throws `invalid_request` for a cursor that is not one of ours. */
+export async function listOrders(
+  { read }: ComputeDatabase,
+  filter: OrderFilter,
+  viewer: Viewer,
+): Promise<{ items: OrderSummary[]; total: number; next?: string }> {
+  const limit = filter.limit ?? PAGE.usual;
+  const after = filter.cursor === undefined ? undefined : readCursor(filter.cursor);
+  const rows = await read
+    .selectFrom('orders')
+    .selectAll()
+    .where((row) =>
+      row.and([matches(row, filter), after === undefined ? row.lit(true) : olderThan(row, after)]),
+    )
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const { total } = await read
+    .selectFrom('orders')
+    .select((row) => row.fn.countAll<number>().as('total'))
+    .where((row) => matches(row, filter))
+    .executeTakeFirstOrThrow();
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  const next = rows.length > limit && last !== undefined ? { next: cursorOf(last) } : {};
+  return { items: items.map((row) => summaryOf(row, viewer)), total: Number(total), ...next };
+}
+
+/** The order's row. Throws `not_found`. */
+export async function orderRow({ read }: ComputeDatabase, id: string): Promise<OrderRow> {
+  const row = await read.selectFrom('orders').selectAll().where('id', '=', id).executeTakeFirst();
+  if (row === undefined) throw new PlatformError('not_found', `There is no order ${id}.`);
+  return row;
+}
+
+/** An order with its attempts, and what of it the viewer does not see. */
+export async function orderView(
+  { read }: ComputeDatabase,
+  row: OrderRow,
+  viewer: Viewer,
+): Promise<OrderView> {
+  const attempts = await read
+    .selectFrom('attempts')
+    .selectAll()
+    .where('order_id', '=', row.id)
+    .orderBy('attempt')
+    .execute();
+  const steps = await read
+    .selectFrom('events')
+    .selectAll()
+    .where('order_id', '=', row.id)
+    .where('what', '=', 'step_ended')
+    .orderBy('n')
+    .execute();
+  const sample = await read
+    .selectFrom('orders')
+    .select('id')
+    .where('sample_of', '=', row.id)
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const shown = limitsOf(viewer, row);
+  return {
+    ...summaryOf(row, viewer),
+    ...(shown === undefined ? {} : { shown }),
+    ...(sample === undefined ? {} : { sample_order: sample.id }),
+    attempts: attempts.map((attempt) => attemptViewOf(attempt, steps, row, viewer)),
+  };
+}
+
+/** Entries of an order's history after entry `n`, at most 500. */
+export async function eventsAfter({ read }: ComputeDatabase, id: string, n: number): Promise<EventRow[]> {
+  return await read
+    .selectFrom('events')
+    .selectAll()
+    .where('order_id', '=', id)
+    .where('n', '>', n)
+    .orderBy('n')
+    .limit(500)
+    .execute();
+}
+
+/** How many orders are in each state. */
+export async function countOrders({ read }: ComputeDatabase): Promise<Record<string, number>> {
+  const rows = await read
+    .selectFrom('orders')
+    .select((row) => ['status', row.fn.countAll<number>().as('count')] as const)
+    .groupBy('status')
+    .execute();
+  return Object.fromEntries(rows.map((row) => [row.status, Number(row.count)]));
+}
+
+type Row = ExpressionBuilder<Schema, 'orders'>;
+
+function matches(row: Row, filter: OrderFilter) {
+  const { kind, status, problem, algo } = filter;
+  const owner = filter.owner === undefined ? undefined : keptOwner(filter.owner);
+  return row.and(
+    Object.fromEntries(
+      Object.entries({ kind, status, problem, algo, owner }).filter(([, value]) => value !== undefined),
+    ),
+  );
+}
+
+/** As one comparison of two columns: of an `or`, engines read all that is newer. */
+function olderThan(row: Row, after: { at: number; id: string }) {
+  return row(row.refTuple('created_at', 'id'), '<', row.tuple(after.at, after.id));
+}
+
+function cursorOf(row: OrderRow): string {
+  return `${row.created_at}.${row.id}`;
+}
+
+function readCursor(cursor: string): { at: number; id: string } {
+  const match = /^(\d{1,15})\.([0-9a-f-]{36})$/.exec(cursor);
+  if (match?.[1] === undefined || match[2] === undefined) {
+    throw new PlatformError(
+      'invalid_request',
+      'query.cursor: should be the `next` of an earlier page, unchanged',
+    );
+  }
+  return { at: Number(match[1]), id: match[2] };
+}

@@ -1,0 +1,178 @@
+import type { Failure, OrderEvent, OrderSpec, PinAnswer } from '@morpheo/common';
+import { sql, type UpdateObject } from 'kysely';
+import type { Tx } from '../db/database.ts';
+import type { OrderRow, Schema } from '../db/schema.ts';
+import { type Effect, laneOf, PIN_ORDER } from '../outbox/effects.ts';
+
+/** What happens to an order at once: its row, its history and its effects move in one transaction or not at all. */
+export interface OrderChange {
+  /** What its history says has happened, and the details there. */
+  readonly event: OrderEvent['what'];
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** The columns that it sets; values, or expressions such as the database's clock. */
+  readonly set?: UpdateObject<Schema, 'orders'>;
+  /** What it causes in other systems. */
+  readonly effects?: readonly Effect[];
+}
+
+/**
+ * Adds an order, the first entry of its history, and unless it waits for its start model the effect by which storage
+ * checks it; false where its id is taken, and then nothing is written.
+ */
+export async function insertOrder(tx: Tx, row: NewOrder): Promise<boolean> {
+  const { now } = tx;
+  const effects = row.waits_for === null ? 1 : 0;
+  const gpus = sql`coalesce(${row.gpus}, (select gpus from problem_defaults where problem = ${row.problem}), 0)`;
+  // Written out, since orders come in by the thousand: to build these takes longer than to run them.
+  const inserted = await sql`
+    insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
+      waits_for, sample_of, trace, gpus, asks_gpus, owner, priority, turn_at, attempt, charged, publishes, events, effects, due_at, created_at)
+    values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
+      ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.sample_of ?? null}, ${row.trace},
+      ${gpus}, case when ${gpus} > 0 then 1 else 0 end,
+      ${row.owner}, ${row.priority}, ${now} - ${row.aheadMs}, 0, 0, 0, 1, ${effects},
+      ${now}, ${now})
+    on conflict (id) do nothing`.execute(tx.db);
+  if (inserted.numAffectedRows === 0n) return false;
+  await sql`
+    insert into events (order_id, n, at, attempt, what, status, details)
+    values (${row.id}, 1, ${now}, 0, 'accepted', ${row.status}, '{}')`.execute(tx.db);
+  if (effects > 0) {
+    await sql`
+      insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)
+      values (${row.id}, 1, ${laneOf(PIN_ORDER)}, ${JSON.stringify(PIN_ORDER)}, ${now}, ${now}, 0)`.execute(
+      tx.db,
+    );
+  }
+  tx.changes.push({ event: 'accepted', order: { ...row, attempt: 0 } });
+  return true;
+}
+
+/** The order, locked for this transaction; undefined where there is none. */
+export async function takeOrder({ db }: Tx, id: string): Promise<OrderRow | undefined> {
+  return await db.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+}
+
+/** The orders that wait for the model of `id`, locked for this transaction. */
+export async function takeWaiting({ db }: Tx, id: string): Promise<OrderRow[]> {
+  return await db
+    .selectFrom('orders')
+    .selectAll()
+    .where('waits_for', '=', id)
+    .where('status', '=', 'waiting')
+    .orderBy('id')
+    .forUpdate()
+    .execute();
+}
+
+/**
+ * The order that makes, or made, a model: the newest where several claim to. It does not end before this
+ * transaction does, so that whoever comes to wait for it is seen by its end.
+ */
+export async function makerOf(
+  { db }: Tx,
+  model: string,
+): Promise<Pick<OrderRow, 'id' | 'status'> | undefined> {
+  return await db
+    .selectFrom('orders')
+    .select(['id', 'status'])
+    .where('model_end', '=', model)
+    .orderBy('created_at', 'desc')
+    .limit(1)
+    .forKeyShare()
+    .executeTakeFirst();
+}
+
+/**
+ * Changes an order that this transaction has locked. Returns the order as it is now. The fence is the caller's: it has
+ * compared `order` with what it may change.
+ */
+export async function changeOrder(tx: Tx, order: OrderRow, change: OrderChange): Promise<OrderRow> {
+  const { event, details = {}, set } = change;
+  const lanes = order.sample_of === null ? tx.lanes : tx.lanes.filter((lane) => lane !== 'orchestrator');
+  const effects = (change.effects ?? []).filter((effect) => lanes.includes(laneOf(effect)));
+  const changed = await tx.db
+    .updateTable('orders')
+    .set({ ...set, events: order.events + 1, effects: order.effects + effects.length })
+    .where('id', '=', order.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await addEvent(tx, changed, event, details);
+  for (const [index, effect] of effects.entries()) {
+    await addEffect(tx, changed.id, order.effects + index + 1, effect);
+  }
+  // Written by ourselves, where an entry of the history has one.
+  const failure = details.failure as Failure | undefined;
+  tx.changes.push({ event, order: changed, ran: order.lease_until !== null, failure });
+  return changed;
+}
+
+async function addEvent(
+  { db, now }: Tx,
+  order: OrderRow,
+  what: OrderEvent['what'],
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { id: order_id, events: n, attempt, status } = order;
+  await db
+    .insertInto('events')
+    .values({ order_id, n, at: now, attempt, what, status, details: JSON.stringify(details) })
+    .execute();
+}
+
+async function addEffect({ db, now }: Tx, id: string, n: number, effect: Effect): Promise<void> {
+  const due = { due_at: now, created_at: now, tries: 0, last_error: null };
+  await db
+    .insertInto('outbox')
+    .values({ order_id: id, n, lane: laneOf(effect), effect: JSON.stringify(effect), ...due })
+    .execute();
+}
+
+/** Between the first message about an order that nobody takes and the second, in milliseconds. */
+export const FIRST_PAUSE_MS = 2000;
+
+/** What a new order brings; the rest of its row starts as zero or null. */
+export interface NewOrder
+  extends Pick<
+    OrderRow,
+    | 'id'
+    | 'kind'
+    | 'status'
+    | 'spec'
+    | 'identity'
+    | 'problem'
+    | 'workflow'
+    | 'algo'
+    | 'model'
+    | 'model_start'
+    | 'model_end'
+    | 'waits_for'
+    | 'trace'
+    | 'owner'
+    | 'priority'
+  > {
+  /** The failed order for which the platform places it; absent for one that somebody posted. */
+  readonly sample_of?: string;
+  /** Null: as the problem has it by default. */
+  readonly gpus: number | null;
+  /** By how much it goes ahead of the orders of its owner that have no priority, in milliseconds. */
+  readonly aheadMs: number;
+}
+
+/** The posted order of a row. What is in the table was checked before it was written. */
+export function specOf(row: Pick<OrderRow, 'spec'>): OrderSpec {
+  return JSON.parse(row.spec) as OrderSpec;
+}
+
+/** What storage holds for an order: the parts of its answer that later steps need. */
+export type Pin = Pick<Extract<PinAnswer, { outcome: 'pinned' }>, 'pin' | 'produces' | 'policy'>;
+
+/** What storage holds for a row's order; null where it has not checked it. Written by ourselves. */
+export function pinOf({ pin }: Pick<OrderRow, 'pin'>): Pin | null {
+  return JSON.parse(pin ?? 'null') as Pin | null;
+}
+
+/** The model that an order starts from; null where there is none. */
+export function startModelOf(row: Pick<OrderRow, 'model' | 'model_start'>): string | null {
+  return row.model_start ?? row.model;
+}

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { type Call, hasEnded, type OrderSpec, PlatformError } from '@morpheo/common';
+import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { ownerOf } from '../owners/owners.ts';
+import { kindOf } from './kinds.ts';
+import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
+
+/**
+ * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
+ * again changes nothing; the same id with another body throws
+ * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`. `ageingMs`: how long an
+ * order waits until it has gained a level of priority.
+ */
+export async function submitOrder(
+  database: ComputeDatabase,
+  ageingMs: number,
+  posted: OrderSpec,
+  principal: Call['principal'],
+): Promise<void> {
+  const kind = kindOf(posted.kind);
+  const broken = kind.brokenRule(posted);
+  if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
+  const owner = ownerOf(posted.uplet.owner, principal);
+  concerns(posted.uplet.uuid);
+  const spec = kind.completed(posted);
+  const { uuid: id, problem, workflow, priority = 0, gpus = null } = spec.uplet;
+  const row = {
+    ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted), problem, workflow },
+    ...kind.columnsOf(spec),
+    ...{ gpus, owner, priority, aheadMs: priority * ageingMs },
+  };
+  await span('place order', { kind: spec.kind }, async () => {
+    const trace = currentTraceparent() ?? null;
+    await database.write(async (tx) => {
+      const start = await startOf(tx, startModelOf(row));
+      if (await insertOrder(tx, { ...row, ...start, trace })) return;
+      const existing = await takeOrder(tx, id);
+      if (existing?.identity === row.identity) return;
+      throw new PlatformError(
+        'conflict',
+        `There is another order with the uuid ${id}. Send the same body as before, or a new uuid.`,
+      );
+    });
+  });
+}
+
+/** How an order begins: it waits for the order that is to make its start model, or else for storage to check it. */
+export async function startOf(tx: Tx, model: string | null): Promise<Pick<OrderRow, 'status' | 'waits_for'>> {
+  const maker = model === null ? undefined : await makerOf(tx, model);
+  if (maker === undefined || hasEnded(maker.status)) return { status: 'waiting', waits_for: null };
+  return { status: 'waiting', waits_for: maker.id };
+}
+
+/**
+ * What makes an order the same order, as a SHA-256: its kind and everything that was posted but the bookkeeping of
+ * its sender (status, worker, times), which may differ when the same order is sent again.
+ */
+function identityOf({ kind, uplet }: OrderSpec): string {
+  const {
+    status: _status,
+    worker: _worker,
+    timestamp_request: _asked,
+    timestamp_done: _done,
+    ...posted
+  } = uplet;
+  const sorted = Object.fromEntries(Object.entries(posted).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return createHash('sha256')
+    .update(JSON.stringify([kind, sorted]))
+    .digest('hex');
+}

@@ -1,0 +1,89 @@
+import type {
+  AttemptView,
+  Failure,
+  OrderEvent,
+  OrderResult,
+  OrderSummary,
+  StepRecord,
+} from '@morpheo/common';
+import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
+import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
+import type { Viewer } from '../disclosure/shown.ts';
+import { shownOwner } from '../owners/owners.ts';
+import { kindOf } from './kinds.ts';
+import { specOf } from './store.ts';
+
+/** Rows as `/v1` shows them to a viewer. */
+
+/** An order as a list shows it. */
+export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
+  return {
+    id: row.id,
+    kind: row.kind,
+    status: row.status,
+    problem: row.problem,
+    workflow: row.workflow,
+    ...present({ algo: row.algo, model: row.model, model_start: row.model_start, model_end: row.model_end }),
+    ...kindOf(row.kind).summaryOf(specOf(row)),
+    ...present({ sample_of: row.sample_of }),
+    gpus: row.gpus,
+    owner: shownOwner(row.owner),
+    priority: row.priority,
+    attempt: row.attempt,
+    created_at: time(row.created_at),
+    ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),
+    ...(row.ended_at === null ? {} : { ended_at: time(momentFor(viewer, row, row.attempt, row.ended_at)) }),
+    ...(row.status === 'done' ? { result: resultFor(viewer, row, parsed<OrderResult>(row.result)) } : {}),
+    ...(row.failure === null ? {} : { failure: failureFor(viewer, row, parsed<Failure>(row.failure)) }),
+  };
+}
+
+/** An attempt with its steps, which are read from the order's history. */
+export function attemptViewOf(
+  row: AttemptRow,
+  history: readonly EventRow[],
+  order: OrderRow,
+  viewer: Viewer,
+): AttemptView {
+  return {
+    attempt: row.attempt,
+    worker: row.worker,
+    started_at: time(row.started_at),
+    ...(row.ended_at === null ? {} : { ended_at: time(momentFor(viewer, order, row.attempt, row.ended_at)) }),
+    ...(row.outcome === null ? {} : { outcome: row.outcome }),
+    ...(row.failure === null ? {} : { failure: failureFor(viewer, order, parsed<Failure>(row.failure)) }),
+    steps: history
+      .filter((event) => event.attempt === row.attempt && event.what === 'step_ended')
+      .flatMap((event) => stepFor(viewer, order, parsed<StepRecord>(event.details)) ?? []),
+  };
+}
+
+/** An entry of an order's history; undefined where it is not for the viewer. */
+export function eventOf(row: EventRow, order: OrderRow, viewer: Viewer): OrderEvent | undefined {
+  const details = detailsFor(viewer, order, row);
+  if (details === undefined) return undefined;
+  return {
+    at: time(momentFor(viewer, order, row.attempt, row.at)),
+    order: row.order_id,
+    attempt: row.attempt,
+    what: row.what,
+    status: row.status,
+    details: { ...details },
+  };
+}
+
+/** A time of the database as `/v1` shows it. */
+export function time(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** JSON of our own tables: checked before it was written. */
+function parsed<T>(json: string | null): T {
+  return JSON.parse(json ?? 'null') as T;
+}
+
+function present<T extends Record<string, string | null>>(ids: T): { [K in keyof T]?: string } {
+  return Object.fromEntries(Object.entries(ids).filter(([, id]) => id !== null)) as {
+    [K in keyof T]?: string;
+  };
+}

@@ -1,0 +1,84 @@
+import { setTimeout } from 'node:timers/promises';
+import { type Database, openSqlite } from '@morpheo/service/database';
+import { eventually } from '@morpheo/service/testing';
+import test from 'ava';
+import { migrations } from '../db/migrations.ts';
+import type { Schema } from '../db/schema.ts';
+import { testOnEngines } from '../testing/on-engines.ts';
+import { openTestCompute } from '../testing/open-test-compute.ts';
+import { aLearnuplet } from '../testing/orders.ts';
+
+/** A database that counts the queries outside of transactions. */
+async function countingDatabase(): Promise<{ database: Database<Schema>; queries: () => number }> {
+  const base = await openSqlite<Schema>({ file: ':memory:', migrations });
+  let queries = 0;
+  const read = base.read.withPlugin({
+    transformQuery: ({ node }) => {
+      queries++;
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  });
+  const database: Database<Schema> = {
+    engine: base.engine,
+    read,
+    now: base.now,
+    write: (work) => base.write(work),
+    notify: (channel, text) => base.notify(channel, text),
+    listen: (channel, heard) => base.listen(channel, heard),
+    ping: (signal) => base.ping(signal),
+    [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),
+  };
+  return { database, queries: () => queries };
+}
+
+test('Streams of which nothing happens cost one query a second together, however many they are', async (t) => {
+  const { database, queries } = await countingDatabase();
+  await using compute = await openTestCompute({ everyMs: 600_000 }, database);
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  const gone = new AbortController();
+  let heard = 0;
+  const hearers = new Set<number>();
+  const follow = async (_: unknown, stream: number) => {
+    const input = { params: { id: body.uuid }, headers: {} };
+    for await (const _ of await compute.api.orderEvents(input, { signal: gone.signal })) {
+      hearers.add(stream);
+      heard++;
+    }
+  };
+  const streams = Array.from({ length: 200 }, follow);
+  await eventually(t, (t) => t.is(hearers.size, 200));
+  // Looking one by one, they would ask at least 400 times in a second.
+  await eventually(t, async (t) => {
+    const before = queries();
+    await setTimeout(1500);
+    t.true(queries() - before < 50, `${queries() - before} queries`);
+  });
+  await compute.api.cancelOrder({ params: { id: body.uuid } });
+  await Promise.all(streams);
+  t.true(heard >= 400);
+  gone.abort();
+});
+
+testOnEngines('A change of which no notification came is found all the same', async (t, open) => {
+  await using compute = await open();
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  const worker = await compute.worker();
+  const { order, attempt } = await worker.mustClaim();
+  const input = { params: { id: order }, query: { follow: true } };
+  const { body: log } = await compute.api.orderLog(input);
+  const reader = log?.getReader();
+  const first = reader?.read();
+  await compute.database.write(async (transaction) => {
+    const text = 'written elsewhere';
+    await transaction
+      .insertInto('logs')
+      .values({ order_id: order, attempt, seq: 0, at: 0, step: 'train', stream: 'stdout', text })
+      .execute();
+    await transaction.updateTable('attempts').set({ log_bytes: text.length }).execute();
+  });
+  t.is(Buffer.from((await first)?.value ?? []).toString(), 'written elsewhere');
+  await reader?.cancel();
+});

@@ -1,0 +1,118 @@
+import { isAlreadyApplied } from '@morpheo/client';
+import {
+  type Api,
+  isPlatformError,
+  KIND_NAMES,
+  type OrchestratorContract,
+  type OrderKind,
+  type Performance,
+  type PlatformError,
+  type StorageContract,
+} from '@morpheo/common';
+
+/**
+ * What a change of an order must cause in another system. It is written in the transaction of the change and carried
+ * out by the dispatcher, again and again until it has happened; so every effect can be repeated without harm.
+ */
+export type Effect = StorageEffect | OrchestratorEffect;
+
+type StorageEffect =
+  /** Have storage check the order, and hold what it names; many orders are pinned in one call (see `pins.ts`). */
+  | { readonly do: 'pin_order' }
+  /** Make the result that this attempt staged visible; the order is `done` when that has happened. */
+  | { readonly do: 'publish_result'; readonly attempt: number }
+  /** Drop what the order's attempts staged, and what is held for this round of it; for any where absent. */
+  | { readonly do: 'discard_results'; readonly round?: number };
+
+type OrchestratorEffect =
+  /** A worker took the order. */
+  | { readonly do: 'tell_taken'; readonly kind: OrderKind; readonly worker: string }
+  /** The order ended: the body of `/learndone`, the performance file verbatim and the status. */
+  | { readonly do: 'tell_learn'; readonly body: { status: 'failed' } | (Performance & { status: 'done' }) }
+  /** The order ended: the body of `/preddone`. */
+  | {
+      readonly do: 'tell_predict';
+      readonly body: { status: 'failed' } | { status: 'done'; prediction_storage_uuid: string };
+    };
+
+/** Has storage check an order, and hold what it names. */
+export const PIN_ORDER = { do: 'pin_order' } as const satisfies Effect;
+
+/** An effect that has a call of its own. */
+export type SingleEffect = Exclude<Effect, typeof PIN_ORDER>;
+
+/** A system that effects happen in: effects of one lane of one order happen in their order. */
+export type Lane = 'storage' | 'orchestrator';
+
+/** The lane of an effect. */
+export function laneOf(effect: Effect): Lane {
+  return isOfStorage(effect) ? 'storage' : 'orchestrator';
+}
+
+function isOfStorage<E extends Effect>(effect: E): effect is Extract<E, StorageEffect> {
+  return effect.do === 'pin_order' || effect.do === 'publish_result' || effect.do === 'discard_results';
+}
+
+/** The systems that effects happen in; the orchestrator is absent where nobody is told of orders. */
+export interface Systems {
+  readonly storage: Pick<Api<StorageContract>, 'pinOrders' | 'publishResult' | 'discardResults'>;
+  readonly orchestrator: Pick<Api<OrchestratorContract>, 'setWorker' | 'learnDone' | 'predDone'> | undefined;
+}
+
+/**
+ * Has an effect of an order happen. Resolves when nothing is left to do: with the error where the other side has refused
+ * for good, which trying again would not change. Throws where trying again may help.
+ */
+export async function deliver(
+  { order, effect }: { readonly order: string; readonly effect: SingleEffect },
+  { storage, orchestrator }: Systems,
+  signal: AbortSignal,
+): Promise<PlatformError | undefined> {
+  if (isOfStorage(effect)) return await deliverToStorage(order, effect, storage, signal);
+  if (orchestrator === undefined) return undefined;
+  try {
+    await deliverToOrchestrator(order, effect, orchestrator, signal);
+  } catch (error) {
+    if (!isAlreadyApplied(error)) throw error;
+  }
+  return undefined;
+}
+
+async function deliverToStorage(
+  order: string,
+  effect: Extract<SingleEffect, StorageEffect>,
+  storage: Systems['storage'],
+  signal: AbortSignal,
+): Promise<PlatformError | undefined> {
+  if (effect.do === 'discard_results') {
+    await storage.discardResults({ params: { order }, query: { round: effect.round } }, { signal });
+    return undefined;
+  }
+  try {
+    await storage.publishResult({ params: { order, attempt: effect.attempt } }, { signal });
+    return undefined;
+  } catch (error) {
+    if (isPlatformError(error, 'not_found', 'conflict', 'wrong_state')) return error;
+    throw error;
+  }
+}
+
+async function deliverToOrchestrator(
+  uuid: string,
+  effect: OrchestratorEffect,
+  orchestrator: NonNullable<Systems['orchestrator']>,
+  signal: AbortSignal,
+): Promise<void> {
+  switch (effect.do) {
+    case 'tell_taken': {
+      const params = { type: KIND_NAMES[effect.kind].uplet, uuid };
+      await orchestrator.setWorker({ params, body: { worker: effect.worker } }, { signal });
+      return;
+    }
+    case 'tell_learn':
+      await orchestrator.learnDone({ params: { uuid }, body: effect.body }, { signal });
+      return;
+    case 'tell_predict':
+      await orchestrator.predDone({ params: { uuid }, body: effect.body }, { signal });
+  }
+}

@@ -1,0 +1,150 @@
+import { PlatformError } from '@morpheo/common';
+import { sql } from 'kysely';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import { FIRST_PAUSE_MS } from '../orders/store.ts';
+import { type Effect, type Lane, PIN_ORDER, type SingleEffect } from './effects.ts';
+
+/** An effect that is due. */
+export interface DueEffect<E extends Effect = Effect> {
+  readonly order: string;
+  readonly n: number;
+  readonly tries: number;
+  readonly effect: E;
+  /** The `traceparent` of its order, where somebody traces it. */
+  readonly trace: string | null;
+}
+
+/** Pins, of which many have one call, or all other effects: a pin is not held up by a system that does not answer. */
+type Which = 'pins' | 'others';
+
+/** Orders that storage is to check, as {@link takeEffects} takes effects. */
+export async function takePins(tx: Tx, most: number, holdMs: number): Promise<DueEffect[]> {
+  return await takeDue(tx, 'pins', most, holdMs);
+}
+
+/**
+ * The effects that are due and have a call of their own, at most `most`, the first of each order's lane alone. They are
+ * put off by `holdMs` before they are returned, so that nobody else tries them meanwhile, and somebody does if this
+ * process dies.
+ */
+export async function takeEffects(tx: Tx, most: number, holdMs: number): Promise<DueEffect<SingleEffect>[]> {
+  // Where it is no pin, it has a call of its own.
+  return (await takeDue(tx, 'others', most, holdMs)) as DueEffect<SingleEffect>[];
+}
+
+async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: number): Promise<DueEffect[]> {
+  const rows = await db
+    .selectFrom('outbox')
+    .selectAll()
+    .select((row) =>
+      row
+        .selectFrom('orders')
+        .select('orders.trace')
+        .whereRef('orders.id', '=', 'outbox.order_id')
+        .as('trace'),
+    )
+    .where('due_at', '<=', now)
+    .where('effect', which === 'pins' ? '=' : '<>', JSON.stringify(PIN_ORDER))
+    .where((row) =>
+      row.not(
+        row.exists(
+          row
+            .selectFrom('outbox as earlier')
+            .select('earlier.n')
+            .whereRef('earlier.order_id', '=', 'outbox.order_id')
+            .whereRef('earlier.lane', '=', 'outbox.lane')
+            .whereRef('earlier.n', '<', 'outbox.n'),
+        ),
+      ),
+    )
+    .orderBy('due_at')
+    .limit(most)
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  if (rows.length === 0) return [];
+  const taken = sql.join(rows.map(({ order_id, n }) => sql`(${order_id}, ${sql.lit(n)})`));
+  await db
+    .updateTable('outbox')
+    .set({ due_at: sql<number>`${now} + ${holdMs}` })
+    .where(sql<boolean>`(order_id, n) in (values ${taken})`)
+    .execute();
+  return rows.map((row) => ({
+    order: row.order_id,
+    n: row.n,
+    tries: row.tries,
+    effect: JSON.parse(row.effect) as Effect,
+    trace: row.trace,
+  }));
+}
+
+/** The effect has happened; its row goes. False where it was gone already. */
+export async function settleEffect({ db }: Tx, due: DueEffect): Promise<boolean> {
+  const deleted = await db
+    .deleteFrom('outbox')
+    .where('order_id', '=', due.order)
+    .where('n', '=', due.n)
+    .executeTakeFirst();
+  return deleted.numDeletedRows > 0n;
+}
+
+/** The effect did not happen: it is due again after a pause. */
+export async function postponeEffect(
+  { db, now }: Tx,
+  due: DueEffect,
+  pauseMs: number,
+  error: string,
+): Promise<void> {
+  await db
+    .updateTable('outbox')
+    .set({
+      tries: due.tries + 1,
+      due_at: sql<number>`${now} + ${pauseMs}`,
+      last_error: error.slice(0, 500),
+    })
+    .where('order_id', '=', due.order)
+    .where('n', '=', due.n)
+    .execute();
+}
+
+/** Orders that workers are to be woken for; they are due again, should nobody take them, after a growing pause. */
+export async function takeWakeUps(
+  { db, now }: Tx,
+  most: number,
+): Promise<Pick<OrderRow, 'id' | 'spec' | 'trace'>[]> {
+  // 2, 4, … 32 seconds, then every minute.
+  const pause = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
+  return await db
+    // Materialized: in place of a subquery, which PostgreSQL may run more than once, locking more rows each time.
+    .with(
+      (table) => table('due').materialized(),
+      (rows) =>
+        rows
+          .selectFrom('orders')
+          .select('orders.id')
+          .where('status', '=', 'todo')
+          .where('publish_after', '<=', now)
+          .orderBy('publish_after')
+          .limit(most)
+          .forNoKeyUpdate()
+          .skipLocked(),
+    )
+    .updateTable('orders')
+    .set({ publish_after: sql<number>`${now} + ${pause}`, publishes: sql<number>`publishes + 1` })
+    .where('id', 'in', (row) => row.selectFrom('due').select('due.id'))
+    .returning(['id', 'spec', 'trace'])
+    .execute();
+}
+
+/** Rejects with `unavailable` while effects of a lane fail, with their number and the latest reason. */
+export async function checkEffects({ read }: ComputeDatabase, lane: Lane): Promise<void> {
+  const row = await read
+    .selectFrom('outbox')
+    .select((rows) => [rows.fn.countAll<number>().as('failing'), rows.fn.max('last_error').as('error')])
+    .where('lane', '=', lane)
+    .where('tries', '>', 0)
+    .executeTakeFirstOrThrow();
+  const failing = Number(row.failing);
+  if (failing > 0) throw new PlatformError('unavailable', `${failing} messages wait for it: ${row.error}`);
+}

@@ -1,0 +1,88 @@
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  DEFAULT_DISCLOSURE,
+  NIL_UUID,
+  type PinAnswer,
+  type PinRequest,
+  type PlatformError,
+  type Resource,
+} from '@morpheo/common';
+import type { Systems } from '../outbox/effects.ts';
+
+/** While set, every call to that system fails with it. */
+export interface Broken {
+  storage?: PlatformError;
+  orchestrator?: PlatformError;
+  /** Storage refuses to publish, and answers all else. */
+  publish?: PlatformError;
+}
+
+/** How a storage checks orders: it holds for all of them what they name, unless it is told to refuse. */
+export class FakeChecks {
+  /** The orders of each call that was answered, oldest first. */
+  readonly asked: PinRequest[][] = [];
+  /** Awaited before a call is answered. */
+  before: Promise<void> = Promise.resolve();
+  /** What is answered in the place of that; nothing until it is set. */
+  refuse: (request: PinRequest) => PinAnswer | undefined = () => undefined;
+
+  /** What storage answers to a call. */
+  async answer(orders: PinRequest[]): Promise<PinAnswer[]> {
+    await this.before;
+    const answers = orders.map((request) => this.refuse(request) ?? pinned(request));
+    this.asked.push(orders);
+    return answers;
+  }
+}
+
+/** The answer of a storage that holds what an order names. */
+export function pinned({ order, round, produces }: PinRequest): PinAnswer {
+  const uuid = produces.uuid === NIL_UUID ? randomUUID() : produces.uuid;
+  const pin = createHash('sha256').update(`${order} ${round}`).digest('hex');
+  const policy: Extract<PinAnswer, { outcome: 'pinned' }>['policy'] = {
+    problem_owner: 'ada',
+    hidden: false,
+    readers: 'everybody',
+    disclosure: DEFAULT_DISCLOSURE,
+    canaries: [],
+  };
+  return { outcome: 'pinned', order, pin, produces: { ...produces, uuid }, policy };
+}
+
+/** Systems that record the calls which they answer, as `name argument`. */
+export function fakeSystems(calls: string[], broken: Broken, checks: FakeChecks): Systems {
+  const storage = (call: string): void => {
+    if (broken.storage !== undefined) throw broken.storage;
+    calls.push(call);
+  };
+  const orchestrator = async (call: string): Promise<Record<string, unknown>> => {
+    if (broken.orchestrator !== undefined) throw broken.orchestrator;
+    calls.push(call);
+    return {};
+  };
+  return {
+    storage: {
+      publishResult: async ({ params }) => {
+        if (broken.publish !== undefined) throw broken.publish;
+        storage(`publish ${params.order} ${params.attempt}`);
+        return { uuid: params.order, timestamp_upload: 0, size: 0, sha256: '' } satisfies Resource;
+      },
+      pinOrders: async ({ body: { orders } }) => {
+        if (broken.storage !== undefined) throw broken.storage;
+        return { pins: await checks.answer(orders) };
+      },
+      discardResults: async ({ params }) => {
+        storage(`discard ${params.order}`);
+        return undefined;
+      },
+    },
+    orchestrator: {
+      setWorker: async ({ params, body }) =>
+        await orchestrator(`taken ${params.type} ${params.uuid} ${body.worker}`),
+      learnDone: async ({ params, body }) =>
+        await orchestrator(`learndone ${params.uuid} ${JSON.stringify(body)}`),
+      predDone: async ({ params, body }) =>
+        await orchestrator(`preddone ${params.uuid} ${JSON.stringify(body)}`),
+    },
+  };
+}

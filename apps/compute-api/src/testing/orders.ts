@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import { type Learnuplet, learnuplet, type Preduplet, preduplet } from '@morpheo/common';
+import { sql } from 'kysely';
+import type { TestCompute } from './open-test-compute.ts';
+
+/** A training order as an orchestrator would post it, with fresh ids. */
+export function aLearnuplet(members: Partial<Learnuplet> = {}): Learnuplet {
+  const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: randomUUID(), algo: randomUUID() };
+  const data = { train_data: [randomUUID()], test_data: [randomUUID()], model_end: randomUUID() };
+  return learnuplet.parse({ ...ids, ...data, status: 'todo', rank: 0, ...members });
+}
+
+/** A prediction order as an orchestrator would post it, with fresh ids. */
+export function aPreduplet(members: Partial<Preduplet> = {}): Preduplet {
+  const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: randomUUID() };
+  return preduplet.parse({ ...ids, model: randomUUID(), data: randomUUID(), status: 'todo', ...members });
+}
+
+/** Adds due orders of an owner at once, as though they had come one a millisecond in the last hours. */
+export async function seedQueue({ database }: TestCompute, owner: string, orders: number): Promise<void> {
+  const uplet = aLearnuplet();
+  const spec = JSON.stringify({ kind: 'learn', uplet });
+  await database.write(async (tx) => {
+    const at = sql`${database.now} - 10000000 + n.i`;
+    await sql`
+      insert into orders (id, kind, status, spec, identity, problem, workflow, owner, turn_at, attempt, charged,
+        publishes, events, effects, due_at, created_at)
+      with recursive n (i) as (select 1 union all select i + 1 from n where i < ${sql.lit(orders)})
+      select cast(${`${randomUUID()} `} as text) || cast(n.i as text), 'learn', 'todo', cast(${spec} as text), '', '', '',
+        cast(${owner} as text), ${at}, 0, 0, 0, 0, 0, ${at}, ${at} from n`.execute(tx);
+  });
+}
+
+/** Ends all orders, whatever they are, and forgets the owners and their shares. */
+export async function emptyQueue({ database }: TestCompute): Promise<void> {
+  await database.write(async (tx) => {
+    const ended = { status: 'cancelled', lease_until: null, publish_after: null } as const;
+    await tx.updateTable('orders').set(ended).execute();
+    await tx.deleteFrom('shares').execute();
+    await tx.deleteFrom('owners').execute();
+  });
+}

@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { type Api, type Claim, type ComputeContract, PlatformError } from '@morpheo/common';
+import type { Broker } from '@morpheo/service/broker';
+import { AttemptAborted } from '../attempt/outcome.ts';
+import { type AttemptOptions, runAttempt } from '../attempt/run.ts';
+import { GpuAllocator } from '../gpus/allocator.ts';
+import type { ContainerRuntime } from '../runtime/index.ts';
+import { Leases } from './leases.ts';
+import { Poller, type Slots } from './poller.ts';
+import type { Recovery } from './recovery.ts';
+import { Registration } from './registration.ts';
+import { RuntimeHealth } from './runtime-health.ts';
+import { subscribeWakeUps, type WakeUps } from './wake-ups.ts';
+
+/** What a {@link WorkerAgent} is made with. */
+export interface AgentOptions extends AttemptOptions {
+  readonly compute: Api<ComputeContract>;
+  readonly broker?: Broker | undefined;
+  /** Asked before each claim whether it can run anything, where it can be asked. */
+  readonly runtime: Pick<ContainerRuntime, 'name'> & Partial<Pick<ContainerRuntime, 'ping'>>;
+  /** The worker's UUID. */
+  readonly id: string;
+  /** For people. */
+  readonly name: string;
+  readonly slots: Slots;
+  /** What the attempts lease their GPUs from; absent: there are none. */
+  readonly gpus?: GpuAllocator;
+  /** The attempts that an earlier process of the worker left; absent: none. */
+  readonly recovery?: Recovery | undefined;
+  /** About how often it asks for orders while it has room, in milliseconds. */
+  readonly pollMs: number;
+  /** How long `drain` waits before it gives back what runs, in milliseconds. */
+  readonly graceMs: number;
+}
+
+/**
+ * The part of a worker that talks to compute-api: it registers, claims orders while it has room, runs an attempt for
+ * each, and renews their leases.
+ */
+export class WorkerAgent {
+  readonly #options: AgentOptions;
+  readonly #registration: Registration;
+  readonly #leases: Leases;
+  readonly #poller: Poller;
+  readonly #running = new Set<AbortController>();
+  readonly #closing = new AbortController();
+  readonly #stopped = Promise.withResolvers<void>();
+  #wakeUps: WakeUps | undefined;
+  #state: 'starting' | 'registered' = 'starting';
+  #draining: Promise<void> | undefined;
+  readonly #listening: Promise<void>;
+
+  constructor(options: AgentOptions) {
+    const { compute, id, name, runtime, slots, gpus = new GpuAllocator([]), recovery, pollMs, log } = options;
+    this.#options = options;
+    this.#stopped.promise.catch(() => undefined);
+    this.#registration = new Registration({
+      compute,
+      worker: id,
+      info: { boot: randomUUID(), name, runtime: runtime.name, slots },
+      recovery,
+      gpus,
+      signal: this.#closing.signal,
+      onSuperseded: (error) => this.#standDown(error),
+      log,
+    });
+    this.#leases = new Leases(this.#registration, log);
+    this.#poller = new Poller({
+      slots,
+      registration: this.#registration,
+      recovery,
+      runtime: new RuntimeHealth(runtime, log),
+      run: async (claim, claimedAt) => await this.#run(claim, claimedAt),
+      pollMs,
+      log,
+    });
+    this.#listening = this.#register().catch((error: unknown) => {
+      if (!this.#closing.signal.aborted) log.error({ error }, 'The worker cannot register');
+    });
+  }
+
+  /** See `Worker.stopped`. */
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  /** Throws `unavailable` unless compute-api knows and answers the worker. */
+  ping(): void {
+    if (this.#state === 'starting') {
+      throw new PlatformError('unavailable', 'compute-api has not let this worker register yet.');
+    }
+    if (!this.#leases.isWell) throw new PlatformError('unavailable', 'compute-api does not renew leases.');
+  }
+
+  /**
+   * Subscribes to the broker, where there is one. Not before compute-api knows the worker: until then it could use no
+   * message, and each that it took would be missed by another.
+   */
+  async #listen(): Promise<void> {
+    const { broker, id, slots, log } = this.#options;
+    if (broker === undefined || this.#closing.signal.aborted) return;
+    const onDue = () => this.#poller.wake();
+    const onCancelled = (order: string) => {
+      if (this.#leases.holds(order)) this.#leases.renewNow();
+    };
+    this.#wakeUps = await subscribeWakeUps({ broker, worker: id, slots, onDue, onCancelled, log });
+    this.#poller.listenTo(this.#wakeUps);
+    this.#poller.wake();
+  }
+
+  /** Registers again, with GPUs that were found since, and looks for orders that they fit. Never throws. */
+  reregister(): void {
+    const registering = this.#registration.reregister().then(() => this.#poller.wake());
+    registering.catch((error: unknown) => {
+      if (!this.#closing.signal.aborted)
+        this.#options.log.error({ error }, 'The GPUs cannot be registered with compute-api');
+    });
+  }
+
+  /** See `Worker.settle`. */
+  async settle(): Promise<void> {
+    await this.#listening;
+    await this.#poller.settle();
+  }
+
+  /** See `Worker.drain`. The broker still tells which orders are cancelled. */
+  async drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    await this.#draining;
+  }
+
+  /** Gives back what runs, and ends all of it. */
+  async close(): Promise<void> {
+    this.#closing.abort(new PlatformError('cancelled', 'The worker was closed.'));
+    await this.#poller.stop();
+    await this.#listening;
+    await this.#wakeUps?.[Symbol.asyncDispose]();
+    this.#abortAll('released');
+    await this.#poller.idle();
+    await this.#leases.stop();
+    await this.#options.recovery?.discardExcept([]);
+    this.#stopped.resolve();
+  }
+
+  async #register(): Promise<void> {
+    const terms = await this.#registration.registered();
+    this.#state = 'registered';
+    this.#leases.start(terms);
+    await this.#listen();
+  }
+
+  async #run(claim: Claim, claimedAt: number): Promise<void> {
+    const over = new AbortController();
+    let { ticket } = claim;
+    using _lease = this.#leases.hold(claim, claimedAt, {
+      onLost: (reason) => over.abort(new AttemptAborted(reason)),
+      onTicket: (renewed) => {
+        ticket = renewed;
+      },
+    });
+    this.#running.add(over);
+    await runAttempt(claim, over, this.#options, () => ticket);
+    this.#running.delete(over);
+  }
+
+  async #drain(): Promise<void> {
+    await this.#poller.stop();
+    const giveBack = setTimeout(() => this.#abortAll('released'), this.#options.graceMs);
+    await this.#poller.idle();
+    clearTimeout(giveBack);
+  }
+
+  #abortAll(reason: AttemptAborted['reason']): void {
+    for (const over of this.#running) over.abort(new AttemptAborted(reason));
+  }
+
+  /** Another process is this worker now: its attempts are no longer this process's. */
+  #standDown(error: unknown): void {
+    if (this.#closing.signal.aborted) return;
+    const { log } = this.#options;
+    log.error({ error }, 'Another process has taken over the id of this worker; this one stops');
+    this.#closing.abort(error);
+    void this.#leases.stop();
+    this.#abortAll('stale');
+    this.#stopped.reject(error);
+    this.drain().catch(() => undefined);
+  }
+}

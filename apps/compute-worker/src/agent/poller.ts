@@ -1,0 +1,126 @@
+import { type Claim, ORDER_KINDS, type OrderKind } from '@morpheo/common';
+import { type Loop, startLoop } from '@morpheo/service/lifecycle';
+import type { Log } from '@morpheo/service/log';
+import pLimit from 'p-limit';
+import type { Recovery } from './recovery.ts';
+import type { Registration } from './registration.ts';
+import type { RuntimeHealth } from './runtime-health.ts';
+import type { WakeUps } from './wake-ups.ts';
+
+/** How many orders of each kind run at once. */
+export type Slots = Readonly<Record<OrderKind, number>>;
+
+/** What a {@link Poller} works with. */
+export interface PollerOptions {
+  readonly slots: Slots;
+  readonly registration: Registration;
+  /** Its attempts are started, in the slots of their kinds, before anything is claimed. */
+  readonly recovery?: Recovery | undefined;
+  /** Nothing is claimed while the runtime does not answer. */
+  readonly runtime: RuntimeHealth;
+  /** Runs an order to its end; never rejects. `claimedAt` is when it was asked for, by the monotonic clock. */
+  readonly run: (claim: Claim, claimedAt: number) => Promise<void>;
+  readonly pollMs: number;
+  readonly log: Log;
+}
+
+/**
+ * Claims orders while there is room: at a wake-up, when an order has ended, and every few seconds anyway, since a
+ * wake-up may never come. Wake-ups are asked for only while they lead to a claim: here they would be missed by
+ * another worker.
+ */
+export class Poller {
+  readonly #options: PollerOptions;
+  readonly #running = new Map<Promise<void>, OrderKind>();
+  readonly #stop = new AbortController();
+  readonly #loop: Loop;
+  readonly #inTurn = pLimit(1);
+  #wakeUps: WakeUps | undefined;
+  #recovery: 'due' | 'done' = 'due';
+
+  constructor(options: PollerOptions) {
+    this.#options = options;
+    // Workers that were started together should not ask together for ever.
+    const everyMs = options.pollMs * (0.75 + Math.random() / 2);
+    const work = async () => void (await this.#fill());
+    this.#loop = startLoop({ name: 'claim orders', everyMs, maxPauseMs: everyMs, work, log: options.log });
+  }
+
+  /** Pauses and resumes these wake-ups from now on. */
+  listenTo(wakeUps: WakeUps): void {
+    this.#wakeUps = wakeUps;
+    for (const kind of ORDER_KINDS)
+      if (this.#stop.signal.aborted || !this.#hasRoom(kind)) wakeUps.pause(kind);
+  }
+
+  /** Looks for orders now. */
+  wake(): void {
+    this.#loop.wake();
+  }
+
+  /** Resolves when nothing runs and nothing is due. */
+  async settle(): Promise<void> {
+    while ((await this.#fill()) > 0 || this.#running.size > 0) await Promise.all(this.#running.keys());
+  }
+
+  /** Claims no more; what runs goes on. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    for (const kind of ORDER_KINDS) this.#wakeUps?.pause(kind);
+    await this.#loop[Symbol.asyncDispose]();
+    await this.#inTurn(async () => undefined);
+  }
+
+  /** Resolves when nothing runs. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#running.keys());
+  }
+
+  async #fill(): Promise<number> {
+    return await this.#inTurn(async () => {
+      let claimed = 0;
+      try {
+        await this.#recover();
+        while (!this.#stop.signal.aborted && (await this.#claimOne())) claimed += 1;
+      } catch (error) {
+        if (!this.#stop.signal.aborted) throw error;
+      }
+      return claimed;
+    });
+  }
+
+  async #recover(): Promise<void> {
+    const { recovery, registration } = this.#options;
+    if (this.#recovery === 'done') return;
+    const resumed = await recovery?.resumable(registration, this.#stop.signal);
+    this.#recovery = 'done';
+    for (const claim of resumed?.claims ?? []) this.#start(claim, resumed?.askedAt ?? 0);
+  }
+
+  async #claimOne(): Promise<boolean> {
+    const { runtime, registration } = this.#options;
+    const { signal } = this.#stop;
+    const kinds = ORDER_KINDS.filter((kind) => this.#hasRoom(kind));
+    if (kinds.length === 0) return false;
+    const askedAt = performance.now();
+    const claim = (await runtime.isWell(signal)) ? await registration.claim(kinds, signal) : null;
+    if (claim !== null) this.#start(claim, askedAt);
+    return claim !== null;
+  }
+
+  #start(claim: Claim, claimedAt: number): void {
+    const { kind } = claim.spec;
+    const running = this.#options.run(claim, claimedAt).finally(() => {
+      this.#running.delete(running);
+      if (!this.#stop.signal.aborted) this.#wakeUps?.resume(kind);
+      this.#loop.wake();
+    });
+    this.#running.set(running, kind);
+    if (!this.#hasRoom(kind)) this.#wakeUps?.pause(kind);
+  }
+
+  #hasRoom(kind: OrderKind): boolean {
+    const running = [...this.#running.values()].filter((other) => other === kind).length;
+    return running < this.#options.slots[kind];
+  }
+}

@@ -1,0 +1,49 @@
+import { damaged } from './gunzip.ts';
+
+/** Bytes that come in chunks of any size, taken in pieces of the size that is asked for. */
+export class Bytes {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #rest: Uint8Array = Buffer.alloc(0);
+
+  constructor(chunks: AsyncIterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.asyncIterator]();
+  }
+
+  /** What is there next, at least one byte; undefined at the end. */
+  async any(): Promise<Uint8Array | undefined> {
+    while (this.#rest.byteLength === 0) {
+      const next = await this.#chunks.next();
+      if (next.done === true) return undefined;
+      this.#rest = next.value;
+    }
+    const rest = this.#rest;
+    this.#rest = rest.subarray(rest.byteLength);
+    return rest;
+  }
+
+  /** At least one and at most so many. Throws {@link ArchiveError} at the end. */
+  async some(most: number): Promise<Uint8Array> {
+    const piece = await this.any();
+    if (piece === undefined) throw damaged('it is not a tar archive, or not a whole one');
+    this.#rest = piece.subarray(most);
+    return piece.subarray(0, most);
+  }
+
+  /** Exactly so many; undefined where the end is here. Throws {@link ArchiveError} where it comes before. */
+  async take(count: number): Promise<Buffer | undefined> {
+    const first = await this.any();
+    if (first === undefined) return undefined;
+    this.#rest = first;
+    const taken = Buffer.alloc(count);
+    for (let filled = 0; filled < count; ) {
+      const piece = await this.some(count - filled);
+      taken.set(piece, filled);
+      filled += piece.byteLength;
+    }
+    return taken;
+  }
+
+  async skip(count: number): Promise<void> {
+    for (let left = count; left > 0; ) left -= (await this.some(left)).byteLength;
+  }
+}

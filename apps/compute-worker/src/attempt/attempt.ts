@@ -1,0 +1,193 @@
+import type { Api, Claim, Resource, Step, StorageContract } from '@morpheo/common';
+import { span } from '@morpheo/service/trace';
+import pLimit from 'p-limit';
+import type { OpenStorage } from '../clients.ts';
+import { treeLimits, type WorkerLimits } from '../config/limits.ts';
+import type { Placing } from '../files/copy-in.ts';
+import type { TreeLimits } from '../files/tree-limits.ts';
+import type { Cache, Cached, CacheRequest } from '../inputs/cache/index.ts';
+import { type BlobName, nameOf } from '../inputs/download.ts';
+import type { InputBlob, Inputs } from '../inputs/fetch.ts';
+import { type Image, prepareImage } from '../inputs/images.ts';
+import type { WorkerMeters } from '../metrics.ts';
+import { type Result, stageResult } from '../outputs/stage.ts';
+import type { ContainerRuntime, PreparedImage } from '../runtime/index.ts';
+import type { ContainerStep } from '../steps/contract.ts';
+import { formatDuration } from '../steps/format.ts';
+import { StepRunner } from '../steps/run-step.ts';
+import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
+import type { AttemptEvents } from './events.ts';
+import type { Workspace } from './workspace.ts';
+
+/** The parts of a worker that its attempts share. */
+export interface WorkerParts {
+  readonly openStorage: OpenStorage;
+  readonly inputs: Inputs;
+  readonly cache: Cache;
+  readonly runtime: ContainerRuntime;
+  readonly limits: WorkerLimits;
+  readonly meters: WorkerMeters;
+}
+
+/** What belongs to one attempt alone. */
+export interface AttemptParts {
+  readonly claim: Claim;
+  readonly workspace: Workspace;
+  /** The ids of its GPUs. */
+  readonly gpus: readonly string[];
+  readonly events: AttemptEvents;
+  /** Aborts the work when the attempt is over; the reason says why. */
+  readonly signal: AbortSignal;
+  /** What storage lets the attempt do it by, as it is now. */
+  readonly ticket: () => string | undefined;
+}
+
+/** Runs the container of a step in the step's own folder, which `prepare` fills, and returns that folder. */
+export type RunContainer = (
+  image: PreparedImage,
+  prepare: (folder: string) => Promise<void>,
+) => Promise<string>;
+
+/** How often the log says that a build goes on, in milliseconds. */
+const PROGRESS_MS = 30_000;
+
+function every(ms: number, work: () => void): Disposable {
+  const timer = setInterval(work, ms);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** An attempt whose work is under way, as workflows see it. Disposing lets go of the inputs that it uses. */
+export class Attempt {
+  /** Aborts when the attempt is over. */
+  readonly signal: AbortSignal;
+  /** The bounds of a tree that its code wrote, or that one of its archives unpacks to. */
+  readonly treeLimits: TreeLimits;
+  /** How files come under a mount that the code may only read. */
+  readonly placing: Placing;
+  readonly #parts: WorkerParts;
+  readonly #storage: Api<StorageContract>;
+  readonly #claim: Claim;
+  readonly #workspace: Workspace;
+  readonly #events: AttemptEvents;
+  readonly #runner: StepRunner;
+  readonly #wallMs: number;
+  readonly #inUse = new DisposableStack();
+  /** Builds one image at a time: so an order never takes more memory than its slot has. */
+  readonly #builds = pLimit(1);
+
+  constructor(parts: WorkerParts, { claim, workspace, gpus, events, signal, ticket }: AttemptParts) {
+    const { runtime, limits } = parts;
+    this.#parts = parts;
+    this.#storage = parts.openStorage(ticket);
+    this.#claim = claim;
+    this.#workspace = workspace;
+    this.#events = events;
+    this.signal = signal;
+    this.treeLimits = treeLimits(limits);
+    this.placing = runtime.isolates ? 'link' : 'copy';
+    this.#wallMs = limits.wallMs[claim.spec.kind];
+    const runLimits = { ...limits.run, wallMs: this.#wallMs };
+    this.#runner = new StepRunner({ runtime, events, limits: runLimits, gpus, workspace, signal });
+  }
+
+  /** Adds a line to the log of the order. */
+  log(step: Step, line: string): void {
+    this.#events.log(step, line);
+  }
+
+  /** A step whose start and end are sent, with its work done in so many pieces. */
+  span(step: Step, pieces = 1): StepSpan {
+    return new StepSpan(this.#events, step, pieces);
+  }
+
+  /** What storage knows of a thing. Throws `OrderFailure` with `input_not_found` where it knows none. */
+  async describe(name: BlobName): Promise<Resource> {
+    return await this.#parts.inputs.describe(name, this.#storage, this.signal);
+  }
+
+  /** Fetches an input, which stays until the attempt ends. Throws as {@link Inputs.fetch} does. */
+  async fetch(name: BlobName, signal: AbortSignal): Promise<InputBlob> {
+    const { inputs, meters } = this.#parts;
+    const blob = await span('download input', { type: name.type, uuid: name.uuid }, async (about) => {
+      const fetched = this.#inUse.use(await inputs.fetch(name, this.#storage, signal));
+      about.set({ bytes: fetched.bytes, cached: fetched.cached });
+      return fetched;
+    });
+    meters.inputCame(blob.bytes, blob.cached);
+    return blob;
+  }
+
+  /** Makes the image of a build context ready to run. Throws as {@link prepareImage} does. */
+  async image(archive: InputBlob, signal: AbortSignal): Promise<Image> {
+    const { cache, runtime, meters } = this.#parts;
+    const { type, uuid } = archive;
+    await using build = this.#events.buildOutput(type);
+    const { onOutput } = build;
+    const options = { cache, runtime, limits: this.treeLimits, wallMs: this.#wallMs, signal, onOutput };
+    const startedAt = performance.now();
+    const tellProgress = () => {
+      const ran = formatDuration(Math.round((performance.now() - startedAt) / 1000) * 1000);
+      this.log('build', `build: ${nameOf(archive)} goes on, for ${ran} by now`);
+    };
+    using _progress = every(PROGRESS_MS, tellProgress);
+    const image = await span('prepare image', { type, uuid }, async (about) => {
+      const made = this.#inUse.use(await this.#builds(async () => await prepareImage(archive, options)));
+      about.set({ cached: made.prepared.cached });
+      return made;
+    });
+    const { cached } = image.prepared;
+    meters.imageCame(cached);
+    this.log('build', `build: ${nameOf(archive)} is ${cached ? 'there already' : 'ready'}`);
+    return image;
+  }
+
+  /** An entry of the cache, in use until the attempt ends. */
+  async cached(wanted: Omit<CacheRequest, 'signal'>): Promise<Cached> {
+    return this.#inUse.use(await this.#parts.cache.use({ ...wanted, signal: this.signal }));
+  }
+
+  /**
+   * Does the work of a container step, and sends the step's start and end. The container itself runs when the work
+   * calls `run` (see {@link StepRunner.run} for what that throws); a step that never does so was found done.
+   */
+  async step<T>(step: ContainerStep, work: (run: RunContainer) => Promise<T>): Promise<T> {
+    const events = this.span(step);
+    let outcome: StepOutcome | undefined;
+    const run: RunContainer = async (image, prepare) => {
+      outcome = {};
+      try {
+        outcome = await this.#runner.run({ step, image, prepare });
+      } catch (error) {
+        if (error instanceof StepFailure) outcome = error.outcome;
+        throw error;
+      }
+      return this.#workspace.at(step);
+    };
+    events.start();
+    try {
+      const value = await work(run);
+      outcome ??= { cached: true };
+      return value;
+    } finally {
+      events.end(outcome ?? {});
+    }
+  }
+
+  /** Notes that a step is to be run anew should the worker die from here on: what it wrote is being moved away. */
+  async startOver(step: ContainerStep): Promise<void> {
+    await this.#workspace.journal.forget(step);
+  }
+
+  /** Stages a result on storage under this attempt. Throws as {@link stageResult} does. */
+  async stage(result: Result): Promise<void> {
+    const { meters } = this.#parts;
+    const { order, attempt, owner } = this.#claim;
+    const to = { storage: this.#storage, order, attempt, owner, signal: this.signal };
+    await stageResult(result, to);
+    meters.resultStaged(result.size);
+  }
+
+  [Symbol.dispose](): void {
+    this.#inUse.dispose();
+  }
+}

@@ -1,0 +1,28 @@
+import type { OrderKind } from '@morpheo/common';
+import type { TreeLimits } from '../files/tree-limits.ts';
+import type { RunLimits } from '../runtime/index.ts';
+
+/** The bounds of what orders may take. */
+export interface WorkerLimits {
+  /** How long one step's container may run, by kind of order, in milliseconds. */
+  readonly wallMs: Readonly<Record<OrderKind, number>>;
+  /** What else bounds one step's container; see {@link RunLimits}. */
+  readonly run: Omit<RunLimits, 'wallMs'>;
+  /** How much of an attempt's log is kept, in bytes. */
+  readonly logBytes: number;
+}
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+/** The limits where nothing else is said; 20 minutes is what the original worker allows. */
+export const DEFAULT_LIMITS: WorkerLimits = {
+  wallMs: { learn: 20 * 60_000, predict: 20 * 60_000 },
+  run: { outputBytes: 64 * MIB, diskBytes: 10 * GIB, diskFiles: 100_000, memoryBytes: 4 * GIB },
+  logBytes: 4 * MIB,
+};
+
+/** The bounds of a tree that code wrote, or that an archive unpacks to: those of its disk. */
+export function treeLimits({ run }: WorkerLimits): TreeLimits {
+  return { bytes: run.diskBytes, files: run.diskFiles, depth: 64, pathBytes: 2048 };
+}

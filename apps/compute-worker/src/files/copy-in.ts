@@ -1,0 +1,39 @@
+import { constants } from 'node:fs';
+import { copyFile, link, mkdir, readdir } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { errnoOf } from '@morpheo/common';
+
+/**
+ * How a cached file comes into a workspace: `copy` gives the code a file of its own (sharing blocks where the file
+ * system can); `link` costs nothing, and is only for what is mounted read-only by a runtime that isolates.
+ */
+export type Placing = 'copy' | 'link';
+
+/** Puts a file at `target`, whose folder is there. */
+export async function placeFile(source: string, target: string, placing: Placing): Promise<void> {
+  if (placing === 'link' && (await linked(source, target))) return;
+  await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+}
+
+/** Puts the files of a folder of ours, at any depth, into `target`, which is made where need be. */
+export async function placeTree(source: string, target: string, placing: Placing): Promise<void> {
+  await mkdir(target, { recursive: true });
+  for (const entry of await readdir(source, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const from = join(entry.parentPath, entry.name);
+    const to = join(target, relative(source, from));
+    await mkdir(dirname(to), { recursive: true });
+    await placeFile(from, to, placing);
+  }
+}
+
+/** False where the file system takes no further link; a copy does then. */
+async function linked(source: string, target: string): Promise<boolean> {
+  try {
+    await link(source, target);
+    return true;
+  } catch (error) {
+    if (['EXDEV', 'EMLINK', 'EPERM'].includes(errnoOf(error) ?? '')) return false;
+    throw error;
+  }
+}

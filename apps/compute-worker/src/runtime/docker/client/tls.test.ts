@@ -1,0 +1,39 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startDind, withParts } from '@morpheo/real-parts';
+import ava from 'ava';
+import { temporaryFolder } from '../../../archive/testing.ts';
+import { openFixture } from '../../conformance/runtime-fixture.ts';
+import { openDockerRuntime } from '../index.ts';
+import { dockerHarness, optionsFor } from '../testing/harness.ts';
+
+const test = withParts(ava, 'docker');
+
+test('A daemon of the network is spoken to by TLS, and both sides are verified', async (t) => {
+  await using dind = await startDind({ tls: true });
+  const { tls } = dind;
+  if (tls === undefined) return t.fail('the daemon has no TLS');
+  await using folder = await temporaryFolder();
+  const write = async (name: string, text: string) => await writeFile(join(folder.path, name), text);
+  await Promise.all([write('ca.pem', tls.ca), write('cert.pem', tls.cert), write('key.pem', tls.key)]);
+  const host = `tcp://${tls.host}:${tls.port}`;
+  const certificates = folder.path;
+  const socket = `unix://${dind.socketPath}`;
+  const harness = dockerHarness(async () => ({ host: socket, shared: dind.jobs }));
+  const open = async (worker: string) => await openDockerRuntime(optionsFor(host, worker, { certificates }));
+  await using fixture = await openFixture({ ...harness, open });
+  t.is((await fixture.run({ sh: 'echo by TLS' })).stdout, 'by TLS\n');
+  t.deepEqual(await fixture.leftovers(), []);
+
+  await using plain = await openDockerRuntime(optionsFor(host, folder.path));
+  await t.throwsAsync(plain.ping(), {
+    code: 'unavailable',
+    message: /port is for TLS, give --docker-cert-path/,
+  });
+  await write('ca.pem', tls.cert);
+  await using wary = await open(folder.path);
+  await t.throwsAsync(wary.ping(), {
+    code: 'unavailable',
+    message: /do not accept each other's certificates/,
+  });
+});

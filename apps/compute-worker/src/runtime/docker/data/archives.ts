@@ -1,0 +1,212 @@
+import { mkdir, readdir, rename } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { Readable } from 'node:stream';
+import { isPlatformError, PlatformError } from '@morpheo/common';
+import { z } from 'zod';
+import { tarTree } from '../../../archive/tar-tree.ts';
+import { unpackOutput } from '../../../archive/unpack-output.ts';
+import { removeTree } from '../../../files/remove-tree.ts';
+import { demandMounts } from '../../driver.ts';
+import { type DiskUse, measure, UNBOUNDED } from '../../folders.ts';
+import type { Mount } from '../../index.ts';
+import { Container } from '../client/container.ts';
+import type { Daemon } from '../client/daemon.ts';
+import { DATA_MOUNTS, dataImage, dataPath } from './data-image.ts';
+import type { ContainerUser, DataOfRun, DataTransport, RunData } from './transport.ts';
+
+/**
+ * Data as archives: for each mount a volume in the daemon, filled before the run and read after it, both through a
+ * container that is never started. Bytes are bounded as far as the daemon can measure its volumes; files when they
+ * come back.
+ */
+export function archives(daemon: Daemon, user: ContainerUser): DataTransport {
+  return {
+    kind: 'archive',
+    async open(run) {
+      await demandMounts(run.spec.mounts);
+      if (run.spec.mounts.length > DATA_MOUNTS) {
+        throw new PlatformError(
+          'internal',
+          `A run may have ${DATA_MOUNTS} mounts where data goes as archives.`,
+        );
+      }
+      const data = new ArchivedData(daemon, user, run);
+      try {
+        await data.fill();
+      } catch (error) {
+        await data[Symbol.asyncDispose]().catch(() => undefined);
+        throw error;
+      }
+      return data;
+    },
+    // What went to the daemon is there as it was; the worker's own copies stay untouched until it is brought back.
+    adopt: async (run, before) => new ArchivedData(daemon, user, run, before),
+  };
+}
+
+interface MountedVolume extends Mount {
+  readonly volume: string;
+  /** Where the data container has it. */
+  readonly path: string;
+}
+
+const FOREVER = { ms: Number.POSITIVE_INFINITY };
+const NOTHING: DiskUse = { bytes: 0, files: 0 };
+
+class ArchivedData implements RunData {
+  readonly #daemon: Daemon;
+  readonly #user: ContainerUser;
+  readonly #run: DataOfRun;
+  readonly #container: Container;
+  /** An outer mount stands before those that lie in it. */
+  readonly #mounts: readonly MountedVolume[];
+  #before: DiskUse;
+
+  constructor(daemon: Daemon, user: ContainerUser, run: DataOfRun, before: DiskUse = NOTHING) {
+    this.#before = before;
+    this.#daemon = daemon;
+    this.#user = user;
+    this.#run = run;
+    this.#container = new Container(daemon, `${run.name}-data`);
+    const sorted = run.spec.mounts.toSorted((a, b) => a.container.length - b.container.length);
+    this.#mounts = sorted.map((mount, index) => {
+      return { ...mount, volume: `${run.name}-${index}`, path: dataPath(index) };
+    });
+  }
+
+  get before() {
+    return this.#before;
+  }
+
+  get mounts() {
+    return this.#mounts.map(({ volume, container, readOnly }) => {
+      const options = { NoCopy: true, Labels: {}, DriverConfig: { Name: 'local', Options: {} } };
+      return {
+        Type: 'volume' as const,
+        Source: volume,
+        Target: container,
+        ReadOnly: readOnly,
+        VolumeOptions: options,
+      };
+    });
+  }
+
+  async fill(): Promise<void> {
+    const { labels, signal } = this.#run;
+    const image = await dataImage(this.#daemon, this.#user);
+    for (const { volume } of this.#mounts) {
+      await this.#daemon.ask('make a volume', (docker) =>
+        docker.createVolume({ Name: volume, Labels: labels }),
+      );
+    }
+    const Binds = this.#mounts.map(({ volume, path }) => `${volume}:${path}`);
+    const HostConfig = { NetworkMode: 'none', Binds };
+    await this.#container.create({ Image: image, Labels: labels, NetworkDisabled: true, HostConfig });
+    this.#before = await measure(
+      this.#writable.map(({ host }) => host),
+      UNBOUNDED,
+    );
+    for (const mount of this.#mounts) await this.#put(mount, signal);
+  }
+
+  async isBeyond(): Promise<boolean> {
+    try {
+      const answer = await this.#daemon.get('measure volumes', '/system/df', { query: { type: 'volume' } });
+      return this.#bytesIn(answer) > this.#before.bytes + this.#run.spec.limits.diskBytes;
+    } catch (error) {
+      // Away, which others find out about, or measuring for somebody else: it does so for one at a time.
+      if (isPlatformError(error, 'unavailable')) return false;
+      throw error;
+    }
+  }
+
+  async collect(signal: AbortSignal): Promise<boolean> {
+    const { limits, scratch } = this.#run.spec;
+    const bounds = {
+      bytes: this.#before.bytes + limits.diskBytes,
+      files: this.#before.files + limits.diskFiles,
+    };
+    for (const [index, mount] of this.#writable.entries()) {
+      const staged = join(scratch, `back-${index}`);
+      await mkdir(staged, { recursive: true });
+      if (!(await this.#get(mount, staged, bounds, signal))) return false;
+      const added = await measure([staged], bounds);
+      bounds.bytes -= added.bytes;
+      bounds.files -= added.files;
+      await replace(mount.host, staged);
+    }
+    return true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#container.remove();
+    for (const { volume } of this.#mounts) await this.#daemon.removeVolume(volume);
+  }
+
+  #bytesIn(answer: unknown): number {
+    const names = new Set(this.#writable.map(({ volume }) => volume));
+    return (measured.parse(answer).Volumes ?? [])
+      .filter(({ Name }) => names.has(Name))
+      .reduce((sum, { UsageData }) => sum + Math.max(UsageData?.Size ?? 0, 0), 0);
+  }
+
+  get #writable(): readonly MountedVolume[] {
+    return this.#mounts.filter((mount) => !mount.readOnly);
+  }
+
+  async #put({ host, path }: MountedVolume, signal: AbortSignal): Promise<void> {
+    const hollow = this.#writable.map((inner) => relative(host, inner.host)).filter(isInside);
+    const tar = Readable.from(tarTree(host, { owner: this.#user, hollow, signal }));
+    const options = { path, abortSignal: signal };
+    try {
+      await this.#daemon.ask(
+        'take in data',
+        (docker) => docker.getContainer(this.#container.name).putArchive(tar, options),
+        { ...FOREVER, signal },
+      );
+    } finally {
+      tar.destroy();
+    }
+  }
+
+  async #get(
+    { path }: MountedVolume,
+    staged: string,
+    bounds: DiskUse,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const stop = new AbortController();
+    const options = { path, abortSignal: AbortSignal.any([signal, stop.signal]) };
+    const answer = await this.#daemon.ask(
+      'hand out data',
+      (docker) => docker.getContainer(this.#container.name).getArchive(options),
+      { ...FOREVER, signal },
+    );
+    try {
+      return await unpackOutput(bytesOf(answer), staged, bounds, signal);
+    } finally {
+      stop.abort();
+    }
+  }
+}
+
+const measured = z.object({
+  Volumes: z
+    .array(z.object({ Name: z.string(), UsageData: z.object({ Size: z.number() }).nullish() }))
+    .nullish(),
+});
+
+function isInside(path: string): boolean {
+  return path !== '' && path !== '..' && !path.startsWith('../');
+}
+
+async function* bytesOf(stream: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) if (chunk instanceof Uint8Array) yield chunk;
+}
+
+/** Replaces what is in a folder by what is in another. */
+async function replace(folder: string, by: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of await readdir(folder)) await removeTree(join(folder, name));
+  for (const name of await readdir(by)) await rename(join(by, name), join(folder, name));
+}

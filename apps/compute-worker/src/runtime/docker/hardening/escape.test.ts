@@ -1,0 +1,149 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { eventually, openFixture, type RuntimeFixture } from '../../conformance/runtime-fixture.ts';
+import type { OutputChunk } from '../../index.ts';
+import { ownDaemon } from '../testing/own-daemon.ts';
+import { callPrograms, escapeProbes, type ProbeTargets, probeScript } from './testing/escape-probes.ts';
+import { syscallProgram } from './testing/syscall-program.ts';
+
+/** Every way out that we know of, tried in a container as orders get it; and in one that is held back by little. */
+const { test, dind, harness } = ownDaemon();
+const run = promisify(execFile);
+const MIB = 1024 ** 2;
+
+/** Answers to whoever comes, beside the daemon: by TCP, by UDP, and on an abstract Unix socket. */
+const BESIDE = `
+  const [, port, name] = process.argv;
+  const hello = (socket) => socket.on('error', () => undefined).end('hello');
+  const net = require('node:net');
+  net.createServer(hello).listen(Number(port), '127.0.0.1', () => console.log('here'));
+  net.createServer(hello).listen('\\0' + name);
+  const udp = require('node:dgram').createSocket('udp4');
+  udp.on('message', (_, from) => udp.send('hello', from.port, from.address)).bind(Number(port), '127.0.0.1');
+`;
+
+/** The control: root, with rights to manage the system, in the namespaces of its daemon, with all that is there. */
+const LOOSE = [
+  ...['--network', 'host', '--pid', 'host', '--cap-add', 'SYS_ADMIN', '--security-opt', 'seccomp=unconfined'],
+  ...['--ulimit', 'core=-1', '--shm-size', '3g', '--env', 'A_SECRET=x', '--volume', '/dind:/dind'],
+];
+
+async function docker(...args: readonly string[]): Promise<string> {
+  const { socketPath } = await dind();
+  const { stdout } = await run('docker', ['--host', `unix://${socketPath}`, ...args], {
+    maxBuffer: 16 * MIB,
+  });
+  return stdout;
+}
+
+/** What an order has: its inputs, among them the programs of the system calls, and a place to write. */
+async function mountsOf(fixture: RuntimeFixture) {
+  const [input, output] = [await fixture.mount('/data/in', true), await fixture.mount('/data/out')];
+  await writeInput(input.host);
+  return [input, output] as const;
+}
+
+async function writeInput(folder: string): Promise<void> {
+  await writeFile(join(folder, 'input'), 'input');
+  for (const [file, call] of callPrograms()) {
+    await writeFile(join(folder, file), syscallProgram(call), { mode: 0o755 });
+  }
+}
+
+async function prepareTargets(): Promise<ProbeTargets & AsyncDisposable> {
+  const { jobs } = await dind();
+  const folder = join(jobs, 'another-order');
+  await mkdir(folder, { recursive: true });
+  const [mark, abstract, port] = [randomUUID(), `morpheo-${randomUUID()}`, 18_472];
+  const foreign = join(folder, 'input');
+  await writeFile(foreign, mark);
+  const server = ['node', '-e', BESIDE, '--', String(port), abstract];
+  const id = (await docker('run', '--detach', '--network', 'host', 'node:24-slim', ...server)).trim();
+  await eventually('the server beside is there', async () => (await docker('logs', id)).includes('here'));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  return {
+    ...{ port, abstract, foreign, mark },
+    [Symbol.asyncDispose]: async () => void (await docker('rm', '--force', id)),
+  };
+}
+
+const reachedOf = (printed: string) =>
+  printed.split('\n').flatMap((line) => /^reached: (.+)$/.exec(line)?.[1] ?? []);
+
+test.serial('Nothing gets out of a container, nor at what is not its own', async (t) => {
+  t.timeout(300_000, 'some ninety attempts, each of a program of its own');
+  await using targets = await prepareTargets();
+  await using fixture = await openFixture(harness());
+  const probes = escapeProbes(targets);
+  const context = await fixture.context({
+    Dockerfile: 'FROM node:24-slim\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n',
+    'main.sh': probeScript(probes),
+  });
+  const mounts = await mountsOf(fixture);
+  const limits = { wallMs: 240_000 };
+  const { stdout, stderr, exitCode } = await fixture.run(context, { mounts, limits });
+  t.is(exitCode, 0, stderr);
+  t.is(stdout.trim().split('\n').length, probes.length, stdout);
+  const reached = reachedOf(stdout);
+
+  const [input] = mounts;
+  const folder = context.folder;
+  const places = [
+    [folder, '/app'],
+    [input.host, '/data/in'],
+    [join(targets.foreign, '..'), join(targets.foreign, '..')],
+  ];
+  const volumes = places.flatMap(([host, at]) => ['--volume', `${host}:${at}`]);
+  const loose = reachedOf(
+    await docker('run', '--rm', ...LOOSE, ...volumes, 'node:24-slim', 'sh', '/app/main.sh'),
+  );
+  const controlled = probes.filter(({ hasControl }) => hasControl);
+  t.log(`${reached.length} of ${probes.length} succeed; ${loose.length} in the control`);
+  t.deepEqual(reached, []);
+  t.deepEqual(
+    controlled.map(({ name }) => name).filter((name) => !loose.includes(name)),
+    [],
+    'these would not show that they were refused',
+  );
+  t.true(probes.length >= 30 && controlled.length >= 30);
+});
+
+/** What root of an image may do to its own image, and no step may: see `BUILD_DIFFERENCES`. */
+const OF_A_BUILD = [
+  'any capability',
+  'killing what is not its own',
+  'root by a setuid program',
+  'running what was written to /tmp',
+  'the owner of a file',
+  'the system call setgid to root',
+  'the system call setuid to root',
+  'writing to the file system of its image',
+  'writing to the input of an order',
+];
+
+test.serial(
+  'Nothing gets out of a RUN line of a Dockerfile, which changes its own image alone',
+  async (t) => {
+    t.timeout(300_000, 'the same attempts');
+    await using targets = await prepareTargets();
+    await using fixture = await openFixture(harness({ buildMemoryBytes: 2_000_000_000 }));
+    const probes = escapeProbes(targets);
+    const context = await fixture.context({
+      Dockerfile:
+        'FROM node:24-slim\nCOPY in /data/in\nCOPY app /app\nRUN mkdir /data/out; sh /app/main.sh\nENTRYPOINT ["true"]\n',
+      'app/main.sh': probeScript(probes),
+      'in/other': '',
+    });
+    await writeInput(join(context.folder, 'in'));
+    let log = '';
+    const onOutput = async ({ bytes }: OutputChunk) => {
+      log += Buffer.from(bytes).toString();
+    };
+    await fixture.runtime.prepare(context, { signal: new AbortController().signal, onOutput });
+    t.is(log.match(/^(reached|refused): /gm)?.length, probes.length, log);
+    t.deepEqual(reachedOf(log).toSorted(), OF_A_BUILD);
+  },
+);

@@ -1,0 +1,118 @@
+import type { Log } from '@morpheo/service/log';
+import { z } from 'zod';
+import type { Daemon } from '../client/daemon.ts';
+import { isAnswer } from '../client/errors.ts';
+import { IMAGES, LABELS } from '../labels.ts';
+
+/** What {@link collectImages} works with. */
+export interface CollectImagesOptions {
+  readonly daemon: Daemon;
+  readonly cacheBytes: number;
+  /** When images were last used, by name, in milliseconds since 1970; of others the time they were built counts. */
+  readonly lastUsed: ReadonlyMap<string, number>;
+  /** Whether an image must stay. */
+  readonly isHeld: (name: string) => boolean;
+  readonly log: Log;
+}
+
+interface BuiltImage {
+  /** Or its id, where it has no name. */
+  readonly name: string;
+  /** That no other image shares. */
+  readonly bytes: number;
+  readonly usedAt: number;
+}
+
+const use = z.object({
+  /** Of all images, what they share once. */
+  LayersSize: z.number().catch(0),
+  Images: z
+    .array(
+      z.object({
+        Id: z.string(),
+        RepoTags: z.array(z.string()).nullish(),
+        Labels: z.record(z.string(), z.string()).nullish(),
+        Created: z.number(),
+        Size: z.number(),
+        SharedSize: z.number().transform((bytes) => Math.max(bytes, 0)),
+        Containers: z.number(),
+      }),
+    )
+    .nullish()
+    .transform((images) => images ?? []),
+});
+type DaemonUse = z.infer<typeof use>;
+type DaemonImage = DaemonUse['Images'][number];
+/** Measuring walks all that the daemon has. */
+const MEASURE_MS = 300_000;
+/** What a build left on its way may belong to one that goes on, for so long; in milliseconds. */
+const UNDER_WAY_MS = 3_600_000;
+
+/**
+ * Removes images of contexts, and what was made on the way to them, the longest unused first, until what they take
+ * together, base images apart, is within the bound. What a container uses stays. Does nothing while the daemon
+ * measures for somebody else.
+ */
+export async function collectImages(options: CollectImagesOptions): Promise<void> {
+  const { daemon, cacheBytes, isHeld, log } = options;
+  const measured = await measure(daemon);
+  let bytes = measured.Images.filter(isOwn).reduce((sum, image) => sum + alone(image), 0);
+  const shared = sharedBytes(measured);
+  const images = measured.Images.flatMap((image) => removable(image, options));
+  let removed = 0;
+  for (const image of images.toSorted((a, b) => a.usedAt - b.usedAt)) {
+    if (bytes + shared <= cacheBytes) return;
+    // Of what images share nobody can tell whose removal gives it back: it is measured anew next time.
+    if (bytes <= cacheBytes && removed > 0) return;
+    if (isHeld(image.name)) continue;
+    try {
+      await daemon.removeImage(image.name);
+    } catch (error) {
+      // A container, or an image that starts from it, has come meanwhile.
+      if (!isAnswer(error, 409)) throw error;
+      continue;
+    }
+    removed += 1;
+    bytes -= image.bytes;
+    log.info({ image: image.name, bytes: image.bytes }, 'An image that was not used for long was removed');
+  }
+}
+
+async function measure(daemon: Daemon): Promise<DaemonUse> {
+  try {
+    return use.parse(await daemon.get('measure its images', '/system/df', { ms: MEASURE_MS }));
+  } catch (error) {
+    if (isAnswer(error, 500) && /already running/.test(error.said)) return { LayersSize: 0, Images: [] };
+    throw error;
+  }
+}
+
+function isOwn({ Labels }: DaemonImage): boolean {
+  return Labels?.[LABELS.context] !== undefined;
+}
+
+/** What no other image has. */
+function alone({ Size, SharedSize }: DaemonImage): number {
+  return Size - SharedSize;
+}
+
+/** What images of contexts share among themselves, and with no base image; less where base images share with one another. */
+function sharedBytes({ LayersSize, Images }: DaemonUse): number {
+  const unshared = Images.reduce((sum, image) => sum + alone(image), 0);
+  const ofBases = Images.filter((image) => !isOwn(image)).reduce(
+    (sum, { SharedSize }) => sum + SharedSize,
+    0,
+  );
+  return Math.max(0, LayersSize - unshared - ofBases);
+}
+
+function removable(image: DaemonImage, { lastUsed }: CollectImagesOptions): BuiltImage[] {
+  const { Id, RepoTags, Created, Containers } = image;
+  if (!isOwn(image) || Containers > 0) return [];
+  const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
+  const own = tags.find((tag) => tag.startsWith(`${IMAGES}/`));
+  const isUnderWay = own === undefined && Date.now() - Created * 1000 < UNDER_WAY_MS;
+  if (isUnderWay || (own === undefined && tags.length > 0)) return [];
+  const name = own ?? Id;
+  return [{ name, bytes: alone(image), usedAt: Math.max(lastUsed.get(name) ?? 0, Created * 1000) }];
+}

@@ -1,0 +1,45 @@
+import { type OrderFailure, PlatformError } from '@morpheo/common';
+import { buildFailure } from '../../dockerfile/failure.ts';
+
+/** What the machine, and not the Dockerfile, is to blame for. */
+const OF_THE_MACHINE =
+  /context canceled|context deadline|shutting down|connection refused|containerd|cgroup|input\/output error|read-only file system: unknown|docker-init|i\/o timeout/i;
+const FULL = /no space left on device|disk quota exceeded/i;
+
+/** What a daemon says of a Dockerfile that nobody but its author can mend, and what its author is told. */
+const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string])[] = [
+  [
+    /unable to find user|no matching entries in passwd|unable to find group|can't find (uid|gid)/i,
+    'there is no such user or group in the image: make it by RUN before, or write numbers',
+  ],
+  [
+    /not a directory|is not a directory|cannot mkdir|cannot create directory/i,
+    'something that is no folder stands in the way of it',
+  ],
+  [
+    /no such file or directory|file does not exist|no source files|not found/i,
+    'there is nothing at what it copies from',
+  ],
+  [/too many levels of symbolic links/i, 'links lead in a circle'],
+  [/max depth exceeded/i, 'the image has too many layers: write several RUN lines as one'],
+  [/file name too long/i, 'a path is too long'],
+];
+
+/**
+ * What a daemon says of a line that it could not carry out, as an error: `disk_full` or `unavailable` where that is
+ * the machine's doing, else `build_failed`. Its own words, which have paths and addresses of its machine in them, are
+ * for the worker's log alone: they are the cause.
+ */
+export function daemonFailure(said: string, line: number, cause?: unknown): OrderFailure | PlatformError {
+  const because = cause ?? new Error(said);
+  if (FULL.test(said))
+    return new PlatformError('disk_full', 'The disk of the Docker daemon has no room for an image.', {
+      cause: because,
+    });
+  if (OF_THE_MACHINE.test(said))
+    return new PlatformError('unavailable', 'The Docker daemon could not build an image.', {
+      cause: because,
+    });
+  const told = OF_THE_AUTHOR.find(([pattern]) => pattern.test(said))?.[1];
+  return buildFailure(`It cannot be carried out: ${told ?? 'Docker refuses it'}.`, line, because);
+}

@@ -1,0 +1,234 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { type Loop, startLoop } from '@morpheo/service/lifecycle';
+import { remembered, WorkUnderWay } from '../driver.ts';
+import type {
+  AdoptOptions,
+  AttemptName,
+  BuildContext,
+  ContainerRuntime,
+  FindGpusOptions,
+  Gpu,
+  PreparedImage,
+  PrepareOptions,
+  RunOptions,
+  RunResult,
+  RunSpec,
+} from '../index.ts';
+import { readAddress, readCertificates } from './client/address.ts';
+import { Container } from './client/container.ts';
+import { Daemon } from './client/daemon.ts';
+import { chooseTransport } from './data/choose.ts';
+import type { ContainerUser, DataTransport } from './data/transport.ts';
+import { findDockerGpus, gpuProbeName } from './gpu/gpu-probe.ts';
+import { ImageStore } from './images/images.ts';
+import { attemptKey, attemptOf, type InDaemon, isOfRun, labelsOf, nameFor, type Owner } from './labels.ts';
+import { networkWarning } from './networks.ts';
+import { type DockerRuntimeOptions, type DockerSettings, withDefaults } from './options.ts';
+import { adoptionLabels, findAdoptable } from './run/adopt.ts';
+import { type ContainerRun, createContainer } from './run/create.ts';
+import { withReasonOfImage } from './run/entry-look.ts';
+import { runContainer, type WatchedRun } from './run/run.ts';
+import { sweep } from './sweep.ts';
+
+export type { DockerRuntimeOptions } from './options.ts';
+
+const CALL_MS = 60_000;
+const SWEEP_MS = 60_000;
+const NOBODY: ContainerUser = { uid: 65_534, gid: 65_534 };
+
+/**
+ * Opens the runtime that runs containers in a Docker daemon, bounded and isolated as `docker/hardening.ts` says. The
+ * daemon need not be there yet: `ping` tells, and what an earlier process of the worker left is removed as soon as
+ * it answers. Throws `invalid_request` for an address or certificates that cannot be read.
+ */
+export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
+  const settings = withDefaults(options);
+  const { host, certificates: folder, timeoutMs, log } = settings;
+  const address = readAddress(host, folder !== undefined);
+  const isRemote = address.kind === 'tcp';
+  const certificates = isRemote && folder !== undefined ? await readCertificates(folder) : undefined;
+  if (isRemote && certificates === undefined) {
+    const message =
+      'Docker is spoken to without TLS: whoever reaches that address, or listens on the way, has its machine';
+    log.warn({ host }, message);
+  }
+  const daemon = new Daemon({ address, certificates, callMs: Math.min(timeoutMs, CALL_MS) });
+  return new DockerRuntime(daemon, settings);
+}
+
+class DockerRuntime implements ContainerRuntime {
+  readonly name = 'docker';
+  readonly isolates = true;
+  readonly #daemon: Daemon;
+  readonly #settings: DockerSettings;
+  readonly #owner: Owner;
+  readonly #user: ContainerUser;
+  readonly #images: ImageStore;
+  /** Found when the daemon first answers. */
+  readonly #transport: () => Promise<DataTransport>;
+  /** Attempts of an earlier process that may be resumed; what belongs to them in the daemon stays. */
+  readonly #kept = new Set<string>();
+  /** Names of the runs that go on; what they make in the daemon begins with them. */
+  readonly #alive = new Set<string>();
+  readonly #work = new WorkUnderWay();
+  #sweeps: Loop | undefined;
+
+  constructor(daemon: Daemon, settings: DockerSettings) {
+    const { worker, folder, user, data, log, build, imageCacheBytes, reconnectMs } = settings;
+    this.#daemon = daemon;
+    this.#settings = settings;
+    this.#owner = { worker, boot: randomUUID() };
+    this.#user = user.uid === 0 ? NOBODY : user;
+    const keepAlive = (name: string) => this.#keepAlive(name);
+    const builds = { limits: build, owner: this.#owner, keepAlive, reconnectMs };
+    this.#images = new ImageStore({ daemon, builds, cacheBytes: imageCacheBytes, log });
+    const probe = { daemon, folder: join(folder, 'probe'), user: this.#user, owner: this.#owner };
+    const chosen = { probe, choice: data, workerUid: user.uid, log };
+    this.#transport = remembered(() => chooseTransport(chosen));
+  }
+
+  async prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage> {
+    const prepare = (signal: AbortSignal) => this.#images.prepare(context, { ...options, signal });
+    return await this.#work.do(options.signal, prepare);
+  }
+
+  async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+    return await this.#work.do(options.signal, (signal) => this.#run(spec, { ...options, signal }));
+  }
+
+  async adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
+    return await this.#work.do(options.signal, (signal) => this.#adopt(spec, { ...options, signal }));
+  }
+
+  async disown(attempt: AttemptName): Promise<void> {
+    if (!this.#kept.delete(attemptKey(attempt))) return;
+    await this.#sweep('an earlier worker').catch((error: unknown) => {
+      const message = 'What an attempt had left in Docker cannot be removed yet; it is tried again';
+      this.#settings.log.warn({ error, ...attempt }, message);
+    });
+  }
+
+  async recover(kept: readonly AttemptName[] = []): Promise<void> {
+    const { log } = this.#settings;
+    for (const attempt of kept) this.#kept.add(attemptKey(attempt));
+    try {
+      await this.#sweep('an earlier worker');
+    } catch (error) {
+      log.error({ error }, 'What an earlier worker left in Docker cannot be removed yet; it is tried again');
+    }
+    this.#sweeps ??= startLoop({
+      name: 'sweep containers',
+      everyMs: SWEEP_MS,
+      work: async () => {
+        await this.#sweep('a run');
+        await this.#images.collect();
+      },
+      log,
+    });
+  }
+
+  async gpus(options: FindGpusOptions): Promise<readonly Gpu[]> {
+    const { gpuProbeImage: image } = this.#settings;
+    const user = `${this.#user.uid}:${this.#user.gid}`;
+    const probe = { daemon: this.#daemon, image, user, owner: this.#owner };
+    const name = gpuProbeName();
+    using _alive = this.#keepAlive(name);
+    return await this.#work.do(options.signal, (signal) =>
+      findDockerGpus(name, probe, { ...options, signal }),
+    );
+  }
+
+  async ping(signal?: AbortSignal): Promise<void> {
+    this.#work.demandOpen();
+    await this.#daemon.ping(signal);
+    await this.#transport();
+  }
+
+  async warning(signal: AbortSignal): Promise<string | undefined> {
+    return await networkWarning(this.#daemon, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = this.#work.close(this.name);
+    await this.#sweeps?.[Symbol.asyncDispose]();
+    await closed;
+  }
+
+  async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+    const { signal } = options;
+    using image = await this.#images.open(spec.image, signal);
+    const transport = await this.#transport();
+    const name = nameFor(spec.labels);
+    const labels = labelsOf(this.#owner, spec.labels);
+    using _alive = this.#keepAlive(name);
+    await using data = await transport.open({ spec, name, labels, signal });
+    const container = new Container(this.#daemon, name);
+    await using _removal = this.#removalOf(container);
+    const run = { daemon: this.#daemon, container, data, spec, image };
+    await createContainer(run, this.#user, { ...labels, ...adoptionLabels(spec, transport.kind, data) });
+    return await this.#toEnd(this.#watched(run), run, options);
+  }
+
+  async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
+    const { signal, printed } = options;
+    using image = await this.#images.open(spec.image, signal);
+    const transport = await this.#transport();
+    const sought = { daemon: this.#daemon, worker: this.#owner.worker, spec };
+    const found = await findAdoptable({ ...sought, kind: transport.kind });
+    if (found === undefined) {
+      await sweep({ ...sought, isAlive: (thing) => !isOfRun(thing, spec) || this.#runs(thing.name) });
+      return undefined;
+    }
+    const { container, running, ranMs, before, clockOffsetMs } = found;
+    const { name } = container;
+    using _alive = this.#keepAlive(name);
+    const labels = labelsOf(this.#owner, spec.labels);
+    await using data = await transport.adopt({ spec, name, labels, signal }, before);
+    await using _removal = this.#removalOf(container);
+    const begun = { running, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
+    this.#settings.log.info({ ...spec.labels, container: name, running }, 'A container is taken up');
+    const run = { daemon: this.#daemon, container, data, spec, image };
+    return await this.#toEnd({ ...this.#watched(run), begun }, run, options);
+  }
+
+  #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {
+    const { limits, gpus = [] } = spec;
+    const { reconnectMs } = this.#settings;
+    return { daemon, container, data, limits, gpus, program: image.entryPoint[0] ?? '', reconnectMs };
+  }
+
+  async #toEnd(watched: WatchedRun, run: ContainerRun, options: RunOptions): Promise<RunResult> {
+    const { signal } = options;
+    const ended = await runContainer(watched, options);
+    const result = await withReasonOfImage(ended, run, { daemon: this.#daemon, owner: this.#owner, signal });
+    await options.onEnd?.(result);
+    return result;
+  }
+
+  #keepAlive(name: string): Disposable {
+    this.#alive.add(name);
+    return { [Symbol.dispose]: () => this.#alive.delete(name) };
+  }
+
+  /** A container that cannot be removed now is left to a sweep: how the run ended is known all the same. */
+  #removalOf(container: Container): AsyncDisposable {
+    const { log } = this.#settings;
+    const remove = async () =>
+      await container.remove().catch((error: unknown) => {
+        log.warn({ error, container: container.name }, 'A container could not be removed yet');
+      });
+    return { [Symbol.asyncDispose]: remove };
+  }
+
+  async #sweep(whose: string): Promise<void> {
+    const isAlive = (thing: InDaemon) => this.#runs(thing.name) || this.#kept.has(attemptOf(thing));
+    const swept = await sweep({ daemon: this.#daemon, worker: this.#owner.worker, isAlive });
+    if (swept.containers + swept.volumes === 0) return;
+    this.#settings.log.warn({ ...swept }, `Removed from Docker what ${whose} had left`);
+  }
+
+  #runs(name: string): boolean {
+    return [...this.#alive].some((alive) => name.startsWith(alive));
+  }
+}

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import type { AttemptName, RunSpec } from '../index.ts';
+
+/** Who made something that lives in a daemon: a worker, and the very process of it. */
+export interface Owner {
+  /** The worker's UUID, the same after every start. */
+  readonly worker: string;
+  /** Made anew at every start. */
+  readonly boot: string;
+}
+
+/** How the names of all our labels begin. */
+export const LABEL_PREFIX = 'org.morpheo.';
+
+/** The labels of all that the worker makes in a daemon. */
+export const LABELS = {
+  worker: 'org.morpheo.worker',
+  boot: 'org.morpheo.boot',
+  order: 'org.morpheo.order',
+  attempt: 'org.morpheo.attempt',
+  step: 'org.morpheo.step',
+  /** Of the container of a run: by these a later process of the worker takes it up; see `adoption.ts`. */
+  run: 'org.morpheo.run',
+  data: 'org.morpheo.data',
+  /** Of an image: the SHA-256 of the archive that it was built from. */
+  context: 'org.morpheo.context',
+  /** Of the same: which folders are to be memory of a run, as JSON. Images that were built by other rules have none. */
+  volumes: 'org.morpheo.volumes',
+  /** Of what a RUN line made, and of what starts from that: a digest of the line and of what it ran in. */
+  line: 'org.morpheo.line',
+} as const;
+
+/** The labels of whatever belongs to a run: enough to tell later whose it was. */
+export function labelsOf(owner: Owner, { order, attempt, step }: RunSpec['labels']): Record<string, string> {
+  return {
+    [LABELS.worker]: owner.worker,
+    [LABELS.boot]: owner.boot,
+    [LABELS.order]: order,
+    [LABELS.attempt]: String(attempt),
+    [LABELS.step]: step,
+  };
+}
+
+/** What the things of a run are found by in a daemon: whichever process of the worker made them. */
+export function runFilter(worker: string, { order, attempt, step }: RunSpec['labels']): string[] {
+  const labels = { worker, order, attempt, step };
+  return (['worker', 'order', 'attempt', 'step'] as const).map((name) => `${LABELS[name]}=${labels[name]}`);
+}
+
+/** A container or volume, as it is told apart. */
+export interface InDaemon {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** An attempt as one word. */
+export function attemptKey({ order, attempt }: AttemptName): string {
+  return `${order} ${attempt}`;
+}
+
+/** The attempt that something belongs to, as {@link attemptKey} has it. */
+export function attemptOf({ labels }: InDaemon): string {
+  return `${labels[LABELS.order]} ${labels[LABELS.attempt]}`;
+}
+
+/** Whether something belongs to a run of this order, attempt and step. */
+export function isOfRun(thing: InDaemon, { labels }: Pick<RunSpec, 'labels'>): boolean {
+  return attemptOf(thing) === attemptKey(labels) && thing.labels[LABELS.step] === labels.step;
+}
+
+/** A name for a container or a volume of a run, unlike any other: a person sees what it is for. */
+export function nameFor({ order, attempt, step }: RunSpec['labels']): string {
+  return `morpheo-${order.slice(0, 8)}-${attempt}-${step}-${randomBytes(6).toString('hex')}`;
+}
+
+/** The repository of the images that are built from archives. */
+export const IMAGES = 'morpheo-step';
+
+/** The name of the image that is built from a context. */
+export function imageName(digest: string): string {
+  return `${IMAGES}/${digest}:latest`;
+}

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto';
+import type { DiskUse } from '../../folders.ts';
+import type { RunSpec } from '../../index.ts';
+import { dialStream } from '../client/connection.ts';
+import { Container, type ContainerState, listContainers, UNKNOWN_EXIT } from '../client/container.ts';
+import type { Daemon } from '../client/daemon.ts';
+import type { DataTransport, RunData } from '../data/transport.ts';
+import { LABELS, runFilter } from '../labels.ts';
+
+/**
+ * How a process of a worker finds the container of a run that its dead predecessor started. What has to be known of
+ * the run is in labels of the container itself, so that nothing else has to be kept in step with it.
+ */
+
+/** A container that can be taken up. */
+export interface Adoptable {
+  readonly container: Container;
+  readonly running: boolean;
+  /** For how many milliseconds it has run by now, or ran until its end. */
+  readonly ranMs: () => number;
+  /** What stood in its writable mounts when it began. */
+  readonly before: DiskUse;
+  /** What to add to a time of this machine to have the daemon's, in milliseconds. */
+  readonly clockOffsetMs: number;
+}
+
+/** The labels by which a run is taken up later: what it is, and how its data went there. */
+export function adoptionLabels(
+  spec: RunSpec,
+  kind: DataTransport['kind'],
+  data: RunData,
+): Record<string, string> {
+  const { bytes, files } = data.before;
+  return { [LABELS.run]: fingerprint(spec), [LABELS.data]: `${kind} ${bytes} ${files}` };
+}
+
+/** Arguments, mounts and GPUs: what a container cannot be given later. */
+function fingerprint({ args, mounts, gpus = [] }: RunSpec): string {
+  const folders = mounts.map(({ host, container, readOnly }) => [host, container, readOnly]);
+  return createHash('sha256')
+    .update(JSON.stringify([args, folders, gpus]))
+    .digest('hex');
+}
+
+/** What a run is looked for by. */
+export interface Sought {
+  readonly daemon: Daemon;
+  /** The worker's UUID. */
+  readonly worker: string;
+  readonly spec: RunSpec;
+  readonly kind: DataTransport['kind'];
+}
+
+/** The one container of a run, where it is as it should be and it can be told how it goes, or ended. */
+export async function findAdoptable(sought: Sought): Promise<Adoptable | undefined> {
+  const { daemon, worker, spec } = sought;
+  // The container that data go through has no label of a run.
+  const [found, another] = await listContainers(daemon, [...runFilter(worker, spec.labels), LABELS.run]);
+  if (found === undefined || another !== undefined) return undefined;
+  const { [LABELS.run]: run, [LABELS.data]: data = '' } = found.labels;
+  const [kind, bytes, files] = data.split(' ');
+  const before = { bytes: Number(bytes ?? Number.NaN), files: Number(files ?? Number.NaN) };
+  if (run !== fingerprint(spec) || kind !== sought.kind) return undefined;
+  if (Number.isNaN(before.bytes) || Number.isNaN(before.files)) return undefined;
+  const container = new Container(daemon, found.name);
+  const state = await container.inspect();
+  const now = await daemon.time();
+  const foundAt = performance.now();
+  if (!state.started || !(await isItsOwnEnd(daemon, container, state, now))) return undefined;
+  const { running, startedAt, endedAt } = state;
+  const ranMs = running ? () => now - startedAt + (performance.now() - foundAt) : () => endedAt - startedAt;
+  return { container, running, ranMs, before, clockOffsetMs: now - Date.now() };
+}
+
+/**
+ * Whether a container runs, or ended by its own doing. A daemon that stops ends its containers, also politely, so
+ * that how they ended says nothing; the next daemon remembers no end of theirs, since it keeps events in memory.
+ */
+async function isItsOwnEnd(
+  daemon: Daemon,
+  { name }: Container,
+  state: ContainerState,
+  now: number,
+): Promise<boolean> {
+  if (state.running) return true;
+  const { keepsContainers } = await daemon.facts();
+  if (keepsContainers && state.exitCode !== UNKNOWN_EXIT) return true;
+  const query = {
+    since: String(Math.floor(state.endedAt / 1000) - 1),
+    until: String(Math.ceil(now / 1000) + 1),
+    filters: JSON.stringify({ container: [name], event: ['die'] }),
+  };
+  return await daemon.ask('tell its events', async (docker, signal) => {
+    const events = await dialStream(docker, { method: 'GET', path: '/events', query, signal });
+    try {
+      for await (const _event of events) return true;
+      return false;
+    } finally {
+      events.destroy();
+    }
+  });
+}

@@ -1,0 +1,59 @@
+import { buildFailure } from '../../dockerfile/failure.ts';
+import type { RunSpec } from '../../index.ts';
+import type { Container } from '../client/container.ts';
+import type { Daemon } from '../client/daemon.ts';
+import { isAnswer } from '../client/errors.ts';
+import type { ContainerUser, RunData } from '../data/transport.ts';
+import { gpuRequest } from '../gpu/gpu-request.ts';
+import { boundsOf, hardened, TMP } from '../hardening/hardening.ts';
+import type { ReadyImage } from '../images/images.ts';
+
+/** A run in a container that is to be made. */
+export interface ContainerRun {
+  readonly daemon: Daemon;
+  readonly container: Container;
+  readonly data: RunData;
+  readonly spec: RunSpec;
+  readonly image: ReadyImage;
+}
+
+/** What of an answer of 400 is about what we ask for, and not about the image. */
+const OF_THE_PLATFORM = /bind source|seccomp|runtime|device|storage-opt|cgroup|cpus|memory/i;
+
+/**
+ * Creates the container of a run: hardened, bounded, with its GPUs and its data. Throws `build_failed` where the daemon
+ * finds that the image says of itself what no container can have.
+ */
+export async function createContainer(
+  { daemon, container, data, spec, image }: ContainerRun,
+  user: ContainerUser,
+  labels: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { args, limits, gpus, mounts } = spec;
+  const facts = await daemon.facts();
+  const gpu = gpuRequest(gpus, facts.gpus);
+  const isApart = (path: string) =>
+    path !== TMP && !mounts.some((mount) => `${path}/`.startsWith(`${mount.container}/`));
+  const { HostConfig: host, ...settings } = hardened({
+    user: `${user.uid}:${user.gid}`,
+    ...boundsOf(limits, facts),
+    imageVariables: image.variables,
+    imageVolumes: image.volumes.filter(isApart),
+  });
+  const options = {
+    ...settings,
+    Image: image.name,
+    Entrypoint: [...image.entryPoint],
+    Cmd: [...args],
+    Env: [...gpu.environment, ...(settings.Env ?? [])],
+    Labels: { ...labels },
+    HostConfig: { ...host, ...gpu.host, Mounts: [...(host.Mounts ?? []), ...data.mounts] },
+  };
+  try {
+    await container.create(options);
+  } catch (error) {
+    if (!isAnswer(error, 400) || OF_THE_PLATFORM.test(error.said)) throw error;
+    const why = 'what the Dockerfile, or its base image, says of the image is not valid';
+    throw buildFailure(`Docker makes no container of the image: ${why}.`, undefined, error);
+  }
+}

@@ -1,0 +1,78 @@
+import { lstat } from 'node:fs/promises';
+import { PlatformError } from '@morpheo/common';
+import type { BuildContext, ContainerRuntime, Mount, PreparedImage } from './index.ts';
+
+/**
+ * What every run has in its environment unless its image says otherwise. Python keeps what it prints to a pipe until 8
+ * KiB have gathered: of a program that is killed, for its time or its memory, all of that would be lost.
+ */
+export const RUN_ENVIRONMENT: Readonly<Record<string, string>> = { PYTHONUNBUFFERED: '1' };
+
+/** What a runtime has under way: closing it aborts all of that, and waits for its end. */
+export class WorkUnderWay {
+  readonly #work = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+
+  /** Does work whose signal aborts with the one given, or when this is closed. Rejects at once where that is so now. */
+  async do<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const both = AbortSignal.any([signal, this.#closing.signal]);
+    both.throwIfAborted();
+    const running = work(both);
+    this.#work.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#work.delete(running);
+    }
+  }
+
+  /** Throws `unavailable` once it is closed. */
+  demandOpen(): void {
+    this.#closing.signal.throwIfAborted();
+  }
+
+  /** Aborts all work with `unavailable`; doing it twice is harmless. */
+  async close(runtime: ContainerRuntime['name']): Promise<void> {
+    this.#closing.abort(new PlatformError('unavailable', `The ${runtime} runtime was closed.`));
+    await Promise.allSettled(this.#work);
+  }
+}
+
+/** Does work when first asked, and gives the same result from then on; a failure is not remembered. */
+export function remembered<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return async () => {
+    result ??= work();
+    const current = result;
+    try {
+      return await current;
+    } catch (error) {
+      if (result === current) result = undefined;
+      throw error;
+    }
+  };
+}
+
+/** What a prepared image is known by, for a runtime that reads the context again. */
+export function referenceTo({ digest, folder }: BuildContext): string {
+  return `${digest}:${folder}`;
+}
+
+/** The context of {@link referenceTo}. Throws `internal`, the caller being wrong, for any other reference. */
+export function contextOf({ reference }: PreparedImage, runtime: ContainerRuntime['name']): BuildContext {
+  const [, digest, folder] = /^([^:]*):(.*)$/s.exec(reference) ?? [];
+  if (digest !== undefined && folder !== undefined) return { digest, folder };
+  throw new PlatformError('internal', `The image was not prepared by the ${runtime} runtime.`);
+}
+
+/** Rejects with `internal`, the caller being wrong, unless every mount's folder is there. */
+export async function demandMounts(mounts: readonly Mount[]): Promise<void> {
+  for (const { host, container } of mounts) {
+    const stats = await lstat(host).catch(() => undefined);
+    if (stats?.isDirectory() === true) continue;
+    throw new PlatformError(
+      'internal',
+      `The folder ${host} that is to be mounted at ${container} is not there.`,
+    );
+  }
+}

@@ -1,0 +1,180 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, mkdir, realpath } from 'node:fs/promises';
+import { delimiter, dirname, join } from 'node:path';
+import { PlatformError } from '@morpheo/common';
+import type { Log } from '@morpheo/service/log';
+import { readDockerfileText } from '../dockerfile/text.ts';
+import { contextOf, demandMounts, RUN_ENVIRONMENT, referenceTo, WorkUnderWay } from '../driver.ts';
+import { withReason } from '../entry-file.ts';
+import type {
+  BuildContext,
+  ContainerRuntime,
+  FindGpusOptions,
+  Gpu,
+  PreparedImage,
+  PrepareOptions,
+  RunOptions,
+  RunResult,
+  RunSpec,
+} from '../index.ts';
+import { Family, MARKER } from './family.ts';
+import { findHostGpus, gpuVariables } from './gpus.ts';
+import { type Recipe, readRecipe } from './recipe.ts';
+import { buildRoot, demandSources, lookAt, type RootFolder } from './root-folder.ts';
+import { runProcess } from './run.ts';
+
+/** What to open the runtime with. */
+export interface ProcessRuntimeOptions {
+  /** The worker's own folder: by its path, the next process of the same worker finds what this one left. */
+  readonly folder: string;
+  readonly log: Log;
+}
+
+/**
+ * Opens the runtime that needs no Docker: it runs the entry point of an archive as a plain process of this machine.
+ *
+ * It isolates nothing. The code may read, change and send whatever the worker's user can; mounts are never read-only;
+ * memory and disk are looked at every quarter of a second, so that much can be taken in between; a process that
+ * takes pains to hide outlives its run. Programs print to sockets: they must write `>&2`, for `/dev/stderr` cannot be
+ * opened. If the worker is killed outright, what it runs goes on until `recover` of the
+ * next. For code that one trusts, and for trying the platform out. Linux only.
+ */
+export async function openProcessRuntime(options: ProcessRuntimeOptions): Promise<ContainerRuntime> {
+  await mkdir(options.folder, { recursive: true });
+  const instance = createHash('sha256')
+    .update(await realpath(options.folder))
+    .digest('hex')
+    .slice(0, 16);
+  options.log.warn(
+    { runtime: 'process' },
+    'The process runtime isolates nothing: run only code that you trust',
+  );
+  return new ProcessRuntime(instance, options.log);
+}
+
+const RECIPES_KEPT = 200;
+
+class ProcessRuntime implements ContainerRuntime {
+  readonly name = 'process';
+  readonly isolates = false;
+  readonly #instance: string;
+  readonly #log: Log;
+  readonly #recipes = new Map<string, Promise<Recipe>>();
+  readonly #work = new WorkUnderWay();
+
+  constructor(instance: string, log: Log) {
+    this.#instance = instance;
+    this.#log = log;
+  }
+
+  async prepare(context: BuildContext, { signal, onOutput }: PrepareOptions): Promise<PreparedImage> {
+    this.#work.demandOpen();
+    signal.throwIfAborted();
+    const cached = this.#recipes.has(context.digest);
+    const recipe = await this.#recipe(context);
+    signal.throwIfAborted();
+    for (const remark of cached ? [] : recipe.remarks) {
+      await onOutput({ stream: 'stdout', bytes: Buffer.from(`${remark}\n`) });
+    }
+    return { reference: referenceTo(context), cached };
+  }
+
+  async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+    return await this.#work.do(options.signal, (signal) => this.#run(spec, { ...options, signal }));
+  }
+
+  async recover(): Promise<void> {
+    const killed = await new Family(`${this.#instance}:`).end();
+    if (killed > 0) this.#log.warn({ processes: killed }, 'Killed processes that an earlier worker left');
+  }
+
+  async gpus(options: FindGpusOptions): Promise<readonly Gpu[]> {
+    return await this.#work.do(options.signal, (signal) => findHostGpus({ ...options, signal }));
+  }
+
+  async ping(): Promise<void> {
+    this.#work.demandOpen();
+    try {
+      await access('/proc/self/environ', constants.R_OK);
+    } catch (error) {
+      throw new PlatformError('unavailable', 'The process runtime needs /proc of Linux.', { cause: error });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#work.close(this.name);
+  }
+
+  async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+    const { image, mounts, limits, scratch, labels } = spec;
+    const context = contextOf(image, this.name);
+    await demandMounts(mounts);
+    const recipe = await this.#recipe(context);
+    const folders = await scratchFolders(scratch);
+    const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
+    const plan = { context: context.folder, recipe, mounts, bounds, signal: options.signal };
+    const root = await buildRoot(folders.root, plan);
+    const { order, attempt, step } = labels;
+    const marker = [this.#instance, order, attempt, step, randomBytes(8).toString('hex')].join(':');
+    const [program = '', ...args] = [...recipe.entryPoint, ...spec.args].map((word) => root.translate(word));
+    const environment: Record<string, string> = {
+      ...environmentOf(recipe, root),
+      ...gpuVariables(spec.gpus ?? []),
+      HOME: folders.home,
+      TMPDIR: folders.tmp,
+      [MARKER]: marker,
+    };
+    const [name = ''] = recipe.entryPoint;
+    const { PATH: searchPath = '' } = environment;
+    const command = { program, name, args, folder: root.workingFolder, environment };
+    const writable = mounts.filter((mount) => !mount.readOnly).map((mount) => mount.host);
+    const result = await runProcess({ command, limits, folders: [scratch, ...writable], marker }, options);
+    return await withReason(result, {
+      words: recipe.entryPoint,
+      searchPath,
+      workingFolder: root.workingFolder,
+      mounts,
+      look: async (path) => await lookAt(root.translate(path)),
+    });
+  }
+
+  #recipe({ digest, folder }: BuildContext): Promise<Recipe> {
+    const earlier = this.#recipes.get(digest);
+    if (earlier !== undefined) return earlier;
+    const reading = readContext(folder);
+    this.#recipes.set(digest, reading);
+    reading.catch(() => this.#recipes.delete(digest));
+    const [oldest] = this.#recipes.keys();
+    if (this.#recipes.size > RECIPES_KEPT && oldest !== undefined) this.#recipes.delete(oldest);
+    return reading;
+  }
+}
+
+async function readContext(folder: string): Promise<Recipe> {
+  const recipe = await readRecipe(await readDockerfileText(folder));
+  await demandSources(folder, recipe.copies);
+  return recipe;
+}
+
+async function scratchFolders(scratch: string): Promise<Record<'root' | 'home' | 'tmp', string>> {
+  const at = (name: string) => join(scratch, name);
+  await mkdir(scratch, { recursive: true });
+  try {
+    for (const name of ['home', 'tmp']) await mkdir(at(name), { mode: 0o700 });
+  } catch (error) {
+    throw new PlatformError('internal', `The scratch folder ${scratch} was used before.`, { cause: error });
+  }
+  return { root: at('root'), home: at('home'), tmp: at('tmp') };
+}
+
+function environmentOf(recipe: Recipe, root: RootFolder): Record<string, string> {
+  const standard = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  const translated = Object.entries(recipe.environment).map(
+    ([name, value]) => [name, root.translate(value)] as const,
+  );
+  const own = new Map([['LANG', 'C.UTF-8'], ...Object.entries(RUN_ENVIRONMENT), ...translated]);
+  // The node of the worker first, so that an archive for node needs nothing else to be installed.
+  const path = (own.get('PATH') ?? '$PATH').replaceAll('$PATH', standard);
+  return { ...Object.fromEntries(own), PATH: `${dirname(process.execPath)}${delimiter}${path}` };
+}

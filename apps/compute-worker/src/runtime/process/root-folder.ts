@@ -1,0 +1,187 @@
+import { constants, existsSync } from 'node:fs';
+import { chmod, cp, lstat, mkdir, open, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { basename, dirname, join, posix } from 'node:path';
+import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
+import { buildFailure } from '../dockerfile/failure.ts';
+import type { CopyAction } from '../dockerfile/plan/actions.ts';
+import { findSources, type Source } from '../dockerfile/sources.ts';
+import { type EntryFile, HEAD_BYTES } from '../entry-file.ts';
+import { type DiskUse, measure } from '../folders.ts';
+import type { Mount } from '../index.ts';
+import type { Recipe } from './recipe.ts';
+
+/** What stands in for a container's file system: a folder that holds what its paths lead to. */
+export interface RootFolder {
+  /** Where the program starts. */
+  readonly workingFolder: string;
+  /**
+   * An argument or a value of the environment with container paths replaced by real ones, also after `--name=` and
+   * in a list with colons. A path is replaced where it is there, or lies below what a mount or a COPY put there.
+   */
+  translate(text: string): string;
+}
+
+/** What a {@link RootFolder} is built from. */
+export interface RootPlan {
+  /** The folder of the build context. */
+  readonly context: string;
+  readonly recipe: Recipe;
+  readonly mounts: readonly Mount[];
+  /** Of what the COPY lines make. */
+  readonly bounds: DiskUse;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Builds the root folder at `path`, which must not exist: COPY lines are carried out from the build context, so that
+ * the run has a copy of its own, and mounts are links to their host folders. Costs one copy of the context for each
+ * run (none where the file system shares blocks).
+ *
+ * Throws `build_failed` where a COPY line cannot be carried out.
+ */
+export async function buildRoot(path: string, plan: RootPlan): Promise<RootFolder> {
+  const { recipe, mounts } = plan;
+  await mkdir(path);
+  await makeWorkingFolder(join(path, recipe.workingFolder ?? '/'));
+  await carryOutAll(path, plan);
+  const sorted = mounts.toSorted((a, b) => a.container.length - b.container.length);
+  for (const mount of sorted) await linkMount(mount, sorted, path);
+  const whole = recipe.copies.find((copy) => copy.sources.includes('.'));
+  const workingFolder = recipe.workingFolder ?? whole?.destination ?? '/';
+  const known = [...mounts.map((mount) => mount.container), ...recipe.copies.map((copy) => copy.destination)];
+  return {
+    workingFolder: join(path, workingFolder),
+    translate: (text) => translate(text, path, known),
+  };
+}
+
+/** Checks that the sources of all COPY lines are there. Throws `build_failed` naming the line. */
+export async function demandSources(context: string, copies: readonly CopyAction[]): Promise<void> {
+  for (const copy of copies) await findSources(context, copy);
+}
+
+async function makeWorkingFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw buildFailure('The WORKDIR cannot be made.', undefined, error);
+  }
+}
+
+async function carryOutAll(root: string, { context, recipe, bounds, signal }: RootPlan): Promise<void> {
+  let { bytes, files } = bounds;
+  for (const copy of recipe.copies) {
+    const sources = await findSources(context, copy);
+    for (const source of sources) {
+      const used = await sizeOf(join(context, source.path), { bytes, files });
+      bytes -= used.bytes;
+      files -= used.files;
+      if (bytes < 0 || files < 0) break;
+    }
+    if (bytes < 0 || files < 0)
+      throw buildFailure('The COPY lines make more than the disk of a step may hold.', copy.line);
+    try {
+      await carryOut(copy, sources, { context, root, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (isDiskFull(error))
+        throw new PlatformError('disk_full', 'The disk of the worker is full.', { cause: error });
+      throw buildFailure(`Something stands in the way of ${copy.destination}.`, copy.line, error);
+    }
+  }
+}
+
+async function sizeOf(path: string, bounds: DiskUse): Promise<DiskUse> {
+  const stats = await lstat(path);
+  return stats.isDirectory() ? await measure([path], bounds) : { bytes: stats.size, files: 1 };
+}
+
+interface CopyPlace {
+  readonly context: string;
+  readonly root: string;
+  readonly signal: AbortSignal;
+}
+
+async function carryOut(
+  copy: CopyAction,
+  sources: readonly Source[],
+  { context, root, signal }: CopyPlace,
+): Promise<void> {
+  const destination = join(root, copy.destination);
+  const into = copy.intoFolder || sources.length > 1 || (await isFolder(destination));
+  for (const source of sources) {
+    const from = join(context, source.path);
+    const to = !source.isFolder && into ? join(destination, basename(source.path)) : destination;
+    await mkdir(source.isFolder ? to : dirname(to), { recursive: true });
+    const copied: string[] = [];
+    const goOn = (_: string, path: string) => {
+      signal.throwIfAborted();
+      copied.push(path);
+      return true;
+    };
+    const mode = constants.COPYFILE_FICLONE;
+    await cp(from, to, { recursive: true, verbatimSymlinks: true, mode, filter: goOn });
+    // What is in a folder before the folder: its own mode may forbid to look into it.
+    if (copy.mode !== undefined) for (const path of copied.toReversed()) await chmod(path, copy.mode);
+  }
+}
+
+async function linkMount(mount: Mount, all: readonly Mount[], root: string): Promise<void> {
+  if (!posix.isAbsolute(mount.container) || posix.normalize(mount.container) !== mount.container) {
+    throw new PlatformError('internal', `The mount at ${mount.container} needs a plain absolute path.`);
+  }
+  const above = all.findLast((other) => mount.container.startsWith(`${other.container}/`));
+  if (above !== undefined) {
+    const there = join(above.host, mount.container.slice(above.container.length));
+    if ((await realpath(there)) === (await realpath(mount.host))) return;
+    const message = `The mount at ${mount.container} must lie in the folder of the mount at ${above.container}.`;
+    throw new PlatformError('internal', message);
+  }
+  const host = await realpath(mount.host);
+  const link = join(root, mount.container);
+  try {
+    // As in a container, a mount hides what the image has at its place.
+    await rm(link, { recursive: true, force: true });
+    await mkdir(dirname(link), { recursive: true });
+    await symlink(host, link);
+  } catch (error) {
+    throw buildFailure(
+      `A COPY line puts a file where ${mount.container} must be a folder.`,
+      undefined,
+      error,
+    );
+  }
+}
+
+function translate(text: string, root: string, known: readonly string[]): string {
+  const [, option = '', value = text] = /^(--?[\w-]+=)(.*)$/s.exec(text) ?? [];
+  const parts = value.split(':').map((part) => real(part, root, known));
+  return option + parts.join(':');
+}
+
+function real(path: string, root: string, known: readonly string[]): string {
+  if (!posix.isAbsolute(path) || path.includes('\0')) return path;
+  const plain = posix.normalize(path);
+  const below = known.some((other) => other !== '/' && `${plain}/`.startsWith(`${other}/`));
+  const there = join(root, plain);
+  return below || (plain !== '/' && existsSync(there)) ? there : path;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+/** What stands at a path of this machine, every link followed. */
+export async function lookAt(path: string): Promise<EntryFile> {
+  try {
+    const stats = await stat(path);
+    if (stats.isDirectory()) return { kind: 'folder' };
+    if (!stats.isFile()) return { kind: 'absent' };
+    await using file = await open(path);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return { kind: 'file', executable: (stats.mode & 0o111) !== 0, head: buffer.subarray(0, bytesRead) };
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return { kind: 'absent' };
+    throw error;
+  }
+}

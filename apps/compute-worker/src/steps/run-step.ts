@@ -1,0 +1,207 @@
+import { mkdir, statfs } from 'node:fs/promises';
+import { constants as os } from 'node:os';
+import { join } from 'node:path';
+import { type Failure, PlatformError } from '@morpheo/common';
+import { span } from '@morpheo/service/trace';
+import type { AttemptEvents } from '../attempt/events.ts';
+import type { Workspace } from '../attempt/workspace.ts';
+import { openTree } from '../files/open-tree.ts';
+import type {
+  ContainerRuntime,
+  PreparedImage,
+  RunLimits,
+  RunOptions,
+  RunResult,
+  RunSpec,
+} from '../runtime/index.ts';
+import { CONTAINER_STEPS, type ContainerStep } from './contract.ts';
+import { formatBytes, formatDuration } from './format.ts';
+import { StepFailure, type StepOutcome } from './step-events.ts';
+
+/** A container step of a workflow. */
+export interface StepRequest {
+  readonly step: ContainerStep;
+  readonly image: PreparedImage;
+  /** Fills the step's own folder, also with the folders of its mounts (see {@link makeStepFolders}). */
+  readonly prepare: (folder: string) => Promise<void>;
+}
+
+/** What a {@link StepRunner} works with. */
+export interface StepRunnerOptions {
+  readonly runtime: ContainerRuntime;
+  readonly events: AttemptEvents;
+  readonly limits: RunLimits;
+  /** The ids of the GPUs that the attempt has. */
+  readonly gpus: readonly string[];
+  readonly workspace: Workspace;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the folders that a step's mounts need. */
+export async function makeStepFolders(step: ContainerStep, folder: string): Promise<void> {
+  for (const mount of CONTAINER_STEPS[step].mounts)
+    await mkdir(join(folder, mount.folder), { recursive: true });
+}
+
+/** With less than this left on its disk a worker is to blame for a program that fails, in bytes. */
+const FULL_BYTES = 2 ** 20;
+
+type SetAttributes = (attributes: Record<string, number>) => void;
+
+/** Runs the containers of an attempt, each once even where the worker is started again meanwhile. */
+export class StepRunner {
+  readonly #options: StepRunnerOptions;
+
+  constructor(options: StepRunnerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sees that the container of a step has run; what it wrote is in the step's folder of the workspace, open to the
+   * worker whatever modes the code has left. A container
+   * that an earlier process of the worker began is adopted, and one whose end that process saw is not run again, so
+   * what is done with the folder afterwards has to bear being done twice, or to be noted in the journal before.
+   * Throws {@link StepFailure}, with the limit or exit code and the end of the log, unless the container exits with 0.
+   * Errors of the runtime pass through; `disk_full` where the worker's own disk may be to blame.
+   */
+  async run(request: StepRequest): Promise<StepOutcome> {
+    const { step } = request;
+    const outcome = await this.#outcome(request);
+    const folder = this.#options.workspace.at(step);
+    for (const mount of CONTAINER_STEPS[step].mounts) {
+      if (!mount.readOnly) await openTree(join(folder, mount.folder));
+    }
+    return outcome;
+  }
+
+  async #outcome({ step, image, prepare }: StepRequest): Promise<StepOutcome> {
+    const { workspace, runtime, events } = this.#options;
+    const progress = workspace.journal.step(step);
+    if (progress?.state === 'ended') return this.#judge(step, progress.result, { cached: true });
+    if (progress?.state === 'begun') {
+      const adopted = await this.#watch(step, async () => {
+        const options = { ...this.#runOptions(step), printed: progress.printed };
+        return await runtime.adopt?.(await this.#specOf(step, image), options);
+      });
+      if (adopted !== undefined) return adopted;
+      events.log(step, `${step}: its container did not outlive the worker, and is run again`);
+    }
+    await prepare(await workspace.folder(step));
+    await workspace.journal.begin(step);
+    const spec = await this.#specOf(step, image);
+    const outcome = await this.#watch(step, async () => await runtime.run(spec, this.#runOptions(step)));
+    return outcome ?? {};
+  }
+
+  /** What came of a run; undefined where there was nothing to run. */
+  async #watch(
+    step: ContainerStep,
+    run: () => Promise<RunResult | undefined>,
+  ): Promise<StepOutcome | undefined> {
+    return await span(`run ${step}`, {}, async (about) => {
+      const result = await run();
+      if (result === undefined) return undefined;
+      await this.#refuseOnFullDisk(step, result);
+      return this.#judge(step, result, {}, (attributes) => about.set(attributes));
+    });
+  }
+
+  /** Throws `disk_full` where a program failed while the worker's own disk had no room: it may have failed for that. */
+  async #refuseOnFullDisk(step: ContainerStep, result: RunResult): Promise<void> {
+    if (result.ended !== 'exited' || result.exitCode === 0) return;
+    const folder = this.#options.workspace.at(step);
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize >= FULL_BYTES) return;
+    const message =
+      `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full (${folder}): it is ` +
+      'tried again. Give the worker room.';
+    throw new PlatformError('disk_full', message);
+  }
+
+  #judge(
+    step: ContainerStep,
+    result: RunResult,
+    { cached }: Pick<StepOutcome, 'cached'>,
+    setAttributes?: SetAttributes,
+  ): StepOutcome {
+    const { peakMemoryBytes: peak, cpuSeconds } = result;
+    if (result.killedBelowLimits === true) {
+      const message = `The step ${step} was killed from outside, well below its limits: it is tried again.`;
+      throw new PlatformError('unavailable', message);
+    }
+    const measured = {
+      exit_code: result.exitCode,
+      ...(peak === undefined ? {} : { peak_memory_bytes: Math.round(peak) }),
+      ...(cpuSeconds === undefined ? {} : { cpu_seconds: cpuSeconds }),
+    };
+    setAttributes?.(measured);
+    const outcome = { ...measured, ranSeconds: result.seconds, ...(cached === undefined ? {} : { cached }) };
+    const failure = failureOf(step, result, this.#options.limits);
+    if (failure === undefined) return outcome;
+    throw new StepFailure({ ...failure, step, log_tail: this.#options.events.tail(step) }, outcome);
+  }
+
+  async #specOf(step: ContainerStep, image: PreparedImage): Promise<RunSpec> {
+    const { args, mounts, gpus } = CONTAINER_STEPS[step];
+    const { limits, workspace } = this.#options;
+    const folder = workspace.at(step);
+    return {
+      image,
+      args,
+      mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
+      limits,
+      scratch: await workspace.folder(`${step}.scratch`),
+      gpus: gpus ? this.#options.gpus : [],
+      labels: { ...workspace.journal.of, step },
+    };
+  }
+
+  #runOptions(step: ContainerStep): RunOptions {
+    const { events, workspace, signal } = this.#options;
+    const send = events.outputOf(step);
+    return {
+      signal,
+      onOutput: async (chunk) => {
+        await send(chunk);
+        workspace.journal.printed(step, chunk.bytes.byteLength);
+      },
+      onEnd: async (result) => await workspace.journal.end(step, result),
+    };
+  }
+}
+
+function failureOf(step: ContainerStep, result: RunResult, limits: RunLimits): Failure | undefined {
+  const over = (reason: Failure['reason'], did: string, limit: string, of = '') => ({
+    reason,
+    message: `The step ${step} ${did} ${limit}${of} and was stopped.`,
+    limit,
+  });
+  switch (result.ended) {
+    case 'timed_out':
+      return over('timed_out', 'ran longer than', formatDuration(limits.wallMs));
+    case 'out_of_memory': {
+      const { exitCode: exit_code, peakMemoryBytes } = result;
+      const peak = peakMemoryBytes === undefined ? {} : { peak: formatBytes(peakMemoryBytes) };
+      const limit = formatBytes(limits.memoryBytes);
+      return { ...over('out_of_memory', 'needed more than', limit, ' of memory'), ...peak, exit_code };
+    }
+    case 'output_limit':
+      return over('output_limit', 'printed more than', formatBytes(limits.outputBytes));
+    case 'disk_full': {
+      const limit = `${formatBytes(limits.diskBytes)} and ${limits.diskFiles} files`;
+      return over('disk_full', 'wrote more than', limit);
+    }
+    case 'exited':
+      return result.exitCode === 0 ? undefined : exitFailure(step, result);
+  }
+}
+
+const LIKELY_SIGBUS =
+  ' Most likely /dev/shm was full: load data in fewer processes, or ask the operator for more memory (--memory, --shm-size).';
+
+function exitFailure(step: ContainerStep, { exitCode, notStarted }: RunResult): Failure {
+  const signal = Object.entries(os.signals).find(([, number]) => number === exitCode - 128)?.[0];
+  const how = signal === undefined ? `with exit code ${exitCode}` : `by ${signal} (exit code ${exitCode})`;
+  const likely = signal === 'SIGBUS' ? LIKELY_SIGBUS : notStarted === undefined ? '' : ` ${notStarted}`;
+  return { reason: 'exit_code', message: `The step ${step} ended ${how}.${likely}`, exit_code: exitCode };
+}

@@ -1,1 +1,0 @@
-export { duration, size } from '@morpheo/service/config';

@@ -1,0 +1,69 @@
+import { createReadStream } from 'node:fs';
+import { copyFile, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OrderFailure } from '@morpheo/common';
+import { ArchiveError } from '../archive/header.ts';
+import { type PackedArchive, packFolder } from '../archive/pack.ts';
+import { unpackArchive } from '../archive/unpack.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { nameOf } from '../inputs/download.ts';
+import type { InputBlob } from '../inputs/fetch.ts';
+import { type CollectedFile, collectTree } from '../outputs/collect.ts';
+import { count, formatBytes } from '../steps/format.ts';
+
+/** The name under which algorithms of the original platform look for a model. */
+const CLASSIC_NAME = 'model_trained.json';
+/** Where the contract has the model in the container. */
+const AT = '/data/model';
+
+/** Unpacks a model into `folder`, which is made. Throws `OrderFailure` with `invalid_result` for a broken archive. */
+export async function unpackModel(model: InputBlob, folder: string, attempt: Attempt): Promise<void> {
+  try {
+    await unpackArchive(createReadStream(model.path), folder, attempt.treeLimits, attempt.signal);
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    const message = `The ${nameOf(model)} cannot be unpacked. ${error.message}`;
+    throw new OrderFailure({ reason: 'invalid_result', message, step: 'inputs' }, error);
+  }
+}
+
+/** Gives a model that is one file the name that the original gave it, beside its own: older algorithms expect it. */
+export async function nameClassically(folder: string): Promise<void> {
+  const [only, another] = await readdir(folder, { withFileTypes: true });
+  if (only === undefined || another !== undefined || !only.isFile() || only.name === CLASSIC_NAME) return;
+  await copyFile(join(folder, only.name), join(folder, CLASSIC_NAME));
+}
+
+/**
+ * The files of the model that *train* left in `folder`. Throws `OrderFailure` with `missing_result` where it left none,
+ * or what is wrong with what it left.
+ */
+export async function demandModel(folder: string, attempt: Attempt): Promise<CollectedFile[]> {
+  const { treeLimits: limits, signal } = attempt;
+  const files = await collectTree(folder, { limits, at: AT, signal });
+  if (files.length === 0) {
+    const message = `No file was written to ${AT}: there is no model.`;
+    throw new OrderFailure({
+      reason: 'missing_result',
+      message,
+      file: `${AT}/${CLASSIC_NAME}`,
+      step: 'train',
+    });
+  }
+  return files;
+}
+
+/**
+ * Packs the model that *train* left in `folder` as a `.tar.gz` at `target`. Throws `OrderFailure` with
+ * `missing_result` where it left none, or what is wrong with what it left.
+ */
+export async function packModel(folder: string, target: string, attempt: Attempt): Promise<PackedArchive> {
+  const files = await demandModel(folder, attempt);
+  await rm(target, { force: true });
+  const packed = await packFolder(folder, { files, target, signal: attempt.signal });
+  attempt.log(
+    'results',
+    `results: a model of ${count(files.length, 'file')}, ${formatBytes(packed.size)} packed`,
+  );
+  return packed;
+}

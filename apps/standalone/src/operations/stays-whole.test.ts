@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openDummyRuntime } from '@morpheo/compute-worker';
+import { silentLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
+import test from 'ava';
+import { type Connection, startPlatform } from '../index.ts';
+
+const CLI = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
+const FREE_PORTS = ['storage', 'compute', 'orchestrator'].flatMap((part) => [`--${part}-port`, '0']);
+
+test('A platform whose worker was superseded says that it is not ready, starts it again, and is ready', async (t) => {
+  t.timeout(120_000);
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
+  const openRuntime = async () => openDummyRuntime();
+  await using platform = await startPlatform({ folder: folder.path, openRuntime, log: silentLog });
+  const ready = async () => (await fetch(`${platform.connection.compute}/ready`)).status;
+  await eventually(t, async (t) => t.is(await ready(), 200));
+  const [worker] = (await platform.compute.listWorkers({})).items;
+  const boot = randomUUID();
+  const body = { boot, name: 'another', runtime: 'process', slots: { learn: 1, predict: 1 } };
+  await platform.compute.registerWorker({ params: { worker: worker?.id ?? '' }, body });
+  await eventually(t, async (t) => t.is(await ready(), 503));
+  await eventually(t, async (t) => t.is(await ready(), 200));
+  const [again] = (await platform.compute.listWorkers({})).items;
+  t.like(again, { id: worker?.id, name: 'standalone' });
+});
+
+test('A platform whose "morpheo up" is killed stops by itself', async (t) => {
+  t.timeout(120_000);
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
+  const up = spawn(process.execPath, [CLI, 'up', '--home', folder.path, ...FREE_PORTS], { stdio: 'ignore' });
+  const file = join(folder.path, 'connection.json');
+  const connection = async () => JSON.parse(await readFile(file, 'utf8')) as Connection;
+  await eventually(t, async (t) => t.is((await fetch(`${(await connection()).compute}/health`)).status, 200));
+  const { compute } = await connection();
+  up.kill('SIGKILL');
+  await once(up, 'exit');
+  await eventually(t, async (t) => await t.throwsAsync(fetch(`${compute}/health`)));
+});

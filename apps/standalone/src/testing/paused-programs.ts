@@ -1,0 +1,66 @@
+import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+
+/** So many bytes of the models cannot be made fewer by packing them. */
+export const MODEL_BYTES = 4_000_000;
+
+/** The steps of a training that can be made to wait. */
+export type PausedStep = 'detarget' | 'train' | 'perf';
+
+/**
+ * A program that, in the step which is to wait, goes on when it is sent SIGUSR2 and fails when it is sent SIGUSR1. In
+ * each step it says that it starts, with a word that it never says again.
+ */
+function paused(step: PausedStep, work: string): Buffer {
+  const source = `
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+const at = (flag) => process.argv[process.argv.indexOf(flag) + 1];
+const task = at('-T');
+const files = (folder) => readdirSync(folder, { withFileTypes: true }).filter((one) => one.isFile()).map((one) => one.name);
+${work}
+console.log('begins ' + task + ' ' + randomUUID());
+if (task === '${step}') {
+  let ticks = 0;
+  setInterval(() => console.log('tick ' + ticks++), 200);
+  process.on('SIGUSR1', () => { console.error('told to fail'); process.exit(3); });
+  process.on('SIGUSR2', () => { steps[task](); console.log(task + ' ended'); process.exit(0); });
+} else steps[task]();
+`;
+  return rawTarGz([
+    {
+      name: 'Dockerfile',
+      body: 'FROM node:24-slim\nCOPY main.mjs /app/\nENTRYPOINT ["node", "/app/main.mjs"]\n',
+    },
+    { name: 'main.mjs', body: source },
+  ]);
+}
+
+/** An algorithm whose training may wait. */
+export function pausedAlgorithm(step: PausedStep): Buffer {
+  return paused(
+    step,
+    `const steps = { train() {
+  for (const folder of [at('-V') + '/train', at('-V') + '/test']) {
+    mkdirSync(folder + '/pred', { recursive: true });
+    for (const name of files(folder)) writeFileSync(folder + '/pred/' + name, 'a guess');
+  }
+  writeFileSync(at('-V') + '/model/model_trained.json', '{}');
+  writeFileSync(at('-V') + '/model/weights', randomBytes(${MODEL_BYTES}));
+} };`,
+  );
+}
+
+/** A problem whose other steps may wait. */
+export function pausedProblem(step: PausedStep): Buffer {
+  return paused(
+    step,
+    `const scores = (folder) => Object.fromEntries(files(folder + '/pred').map((name) => [name, 1]));
+const steps = {
+  detarget() { for (const name of files(at('-i') + '/test')) writeFileSync(at('-s') + '/test/' + name, '?'); },
+  perf() {
+    const perf = { perf: 1, train_perf: scores(at('-s') + '/train'), test_perf: scores(at('-s') + '/test') };
+    writeFileSync(at('-i') + '/perf/performance.json', JSON.stringify(perf));
+  },
+};`,
+  );
+}

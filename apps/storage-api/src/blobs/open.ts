@@ -1,0 +1,40 @@
+import type { BlobStore } from './blob-store.ts';
+import { openLocalBlobStore } from './local/store.ts';
+import type { S3BlobStoreOptions } from './s3/options.ts';
+
+/** Where blobs are kept. */
+export type BlobLocation =
+  | { readonly kind: 'local'; readonly folder: string }
+  | { readonly kind: 's3'; readonly options: S3BlobStoreOptions };
+
+/**
+ * Opens the store of a location; whoever opens it disposes it. `shared`: other processes work by the same rows, which a
+ * bucket can bear. Rejects as the driver's own function does.
+ */
+export async function openBlobStore(
+  location: BlobLocation,
+  { shared }: { readonly shared: boolean },
+): Promise<BlobStore & Disposable> {
+  if (location.kind === 's3') {
+    // Who keeps blobs in a folder should not wait for this to be loaded.
+    const { openS3BlobStore } = await import('./s3/store.ts');
+    return await openS3BlobStore({ ...location.options, shared });
+  }
+  const store = await openLocalBlobStore({ folder: location.folder });
+  return Object.assign(store, { [Symbol.dispose]: () => {} });
+}
+
+/**
+ * Looks at the location of blobs without changing anything: whether the bucket answers and lets us list it. Resolves with
+ * what was found; rejects with what is wrong. Whether the keys may write is found out at the start.
+ */
+export async function checkBlobLocation(location: BlobLocation, signal: AbortSignal): Promise<string> {
+  if (location.kind === 'local') return `in ${location.folder}`;
+  const { bucket, prefix } = location.options;
+  const { openCalls } = await import('./s3/calls.ts');
+  const { keysBelow } = await import('./s3/objects.ts');
+  const { pingStore } = await import('./s3/check.ts');
+  using calls = openCalls(location.options);
+  await pingStore(calls, keysBelow(prefix), signal);
+  return `bucket ${bucket}`;
+}

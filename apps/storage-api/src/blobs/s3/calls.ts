@@ -1,0 +1,146 @@
+import { rootCertificates } from 'node:tls';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { nameOf, type S3Location, s3Error } from './errors.ts';
+import { DEFAULT_TUNING, type S3BlobStoreOptions, type S3Tuning } from './options.ts';
+
+/** How many times a call is made before it has failed (the standard mode of the AWS tools). */
+const ATTEMPTS = 3;
+/** The slowest line that is served, in bytes a millisecond: a part may take as long as it takes there. */
+const SLOWEST = 256;
+
+/** Clocks that differ by less are taken for equal: servers tell the time in whole seconds. */
+const CLOCK_ROUGHNESS_MS = 10_000;
+
+/** What every call of the vendor's client is made with. */
+export interface How {
+  readonly abortSignal: AbortSignal;
+  readonly requestTimeout: number;
+}
+
+/** What a call may take. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** How many bytes go along, or are moved by it. */
+  readonly bytes?: number;
+  /** Tried once: for what others do again, or must not be done twice. */
+  readonly once?: boolean;
+  /** The answer is a stream, which may take as long as its reader likes. */
+  readonly streams?: boolean;
+}
+
+/** The one way to S3: every call is bounded in time, and what it throws is the platform's. */
+export interface Calls extends Disposable {
+  readonly bucket: string;
+  readonly location: S3Location;
+  readonly tuning: S3Tuning;
+  /** Whether the server knows S3's checksums. */
+  readonly checksums: boolean;
+  /** Makes a call; rejects with the signal's reason, or the error that {@link s3Error} makes of it. */
+  run<T>(work: (s3: S3Client, how: How) => Promise<T>, options?: CallOptions): Promise<T>;
+  /** As `run`, but hands on what S3 said as it is. */
+  raw<T>(work: (s3: S3Client, how: How) => Promise<T>, options?: CallOptions): Promise<T>;
+  /** By how much the server's clock is ahead of ours, in milliseconds; 0 where it may be the second that answers are rounded to. */
+  clockAheadMs(): number;
+}
+
+/** Opens the {@link Calls}; nothing is sent yet. */
+export function openCalls(options: S3BlobStoreOptions): Calls {
+  const tuning = { ...DEFAULT_TUNING, ...options.tuning };
+  const patient = new S3Client(clientConfig(options, tuning));
+  // Both share their connections.
+  const hasty = new S3Client({
+    ...clientConfig(options, tuning),
+    requestHandler: patient.config.requestHandler,
+    maxAttempts: 1,
+  });
+  const location = { endpoint: options.endpoint ?? `AWS in ${regionOf(options)}`, bucket: options.bucket };
+
+  async function raw<T>(work: (s3: S3Client, how: How) => Promise<T>, call: CallOptions = {}): Promise<T> {
+    const requestTimeout = tuning.answerMs + Math.ceil((call.bytes ?? 0) / SLOWEST);
+    const attempts = call.once === true ? 1 : ATTEMPTS;
+    const own =
+      call.streams === true ? [] : [AbortSignal.timeout(attempts * requestTimeout + tuning.answerMs)];
+    const abortSignal = AbortSignal.any([...own, ...(call.signal === undefined ? [] : [call.signal])]);
+    try {
+      return await work(call.once === true ? hasty : patient, { abortSignal, requestTimeout });
+    } catch (error) {
+      call.signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
+  async function again<T>(work: (s3: S3Client, how: How) => Promise<T>, call?: CallOptions): Promise<T> {
+    try {
+      return await raw(work, call);
+    } catch (error) {
+      // The client has learnt the server's time from this answer.
+      if (nameOf(error) !== 'RequestTimeTooSkewed') throw error;
+      return await raw(work, call);
+    }
+  }
+
+  return {
+    ...{ bucket: options.bucket, location, tuning, raw: again },
+    checksums: options.checksums !== 'when-required',
+    async run(work, call) {
+      try {
+        return await again(work, call);
+      } catch (error) {
+        call?.signal?.throwIfAborted();
+        throw s3Error(error, location);
+      }
+    },
+    clockAheadMs() {
+      const ahead = patient.config.systemClockOffset;
+      return Math.abs(ahead) < CLOCK_ROUGHNESS_MS ? 0 : ahead;
+    },
+    [Symbol.dispose]() {
+      patient.destroy();
+      hasty.destroy();
+    },
+  };
+}
+
+/** The settings of the vendor's client. */
+export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3ClientConfig {
+  const { endpoint, credentials, ca, checksums, pathStyle } = options;
+  const agent = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY };
+  return {
+    region: regionOf(options),
+    forcePathStyle: pathStyle ?? endpoint !== undefined,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials === undefined ? {} : { credentials: reveal(credentials) }),
+    retryMode: 'standard',
+    maxAttempts: ATTEMPTS,
+    // A part is in memory, complete, before it is sent: to wait for the server's leave would cost a round trip each.
+    expectContinueHeader: false,
+    requestChecksumCalculation: checksums === 'when-required' ? 'WHEN_REQUIRED' : 'WHEN_SUPPORTED',
+    // Who downloads compares the digest: no second sum of every byte here.
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: tuning.connectMs,
+      requestTimeout: tuning.answerMs,
+      throwOnRequestTimeout: true,
+      // It would end downloads whose reader is slow.
+      socketTimeout: 0,
+      httpAgent: agent,
+      httpsAgent: { ...agent, ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }) },
+    },
+  };
+}
+
+function regionOf({ region }: S3BlobStoreOptions): string {
+  return region ?? 'us-east-1';
+}
+
+function reveal({
+  accessKeyId,
+  secretAccessKey,
+  sessionToken,
+}: NonNullable<S3BlobStoreOptions['credentials']>) {
+  return {
+    accessKeyId,
+    secretAccessKey: secretAccessKey.reveal(),
+    ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
+  };
+}

@@ -1,0 +1,90 @@
+import type { ResourceType } from '@morpheo/common';
+import { type RawBuilder, sql } from 'kysely';
+import type { StorageTransaction } from '../metadata/schema.ts';
+import { type Asker, granteesOf, isKnown, type PermissionRules } from './relations.ts';
+
+/** A resource by its type and id. */
+export interface Named {
+  readonly type: ResourceType;
+  readonly uuid: string;
+}
+
+/** To whom resources are granted: of each, by {@link keyOf}. */
+export type GranteesByKey = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** So many ids are looked up at once: databases bound the parameters of a statement. */
+const AT_ONCE = 10_000;
+
+/** The key of a resource among others. */
+export function keyOf({ type, uuid }: Named): string {
+  return `${type}/${uuid}`;
+}
+
+/** The ids of resources, each once, in lists that are short enough for one statement. */
+export function idsInTurn(named: readonly Named[]): string[][] {
+  const ids = [...new Set(named.map(({ uuid }) => uuid))];
+  return Array.from({ length: Math.ceil(ids.length / AT_ONCE) }, (_, n) =>
+    ids.slice(n * AT_ONCE, (n + 1) * AT_ONCE),
+  );
+}
+
+/** To whom these resources are granted; one that nobody has a grant of is absent. */
+export async function granteesOfAll(
+  read: StorageTransaction,
+  named: readonly Named[],
+): Promise<GranteesByKey> {
+  const found = new Map<string, Set<string>>();
+  for (const ids of idsInTurn(named)) {
+    for (const row of await read.selectFrom('grants').selectAll().where('uuid', 'in', ids).execute()) {
+      const key = keyOf(row);
+      found.set(key, (found.get(key) ?? new Set()).add(row.grantee));
+    }
+  }
+  return found;
+}
+
+/**
+ * Which of these resources are granted to somebody, by {@link keyOf}: directly, by a group, or, of data, by a problem
+ * that the person may use.
+ */
+export async function grantedAmong(
+  read: StorageTransaction,
+  named: readonly Named[],
+  asker: Asker,
+  rules: PermissionRules,
+): Promise<ReadonlySet<string>> {
+  const granted = new Set<string>();
+  for (const ids of idsInTurn(named)) {
+    const rows = await read
+      .selectFrom('resources')
+      .select(['type', 'uuid'])
+      .where('uuid', 'in', ids)
+      .where(isGranted(asker, rules))
+      .execute();
+    for (const row of rows) granted.add(keyOf(row));
+  }
+  return granted;
+}
+
+/** The condition under which a row of `resources` is of use to somebody: owned, open, or granted. */
+export function isShared(asker: Asker, rules: PermissionRules): RawBuilder<boolean> {
+  return sql`(${ownedOrOpen('resources', asker, rules)} or ${isGranted(asker, rules)})`;
+}
+
+function isGranted(asker: Asker, rules: PermissionRules): RawBuilder<boolean> {
+  const mine = sql.join(granteesOf(asker));
+  return sql`(
+    exists (select 1 from grants g
+      where g.type = resources.type and g.uuid = resources.uuid and g.grantee in (${mine}))
+    or (resources.type = 'data' and exists (select 1 from grants g
+      join resources p on p.type = 'problem' and g.grantee = 'problem:' || p.uuid
+      where g.type = 'data' and g.uuid = resources.uuid and (${ownedOrOpen('p', asker, rules)} or exists (
+        select 1 from grants pg where pg.type = 'problem' and pg.uuid = p.uuid and pg.grantee in (${mine})))))
+  )`;
+}
+
+function ownedOrOpen(table: string, { person }: Asker, { legacy }: PermissionRules): RawBuilder<boolean> {
+  const open = sql.join(legacy === 'open' ? ['open', 'legacy'] : ['open']);
+  const isOpen = sql`${sql.ref(`${table}.visibility`)} in (${open})`;
+  return isKnown(person) ? sql`(${isOpen} or ${sql.ref(`${table}.owner`)} = ${person})` : sql`${isOpen}`;
+}

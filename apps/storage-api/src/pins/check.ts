@@ -1,0 +1,133 @@
+import { ANONYMOUS, type MissingUse, type PinAnswer, type PinRequest } from '@morpheo/common';
+import type { ResourceRow, StorageTransaction } from '../metadata/schema.ts';
+import type { PeopleRights } from '../people/rights.ts';
+import { type GranteesByKey, granteesOfAll, keyOf } from '../permissions/grants.ts';
+import type { Asker, PermissionRules } from '../permissions/relations.ts';
+import { missingRights } from '../permissions/rights.ts';
+import { modelsAlgo, type Things } from './things.ts';
+
+/** Why an order was not pinned. */
+export type Refusal = Extract<PinAnswer, { outcome: 'refused' }>;
+
+/** By what it is decided whether an order may name what it names. */
+export interface OrderRules {
+  readonly people: PeopleRights;
+  readonly rules: PermissionRules;
+  /** What orders show is limited for nobody. */
+  readonly outputsOpen: boolean;
+}
+
+/** What orders are checked by: their owners by name, and to whom the things that they name are granted. */
+export interface Standing {
+  readonly askers: ReadonlyMap<string, Asker>;
+  readonly grantees: GranteesByKey;
+}
+
+/** Looks up the {@link Standing} of orders. */
+export async function standingOf(
+  transaction: StorageTransaction,
+  people: PeopleRights,
+  requests: readonly PinRequest[],
+): Promise<Standing> {
+  const named = new Map(requests.flatMap(({ uses }) => uses.map((use) => [keyOf(use), use] as const)));
+  const grantees = await granteesOfAll(transaction, [...named.values()]);
+  return { askers: await askersOf(transaction, people, requests), grantees };
+}
+
+/** So much of what is missing is told: the rest of a long list says nothing more. */
+const MOST_TOLD = 100;
+
+/** The refusals of those orders that lack what they name, or the right to it; by order. */
+export function refusalsOf(
+  { rules }: Pick<OrderRules, 'rules'>,
+  { askers, grantees }: Standing,
+  requests: readonly PinRequest[],
+  things: Things,
+): ReadonlyMap<string, Refusal> {
+  const refusals = requests.flatMap((request): Refusal[] => {
+    const missing = missingThings(request, things);
+    if (missing.length > 0)
+      return [refusal(request.order, 'input_not_found', inputMessage(missing), missing)];
+    const asker = askers.get(request.owner);
+    if (asker === undefined) return [];
+    const rights = missingRights({ things, grantees, rules, asker }, request.uses);
+    return rights.length === 0
+      ? []
+      : [refusal(request.order, 'forbidden', rightsMessage(request, rights), rights)];
+  });
+  return new Map(refusals.map((one) => [one.order, one]));
+}
+
+/** The refusal of an order whose result would have an id that is taken. */
+export function takenRefusal({ order, produces: { type, uuid } }: PinRequest): Refusal {
+  const message = `The id ${uuid} belongs to another ${type} already, or is kept for one: order with an id that is free.`;
+  return refusal(order, 'invalid_result', message, []);
+}
+
+function refusal(
+  order: string,
+  reason: Refusal['reason'],
+  message: string,
+  missing: readonly MissingUse[],
+): Refusal {
+  return { outcome: 'refused', order, reason, message, missing: missing.slice(0, MOST_TOLD) };
+}
+
+async function askersOf(
+  transaction: StorageTransaction,
+  people: PeopleRights,
+  requests: readonly PinRequest[],
+): Promise<ReadonlyMap<string, Asker>> {
+  const askers = new Map<string, Asker>();
+  for (const person of new Set(requests.map(({ owner }) => owner))) {
+    const known = person !== ANONYMOUS;
+    askers.set(person, {
+      person,
+      admin: known && (await people.isAdmin(transaction, person)),
+      groups: known ? await people.groupsOf(transaction, person) : [],
+    });
+  }
+  return askers;
+}
+
+function missingThings(request: PinRequest, things: Things): MissingUse[] {
+  // A prediction runs nothing of its problem, and clients of the originals name some that storage never had.
+  const isNeeded = ({ as }: PinRequest['uses'][number]) => request.kind !== 'predict' || as !== 'problem';
+  const needed = request.uses.filter(isNeeded);
+  const missing = needed.flatMap((use) => (things.has(keyOf(use)) ? [] : lack(use, 'upload', '')));
+  const model = request.kind === 'predict' ? request.uses.find(({ as }) => as === 'model') : undefined;
+  const row = model === undefined ? undefined : things.get(keyOf(model));
+  if (row === undefined) return missing;
+  const algo = modelsAlgo(request, things);
+  const there = algo !== undefined && things.has(keyOf(algo));
+  return there
+    ? missing
+    : [...missing, ...lack(algo ?? row, algo === undefined ? 'algo' : 'upload', row.owner)];
+}
+
+function lack({ type, uuid }: Pick<ResourceRow, 'type' | 'uuid'>, need: string, owner: string): MissingUse[] {
+  return [{ type, uuid, need, owner }];
+}
+
+function inputMessage(missing: readonly MissingUse[]): string {
+  const nameless = missing.find(({ need }) => need === 'algo');
+  if (nameless !== undefined) return `Storage does not know which algo made model ${nameless.uuid}.`;
+  const how = missing.every(({ type }) => type === 'model') ? 'Train it' : 'Upload it';
+  return `There is no ${listed(missing, ({ type, uuid }) => `${type} ${uuid}`)} on storage. ${how}, or correct the order.`;
+}
+
+function rightsMessage({ owner }: PinRequest, missing: readonly MissingUse[]): string {
+  const what = listed(missing, ({ type, uuid, need, owner: whose }) => {
+    const lacks = need === 'use' ? '' : ` to ${need === 'predict' ? 'predict from' : need}`;
+    return `${type} ${uuid} of ${whose === '' ? 'the admins' : whose}${lacks}`;
+  });
+  return `${owner} may not use ${what}. Its owner can allow it; or correct the order.`;
+}
+
+const MOST_LISTED = 3;
+
+function listed(missing: readonly MissingUse[], text: (one: MissingUse) => string): string {
+  const rest = missing.length - MOST_LISTED;
+  const first = missing.slice(0, MOST_LISTED).map(text).join(', ');
+  return rest > 0 ? `${first} and ${rest} more` : first;
+}

@@ -1,0 +1,138 @@
+import {
+  DEFAULT_DISCLOSURE,
+  type Disclosed,
+  type Disclosure,
+  isAllowed,
+  type PinAnswer,
+  type PinRequest,
+  type Sample,
+  type SeeingStep,
+} from '@morpheo/common';
+import type { ResourceRow } from '../metadata/schema.ts';
+import { keyOf } from '../permissions/grants.ts';
+import { type Asker, isKnown, relationTo } from '../permissions/relations.ts';
+import { problemsOf } from '../permissions/rights.ts';
+import type { OrderRules, Standing } from './check.ts';
+import type { PinRow } from './tables.ts';
+import type { Things } from './things.ts';
+
+/** What reaches whom of what the steps of an order do and print. */
+export type Policy = Extract<PinAnswer, { outcome: 'pinned' }>['policy'];
+
+/** What is known of the orders that are checked together. */
+export interface Known {
+  readonly rules: OrderRules;
+  readonly standing: Standing;
+  readonly things: Things;
+}
+
+/**
+ * Who sees all of an order, and what reaches others. Who names a problem of his own over the data of others chooses
+ * nothing for them, and sees no more of it than anybody.
+ */
+export function policyOf(request: PinRequest, { rules, standing, things }: Known): Policy {
+  const rows = request.uses.flatMap((use) => things.get(keyOf(use)) ?? []);
+  const problem = rows.find(({ type }) => type === 'problem');
+  const data = rows.filter(({ type }) => type === 'data');
+  const problem_owner = problem?.owner ?? '';
+  if (rules.outputsOpen)
+    return { ...OPEN, problem_owner, canaries: problem === undefined ? [] : canariesOf(problem) };
+  if (problem !== undefined && data.every((row) => isPublic(row, problem)))
+    return { ...OPEN, problem_owner, canaries: [] };
+  const asker = standing.askers.get(request.owner);
+  const hidden = asker === undefined || !data.every((row) => mayRead(row, asker, rules));
+  const trusted = problem !== undefined && data.every((row) => trusts(row, problem, standing));
+  const readers = [...(hidden ? [] : [request.owner]), ...(trusted ? [problem_owner] : [])].filter(isKnown);
+  return {
+    ...{ problem_owner, hidden, readers: [...new Set(readers)] },
+    disclosure: disclosedOver(data, problem, standing),
+    // Over the data of others they would tell whether a guess at its bytes is right.
+    canaries: trusted ? canariesOf(problem) : [],
+    ...(problem === undefined ? {} : triedOn(problem)),
+  };
+}
+
+/** Nothing is hidden from anybody. */
+const OPEN = { hidden: false, readers: 'everybody', disclosure: DEFAULT_DISCLOSURE } as const;
+
+/**
+ * What a problem discloses over these data sets: what its owner chose, where each was given to it by name. Else no more
+ * than the default, for who owns several problems chose it for the data of this one.
+ */
+function disclosedOver(
+  data: readonly ResourceRow[],
+  problem: ResourceRow | undefined,
+  standing: Standing,
+): Disclosure {
+  if (problem === undefined) return DEFAULT_DISCLOSURE;
+  const chosen = disclosureOf(problem);
+  if (data.every((row) => isFor(row, problem, standing))) return chosen;
+  return {
+    detarget: lesser('detarget', chosen),
+    train: lesser('train', chosen),
+    perf: lesser('perf', chosen),
+    predict: lesser('predict', chosen),
+    digits: Math.min(chosen.digits, DEFAULT_DISCLOSURE.digits),
+  };
+}
+
+function lesser(step: SeeingStep, chosen: Disclosure): Disclosed {
+  const [one, usual] = [chosen[step], DEFAULT_DISCLOSURE[step]];
+  return one === 'nothing' || usual === 'nothing' ? 'nothing' : 'summary';
+}
+
+/** What an order was pinned with. */
+export function keptPolicy({ problem_owner, hidden, readers, disclosure, canaries, sample }: PinRow): Policy {
+  return {
+    problem_owner,
+    hidden: hidden === 1,
+    // Written by ourselves.
+    readers: JSON.parse(readers) as Policy['readers'],
+    disclosure: disclosureOf({ disclosure }),
+    canaries: canariesOf({ canaries }),
+    ...triedOn({ sample }),
+  };
+}
+
+/** The output budget that a problem has: what its owner chose, or the default. */
+export function disclosureOf({ disclosure }: Pick<ResourceRow, 'disclosure'>): Disclosure {
+  return disclosure === '' ? DEFAULT_DISCLOSURE : (JSON.parse(disclosure) as Disclosure);
+}
+
+/** The canaries that a problem, or an order of it, has. */
+export function canariesOf({ canaries }: Pick<ResourceRow, 'canaries'>): string[] {
+  return canaries === '' ? [] : (JSON.parse(canaries) as string[]);
+}
+
+/** The public sample of a problem. */
+export function sampleOf({ sample }: Pick<ResourceRow, 'sample'>): Sample {
+  return sample === '' ? { train_data: [], test_data: [] } : (JSON.parse(sample) as Sample);
+}
+
+/** Where an algorithm may be tried openly: a sample that an order can be placed on. */
+function triedOn(row: Pick<ResourceRow, 'sample'>): { sample?: Sample } {
+  const sample = sampleOf(row);
+  return sample.train_data.length > 0 && sample.test_data.length > 0 ? { sample } : {};
+}
+
+/** Whether the owner of a problem has made this data set of theirs public. */
+function isPublic(data: ResourceRow, problem: ResourceRow): boolean {
+  const { train_data, test_data } = sampleOf(problem);
+  const isNamed = train_data.includes(data.uuid) || test_data.includes(data.uuid);
+  return isNamed && isKnown(problem.owner) && data.owner === problem.owner;
+}
+
+function mayRead(row: ResourceRow, asker: Asker, { rules }: OrderRules): boolean {
+  return isAllowed(row.type, 'read', relationTo(row, false, asker, rules));
+}
+
+/** Whether the owner of a problem may know what becomes of a data set there. */
+function trusts(data: ResourceRow, problem: ResourceRow, standing: Standing): boolean {
+  return (isKnown(problem.owner) && data.owner === problem.owner) || isFor(data, problem, standing);
+}
+
+/** Whether the owner of a data set has given it to this problem by name. */
+function isFor(data: ResourceRow, problem: ResourceRow, { grantees }: Standing): boolean {
+  if (data.purpose === 'test' && problemsOf(data).includes(problem.uuid)) return true;
+  return grantees.get(keyOf(data))?.has(`problem:${problem.uuid}`) === true;
+}

@@ -1,0 +1,99 @@
+import { type Principal, RESOURCE_TYPES, type Usage, type UsageKind } from '@morpheo/common';
+import { sql } from 'kysely';
+import type { StorageDatabase } from '../metadata/schema.ts';
+import { inUse } from './check.ts';
+
+interface Entry {
+  readonly owner: string;
+  readonly kind: UsageKind;
+  readonly count: number | string;
+  readonly bytes: number | string;
+  readonly freeable: number | string;
+}
+
+/** How many resumable uploads have not come to their end, and what they have announced. */
+interface Reserved {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+const KINDS: readonly UsageKind[] = [...RESOURCE_TYPES, 'staged'];
+
+/**
+ * What is used, by owner and kind, in one look at the database: what an admin (or nobody known) asks for is all there
+ * is, anybody else sees what is their own. `quotaOf` tells the quotas.
+ */
+export async function readUsage(
+  { read }: Pick<StorageDatabase, 'read'>,
+  principal: Principal | undefined,
+  quotaOf: (owner: string) => number | undefined,
+): Promise<Usage> {
+  const only = principal === undefined || principal.roles.includes('admin') ? null : principal.name;
+  const mine = only === null ? sql`1 = 1` : sql`owner = ${only}`;
+  // One statement, so that all figures are of one moment.
+  const { rows } = await sql<Entry | (Omit<Entry, 'kind'> & { readonly kind: 'blobs' | 'reserved' })>`
+    with held as (
+      select owner, sha256, size from resources where ${mine}
+      union all select owner, sha256, size from staged where ${mine}
+    )
+    select r.owner as owner, r.type as kind, count(*) as count, sum(r.size) as bytes,
+      sum(case when ${inUse} then 0 else r.size end) as freeable
+      from resources r where ${mine} group by r.owner, r.type
+    union all
+    select owner, 'staged', count(*), sum(size), 0 from staged where ${mine} group by owner
+    union all
+    select creator, 'reserved', count(*), sum(size), 0 from uploads
+      where finished_at is null and ${only === null ? sql`1 = 1` : sql`creator = ${only}`} group by creator
+    union all
+    select '', 'blobs', count(*), coalesce(sum(size), 0), 0
+      from (select distinct sha256, size from held) as kept
+  `.execute(read);
+  const entries = rows.filter((row): row is Entry => row.kind !== 'blobs' && row.kind !== 'reserved');
+  const reserved = new Map<string, Reserved>(
+    rows.flatMap(({ kind, owner, count, bytes }) =>
+      kind === 'reserved' ? [[owner, { count: Number(count), bytes: Number(bytes) }]] : [],
+    ),
+  );
+  const kept = rows.find((row) => row.kind === 'blobs');
+  const logical = entries.reduce((sum, { bytes }) => sum + Number(bytes), 0);
+  const physical = Number(kept?.bytes ?? 0);
+  const names = new Set([
+    ...(only === null ? [] : [only]),
+    ...entries.map(({ owner }) => owner),
+    ...reserved.keys(),
+  ]);
+  return {
+    owners: [...names]
+      .sort(byName)
+      .map((owner) => ownerOf(owner, entries, reserved.get(owner), quotaOf(owner))),
+    bytes: logical,
+    blobs: Number(kept?.count ?? 0),
+    stored_bytes: physical,
+    saved_bytes: logical - physical,
+  };
+}
+
+function byName(one: string, other: string): number {
+  return one < other ? -1 : 1;
+}
+
+function ownerOf(
+  owner: string,
+  entries: readonly Entry[],
+  reserved: Reserved | undefined,
+  quota: number | undefined,
+): Usage['owners'][number] {
+  const own = entries.filter((entry) => entry.owner === owner);
+  const kinds = KINDS.flatMap((kind) => {
+    const entry = own.find((one) => one.kind === kind);
+    return entry === undefined ? [] : { kind, count: Number(entry.count), bytes: Number(entry.bytes) };
+  });
+  return {
+    owner,
+    bytes: kinds.reduce((sum, { bytes }) => sum + bytes, 0),
+    freeable_bytes: own.reduce((sum, { freeable }) => sum + Number(freeable), 0),
+    ...(reserved === undefined ? {} : { open_uploads: reserved.count, reserved_bytes: reserved.bytes }),
+    ...(quota === undefined ? {} : { quota }),
+    kinds,
+  };
+}

@@ -1,0 +1,100 @@
+import * as z from 'zod';
+import type { ResourceType } from './contract/resources.ts';
+
+/** What somebody is to a resource, the closest first; see `docs/permissions.md`. */
+export const RELATIONS = ['admin', 'owner', 'granted', 'open', 'none'] as const;
+
+/**
+ * What somebody is to a resource: an admin of the platform, its owner, one to whom the owner has granted it (also by a
+ * group), one of all who are known where it is open to them, or none of these.
+ */
+export type Relation = (typeof RELATIONS)[number];
+
+/** What may be done with a resource, or not; see {@link Action}. */
+export const ACTIONS = ['describe', 'measure', 'read', 'use', 'change', 'share'] as const;
+
+/**
+ * What may be done with a resource. `describe`: see that it is there, its name, description, upload time and owner;
+ * `measure`: see its digest and exact size; `read`: its bytes; `use`: name it in an order; `change`: PATCH, DELETE and
+ * upload it again; `share`: say who may use it, and for what.
+ */
+export type Action = (typeof ACTIONS)[number];
+
+const OWN: readonly Relation[] = ['admin', 'owner'];
+const SHARED: readonly Relation[] = ['admin', 'owner', 'granted', 'open'];
+
+/** Code and models: whoever may use them sees them whole. */
+const SHOWN = { describe: SHARED, measure: SHARED, read: SHARED, use: SHARED, change: OWN, share: OWN };
+/** Hidden: others may use them, and see no byte of them. */
+const HIDDEN = { describe: SHARED, measure: OWN, read: OWN, use: SHARED, change: OWN, share: OWN };
+
+/**
+ * Who may do what: for each type of resource and each action, the relations to which it is allowed. An attempt with a
+ * ticket reads what its order has pinned, beside this table.
+ */
+export const PERMISSIONS: Readonly<Record<ResourceType, Readonly<Record<Action, readonly Relation[]>>>> = {
+  problem: SHOWN,
+  algo: SHOWN,
+  model: SHOWN,
+  data: HIDDEN,
+  // No order can name one.
+  prediction: { ...HIDDEN, use: [] },
+};
+
+/** Whether the table allows an action. */
+export function isAllowed(type: ResourceType, action: Action, relation: Relation): boolean {
+  return PERMISSIONS[type][action].includes(relation);
+}
+
+/** Who may use a resource beside its owner: nobody, or everybody who is known. */
+export const VISIBILITIES = ['private', 'open'] as const;
+
+/**
+ * Who may use a resource beside its owner and those with a grant. `legacy`: it is from before there were owners, and
+ * open until the operator says otherwise.
+ */
+export type Visibility = (typeof VISIBILITIES)[number] | 'legacy';
+
+/** For what a data set may be used; see {@link Purpose}. */
+export const PURPOSES = ['train', 'test', 'predict', 'open'] as const;
+
+/** For what a data set may be used: to train, to test under named problems, to predict from, or anything. */
+export type Purpose = (typeof PURPOSES)[number];
+
+/** The most problems that a data set may name. */
+export const MOST_PROBLEMS = 100;
+
+/** The most data sets that a public sample may have, to train and to test each. */
+export const MOST_SAMPLES = 100;
+
+/** The most grants that a resource may have. */
+export const MOST_GRANTS = 1000;
+
+/**
+ * To whom something is granted: `person:NAME`, `group:NAME`, or, of a data set, `problem:UUID`: whoever may use that
+ * problem, in orders of it.
+ */
+export const grantee = z
+  .string()
+  .max(200)
+  .regex(
+    /^(?:(?:person|group):[^.:\s]{1,100}|problem:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/,
+    'should be person:NAME, group:NAME or problem:UUID',
+  );
+
+/** As what an order names a resource. */
+export const USES = ['problem', 'algo', 'model', 'train', 'test', 'predict'] as const;
+
+/** As what an order names a resource; the last three are of data sets. */
+export type UsedAs = (typeof USES)[number];
+
+/** Whether the purpose of a data set allows its use in an order of `problem` (a UUID). */
+export function servesPurpose(
+  data: { readonly purpose: Purpose; readonly problems: readonly string[] },
+  as: 'train' | 'test' | 'predict',
+  problem: string | undefined,
+): boolean {
+  if (data.purpose === 'open') return true;
+  if (data.purpose !== as) return false;
+  return as !== 'test' || (problem !== undefined && data.problems.includes(problem));
+}

@@ -1,0 +1,62 @@
+import { mkdir, open, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PlatformError } from '@morpheo/common';
+import { CORRUPT, isSqliteError } from './errors.ts';
+
+/**
+ * Makes the file where there is none, and its folder, readable by the owner alone. The folders are synced, so that
+ * the file is still found after a power cut.
+ */
+export async function prepareFile(file: string): Promise<void> {
+  const folder = dirname(resolve(file));
+  try {
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    const handle = await open(file, 'a', 0o600);
+    await handle.chmod(0o600);
+    await handle.close();
+    await syncFolders(folder, made === undefined ? folder : dirname(made));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const remedy = 'name another file, or give this user access to its folder';
+    throw new PlatformError('unavailable', `The database ${file} cannot be opened: ${why}; ${remedy}.`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Looks through a file that a process has left without closing it, before anything is written. Throws `unavailable`
+ * where it is damaged: mostly an older copy of the file was put back, and the log of writes (`-wal`) beside it is that of
+ * the newer one. SQLite would write the two together.
+ */
+export async function refuseDamaged(file: string): Promise<void> {
+  const left = await stat(`${file}-wal`).catch(() => undefined);
+  if (left === undefined || left.size === 0) return;
+  const problem = problemOf(file);
+  if (problem === undefined) return;
+  const remedy =
+    `restore it from a backup. Where it was just restored, remove ${file}-wal and ${file}-shm, which belong to what was ` +
+    'there before, restore it once more, and start again';
+  throw new PlatformError('unavailable', `The database ${file} is damaged (${problem}): ${remedy}.`);
+}
+
+function problemOf(file: string): string | undefined {
+  try {
+    // What may not write does not move the log into the file when it closes either.
+    using database = new DatabaseSync(file, { readOnly: true });
+    const found = Object.values(database.prepare('pragma quick_check(1)').get() ?? {});
+    return found[0] === 'ok' ? undefined : String(found[0]).trim().split('\n').at(-1);
+  } catch (error) {
+    // Whatever else keeps it from being opened shows when it is opened for good.
+    return isSqliteError(error, CORRUPT) ? String(error) : undefined;
+  }
+}
+
+/** Syncs a folder and those above it, up to the given one. */
+async function syncFolders(folder: string, last: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  await handle.sync();
+  await handle.close();
+  if (folder !== last && folder !== dirname(folder)) await syncFolders(dirname(folder), last);
+}

@@ -1,0 +1,36 @@
+import { readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { type Directory, directory, errnoOf } from '@morpheo/common';
+import { z } from 'zod';
+
+/** What storage-api said last about who may call. */
+export interface DirectoryCopy {
+  readonly etag: string | undefined;
+  readonly directory: Directory;
+  /** When it said so last, in milliseconds since 1970. */
+  readonly saidAt: number;
+}
+
+const kept = z.object({ etag: z.string().optional(), directory });
+
+/** Reads a copy; undefined where there is none. Throws where it is no good. */
+export async function readCopy(path: string): Promise<DirectoryCopy | undefined> {
+  try {
+    const { etag, directory: people } = kept.parse(JSON.parse(await readFile(path, 'utf8')));
+    return { etag, directory: people, saidAt: (await stat(path)).mtimeMs };
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Writes a copy, whole or not at all, readable by this user alone. */
+export async function writeCopy(path: string, { etag, directory: people }: DirectoryCopy): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  await writeFile(temporary, JSON.stringify({ etag, directory: people }), { mode: 0o600, flush: true });
+  await rename(temporary, path);
+}
+
+/** Notes that storage-api said the same again. */
+export async function touchCopy(path: string, { saidAt }: DirectoryCopy): Promise<void> {
+  await utimes(path, saidAt / 1000, saidAt / 1000);
+}

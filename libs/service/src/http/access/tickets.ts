@@ -1,0 +1,189 @@
+import { createSecretKey, hash, type KeyObject } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { errnoOf, PlatformError, type Principal, type Ticket, ticketClaims } from '@morpheo/common';
+import { errors, jwtVerify, SignJWT } from 'jose';
+import { z } from 'zod';
+import { defineSettings } from '../../config/index.ts';
+
+/** How far the clocks of who signs and who checks may be apart, in seconds. */
+const CLOCKS_APART_S = 30;
+/** For whom tickets are (RFC 7519 §4.1.3), so that nothing else that is signed with the key passes for one. */
+const AUDIENCE = 'storage-api';
+const ALGORITHM = 'HS256';
+/** The file of keys is looked at again after so long, in milliseconds. */
+const LOOK_AGAIN_MS = 1_000;
+
+/** A key by which tickets are signed and checked, with the name that stands in them. */
+interface TicketKey {
+  readonly id: string;
+  readonly secret: KeyObject;
+}
+
+/**
+ * The keys of tickets as they are now: the first one signs, each of them checks. There is at least one. Where the key
+ * `wanted` is not among those that are known, it is looked for at once.
+ */
+export type TicketKeys = (wanted?: string) => Promise<readonly TicketKey[]>;
+
+/** The setting of the keys; `prefix` begins its variable. */
+export function ticketKeySettings(prefix: string) {
+  return defineSettings({
+    ticketKeyFile: {
+      flag: 'ticket-key-file',
+      env: `${prefix}TICKET_KEY_FILE`,
+      schema: z.string().min(1).optional(),
+      help:
+        'File of the keys of tickets, the same for compute-api and storage-api: a line each, 32 random bytes or more in Base64. ' +
+        'The first signs, all are known; it is read again when it changes.',
+    },
+  });
+}
+
+/**
+ * The keys that `text` holds, one a line: Base64 (either alphabet) of 32 bytes or more; blank lines and those that begin
+ * with `#` say nothing. Throws `invalid_request` that names `place` and the line, never what stands there.
+ */
+export function ticketKeysOf(text: string, place: string): TicketKeys {
+  const keys = parseKeys(text, place);
+  return async () => keys;
+}
+
+/**
+ * The keys of a file, read again when it changes; where that cannot be done, the keys before stay, and `onError` is
+ * told. Throws `invalid_request` where the file cannot be read at first, or holds no keys.
+ */
+export async function openTicketKeys(
+  file: string,
+  onError: (error: unknown) => void,
+  clock: () => number = () => performance.now(),
+): Promise<TicketKeys> {
+  let version = await versionOf(file);
+  let keys = parseKeys(await readKeys(file), file);
+  let lookedAt = clock();
+  return async (wanted) => {
+    const known = wanted === undefined || keys.some(({ id }) => id === wanted);
+    if (known && clock() - lookedAt < LOOK_AGAIN_MS) return keys;
+    lookedAt = clock();
+    try {
+      const found = await versionOf(file);
+      if (found !== version) {
+        keys = parseKeys(await readKeys(file), file);
+        version = found;
+      }
+    } catch (error) {
+      onError(error);
+    }
+    return keys;
+  };
+}
+
+/** What changes when a file is written, or another one takes its place. */
+async function versionOf(file: string): Promise<string> {
+  const { ino, mtimeMs, size } = await stat(file).catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+  return `${ino} ${mtimeMs} ${size}`;
+}
+
+async function readKeys(file: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw unreadable(file, cause);
+  });
+}
+
+function unreadable(file: string, cause: unknown): PlatformError {
+  const why = errnoOf(cause) ?? 'see the log';
+  return new PlatformError('invalid_request', `The file of ticket keys ${file} cannot be read: ${why}.`, {
+    cause,
+  });
+}
+
+function parseKeys(text: string, place: string): readonly TicketKey[] {
+  const keys = text.split('\n').flatMap((line, index) => {
+    const written = line.trim();
+    return written === '' || written.startsWith('#')
+      ? []
+      : [parseKey(written, `${place}, line ${index + 1}`)];
+  });
+  if (keys.length > 0) return keys;
+  throw new PlatformError(
+    'invalid_request',
+    `${place} holds no ticket key: write 32 random bytes in Base64, such as \`openssl rand -base64 32\` prints.`,
+  );
+}
+
+function parseKey(written: string, place: string): TicketKey {
+  const bytes = Buffer.from(written, 'base64');
+  if (!/^[\w+/-]+={0,2}$/.test(written) || bytes.byteLength < 32) {
+    throw new PlatformError(
+      'invalid_request',
+      `${place}: a ticket key is 32 random bytes or more in Base64, such as \`openssl rand -base64 32\` prints.`,
+    );
+  }
+  return { id: hash('sha256', bytes, 'base64url').slice(0, 12), secret: createSecretKey(bytes) };
+}
+
+/** Signs tickets: the text that a caller sends as `Authorization: Bearer …`, good until `expires`. */
+export type SignTicket = (ticket: Ticket, expires: Date) => Promise<string>;
+
+/** Signs with the first of the keys. */
+export function ticketSigner(keys: TicketKeys): SignTicket {
+  return async (ticket, expires) => {
+    const [key] = await keys();
+    if (key === undefined) throw new Error('There is no ticket key');
+    return await new SignJWT({ ...ticket })
+      .setProtectedHeader({ alg: ALGORITHM, kid: key.id })
+      .setAudience(AUDIENCE)
+      .setExpirationTime(expires)
+      .sign(key.secret);
+  };
+}
+
+/**
+ * Finds out who calls from a ticket in the `Authorization` field; undefined where there is none in it, so that it may be
+ * credentials. Throws `unauthenticated` that says what is wrong with the ticket.
+ */
+export type VerifyTicket = (authorization: string | undefined) => Promise<Principal | undefined>;
+
+/** Checks tickets by all keys, and by `clock` (milliseconds since 1970) that they are still good. */
+export function ticketVerifier(keys: TicketKeys, clock: () => number = Date.now): VerifyTicket {
+  return async (authorization) => {
+    const token = ticketIn(authorization);
+    if (token === undefined) return undefined;
+    try {
+      const { payload } = await jwtVerify(token, async ({ kid }) => keyOf(await keys(kid ?? ''), kid), {
+        algorithms: [ALGORITHM],
+        audience: AUDIENCE,
+        clockTolerance: CLOCKS_APART_S,
+        currentDate: new Date(clock()),
+        requiredClaims: ['exp'],
+      });
+      const ticket = ticketClaims.parse(payload);
+      return { name: `attempt ${ticket.attempt} of ${ticket.order}`, roles: ['attempt'], ticket };
+    } catch (error) {
+      throw refusal(error);
+    }
+  };
+}
+
+/** The token of a Bearer field that has the form of a JWT: credentials have no three parts of which the first is JSON. */
+function ticketIn(authorization: string | undefined): string | undefined {
+  return /^bearer +(eyJ[\w-]*\.[\w-]*\.[\w-]*) *$/i.exec(authorization ?? '')?.[1];
+}
+
+function keyOf(known: readonly TicketKey[], wanted: string | undefined): KeyObject {
+  const key = known.find(({ id }) => id === wanted);
+  if (key === undefined) throw new errors.JWKSNoMatchingKey();
+  return key.secret;
+}
+
+function refusal(error: unknown): PlatformError {
+  if (!(error instanceof errors.JOSEError) && !(error instanceof z.ZodError)) {
+    return new PlatformError('internal', 'A ticket could not be checked.', { cause: error });
+  }
+  const expired = error instanceof errors.JWTExpired;
+  const what = expired ? 'This ticket is no longer good' : 'This is no ticket that is known here';
+  return new PlatformError('unauthenticated', `${what}: a worker gets one with each claim and renewal.`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,57 @@
+import type { Content } from '@morpheo/common';
+import { z } from 'zod';
+
+/** A JSON Schema (draft 2020-12, as OpenAPI 3.1 has it), as far as its reader looks into it. */
+export interface JsonSchema {
+  readonly properties?: Readonly<Record<string, unknown>>;
+  readonly required?: readonly string[];
+  readonly [keyword: string]: unknown;
+}
+
+/** The JSON Schema of what a schema takes (`input`) or gives (`output`). What JSON Schema cannot say is left open. */
+export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
+    io,
+    unrepresentable: 'any',
+    override: ({ jsonSchema }) => {
+      // Noise: the bounds of exact integers, and a promise that no member will ever be added to an answer.
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (io === 'output' && jsonSchema.additionalProperties === false)
+        delete jsonSchema.additionalProperties;
+    },
+  });
+  return rest;
+}
+
+/** The body that a route takes. */
+export function requestBody(content: Content): Record<string, unknown> {
+  if (content.type === 'json') {
+    return { required: true, content: { 'application/json': { schema: schemaOf(content.schema, 'input') } } };
+  }
+  if (content.type === 'bytes') return { required: true, content: { [content.mediaType]: {} } };
+  return {};
+}
+
+/** The content of a route's answer. */
+export function responseContent(content: Content): Record<string, unknown> {
+  if (content.type === 'json' || content.type === 'unread') {
+    return { content: { 'application/json': { schema: schemaOf(content.schema, 'output') } } };
+  }
+  if (content.type === 'bytes') return { content: { [content.mediaType]: {} } };
+  if (content.type === 'headers') {
+    const headers = Object.entries(content.headers).map(([name, description]) => [
+      name,
+      { description, schema: { type: 'string' } },
+    ]);
+    return { headers: Object.fromEntries(headers) };
+  }
+  if (content.type === 'events') {
+    const schema = {
+      type: 'string',
+      description: `Data of each event: ${JSON.stringify(schemaOf(content.schema, 'output'))}`,
+    };
+    return { content: { 'text/event-stream': { schema } } };
+  }
+  return {};
+}

@@ -1,0 +1,57 @@
+import Router from '@koa/router';
+import { type Contract, serviceContract } from '@morpheo/common';
+import type { Metrics } from '../../metrics/index.ts';
+import { answer, type Context, type State } from '../answers/context.ts';
+import { CLASSIC_JSON } from '../answers/problem.ts';
+import { docsRoutes } from '../documents/docs.ts';
+import { type ApiInfo, openApiDocument } from '../documents/openapi.ts';
+import { type Check, readinessOf, type Warn } from '../server/ready.ts';
+
+/** What the routes of every service need. */
+export interface SystemRoutes {
+  readonly contract: Contract;
+  readonly info: ApiInfo;
+  readonly checks: Readonly<Record<string, Check>>;
+  readonly warnings?: Readonly<Record<string, Warn>> | undefined;
+  readonly metrics?: Metrics | undefined;
+}
+
+/** The keys of those routes. */
+export const SYSTEM_ROUTES: ReadonlySet<string> = new Set(['health', 'ready', 'openapi', 'metrics', 'docs']);
+
+/** Their paths. */
+export const SYSTEM_PATHS = /^\/(?:health|ready|openapi\.json|metrics|docs(?:\/[^/]*)?)$/;
+
+/** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
+export function systemRoutes({ contract, info, checks, warnings, metrics }: SystemRoutes): Router<State> {
+  const router = new Router<State>({ strict: true, sensitive: true });
+  const { health, ready } = serviceContract.endpoints;
+  router.get(health.path, (ctx) => {
+    ctx.state.route = 'health';
+    return answerText(ctx, 200, CLASSIC_JSON, '{"status":"ok"}');
+  });
+  router.get(ready.path, async (ctx) => {
+    ctx.state.route = 'ready';
+    const found = await readinessOf(checks, warnings);
+    if (found.status !== 'ok') ctx.res.setHeader('retry-after', '1');
+    return answerText(ctx, found.status === 'ok' ? 200 : 503, 'application/json', JSON.stringify(found));
+  });
+  let document: string | undefined;
+  router.get('/openapi.json', (ctx) => {
+    ctx.state.route = 'openapi';
+    document ??= JSON.stringify(openApiDocument(contract, info));
+    return answerText(ctx, 200, 'application/json', document);
+  });
+  if (metrics !== undefined) {
+    router.get('/metrics', async (ctx) => {
+      ctx.state.route = 'metrics';
+      return answerText(ctx, 200, metrics.contentType, await metrics.expose());
+    });
+  }
+  docsRoutes(router, contract.title);
+  return router;
+}
+
+function answerText(ctx: Context, status: number, type: string, body: string): Promise<void> {
+  return answer(ctx, { status, headers: { 'content-type': type, 'cache-control': 'no-store' }, body });
+}

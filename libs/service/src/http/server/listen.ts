@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { PlatformError, toProblem } from '@morpheo/common';
+import type { Log } from '../../log/index.ts';
+import { hostGuard } from '../access/bind.ts';
+import { send } from '../answers/send.ts';
+import type { HttpApp } from './serve.ts';
+
+/** Where and how to listen. */
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 for any free port; see `HttpServer.port`. */
+  readonly port: number;
+  /** PEM texts; where given, the server speaks HTTPS. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Names by which clients may call (without port), against DNS rebinding: others get 403. See {@link hostGuard}. */
+  readonly hosts?: readonly string[] | undefined;
+  readonly log: Log;
+  /** How long `drain` waits for requests under way before it aborts them, in milliseconds; 10 s where absent. */
+  readonly graceMs?: number | undefined;
+}
+
+/** A server that listens. */
+export interface HttpServer {
+  /** Such as `http://127.0.0.1:8080`, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * No new connection, idle ones closed, live streams ended; resolves when the last request under way is answered,
+   * at the latest a second after the grace time, when what is left is aborted and cut. A second call waits for the
+   * same.
+   */
+  drain(): Promise<void>;
+  /** Drains. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Between the abort of what is left and the end of its connections, in milliseconds. */
+const LAST_WORDS_MS = 1000;
+
+/**
+ * Listens for an app. Resolves when connections are accepted; throws `unavailable`, with the address and a remedy,
+ * where that is not possible, and `invalid_request` where certificate and key are no pair.
+ */
+export async function listen(app: HttpApp, options: ListenOptions): Promise<HttpServer> {
+  const { host, log, graceMs = 10_000 } = options;
+  const server = createWith(options);
+  let draining: Promise<void> | undefined;
+  const onRequest: RequestListener = (request, response) => {
+    if (draining !== undefined) response.shouldKeepAlive = false;
+    response.once('close', () => draining !== undefined && server.closeIdleConnections());
+    app.handle(request, response);
+  };
+  const guarded = hostGuard(options, onRequest, refuseHost);
+  // Whoever waits for leave to send a body gets it when somebody starts to read.
+  server.on('request', guarded).on('checkContinue', guarded);
+  const unused = unusedConnections(server, options);
+  const { port } = await bound(server, options);
+  server.on('error', (error) => log.error({ error }, 'The server failed'));
+  const url = urlOf(options, port);
+  log.info({ url, host }, 'Listening');
+  const drain = () => {
+    draining ??= drainServer(server, app, graceMs, unused);
+    return draining;
+  };
+  return { url, port, drain, [Symbol.asyncDispose]: drain };
+}
+
+function createWith({ tls }: ListenOptions): Server {
+  // Uploads may take any time: their bodies are watched for silence instead (`Limits.idleMs`).
+  const limits = { requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 30_000 };
+  if (tls === undefined) return createServer(limits);
+  try {
+    return createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' });
+  } catch (cause) {
+    throw new PlatformError('invalid_request', 'The TLS certificate and key are no pair of PEM texts.', {
+      cause,
+    });
+  }
+}
+
+const refuseHost: RequestListener = (request, response) => {
+  const error = new PlatformError(
+    'forbidden',
+    'This service is not known by the name in the Host field: call it by another, or have its operator add that one to --hosts.',
+  );
+  const headers = { 'content-type': 'application/problem+json' };
+  void send(request, response, { status: error.status, headers, body: JSON.stringify(toProblem(error)) });
+};
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process uses this address; stop it, or choose another port',
+  EACCES: 'this user may not; choose a port above 1023',
+  EADDRNOTAVAIL: 'this machine does not have this address; choose one of its own',
+  ENOTFOUND: 'this name is not known; choose an address of this machine',
+};
+
+async function bound(server: Server, { host, port }: ListenOptions): Promise<AddressInfo> {
+  try {
+    server.listen({ host, port });
+    await once(server, 'listening');
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    throw new PlatformError('unavailable', `Cannot listen on ${host}:${port}: ${REMEDIES[code] ?? code}.`, {
+      cause,
+    });
+  }
+  // A server that listens on a port, not on a pipe, has an address of this form.
+  return server.address() as AddressInfo;
+}
+
+function urlOf({ host, tls }: ListenOptions, port: number): string {
+  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `${tls === undefined ? 'http' : 'https'}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}
+
+/** The connections on which no request has come yet: `closeIdleConnections` does not know them. */
+function unusedConnections(server: Server, { tls }: ListenOptions): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  const used = ({ socket }: IncomingMessage) => void unused.delete(socket);
+  server.on('request', used).on('checkContinue', used);
+  return unused;
+}
+
+async function drainServer(
+  server: Server,
+  app: HttpApp,
+  graceMs: number,
+  unused: ReadonlySet<Socket>,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  for (const socket of unused) socket.destroy();
+  app.endStreams();
+  const abort = setTimeout(() => app.abort(), graceMs);
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs + LAST_WORDS_MS);
+  await closed;
+  clearTimeout(abort);
+  clearTimeout(cut);
+}

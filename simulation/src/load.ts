@@ -1,0 +1,98 @@
+import {
+  type Api,
+  type ComputeContract,
+  isPlatformError,
+  type Learnuplet,
+  learnuplet,
+  type Preduplet,
+  preduplet,
+} from '@morpheo/common';
+import type { Random } from '@morpheo/real-parts';
+import { sleep } from './parts/virtual-time.ts';
+import type { Trace } from './trace.ts';
+
+/** What the customers of a world know: the orders that they were told are accepted, and what they asked for later. */
+export interface Customers {
+  readonly accepted: Set<string>;
+  readonly retried: Set<string>;
+}
+
+type Posted =
+  | { readonly kind: 'learn'; readonly body: Learnuplet }
+  | { readonly kind: 'predict'; readonly body: Preduplet };
+
+/** Orders are posted, each again and again until it is accepted; some are cancelled or asked to be tried again. */
+export async function haveOrdersPosted({
+  random,
+  trace,
+  api,
+  orders,
+  withinMs,
+}: {
+  random: Random;
+  trace: Trace;
+  api: Api<ComputeContract>;
+  orders: number;
+  withinMs: number;
+}): Promise<Customers> {
+  const customers: Customers = { accepted: new Set(), retried: new Set() };
+  const posted = drawOrders(random, orders);
+  await Promise.all(
+    posted.map(async (order) => {
+      await sleep(random.between(0, withinMs));
+      await post(api, order);
+      customers.accepted.add(order.body.uuid);
+      trace.say('customer', `${order.body.uuid.slice(0, 8)} was accepted`);
+      await changeMind(order.body.uuid);
+    }),
+  );
+  return customers;
+
+  async function changeMind(id: string): Promise<void> {
+    for (const what of ['cancelOrder', 'retryOrder'] as const) {
+      if (!random.chance(0.15)) continue;
+      await sleep(random.between(0, withinMs / 2));
+      trace.say('customer', `asks for ${what} of ${id.slice(0, 8)}`);
+      if (what === 'retryOrder') customers.retried.add(id);
+      await api[what]({ params: { id } }, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
+    }
+  }
+}
+
+async function post(api: Api<ComputeContract>, order: Posted): Promise<void> {
+  for (;;) {
+    try {
+      const patience = { signal: AbortSignal.timeout(5000) };
+      if (order.kind === 'learn') await api.learn({ body: order.body }, patience);
+      else await api.pred({ body: order.body }, patience);
+      return;
+    } catch (error) {
+      if (isPlatformError(error) && !error.retry) throw error;
+      await sleep(500);
+    }
+  }
+}
+
+function drawOrders(random: Random, orders: number): Posted[] {
+  const posted: Posted[] = [];
+  let last: Learnuplet | undefined;
+  for (let i = 0; i < orders; i += 1) {
+    const ids = { uuid: random.uuid(), problem: random.uuid(), workflow: random.uuid(), status: 'todo' };
+    if (random.chance(0.3)) {
+      const model = random.chance(0.5) ? last?.model_end : undefined;
+      posted.push({
+        kind: 'predict',
+        body: preduplet.parse({ ...ids, model: model ?? random.uuid(), data: random.uuid() }),
+      });
+      continue;
+    }
+    const chain =
+      random.chance(0.4) && last !== undefined
+        ? { rank: last.rank + 1, model_start: last.model_end }
+        : { rank: 0 };
+    const data = { train_data: [random.uuid()], test_data: [random.uuid()], model_end: random.uuid() };
+    last = learnuplet.parse({ ...ids, ...data, ...chain, algo: random.uuid() });
+    posted.push({ kind: 'learn', body: last });
+  }
+  return posted;
+}
