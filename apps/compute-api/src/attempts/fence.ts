@@ -2,11 +2,17 @@ import { type AttemptOutcome, PlatformError } from '@morpheo/common';
 import type { Tx } from '../db/database.ts';
 import type { AttemptRow, OrderRow } from '../db/schema.ts';
 import { takeOrder } from '../orders/store.ts';
+import { checkCaller } from '../workers/store.ts';
 
 /** An attempt as its worker names it. */
 export interface AttemptRef {
   readonly order: string;
   readonly attempt: number;
+}
+
+/** An attempt, and the name of who calls for it; null where nobody is asked for credentials. */
+export interface CalledAttempt extends AttemptRef {
+  readonly caller: string | null;
 }
 
 /** The fence of every write of an attempt: throws `stale_attempt` unless the order runs exactly this attempt. */
@@ -20,10 +26,14 @@ export function fence(order: OrderRow | undefined, ref: AttemptRef): asserts ord
   }
 }
 
-/** The order that runs this attempt, locked for this transaction. Throws as {@link fence} does. */
-export async function takeFenced(tx: Tx, ref: AttemptRef): Promise<OrderRow> {
+/**
+ * The order that runs this attempt, locked for this transaction. Throws as {@link fence} does, and `forbidden` where
+ * its worker is of another caller.
+ */
+export async function takeFenced(tx: Tx, ref: CalledAttempt): Promise<OrderRow> {
   const order = await takeOrder(tx, ref.order);
   fence(order, ref);
+  await checkCaller(tx, order.worker, ref.caller);
   return order;
 }
 

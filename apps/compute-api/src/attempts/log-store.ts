@@ -2,7 +2,7 @@ import { type LogChunk, PlatformError } from '@morpheo/common';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { LogRow } from '../db/schema.ts';
 import { CHANNELS } from '../orders/changes.ts';
-import { type AttemptRef, takeFenced } from './fence.ts';
+import { type CalledAttempt, takeFenced } from './fence.ts';
 
 /** The most bytes of log that an attempt may leave here; a worker bounds it lower. */
 export const MOST_LOG_BYTES = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ export interface LogEntry {
 /** Appends to the log of a running attempt; a `seq` that is there already is passed over. */
 export async function appendLog(
   database: ComputeDatabase,
-  ref: AttemptRef,
+  ref: CalledAttempt,
   chunks: readonly NewChunk[],
 ): Promise<void> {
   if (chunks.length === 0) return;

@@ -16,7 +16,7 @@ export const MOST_RESUMPTIONS = 10;
 /**
  * Keeps what a worker says of itself. Of the attempts of its earlier boots those of `resume` stay with it, unless they
  * were taken back or cancelled or were resumed too often, with their leases renewed; all others are taken back at once.
- * Returns what stayed; the same again where the same boot registers again.
+ * Returns what stayed; the same again where the same boot registers again. Throws as {@link registerWorker} does.
  */
 export async function register(
   database: ComputeDatabase,
@@ -25,7 +25,7 @@ export async function register(
   resume: readonly AttemptRef[],
 ): Promise<Grant[]> {
   return await database.write(async (tx) => {
-    await registerWorker(tx, worker);
+    await registerWorker(tx, worker, settings.leaseMs);
     const resumed = await resumeAttempts(tx, settings.leaseMs, worker, resume);
     const lost = await takeOfEarlierBoots(tx, worker);
     await loseAttempts(tx, settings, lost, 'its process was started again');

@@ -20,7 +20,8 @@ import { trySample } from '../orders/sample.ts';
 import { changeOrder, takeOrder } from '../orders/store.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { isIsolated, lossesBesideOthers, wasBesideOthers } from '../queue/isolation.ts';
-import { type AttemptRef, closeAttempt, fence, takeFenced } from './fence.ts';
+import { checkCaller } from '../workers/store.ts';
+import { type AttemptRef, type CalledAttempt, closeAttempt, fence, takeFenced } from './fence.ts';
 import { wholeLog } from './log-store.ts';
 
 /** How often, and when again, an order is tried that the platform failed. */
@@ -31,8 +32,8 @@ export type StepNote =
   | { readonly what: 'started'; readonly step: StepRecord['step'] }
   | { readonly what: 'ended'; readonly record: StepRecord };
 
-/** Notes a step in the history. Throws `stale_attempt`. */
-export async function noteStep(database: ComputeDatabase, ref: AttemptRef, note: StepNote): Promise<void> {
+/** Notes a step in the history. Throws as {@link takeFenced} does. */
+export async function noteStep(database: ComputeDatabase, ref: CalledAttempt, note: StepNote): Promise<void> {
   await database.write(async (tx) => {
     const order = await takeFenced(tx, ref);
     if (note.what === 'started') {
@@ -43,12 +44,13 @@ export async function noteStep(database: ComputeDatabase, ref: AttemptRef, note:
 
 /**
  * Ends the attempt as its worker reports, and returns what the order is then. The same report again gets the same
- * answer; any other late one throws `stale_attempt`, a result that does not fit the order `invalid_request`.
+ * answer; any other late one throws `stale_attempt`, a result that does not fit the order `invalid_request`, and the report of
+ * another caller than the worker's `forbidden`.
  */
 export async function reportAttempt(
   database: ComputeDatabase,
   policy: RetryPolicy,
-  ref: AttemptRef,
+  ref: CalledAttempt,
   report: Report,
 ): Promise<OrderStatus> {
   const finding = report.outcome === 'done' ? await findingOf(database, ref) : undefined;
@@ -57,6 +59,7 @@ export async function reportAttempt(
     const order = await takeOrder(tx, ref.order);
     if (order !== undefined && (await wasReported(tx, ref, hash))) return order.status;
     fence(order, ref);
+    await checkCaller(tx, order.worker, ref.caller);
     const judged: Report = finding === undefined ? report : { outcome: 'failed', failure: finding };
     const after = await applyReport(tx, policy, order, judged);
     const failure = 'failure' in judged ? JSON.stringify(judged.failure) : null;

@@ -245,4 +245,7 @@ export const migrations: Migrations = {
       .addColumn('placed_at', 'bigint', (column) => column.notNull())
       .execute();
   },
+  '010-workers-callers': async (schema) => {
+    await schema.schema.alterTable('workers').addColumn('caller', 'text').execute();
+  },
 };

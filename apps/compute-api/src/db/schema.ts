@@ -156,6 +156,8 @@ export interface WorkerRow {
   /** JSON of a list of `GpuDevice`. */
   gpus: string;
   seen_at: number;
+  /** The name of the caller who registered it; null where nobody was asked for credentials. */
+  caller: string | null;
 }
 
 /** When an algorithm was last tried on a public sample because it had failed on hidden data. */

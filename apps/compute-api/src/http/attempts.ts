@@ -1,5 +1,6 @@
-import type { Api, Claim, ComputeContract } from '@morpheo/common';
+import type { Api, Call, Claim, ComputeContract } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
+import type { CalledAttempt } from '../attempts/fence.ts';
 import { appendLog } from '../attempts/log-store.ts';
 import { register } from '../attempts/register.ts';
 import { noteStep, reportAttempt } from '../attempts/report.ts';
@@ -26,10 +27,11 @@ export function attemptHandlers(
     return { ...claim, ...(await ticketFor({ order, attempt, pin }, leaseMs, signTicket)) };
   };
   return {
-    registerWorker: async ({ params, body }) => {
+    registerWorker: async ({ params, body }, call) => {
       const { slots, gpus = NO_GPUS, resume, ...rest } = body;
       const worker = {
         id: params.worker,
+        caller: callerOf(call),
         ...rest,
         gpu_total: gpus.devices.length,
         gpu_slots: gpus.slots,
@@ -41,32 +43,46 @@ export function attemptHandlers(
       const resumed = await Promise.all(granted.map(ticketed));
       return { lease_ms: leaseMs, renew_ms: renewMs, ...(resume === undefined ? {} : { resumed }) };
     },
-    claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus = 0 } }) => {
+    claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus = 0 } }, call) => {
       const offer = { kinds, gpus: free_gpus };
-      const claimed = await claimOrder(database, settings, { id: worker, boot }, offer);
+      const claimed = await claimOrder(
+        database,
+        settings,
+        { id: worker, boot, caller: callerOf(call) },
+        offer,
+      );
       return { claim: claimed === null ? null : await ticketed(grantOf(claimed, leaseMs)) };
     },
-    renewLeases: async ({ params, body: { boot, attempts } }) => {
-      const renewal = await renewLeases(database, leaseMs, { id: params.worker, boot }, attempts);
+    renewLeases: async ({ params, body: { boot, attempts } }, call) => {
+      const worker = { id: params.worker, boot, caller: callerOf(call) };
+      const renewal = await renewLeases(database, leaseMs, worker, attempts);
       const held = renewal.held.map(async ({ pin, ...ref }) => ({
         ...ref,
         ...(await ticketFor({ ...ref, pin }, leaseMs, signTicket)),
       }));
       return { held: await Promise.all(held), lost: renewal.lost, lease_ms: leaseMs };
     },
-    noteStep: async ({ params, body }) => {
-      await noteStep(database, { order: params.id, attempt: params.attempt }, body);
+    noteStep: async ({ params, body }, call) => {
+      await noteStep(database, called(params, call), body);
       return undefined;
     },
-    appendLog: async ({ params, body }) => {
-      await appendLog(database, { order: params.id, attempt: params.attempt }, body.chunks);
+    appendLog: async ({ params, body }, call) => {
+      await appendLog(database, called(params, call), body.chunks);
       return undefined;
     },
-    reportAttempt: async ({ params, body }) => {
-      const ref = { order: params.id, attempt: params.attempt };
-      return { status: await reportAttempt(database, settings, ref, body) };
-    },
+    reportAttempt: async ({ params, body }, call) => ({
+      status: await reportAttempt(database, settings, called(params, call), body),
+    }),
   };
+}
+
+/** Null where nobody is asked for credentials. */
+function callerOf(call: Call | undefined): string | null {
+  return call?.principal?.name ?? null;
+}
+
+function called({ id, attempt }: { id: string; attempt: number }, call: Call | undefined): CalledAttempt {
+  return { order: id, attempt, caller: callerOf(call) };
 }
 
 const NO_GPUS = { devices: [], slots: 1 };

@@ -62,7 +62,7 @@ withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alo
   const claims = new ComputeDatabase(watched(database, looks), []);
   for (let n = 0; n < 3; n++) {
     const kinds = ['learn', 'predict'] as const;
-    const order = await claimOrder(claims, COMPUTE_DEFAULTS, { id, boot }, { kinds, gpus: 1 });
+    const order = await claimOrder(claims, COMPUTE_DEFAULTS, { id, boot, caller: null }, { kinds, gpus: 1 });
     t.is(order?.owner, `owner-${n}`);
   }
   t.deepEqual(

@@ -5,17 +5,11 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { changeOrder, specOf } from '../orders/store.ts';
 import type { Effect } from '../outbox/effects.ts';
-import { noteSeen } from '../workers/store.ts';
+import { noteSeen, type WorkerProcess } from '../workers/store.ts';
 import { chargeOwner, takeNextShare } from './fair-share.ts';
 import { fitsGpus, NOT_RESERVED, type Offer, reserveGpus, takeReserved } from './gpu-reservation.ts';
 import { isIsolated, loadOf, mayRunHere, NOT_WAITED_FOR, reserveWorker, takeIsolated } from './isolation.ts';
 import { leaseUntil } from './lease.ts';
-
-/** A worker's process that asks for an order. */
-export interface Claimant {
-  readonly id: string;
-  readonly boot: string;
-}
 
 /**
  * Hands a worker the due order whose turn it is of those that it has room for, now `pending` with a new attempt and a
@@ -24,7 +18,7 @@ export interface Claimant {
 export async function claimOrder(
   database: ComputeDatabase,
   settings: ComputeSettings,
-  claimant: Claimant,
+  claimant: WorkerProcess,
   offer: Offer,
 ): Promise<OrderRow | null> {
   const startedAt = Date.now();
@@ -41,12 +35,12 @@ export async function claimOrder(
 async function decide(
   tx: Tx,
   settings: ComputeSettings,
-  claimant: Claimant,
+  claimant: WorkerProcess,
   offer: Offer,
 ): Promise<OrderRow | null> {
   const { leaseMs } = settings;
   // Admission: may it take anything at all?
-  const worker = await noteSeen(tx, claimant.id, claimant.boot);
+  const worker = await noteSeen(tx, claimant);
   const load = await loadOf(tx, worker.id, leaseMs);
   if (load.isPaused || load.runsIsolated) return null;
   if (load.reservedFor !== undefined && load.runs > 0) return null;
@@ -77,7 +71,7 @@ async function decide(
 async function start(
   tx: Tx,
   due: OrderRow,
-  { id: worker, boot }: Claimant,
+  { id: worker, boot }: WorkerProcess,
   leaseMs: number,
 ): Promise<OrderRow> {
   const attempt = due.attempt + 1;

@@ -9,7 +9,7 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { type Pin, pinOf, specOf } from '../orders/store.ts';
 import { shownOwner } from '../owners/owners.ts';
-import { noteSeen } from '../workers/store.ts';
+import { noteSeen, type WorkerProcess } from '../workers/store.ts';
 
 /** An attempt that a worker holds, and what storage holds for its order. */
 export type HeldAttempt = AttemptRef & { readonly pin: Pin | null };
@@ -46,14 +46,14 @@ export function grantOf(row: OrderRow, leaseMs: number): Grant {
 export async function renewLeases(
   database: ComputeDatabase,
   leaseMs: number,
-  { id, boot }: { readonly id: string; readonly boot: string },
+  worker: WorkerProcess,
   attempts: readonly AttemptRef[],
 ): Promise<Renewal> {
   return await database.write(async (tx) => {
-    await noteSeen(tx, id, boot);
+    await noteSeen(tx, worker);
     const renewal: Renewal = { held: [], lost: [] };
     for (const ref of attempts) {
-      const held = await renew(tx, ref, boot, leaseMs);
+      const held = await renew(tx, ref, worker.boot, leaseMs);
       if (held !== undefined) renewal.held.push({ ...ref, pin: pinOf(held) });
       else renewal.lost.push({ ...ref, reason: await reasonOf(tx, ref) });
     }

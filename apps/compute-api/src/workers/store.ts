@@ -4,33 +4,98 @@ import { type ComputeDatabase, type Tx, timeOf } from '../db/database.ts';
 import type { AttemptRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
 
-/** Keeps what a worker says of itself; its new boot puts an end to the calls of earlier ones. */
-export async function registerWorker({ db, now }: Tx, worker: Omit<WorkerRow, 'seen_at'>): Promise<void> {
+/**
+ * Keeps what a worker says of itself; its new boot puts an end to the calls of earlier ones. An id belongs to the
+ * caller who registered it, until the worker was not heard of for `leaseMs` and holds no attempt: throws `forbidden`
+ * to others.
+ */
+export async function registerWorker(
+  { db, now }: Tx,
+  worker: Omit<WorkerRow, 'seen_at'>,
+  leaseMs: number,
+): Promise<void> {
   const row = { ...worker, seen_at: now };
-  const { id: _id, ...rest } = row;
-  await db
+  const { id, ...rest } = row;
+  const kept = await db
     .insertInto('workers')
     .values(row)
-    .onConflict((conflict) => conflict.column('id').doUpdateSet(rest))
-    .execute();
+    .onConflict((conflict) =>
+      conflict
+        .column('id')
+        .doUpdateSet(rest)
+        .where((is) =>
+          is.or([
+            isCalledBy(worker.caller),
+            is.and([
+              is('workers.seen_at', '<=', sql<number>`${now} - ${leaseMs}`),
+              is.not(
+                is.exists(
+                  is
+                    .selectFrom('orders')
+                    .select('orders.id')
+                    .where('orders.worker', '=', id)
+                    .where('orders.lease_until', 'is not', null),
+                ),
+              ),
+            ]),
+          ]),
+        ),
+    )
+    .returning('id')
+    .executeTakeFirst();
+  if (kept === undefined) throw isOfOthers(id);
+}
+
+/** Of a row of workers: whether this caller may speak for it. Nobody is asked where callers have no names. */
+function isCalledBy(caller: string | null): RawBuilder<boolean> {
+  return caller === null ? sql`1 = 1` : sql`(workers.caller is null or workers.caller = ${caller})`;
+}
+
+function isOfOthers(worker: string): PlatformError {
+  return new PlatformError(
+    'forbidden',
+    `Worker ${worker} is registered with the credentials of another caller. Use these, or start this worker with another id.`,
+  );
+}
+
+/** Throws `forbidden` where the worker was registered by another caller than this. */
+export async function checkCaller({ db }: Tx, worker: string | null, caller: string | null): Promise<void> {
+  if (worker === null || caller === null) return;
+  const its = await db
+    .selectFrom('workers')
+    .select('id')
+    .where('id', '=', worker)
+    .where(isCalledBy(caller))
+    .executeTakeFirst();
+  if (its === undefined) throw isOfOthers(worker);
+}
+
+/** A worker's process, and the name of the caller that speaks for it; null where nobody is asked for credentials. */
+export interface WorkerProcess {
+  readonly id: string;
+  readonly boot: string;
+  readonly caller: string | null;
 }
 
 /**
  * Notes that a worker lives, and returns it. Throws `not_found` for one that never registered, `stale_attempt` for
- * an earlier boot.
+ * an earlier boot, `forbidden` for one of another caller.
  */
-export async function noteSeen({ db, now }: Tx, id: string, boot: string): Promise<WorkerRow> {
+export async function noteSeen(tx: Tx, { id, boot, caller }: WorkerProcess): Promise<WorkerRow> {
+  const { db, now } = tx;
   const seen = await db
     .updateTable('workers')
     .set({ seen_at: now })
     .where('id', '=', id)
     .where('boot', '=', boot)
+    .where(isCalledBy(caller))
     .returningAll()
     .executeTakeFirst();
   if (seen !== undefined) return seen;
   const other = await db.selectFrom('workers').select('boot').where('id', '=', id).executeTakeFirst();
   if (other === undefined)
     throw new PlatformError('not_found', `Worker ${id} is not registered; register it first.`);
+  await checkCaller(tx, id, caller);
   throw new PlatformError(
     'stale_attempt',
     `Worker ${id} was started again elsewhere; this process must stop.`,

@@ -33,7 +33,7 @@ export function findCanaries(canaries: Canaries, searched: Iterable<SearchedText
 }
 
 /** The ways in which a secret may come to be written. */
-function formsOf(secret: string): [form: string, text: string][] {
+export function formsOf(secret: string): [form: string, text: string][] {
   const bytes = Buffer.from(secret);
   return [
     ['as it is', secret],

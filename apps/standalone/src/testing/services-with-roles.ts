@@ -37,23 +37,31 @@ export interface ServicesWithRoles extends AsyncDisposable {
   readonly services: readonly ServedContract[];
   /** The `Authorization` of the caller with a role; of an attempt a ticket. */
   authorizationOf(role: Role): string;
-  /** The same as a client takes it. */
-  credentialsOf(role: Role): { readonly name: string; readonly secret: string };
+  /** The same as a client takes it; of another caller by the name. */
+  credentialsOf(name: string): { readonly name: string; readonly secret: string };
 }
 
-/** Starts them in this process; `settings` are merged over what production has, the broker is one in memory where absent. */
+/**
+ * Starts them in this process; `settings` are merged over what production has, the broker is one in memory where absent.
+ * `others`: further callers by name, with their roles.
+ */
 export async function openServicesWithRoles(
   settings: Partial<ComputeSettings> = {},
   openBroker: () => Broker = openMemoryBroker,
+  others: Readonly<Record<string, readonly Role[]>> = {},
 ): Promise<ServicesWithRoles> {
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-roles-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
-  const secrets = new Map<Role, string>(CREDENTIAL_ROLES.map((role) => [role, randomUUID()]));
+  const rolesOf = new Map([
+    ...CREDENTIAL_ROLES.map((role): [string, readonly Role[]] => [role, [role]]),
+    ...Object.entries(others),
+  ]);
+  const secrets = new Map([...rolesOf.keys()].map((name) => [name, randomUUID()]));
   const keys = ticketKeysOf(randomBytes(32).toString('base64'), 'the key of this test');
   const ticket = await ticketOfNoOrder(keys);
-  const callers = await knowing(secrets);
-  const credentialsOf = (role: Role) => ({ name: role, secret: secrets.get(role) ?? '' });
+  const callers = await knowing(rolesOf, secrets);
+  const credentialsOf = (name: string) => ({ name, secret: secrets.get(name) ?? '' });
   const common = { host: '127.0.0.1', port: 0, callers, version: 'test', log: silentLog };
   const storage = stack.use(
     await openStorageService({
@@ -95,11 +103,14 @@ export async function openServicesWithRoles(
   };
 }
 
-async function knowing(secrets: ReadonlyMap<Role, string>): Promise<Callers> {
-  const entries = [...secrets].map(async ([role, secret]) => ({
-    name: role,
-    roles: [role],
-    secretHash: await hashSecret(secret, { isRandom: true }),
+async function knowing(
+  rolesOf: ReadonlyMap<string, readonly Role[]>,
+  secrets: ReadonlyMap<string, string>,
+): Promise<Callers> {
+  const entries = [...rolesOf].map(async ([name, roles]) => ({
+    name,
+    roles: [...roles],
+    secretHash: await hashSecret(secrets.get(name) ?? '', { isRandom: true }),
   }));
   return createCallers(await Promise.all(entries));
 }

@@ -67,7 +67,8 @@ export const attempts = {
     description:
       'A worker whose process was started again may name attempts of its earlier boots in `resume`, whose containers ' +
       'it still has. Those that are its own as before come back in `resumed`, with their leases renewed; all others ' +
-      'are taken back. The same call again gets the same answer.',
+      'are taken back. The same call again gets the same answer. An id belongs to the caller who registered it; calls of ' +
+      'others for it or for its attempts are 403, until it was gone for the time of a lease and holds nothing.',
     access: ['worker'],
     params: worker,
     body: json(
