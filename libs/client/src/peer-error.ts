@@ -22,6 +22,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   416: 'range_not_satisfiable',
   423: 'locked',
   429: 'rate_limited',
+  431: 'headers_too_large',
   460: 'checksum_mismatch',
   499: 'cancelled',
   502: 'unavailable',

@@ -30,6 +30,7 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, retry: false, title: 'This kind of body is not understood' },
   range_not_satisfiable: { status: 416, retry: false, title: 'The range lies outside the bytes' },
   locked: { status: 423, retry: true, title: 'Another request is working on this' },
+  headers_too_large: { status: 431, retry: false, title: 'The header fields are over the limit' },
   rate_limited: { status: 429, retry: true, title: 'Too many requests' },
   // The tus protocol, "Checksum": the number is its own.
   checksum_mismatch: {

@@ -4,11 +4,19 @@ import type { Answer } from './send.ts';
 /** The content type of JSON on the routes of the originals, to the letter. */
 export const CLASSIC_JSON = 'application/json; charset=UTF-8';
 
-/** There is no such path, or it is one of the originals' and they answer 404 to this method. */
+/** The content type of problem bodies (RFC 9457). */
+const PROBLEM = 'application/problem+json';
+
+/**
+ * There is no such path, or it is one of the originals' and they answer 404 to this method. `classic` where the
+ * originals could be asked for such a path: they have words of their own for it.
+ */
 export class NoRoute extends PlatformError {
   override name = 'NoRoute';
-  constructor(contract: Contract) {
+  readonly classic: boolean;
+  constructor(contract: Contract, classic: boolean) {
     super('not_found', contract.errorKey === 'Error' ? 'Page does not exist' : 'Not Found');
+    this.classic = classic;
   }
 }
 
@@ -32,8 +40,22 @@ export function problemAnswer(error: PlatformError, context: ProblemContext): An
   }
   const problem = toProblem(error, context.contract.errorKey);
   const body = error.code === 'internal' ? { ...problem, request_id: context.requestId } : problem;
-  const type = context.endpoint?.classic === true ? CLASSIC_JSON : 'application/problem+json';
+  const type = isClassicJson(error, context) ? CLASSIC_JSON : PROBLEM;
   return { status: error.status, headers: { ...headers, 'content-type': type }, body: JSON.stringify(body) };
+}
+
+/** The answer to what was refused before any contract is known: always a problem body. */
+export function bareProblem(error: PlatformError): Answer {
+  return {
+    status: error.status,
+    headers: { 'content-type': PROBLEM, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
+    body: JSON.stringify(toProblem(error)),
+  };
+}
+
+function isClassicJson(error: PlatformError, { contract, endpoint }: ProblemContext): boolean {
+  const noPage = error instanceof NoRoute && error.classic && contract.errorKey === 'Error';
+  return noPage || endpoint?.classic === true;
 }
 
 function errorHeaders(error: PlatformError, contract: Contract): Record<string, string> {
@@ -61,6 +83,7 @@ function plainText(error: PlatformError, { contract, endpoint, accept }: Problem
     if (contract.errorKey === 'Error') return 'Unauthorized Access';
   }
   const wantsJson = /json/i.test(accept ?? '');
-  if (error instanceof NoRoute && contract.errorKey === 'error' && !wantsJson) return 'Not Found';
+  const noPage = error instanceof NoRoute && error.classic && contract.errorKey === 'error';
+  if (noPage && !wantsJson) return 'Not Found';
   return undefined;
 }

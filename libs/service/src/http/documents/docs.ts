@@ -36,14 +36,16 @@ export function docsRoutes(router: Router<State>, title: string): void {
     ctx.state.route = 'docs';
     return answerFile(ctx, 'text/html; charset=utf-8', page(title));
   });
-  router.get('/docs/:file', async (ctx) => {
+  router.get('/docs/start.js', (ctx) => {
     ctx.state.route = 'docs';
-    const file = ctx.params.file ?? '';
-    if (file === 'start.js') return answerFile(ctx, 'text/javascript; charset=utf-8', START);
-    const type = FILES[file];
-    if (type === undefined) throw new PlatformError('not_found', `The documentation has no file ${file}.`);
-    return answerFile(ctx, type, await readPackaged(file));
+    return answerFile(ctx, 'text/javascript; charset=utf-8', START);
   });
+  for (const [file, type] of Object.entries(FILES)) {
+    router.get(`/docs/${file}`, async (ctx) => {
+      ctx.state.route = 'docs';
+      return answerFile(ctx, type, await readPackaged(file));
+    });
+  }
 }
 
 /** A file of Swagger UI: from its package, or from within where the program is an executable of one file. */

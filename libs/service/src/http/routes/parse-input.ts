@@ -1,14 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import {
-  type Content,
-  type Contract,
-  decodeGoJson,
-  type Endpoint,
-  GoJsonError,
-  PlatformError,
-} from '@morpheo/common';
+import { type Content, decodeGoJson, type Endpoint, GoJsonError, PlatformError } from '@morpheo/common';
 import { z } from 'zod';
-import { NoRoute } from '../answers/problem.ts';
 import { readBody, streamBody } from './request-body.ts';
 
 /** The parts of a request before its body. */
@@ -22,13 +14,13 @@ export interface Parts {
 export type ParsedInput = Record<string, unknown>;
 
 /**
- * Throws {@link NoRoute} where a parameter that chooses the route (an enumeration) has another value: such a path does
- * not exist, which is told before anybody is asked for credentials.
+ * Whether a path is one of the route: each parameter that chooses the route (an enumeration) has one of its values.
+ * With another, such a path does not exist, which is told before anybody is asked for credentials.
  */
-export function refuseUnknownPath(contract: Contract, endpoint: Endpoint, params: Parts['params']): void {
-  for (const [name, schema] of Object.entries(endpoint.params?.shape ?? {})) {
-    if (schema instanceof z.ZodEnum && !schema.safeParse(params[name]).success) throw new NoRoute(contract);
-  }
+export function isPathOf(endpoint: Endpoint, params: Parts['params']): boolean {
+  return Object.entries(endpoint.params?.shape ?? {}).every(
+    ([name, schema]) => !(schema instanceof z.ZodEnum) || schema.safeParse(params[name]).success,
+  );
 }
 
 /** Reads the parts before the body by the contract. Throws `invalid_request`, naming the place of each misfit. */

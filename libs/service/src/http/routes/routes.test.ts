@@ -133,6 +133,28 @@ test('A wrong method under /v1 is 405 and names the right ones', async (t) => {
   t.like(await response.json(), { code: 'method_not_allowed' });
 });
 
+test('A wrong method of a page that every service has is 405, and of a page of the originals 404', async (t) => {
+  await using service = await openSmallService();
+  for (const path of ['/ready', '/openapi.json', '/docs', '/docs/start.js']) {
+    const response = await fetch(`${service.url}${path}`, { method: 'PUT' });
+    t.is(response.status, 405, path);
+    t.is(response.headers.get('allow'), 'HEAD, GET');
+    t.like(await response.json(), { code: 'method_not_allowed' });
+  }
+  t.is((await fetch(`${service.url}/health`, { method: 'PUT' })).status, 404);
+});
+
+test('A path of ours that is none is told in a problem body, to whoever asks', async (t) => {
+  await using service = await openSmallService();
+  // The last two have the form of a route of the originals, and are none.
+  for (const path of ['/v1', '/v1/nothing/at/all', '/docs/nothing', '/metrics', '/v1/data']) {
+    const response = await fetch(`${service.url}${path}`);
+    t.is(response.status, 404, path);
+    t.is(response.headers.get('content-type'), 'application/problem+json');
+    t.like(await response.json(), { code: 'not_found' });
+  }
+});
+
 test('A slash too many is redirected to the known path', async (t) => {
   await using service = await openSmallService();
   const to = async (method: string, path: string) => {

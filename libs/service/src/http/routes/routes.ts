@@ -22,7 +22,7 @@ import { admitCounted, TRUSTED } from '../rates/limited.ts';
 import type { OpenStream } from '../rates/streams.ts';
 import type { Calls, OpenCall } from '../server/calls.ts';
 import type { Limits } from './parse-input.ts';
-import { type ParsedInput, parseBody, parseParts, refuseUnknownPath } from './parse-input.ts';
+import { isPathOf, type ParsedInput, parseBody, parseParts } from './parse-input.ts';
 
 /** What the routes of an API are made of. */
 export interface RouteParts {
@@ -43,7 +43,8 @@ export function createRoutes(parts: RouteParts): Router<State> {
     const layer = router.register(
       endpoint.path,
       [endpoint.method],
-      (ctx) => serve(ctx, key, endpoint, parts),
+      // What is no path of this route may be one of a later route.
+      (ctx, next) => (isPathOf(endpoint, ctx.params) ? serve(ctx, key, endpoint, parts) : next()),
       {
         name: key,
       },
@@ -65,7 +66,6 @@ async function serve(
   ctx.state.endpoint = endpoint;
   for (const [name, value] of Object.entries(endpoint.always ?? {})) res.setHeader(name, value);
   ctx.state.route = key;
-  refuseUnknownPath(parts.contract, endpoint, ctx.params);
   const call = parts.calls.open(res);
   const principal = await admitCounted(endpoint, ctx, parts.rules, parts.guard);
   ctx.state.principal = principal;

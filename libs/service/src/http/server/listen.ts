@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { PlatformError, toProblem } from '@morpheo/common';
+import { PlatformError } from '@morpheo/common';
 import type { Log } from '../../log/index.ts';
 import { hostGuard } from '../access/bind.ts';
+import { bareProblem } from '../answers/problem.ts';
 import { send } from '../answers/send.ts';
 import type { HttpApp } from './serve.ts';
+import { answerUnreadable } from './unreadable.ts';
 
 /** Where and how to listen. */
 export interface ListenOptions {
@@ -53,9 +55,11 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
     response.once('close', () => draining !== undefined && server.closeIdleConnections());
     app.handle(request, response);
   };
-  const guarded = hostGuard(options, onRequest, refuseHost);
-  // Whoever waits for leave to send a body gets it when somebody starts to read.
-  server.on('request', guarded).on('checkContinue', guarded);
+  const guarded = requireHost(hostGuard(options, onRequest, refuseHost));
+  // Whoever waits for leave to send a body gets it when somebody starts to read; what else is expected is passed over,
+  // as RFC 9110 §10.1.1 allows.
+  server.on('request', guarded).on('checkContinue', guarded).on('checkExpectation', guarded);
+  answerUnreadable(server);
   const unused = unusedConnections(server, options);
   const { port } = await bound(server, options);
   server.on('error', (error) => log.error({ error }, 'The server failed'));
@@ -70,7 +74,11 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
 
 function createWith({ tls }: ListenOptions): Server {
   // Uploads may take any time: their bodies are watched for silence instead (`Limits.idleMs`).
-  const limits = { requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 30_000 };
+  const limits = {
+    ...{ requestTimeout: 0, headersTimeout: 20_000, keepAliveTimeout: 30_000 },
+    // It is required here, with a body that says so: Node's refusal has none.
+    requireHostHeader: false,
+  };
   if (tls === undefined) return createServer(limits);
   try {
     return createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' });
@@ -86,9 +94,18 @@ const refuseHost: RequestListener = (request, response) => {
     'forbidden',
     'This service is not known by the name in the Host field: call it by another, or have its operator add that one to --hosts.',
   );
-  const headers = { 'content-type': 'application/problem+json' };
-  void send(request, response, { status: error.status, headers, body: JSON.stringify(toProblem(error)) });
+  void send(request, response, bareProblem(error));
 };
+
+/** Lets only requests pass that have a `Host` field, where their version of HTTP asks for it (RFC 9112 §3.2). */
+function requireHost(pass: RequestListener): RequestListener {
+  return (request, response) => {
+    if (request.headers.host !== undefined || request.httpVersion !== '1.1') return pass(request, response);
+    const error = new PlatformError('invalid_request', 'The request has no Host field: send one.');
+    response.shouldKeepAlive = false;
+    void send(request, response, bareProblem(error));
+  };
+}
 
 const REMEDIES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another process uses this address; stop it, or choose another port',
@@ -124,7 +141,7 @@ function unusedConnections(server: Server, { tls }: ListenOptions): ReadonlySet<
     socket.once('close', () => unused.delete(socket));
   });
   const used = ({ socket }: IncomingMessage) => void unused.delete(socket);
-  server.on('request', used).on('checkContinue', used);
+  server.on('request', used).on('checkContinue', used).on('checkExpectation', used);
   return unused;
 }
 

@@ -115,10 +115,11 @@ export function createHttpApp<C extends Contract>(options: ServeOptions<C>): Htt
   app.use(plainPaths(guard));
   app.use(countOthers(guard, ({ path }) => SYSTEM_PATHS.test(path)));
   const { info, checks, warnings } = options;
-  app.use(systemRoutes({ contract, info, checks, warnings, metrics }).routes());
+  const system = systemRoutes({ contract, info, checks, warnings, metrics });
+  app.use(system.routes());
   app.use(routes.routes());
   app.use(countOthers(guard, ({ path }) => !SYSTEM_PATHS.test(path)));
-  app.use(fallback(contract, routes));
+  app.use(fallback({ contract, routes, system }));
   return {
     handle: app.callback(),
     endStreams: () => calls.endStreams(),
