@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { identify, reach, storageClient } from '@morpheo/client';
 import { ANONYMOUS, type PinRequest, storageContract } from '@morpheo/common';
 import {
@@ -24,6 +24,9 @@ export function probesOf(config: ComputeConfig): Probes {
   const orchestrator = orchestratorOf(config);
   return {
     ...(dataDir === undefined ? {} : { 'data folder': folderProbe(dataDir) }),
+    ...(config.directoryCopy === undefined
+      ? {}
+      : { 'directory copy': folderProbe(dirname(config.directoryCopy)) }),
     ...(credentials === undefined ? {} : { credentials: credentialsProbe(credentials) }),
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
     database: { ask: async () => await askDatabase(config) },

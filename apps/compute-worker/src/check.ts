@@ -15,6 +15,7 @@ import { silentLog } from '@morpheo/service/log';
 import { computeOf, openBroker, storageOf } from './clients.ts';
 import type { WorkerConfig } from './config/config.ts';
 import { openRuntime } from './config/open-runtime.ts';
+import { WORKER_FOLDERS } from './worker.ts';
 
 /** What `--check` of the worker asks. */
 export function probesOf(config: WorkerConfig): Probes {
@@ -23,7 +24,7 @@ export function probesOf(config: WorkerConfig): Probes {
   const params = { type: 'model', uuid: NOTHING } as const;
   const broker = config.nsqd !== undefined || config.nsqlookupdUrls !== undefined;
   return {
-    'data folder': folderProbe(config.dataDir),
+    'data folder': folderProbe(config.dataDir, WORKER_FOLDERS),
     'compute-api': peerProbe({
       url: compute.url,
       identify: async (signal) => await identify(computeContract, compute, signal),

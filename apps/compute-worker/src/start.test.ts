@@ -1,9 +1,13 @@
 import { once } from 'node:events';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { readiness } from '@morpheo/common';
 import test from 'ava';
 import { temporaryFolder } from './archive/testing.ts';
+import { probesOf } from './check.ts';
+import { loadConfig } from './config/config.ts';
 import { start } from './start.ts';
 
 /** Nobody listens at this port. */
@@ -19,7 +23,29 @@ test('A worker whose services are away lives and is not ready', async (t) => {
   t.is(answer.status, 503);
   const { dependencies } = readiness.parse(await answer.json());
   const ok = Object.fromEntries(dependencies.map((dependency) => [dependency.name, dependency.ok]));
-  t.deepEqual(ok, { 'compute-api': false, 'storage-api': false, runtime: true });
+  t.deepEqual(ok, { 'data folder': true, 'compute-api': false, 'storage-api': false, runtime: true });
+  await service?.drain();
+});
+
+test('A worker that has lost a folder of its own is not ready, and --check names it', async (t) => {
+  await using folder = await temporaryFolder();
+  const places = ['--data-dir', folder.path, '--compute', NOWHERE, '--storage', NOWHERE, '--port', '0'];
+  const argv = [...places, '--runtime', 'process', '--log-level', 'error'];
+  await using service = await start(argv, {});
+  const loaded = loadConfig(argv, {});
+  if (loaded.kind !== 'settings') return t.fail('these are settings');
+  const probe = new Map(Object.entries(probesOf(loaded.values))).get('data folder');
+  for (const name of ['work', 'cache']) {
+    const path = join(folder.path, name);
+    await rename(path, `${path}.aside`);
+    await writeFile(path, '');
+    const { dependencies } = readiness.parse(await (await fetch(`${service?.ready?.url}/ready`)).json());
+    const part = dependencies.find((one) => one.name === 'data folder');
+    t.deepEqual(part, { name: 'data folder', ok: false, problem: `${path} is no folder.` });
+    await t.throwsAsync(async () => await probe?.ask(AbortSignal.timeout(5000)), { code: 'unavailable' });
+    await rm(path);
+    await rename(`${path}.aside`, path);
+  }
   await service?.drain();
 });
 

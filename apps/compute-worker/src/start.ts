@@ -70,7 +70,9 @@ async function open(
   // Nobody waits for this but the process itself: an error that nobody caught closes the service.
   worker.stopped.catch((error: unknown) => queueMicrotask(() => Promise.reject(error)));
   const { host, port } = config;
-  const parts = { worker, storage: storageClient(storage), runtime, broker, metrics, version: VERSION, log };
+  const parts = {
+    ...{ worker, folder, storage: storageClient(storage), runtime, broker, metrics, version: VERSION, log },
+  };
   const health = port === undefined ? undefined : stack.use(await serveHealth({ host, port }, parts));
   return {
     drain: async () => await worker.drain(),

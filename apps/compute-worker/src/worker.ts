@@ -69,6 +69,12 @@ export interface Worker {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const WORK = 'work';
+const CACHE = 'cache';
+
+/** The names of the folders that a worker has in its own. */
+export const WORKER_FOLDERS: readonly string[] = [WORK, CACHE];
+
 const DEFAULTS = { pollMs: 5000, graceMs: 20_000, cacheBytes: 20 * 1024 ** 3 };
 
 /**
@@ -82,13 +88,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const folder = resolve(options.folder);
   await using opening = new AsyncDisposableStack();
   const identity = options.identity ?? opening.use(await takeIdentity(folder));
-  const workspaces = await Workspaces.open(join(folder, 'work'), runtime.adopt !== undefined, log);
+  const workspaces = await Workspaces.open(join(folder, WORK), runtime.adopt !== undefined, log);
   const recovery = new Recovery({ runtime, workspaces, log });
   await runtime.recover(recovery.attempts);
   const gpus = new GpuAllocator([], options.gpuSlots);
   const search = opening.use(await searchGpus({ runtime, choice: options.gpus ?? 'auto', gpus, log }));
   const cache = opening.use(
-    await openCache({ folder: join(folder, 'cache'), limitBytes: cacheBytes, onUse: meters.cacheUsed, log }),
+    await openCache({ folder: join(folder, CACHE), limitBytes: cacheBytes, onUse: meters.cacheUsed, log }),
   );
   const inputs = new Inputs(cache);
   const limits = options.limits ?? DEFAULT_LIMITS;

@@ -5,13 +5,13 @@ import { checkBlobLocation } from './blobs/open.ts';
 import { blobLocationOf } from './config/blobs.ts';
 import type { StorageConfig } from './config/config.ts';
 import { storageMigrations as migrations } from './metadata/schema.ts';
-import { DATABASE_FILE, DATABASE_OWNER } from './service.ts';
+import { DATABASE_FILE, DATABASE_OWNER, UPLOADS_FOLDER } from './service.ts';
 
 /** What `--check` of storage-api asks. */
 export function probesOf(config: StorageConfig): Probes {
   const { dataDir, credentials, cert, key, blobstore } = config;
   return {
-    'data folder': folderProbe(dataDir),
+    'data folder': folderProbe(dataDir, [UPLOADS_FOLDER]),
     ...(credentials === undefined ? {} : { credentials: credentialsProbe(credentials) }),
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
     database: {

@@ -28,6 +28,9 @@ const PEOPLE_EVERY_MS = 10_000;
 /** The name of the embedded database in the data folder. */
 export const DATABASE_FILE = 'storage.db';
 
+/** The name of the folder in the data folder where the bytes of resumable uploads wait for their rest. */
+export const UPLOADS_FOLDER = 'uploads';
+
 /** Who owns the schema on a server that others may share. */
 export const DATABASE_OWNER = 'storage_api';
 
@@ -95,7 +98,7 @@ export async function openStorageService(options: StorageServiceOptions): Promis
   const storage = createStorage({
     database,
     blobs,
-    uploadsFolder: join(dataFolder, 'uploads'),
+    uploadsFolder: join(dataFolder, UPLOADS_FOLDER),
     log,
     settings,
     metrics,

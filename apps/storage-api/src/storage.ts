@@ -1,5 +1,6 @@
 import type { Api, StorageContract } from '@morpheo/common';
 import { KeyedLock } from '@morpheo/common';
+import { requireWritable } from '@morpheo/service/check';
 import type { Callers } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
@@ -46,7 +47,7 @@ export interface CreateStorage {
 export interface Storage {
   readonly api: Api<StorageContract>;
   /** The parts that it needs, by name, each rejecting with what is wrong. */
-  readonly checks: Readonly<Record<'database' | 'blobs', (signal: AbortSignal) => Promise<void>>>;
+  readonly checks: Readonly<Record<'database' | 'blobs' | 'uploads', (signal: AbortSignal) => Promise<void>>>;
   /** See `PeopleDirectory.refresh`. */
   refreshPeople(): Promise<void>;
   /** Removes what nobody needs: half-written files, blobs without a row, results that nobody published. */
@@ -99,6 +100,7 @@ export function createStorage(made: CreateStorage): Storage {
     checks: {
       database: (signal) => database.ping(signal),
       blobs: (signal) => blobs.ping(signal),
+      uploads: async () => void (await requireWritable(made.uploadsFolder)),
     },
     collect,
     refreshPeople: async () => await directory.refresh(),

@@ -13,6 +13,8 @@ export interface SmallDisk extends AsyncDisposable {
   fill(): Promise<void>;
   /** Gives back what {@link fill} took. */
   free(): Promise<void>;
+  /** Takes nothing more, as a disk that the kernel has found failing; no file on it may be open for writing. */
+  readOnly(): Promise<void>;
 }
 
 /** Whether this process may mount disks: root on Linux may. */
@@ -33,6 +35,7 @@ export async function mountSmallDisk(folder: string, bytes: number): Promise<Sma
     async free() {
       await rm(ballast, { force: true });
     },
+    readOnly: async () => void (await run('mount', ['-o', 'remount,ro', folder])),
     [Symbol.asyncDispose]: async () => void (await run('umount', ['--lazy', folder])),
   };
 }

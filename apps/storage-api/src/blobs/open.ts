@@ -1,5 +1,7 @@
+import { join } from 'node:path';
+import { requireWritable } from '@morpheo/service/check';
 import type { BlobStore } from './blob-store.ts';
-import { openLocalBlobStore } from './local/store.ts';
+import { LOCAL_FOLDERS, openLocalBlobStore } from './local/store.ts';
 import type { S3BlobStoreOptions } from './s3/options.ts';
 
 /** Where blobs are kept. */
@@ -25,11 +27,15 @@ export async function openBlobStore(
 }
 
 /**
- * Looks at the location of blobs without changing anything: whether the bucket answers and lets us list it. Resolves with
- * what was found; rejects with what is wrong. Whether the keys may write is found out at the start.
+ * Looks at the location of blobs without changing anything: whether its folders can be written, or the bucket answers and
+ * lets us list it. Resolves with what was found; rejects with what is wrong. Whether the keys may write to the bucket is
+ * found out at the start.
  */
 export async function checkBlobLocation(location: BlobLocation, signal: AbortSignal): Promise<string> {
-  if (location.kind === 'local') return `in ${location.folder}`;
+  if (location.kind === 'local') {
+    for (const name of LOCAL_FOLDERS) await requireWritable(join(location.folder, name));
+    return `in ${location.folder}`;
+  }
   const { bucket, prefix } = location.options;
   const { openCalls } = await import('./s3/calls.ts');
   const { keysBelow } = await import('./s3/objects.ts');

@@ -7,7 +7,7 @@ import { blobLocationOf } from '../config/blobs.ts';
 import { readQuotas } from '../config/quotas.ts';
 import type { ScrubCounts } from '../integrity/scrub.ts';
 import { type StorageDatabase, type StorageSchema, storageMigrations } from '../metadata/schema.ts';
-import { DATABASE_FILE, DATABASE_OWNER } from '../service.ts';
+import { DATABASE_FILE, DATABASE_OWNER, UPLOADS_FOLDER } from '../service.ts';
 import { createStorage, type Storage } from '../storage.ts';
 import type { CommandRun } from './command.ts';
 import { loadMaintenanceConfig, type MaintenanceCommand, type MaintenanceConfig } from './config.ts';
@@ -45,7 +45,7 @@ export async function runMaintenance(command: MaintenanceCommand, run: CommandRu
     shared,
   });
   const settings = { ...config, quotas: await readQuotas(config) };
-  const uploadsFolder = join(config.dataDir, 'uploads');
+  const uploadsFolder = join(config.dataDir, UPLOADS_FOLDER);
   const storage = createStorage({ database, blobs, log, settings, uploadsFolder });
   return await WORKS[command]({ ...run, storage, database, blobs, config });
 }

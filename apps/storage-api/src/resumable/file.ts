@@ -101,13 +101,13 @@ async function writePieces(
   }
 }
 
-/** The size of a file in bytes; 0 where there is none. */
+/** The size of a file in bytes; 0 where there is none. Throws `unavailable` where its folder cannot be read. */
 export async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size;
   } catch (error) {
     if (isMissing(error)) return 0;
-    throw error;
+    throw writeError(error, 'keep the upload');
   }
 }
 

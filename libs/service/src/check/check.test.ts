@@ -95,6 +95,7 @@ test('A folder that is there, or could be made, is well, and nothing is made', a
   t.regex(await folderProbe(join(folder.path, 'a/b')).ask(signal), /a\/b will be made, /);
   await writeFile(join(folder.path, 'file'), '');
   await t.throwsAsync(folderProbe(join(folder.path, 'file/a')).ask(signal), { message: /file is no folder/ });
+  await t.throwsAsync(folderProbe(folder.path, ['b', 'file']).ask(signal), { message: /file is no folder/ });
   t.deepEqual(await readdir(folder.path), ['file']);
 });
 

@@ -1,26 +1,41 @@
 import { constants } from 'node:fs';
 import { access, readFile, stat, statfs } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { PlatformError } from '@morpheo/common';
+import { errnoOf, PlatformError } from '@morpheo/common';
 import { readCredentials } from '../http/index.ts';
 import type { Probe } from './run-check.ts';
 
 const GIB = 1024 ** 3;
 
-/** Whether this user may write to a folder, or could make it; and how much room its disk has. */
-export function folderProbe(path: string): Probe {
+/** Whether this user may write to a folder and those of the given names inside, or could make them; and the room there. */
+export function folderProbe(path: string, inside: readonly string[] = []): Probe {
   return {
     ask: async () => {
       const folder = resolve(path);
-      const there = await nearest(folder);
-      await mayWrite(there);
+      const there = await requireWritable(folder);
+      for (const name of inside) await requireWritable(join(folder, name));
       const { bavail, bsize } = await statfs(there);
       const room = `${((bavail * bsize) / GIB).toFixed(1)} GiB free`;
       return there === folder ? `${folder}, ${room}` : `${folder} will be made, ${room}`;
     },
     remedy: 'Name another folder, or give this user access to it.',
   };
+}
+
+/**
+ * Resolves where this user may write to a folder, or could make it, with the folder or the closest one above it that is
+ * there. Throws `unavailable`, which names what is in the way.
+ */
+export async function requireWritable(path: string): Promise<string> {
+  const there = await nearest(resolve(path));
+  try {
+    await access(there, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    const why = errnoOf(cause) === 'EROFS' ? 'its disk may only be read' : 'this user may not';
+    throw new PlatformError('unavailable', `Nothing can be written to ${there}: ${why}.`, { cause });
+  }
+  return there;
 }
 
 /** Whether the file of callers can be read. */
@@ -46,12 +61,4 @@ async function nearest(folder: string): Promise<string> {
   if (stats !== undefined) throw new PlatformError('unavailable', `${folder} is no folder.`);
   const above = dirname(folder);
   return above === folder ? folder : await nearest(above);
-}
-
-async function mayWrite(folder: string): Promise<void> {
-  try {
-    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    throw new PlatformError('unavailable', `This user may not write to ${folder}.`, { cause });
-  }
 }

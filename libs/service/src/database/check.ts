@@ -43,9 +43,9 @@ function tellSteps(done: readonly string[], known: readonly string[]): string {
 /** The steps that a file has; undefined where there is no file, `in use` where part of it is in its log of writes. */
 async function stepsInFile(file: string): Promise<string[] | 'in use' | undefined> {
   if (!(await isThere(file))) return undefined;
-  if (await isThere(`${file}-wal`)) return 'in use';
   try {
     await (await open(file, 'r+')).close();
+    if (await isThere(`${file}-wal`)) return 'in use';
     // As if it never changed: nothing is locked, and no file is made beside it.
     const database = new DatabaseSync(new URL(`${pathToFileURL(file).href}?immutable=1`), { readOnly: true });
     try {

@@ -17,15 +17,26 @@ export function fileSystemError(error: unknown, task: string): unknown {
   return failed('unavailable', `Too many files are open to ${task}; try again.`);
 }
 
+/** What is wrong with a disk, or with a folder on it, that takes nothing. */
+const STATES: Readonly<Record<string, string>> = {
+  EIO: 'The disk fails',
+  EROFS: 'The disk may only be read',
+  EACCES: 'The folder may not be written',
+  EPERM: 'The folder may not be written',
+  ENOENT: 'The folder, or the file in it, is gone',
+  ENOTDIR: 'The folder is none',
+  EEXIST: 'The folder is none',
+};
+
 /**
- * What {@link fileSystemError} says, and a disk that fails or that may only be read as `unavailable`: nothing was
- * stored, and once the operator has seen to the disk the same call goes through.
+ * What {@link fileSystemError} says, and a disk or a folder that takes nothing as `unavailable`: nothing was stored, and
+ * once the operator has seen to it the same call goes through.
  */
 export function writeError(error: unknown, task: string): unknown {
-  const code = errnoOf(error);
-  if (code !== 'EIO' && code !== 'EROFS') return fileSystemError(error, task);
-  const state = code === 'EIO' ? 'fails' : 'may only be read';
-  return new PlatformError('unavailable', `The disk ${state}, so that nothing can ${task} (${code}).`, {
+  const code = errnoOf(error) ?? '';
+  const state = STATES[code];
+  if (state === undefined) return fileSystemError(error, task);
+  return new PlatformError('unavailable', `${state}, so that nothing can ${task} (${code}).`, {
     cause: error,
   });
 }

@@ -34,6 +34,16 @@ interface Folders {
   readonly staging: string;
 }
 
+/** Files in them can be read, made, renamed and removed. */
+const USABLE = constants.R_OK | constants.W_OK | constants.X_OK;
+
+/** The names of all folders that a store has in its own. */
+export const LOCAL_FOLDERS: readonly string[] = foldersOf({ blobs: 'blobs', staging: 'staging' });
+
+function foldersOf({ blobs, staging }: Folders): string[] {
+  return [staging, ...SUBFOLDERS.map((subfolder) => join(blobs, subfolder))];
+}
+
 class LocalBlobStore implements BlobStore {
   readonly #folders: Folders;
   /** Names of the files in staging that this process writes. */
@@ -130,7 +140,7 @@ class LocalBlobStore implements BlobStore {
   async ping(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     try {
-      for (const path of Object.values(this.#folders)) await access(path, constants.R_OK | constants.W_OK);
+      await Promise.all(foldersOf(this.#folders).map((path) => access(path, USABLE)));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new PlatformError('unavailable', `The blob folder cannot be used: ${reason}`, { cause: error });

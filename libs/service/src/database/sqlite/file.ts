@@ -1,7 +1,8 @@
-import { mkdir, open, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { PlatformError } from '@morpheo/common';
+import { errnoOf, PlatformError } from '@morpheo/common';
 import { CORRUPT, isSqliteError } from './errors.ts';
 
 /**
@@ -22,6 +23,21 @@ export async function prepareFile(file: string): Promise<void> {
     throw new PlatformError('unavailable', `The database ${file} cannot be opened: ${why}; ${remedy}.`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Throws `unavailable` where an open database has lost its file, or may write to it no more: what is written to a file
+ * that was removed is gone with the process.
+ */
+export async function requireFile(file: string): Promise<void> {
+  if (file === ':memory:') return;
+  try {
+    await access(file, constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    const isGone = errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR';
+    const why = isGone ? 'is gone: restore it from a backup, and start again' : 'can be written no more';
+    throw new PlatformError('unavailable', `The file of the database ${file} ${why}.`, { cause });
   }
 }
 

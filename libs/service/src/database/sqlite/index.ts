@@ -8,7 +8,7 @@ import { migrate } from '../migrate.ts';
 import { refuseInsideWrite, WriteQueue } from '../write-queue.ts';
 import { SqliteConnection } from './connection.ts';
 import { OneConnectionDialect } from './dialect.ts';
-import { prepareFile, refuseDamaged } from './file.ts';
+import { prepareFile, refuseDamaged, requireFile } from './file.ts';
 
 /** What {@link openSqlite} is given. */
 export interface OpenSqlite extends OpenDatabase {
@@ -73,6 +73,7 @@ class Sqlite<Schema> implements Database<Schema> {
 
   async ping(signal?: AbortSignal): Promise<void> {
     this.#connection.refuseDamaged();
+    await requireFile(this.#file);
     try {
       await sql`select count(*) from sqlite_schema`.execute(
         this.read,

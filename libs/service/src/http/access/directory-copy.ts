@@ -1,4 +1,5 @@
-import { readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type Directory, directory, errnoOf } from '@morpheo/common';
 import { z } from 'zod';
 
@@ -23,14 +24,28 @@ export async function readCopy(path: string): Promise<DirectoryCopy | undefined>
   }
 }
 
-/** Writes a copy, whole or not at all, readable by this user alone. */
+/** Writes a copy, whole or not at all, readable by this user alone; its folder is made where there is none. */
 export async function writeCopy(path: string, { etag, directory: people }: DirectoryCopy): Promise<void> {
   const temporary = `${path}.${process.pid}`;
-  await writeFile(temporary, JSON.stringify({ etag, directory: people }), { mode: 0o600, flush: true });
+  const write = async () =>
+    await writeFile(temporary, JSON.stringify({ etag, directory: people }), { mode: 0o600, flush: true });
+  try {
+    await write();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await write();
+  }
   await rename(temporary, path);
 }
 
-/** Notes that storage-api said the same again. */
-export async function touchCopy(path: string, { saidAt }: DirectoryCopy): Promise<void> {
-  await utimes(path, saidAt / 1000, saidAt / 1000);
+/** Notes that storage-api said the same again. Resolves to false where the copy is there no more. */
+export async function touchCopy(path: string, { saidAt }: DirectoryCopy): Promise<boolean> {
+  try {
+    await utimes(path, saidAt / 1000, saidAt / 1000);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdtempDisposable, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BytesOut, type Directory, PlatformError } from '@morpheo/common';
@@ -72,6 +72,22 @@ test('People are let in from the first answer on, and changes are heard', async 
   t.is(await service.nameOf('ann.one.secret'), undefined);
   t.is(storage.asked[0], undefined);
   await eventually(t, (t) => t.is(storage.answered.at(-1), 304));
+});
+
+test('A copy whose folder is not there, or that was removed, is written anew', async (t) => {
+  await using folder = await openFolder();
+  const copy = join(folder.copy, 'within', 'copy.json');
+  const storage = new FakeStorage();
+  storage.people = [personOf('ann', 'one')];
+  await using service = await follow(storage, copy);
+  for (const _ of ['the first', 'the next']) {
+    await eventually(t, async (t) => t.regex(await readFile(copy, 'utf8'), /ann/));
+    await rm(copy);
+  }
+  await eventually(t, async (t) => {
+    t.regex(await readFile(copy, 'utf8'), /ann/);
+    await service.check();
+  });
 });
 
 test('While storage-api is away the last copy holds, after a restart too, and its age is told', async (t) => {

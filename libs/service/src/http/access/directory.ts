@@ -128,7 +128,7 @@ class Follower {
   async #keep(heard: DirectoryCopy): Promise<void> {
     const { copy } = this.#options;
     if (copy === undefined) return;
-    if (this.#kept === heard.directory) return await touchCopy(copy, heard);
+    if (this.#kept === heard.directory && (await touchCopy(copy, heard))) return;
     this.#kept = undefined;
     await writeCopy(copy, heard);
     this.#kept = heard.directory;
