@@ -20,7 +20,7 @@ export function simulatedWork(
     const fate = faults.work();
     if (fate === 'broken') throw new Error('The worker broke.');
     if (fate === 'failed')
-      throw new OrderFailure({ reason: 'exit_code', message: 'It exited with 1.', exit_code: 1 });
+      throw new OrderFailure('program_failed', { message: 'It exited with 1.', exit_code: 1 });
     await events.output('train', 'stdout', new TextEncoder().encode('trained\n'));
     const result = resultOf(claim);
     await stage(claim, result, openStorage(ticket), signal);

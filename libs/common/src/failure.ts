@@ -28,7 +28,11 @@ export const FAILURES = {
     advice: 'What it made or printed holds what it may not: the owner of the problem can say more.',
   },
   output_limit: { fault: 'order', advice: 'Print less: the output of a step is bounded.' },
-  disk_full: { fault: 'order', advice: 'Write less: the disk of a step is bounded.' },
+  disk_full: {
+    fault: 'order',
+    advice:
+      'Write less where the limit was the order’s own; where a disk of the platform was full, ask the operator.',
+  },
   cancelled: { fault: 'order', advice: 'The order was cancelled; retry it if that was a mistake.' },
   worker_lost: {
     fault: 'platform',
@@ -56,18 +60,9 @@ export const failure = z.object({
   peak: z.string().max(200).optional(),
   file: z.string().max(1000).optional(),
   log_tail: z.array(z.string().max(2000)).max(40).optional(),
+  /** What to do about exactly this; where absent, the advice of the reason holds. */
+  hint: z.string().max(1000).optional(),
 });
 
 /** See {@link failure}. */
 export type Failure = z.infer<typeof failure>;
-
-/** Thrown in a worker for what the order's own code or inputs did: it ends the order, and is never tried again. */
-export class OrderFailure extends Error {
-  override name = 'OrderFailure';
-  readonly failure: Failure;
-
-  constructor(failure: Failure, cause?: unknown) {
-    super(failure.message, cause === undefined ? undefined : { cause });
-    this.failure = failure;
-  }
-}

@@ -17,6 +17,7 @@ export * from './contract/uploads.ts';
 export * from './contract/usage.ts';
 export * from './digest.ts';
 export * from './disclosure.ts';
+export * from './ends.ts';
 export * from './errors.ts';
 export * from './failure.ts';
 export * from './log-text.ts';

@@ -41,7 +41,7 @@ export function failureDetails(paint: Paint, failure: Failure): string[] {
   ].filter((figure) => figure !== undefined);
   return [
     ...(figures.length === 0 ? [] : [`  ${figures.join(', ')}`]),
-    `  ${FAILURES[failure.reason].advice}`,
+    `  ${failure.hint === undefined ? FAILURES[failure.reason].advice : oneLine(failure.hint, 1000)}`,
     ...(failure.log_tail ?? []).map((line) => `  ${paint('dim', '│')} ${plain(line)}`),
   ];
 }

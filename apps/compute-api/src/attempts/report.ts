@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   delayMs,
   type Failure,
+  failureOf,
   type OrderResult,
   type OrderStatus,
   type Report,
@@ -79,7 +80,7 @@ async function findingOf(database: ComputeDatabase, { order }: AttemptRef): Prom
   const hit = await findInLog(canaries, wholeLog(database, order));
   if (hit === undefined) return undefined;
   const message = `What the step ${hit.step} printed holds the canary number ${hit.number} of its problem.`;
-  return { reason: 'withheld', message, step: 'results' };
+  return failureOf('canary_found', { message, step: 'results' });
 }
 
 /** Gives up on attempts whose worker was lost: the orders become due again, or fail after the last attempt. */
@@ -91,7 +92,7 @@ export async function loseAttempts(
 ): Promise<void> {
   for (const order of orders) {
     const beside = await wasBesideOthers(tx, order);
-    const failure: Failure = { reason: 'worker_lost', message: lostMessage(order, beside, why) };
+    const failure = failureOf('workers_lost', { message: lostMessage(order, beside, why) });
     // Beside others nobody knows whose doing it was, so it is not charged. One that was to be run isolated is charged
     // whatever it looks like: clocks may be set.
     if (beside && !isIsolated(order)) {

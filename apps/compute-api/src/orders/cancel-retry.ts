@@ -1,4 +1,4 @@
-import { PlatformError } from '@morpheo/common';
+import { failureOf, PlatformError } from '@morpheo/common';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
@@ -22,7 +22,7 @@ export async function cancelOrder(database: ComputeDatabase, id: string, by: str
     if (status === 'pending' && lease_until === null) {
       throw new PlatformError('wrong_state', `Order ${id} has its result already, which is being published.`);
     }
-    const failure = { reason: 'cancelled', message: `Cancelled by ${by}.` } as const;
+    const failure = failureOf('order_cancelled', { message: `Cancelled by ${by}.` });
     const cancelled = await endOrder(tx, order, { status: 'cancelled', failure });
     if (lease_until !== null) await closeAttempt(tx, order, 'cancelled');
     return cancelled;

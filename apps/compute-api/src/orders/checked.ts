@@ -1,4 +1,4 @@
-import type { FailureReason, PinAnswer } from '@morpheo/common';
+import { type End, failureOf, type PinAnswer } from '@morpheo/common';
 import { sql } from 'kysely';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { Tx } from '../db/database.ts';
@@ -11,7 +11,15 @@ import { changeOrder, FIRST_PAUSE_MS, type Pin, specOf, takeOrder } from './stor
 /** What storage says of an order; or that it will never have it, for a reason of its own or of ours. */
 export type CheckAnswer =
   | Exclude<PinAnswer, { outcome: 'refused' }>
-  | { readonly outcome: 'refused'; readonly reason: FailureReason; readonly message: string };
+  | { readonly outcome: 'refused'; readonly reason: keyof typeof REFUSALS; readonly message: string };
+
+/** How an order ends that is refused, by the reason. */
+const REFUSALS = {
+  forbidden: 'input_refused',
+  input_not_found: 'inputs_missing',
+  invalid_result: 'result_id_taken',
+  internal: 'platform_failed',
+} as const satisfies Record<string, End>;
 
 /** Whether an order still waits for the answer to its effect `n`: since then it may have ended, or begun again. */
 export function isAwaited(
@@ -63,7 +71,7 @@ async function pinned(tx: Tx, order: OrderRow, answer: Answer<'pinned'>): Promis
 }
 
 async function refused(tx: Tx, order: OrderRow, { reason, message }: Answer<'refused'>): Promise<void> {
-  const failure = { reason, message, step: 'inputs' } as const;
+  const failure = failureOf(REFUSALS[reason], { message, step: 'inputs' });
   await endOrder(tx, order, { status: 'failed', failure });
   // An attempt from before orders were checked.
   if (order.lease_until !== null)

@@ -1,4 +1,10 @@
-import type { ErrorCode, Failure, OrderResult, PlatformError } from '@morpheo/common';
+import {
+  type ErrorCode,
+  type Failure,
+  failureOf,
+  type OrderResult,
+  type PlatformError,
+} from '@morpheo/common';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { withCoarseScores } from '../disclosure/scores.ts';
@@ -100,9 +106,8 @@ async function release(tx: Tx, waiting: OrderRow): Promise<void> {
 }
 
 function withoutModel(order: OrderRow, maker: string): Failure {
-  return {
-    reason: 'input_not_found',
+  return failureOf('start_model_not_made', {
     message: `The model ${startModelOf(order) ?? ''} will not be made: order ${maker}, which should make it, has not succeeded. Retry that order, then this one.`,
     step: 'inputs',
-  };
+  });
 }

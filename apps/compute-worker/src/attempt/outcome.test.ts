@@ -1,5 +1,6 @@
-import { PlatformError } from '@morpheo/common';
+import { ENDS, PlatformError } from '@morpheo/common';
 import test from 'ava';
+import { diskFull } from '../files/disk-full.ts';
 import type { AttemptEvents } from './events.ts';
 import { reportOf } from './outcome.ts';
 
@@ -20,6 +21,20 @@ test('What the platform failed at is told without addresses and paths of its mac
     ['Storage answered 503 and/or nothing to the GET.', 'Storage answered 503 and/or nothing to the GET.'],
   ] as const) {
     const report = reportOf(new PlatformError('unavailable', message), signal, events);
-    t.deepEqual(report, { outcome: 'error', failure: { reason: 'internal', message: told, step: 'build' } });
+    const { hint } = ENDS.platform_failed;
+    const failure = { reason: 'internal', message: told, hint, step: 'build' };
+    t.deepEqual(report, { outcome: 'error', failure });
+  }
+});
+
+test('It is told whose disk was full', (t) => {
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  for (const [error, message, { hint }] of [
+    [full, 'The disk of the worker has no room.', ENDS.worker_disk_full],
+    [diskFull('docker', 'No room at /var/lib/docker.'), 'No room at (a path).', ENDS.docker_disk_full],
+    [diskFull('storage', 'Storage has no room.'), 'Storage has no room.', ENDS.storage_disk_full],
+  ] as const) {
+    const failure = { reason: 'disk_full', message, hint, step: 'build' };
+    t.deepEqual(reportOf(error, signal, events), { outcome: 'error', failure });
   }
 });

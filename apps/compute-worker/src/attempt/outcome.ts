@@ -1,4 +1,5 @@
-import { type Failure, isDiskFull, isPlatformError, OrderFailure, type Report } from '@morpheo/common';
+import { type Failure, failureOf, isPlatformError, OrderFailure, type Report } from '@morpheo/common';
+import { fullDiskOf } from '../files/disk-full.ts';
 import type { AttemptEvents } from './events.ts';
 
 /** Why an attempt is over before its work has ended: the reason of its signal. */
@@ -36,11 +37,14 @@ function orderFailure(failure: Failure, events: AttemptEvents): Failure {
 
 /** Says what a person can do about it, and nothing of the worker's inside; its log has the rest. */
 function platformFailure(error: unknown, events: AttemptEvents): Failure {
-  if (isPlatformError(error, 'disk_full') || isDiskFull(error))
-    return { reason: 'disk_full', message: 'The disk of the worker has no room.' };
-  if (isPlatformError(error))
-    return { reason: 'internal', message: withoutPlaces(error.message).slice(0, 4000) };
-  return { reason: 'internal', message: `The worker failed in the step ${events.step}; its log says why.` };
+  const disk = fullDiskOf(error);
+  const end = disk === undefined ? 'platform_failed' : (`${disk}_disk_full` as const);
+  if (isPlatformError(error)) return failureOf(end, { message: withoutPlaces(error.message).slice(0, 4000) });
+  const message =
+    disk === undefined
+      ? `The worker failed in the step ${events.step}; its log says why.`
+      : 'The disk of the worker has no room.';
+  return failureOf(end, { message });
 }
 
 /** An address, by its scheme or by its numbers; and a path of two names or more, with what closes a sentence kept. */

@@ -1,4 +1,11 @@
-import { type Api, type ComputeContract, isPlatformError, type Report, retry } from '@morpheo/common';
+import {
+  type Api,
+  type ComputeContract,
+  failureOf,
+  isPlatformError,
+  type Report,
+  retry,
+} from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { span } from '@morpheo/service/trace';
 import { callPeer } from '../clients.ts';
@@ -34,7 +41,11 @@ export async function reportAttempt(reporting: Reporting): Promise<void> {
     }
     log.error({ outcome: report.outcome, error }, 'compute-api refused the report');
     const message = 'The worker could not report how the attempt ended; its log says why.';
-    await send(reporting, { outcome: 'error', failure: { reason: 'internal', message } }, held.signal);
+    await send(
+      reporting,
+      { outcome: 'error', failure: failureOf('platform_failed', { message }) },
+      held.signal,
+    );
   }
 }
 

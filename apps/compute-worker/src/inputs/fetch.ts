@@ -84,5 +84,5 @@ async function orNotFound<T>(name: BlobName, call: () => Promise<T>): Promise<T>
 
 function notFound(name: BlobName, problem: string, cause?: unknown): OrderFailure {
   const message = `${problem} ${name.type === 'model' ? 'Train it' : 'Upload it'}, or correct the order.`;
-  return new OrderFailure({ reason: 'input_not_found', message, step: 'inputs' }, cause);
+  return new OrderFailure('inputs_missing', { message, step: 'inputs' }, cause);
 }

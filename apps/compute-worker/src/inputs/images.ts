@@ -52,7 +52,7 @@ export async function prepareImage(archive: InputBlob, options: ImageOptions): P
 function tooLong(archive: InputBlob, wallMs: number): OrderFailure {
   const limit = formatDuration(wallMs);
   const message = `The image of ${nameOf(archive)} was not built within ${limit}.`;
-  return new OrderFailure({ reason: 'timed_out', message, limit, step: 'build' });
+  return new OrderFailure('build_too_slow', { message, limit, step: 'build' });
 }
 
 async function unpackContext(archive: InputBlob, into: string, options: ImageOptions): Promise<number> {
@@ -63,6 +63,6 @@ async function unpackContext(archive: InputBlob, into: string, options: ImageOpt
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     const message = `The build context of ${nameOf(archive)} cannot be used. ${error.message}`;
-    throw new OrderFailure({ reason: 'build_failed', message, step: 'build' }, error);
+    throw new OrderFailure('build_archive_broken', { message, step: 'build' }, error);
   }
 }

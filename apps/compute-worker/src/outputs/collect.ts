@@ -1,7 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { access, chmod, type FileHandle, lstat, open, opendir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, type FailureReason, OrderFailure } from '@morpheo/common';
+import { type End, errnoOf, OrderFailure } from '@morpheo/common';
 import { pathProblem, shownPath, type TreeLimits } from '../files/tree-limits.ts';
 
 /** A regular file that a container wrote: its path relative to the collected folder, and its size in bytes. */
@@ -108,9 +108,9 @@ export async function openOutput(
   const file = await openPlainly(join(folder, name), where);
   try {
     const stats = await file.stat();
-    if (!stats.isFile()) throw failed('invalid_result', where, `is ${kindOf(stats)}, not a regular file`);
+    if (!stats.isFile()) throw failed('output_not_a_file', where, `is ${kindOf(stats)}, not a regular file`);
     if (stats.size > maxBytes)
-      throw failed('disk_full', where, `has more than the ${maxBytes} bytes that it may have`);
+      throw failed('output_too_large', where, `has more than the ${maxBytes} bytes that it may have`);
     return { file, size: stats.size, [Symbol.asyncDispose]: () => file.close() };
   } catch (error) {
     await file.close();
@@ -137,10 +137,10 @@ async function openPlainly(path: string, where: string): Promise<FileHandle> {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     const code = errnoOf(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw failed('missing_result', where, 'was not written');
-    if (code === 'ELOOP') throw failed('invalid_result', where, 'is a link, not a regular file');
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw failed('output_missing', where, 'was not written');
+    if (code === 'ELOOP') throw failed('output_not_a_file', where, 'is a link, not a regular file');
     if (code === 'ENXIO')
-      throw failed('invalid_result', where, 'is a socket or a device, not a regular file');
+      throw failed('output_not_a_file', where, 'is a socket or a device, not a regular file');
     if (code === 'EACCES') throw unreadable(where, error);
     throw error;
   }
@@ -153,23 +153,23 @@ async function checkedEntry(
 ): Promise<Stats> {
   const where = `${at}/${path}`;
   const problem = pathProblem(path, limits);
-  if (problem !== undefined) throw failed('invalid_result', where, problem);
+  if (problem !== undefined) throw failed('output_not_a_file', where, problem);
   const stats = await readable(at, path, lstat(join(folder, path)));
   if (stats.isFile() && stats.uid !== process.getuid?.()) {
     // Of somebody else, the mode alone does not say whether it may be read.
     await readable(at, path, access(join(folder, path), constants.R_OK));
   }
   if (stats.isFile() || stats.isDirectory()) return stats;
-  throw failed('invalid_result', where, `is ${kindOf(stats)}: only regular files and folders are taken`);
+  throw failed('output_not_a_file', where, `is ${kindOf(stats)}: only regular files and folders are taken`);
 }
 
 async function demandFolder(path: string, where: string): Promise<void> {
   try {
     const stats = await lstat(path);
     if (stats.isDirectory()) return;
-    throw failed('invalid_result', where, `is ${kindOf(stats)}, not a folder`);
+    throw failed('output_not_a_file', where, `is ${kindOf(stats)}, not a folder`);
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') throw failed('missing_result', where, 'is not there any more');
+    if (errnoOf(error) === 'ENOENT') throw failed('output_folder_removed', where, 'is not there any more');
     if (errnoOf(error) === 'EACCES') throw unreadable(where, error);
     throw error;
   }
@@ -186,7 +186,12 @@ async function readable<T>(at: string, path: string, reading: Promise<T>): Promi
 
 /** What the worker owns has been opened to it (see `openTree`): this is somebody else's. */
 function unreadable(where: string, cause: unknown): OrderFailure {
-  return failed('invalid_result', where, 'may not be read or moved: its owner and its mode forbid it', cause);
+  return failed(
+    'output_unreadable',
+    where,
+    'may not be read or moved: its owner and its mode forbid it',
+    cause,
+  );
 }
 
 function kindOf(stats: Stats): string {
@@ -198,10 +203,10 @@ function kindOf(stats: Stats): string {
 }
 
 function tooMuch(what: string, at: string, path: string): OrderFailure {
-  return failed('disk_full', at, `holds ${what}; the entry ${shownPath(path)} is over it`);
+  return failed('output_too_large', at, `holds ${what}; the entry ${shownPath(path)} is over it`);
 }
 
-function failed(reason: FailureReason, where: string, what: string, cause?: unknown): OrderFailure {
+function failed(end: End, where: string, what: string, cause?: unknown): OrderFailure {
   const file = shownPath(where);
-  return new OrderFailure({ reason, message: `${file} ${what}.`, file }, cause);
+  return new OrderFailure(end, { message: `${file} ${what}.`, file }, cause);
 }

@@ -55,5 +55,5 @@ function parseJson(bytes: Uint8Array): unknown {
 
 function invalid(problem: string, cause?: unknown): OrderFailure {
   const message = `${PERFORMANCE_FILE} is not as the container contract has it. ${problem}`;
-  return new OrderFailure({ reason: 'invalid_result', message, step: 'perf', file: PERFORMANCE_FILE }, cause);
+  return new OrderFailure('performance_invalid', { message, step: 'perf', file: PERFORMANCE_FILE }, cause);
 }

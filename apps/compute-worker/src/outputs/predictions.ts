@@ -44,6 +44,6 @@ async function named<T>(file: string, open: () => Promise<T>): Promise<T> {
     return await open();
   } catch (error) {
     if (!(error instanceof OrderFailure) || error.failure.reason !== 'missing_result') throw error;
-    throw new OrderFailure({ reason: 'missing_result', message: `${file} was not written.`, file }, error);
+    throw new OrderFailure('output_missing', { message: `${file} was not written.`, file }, error);
   }
 }

@@ -10,6 +10,7 @@ import {
   withTimeout,
 } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
+import { diskFull } from '../files/disk-full.ts';
 import { formatBytes } from '../steps/format.ts';
 
 /** The call of storage that takes results. */
@@ -62,9 +63,11 @@ async function upload(result: Result, options: StageOptions): Promise<void> {
   };
   const pauses = { firstMs: 400, mostMs: 5000, jitter: 0.5 };
   const stored = await retry(send, { ...pauses, tries: 5, retryIf, signal }).catch((error: unknown) => {
+    if (isPlatformError(error, 'disk_full'))
+      throw diskFull('storage', `Storage has no room for the ${type} of ${formatBytes(size)}.`, error);
     if (!isPlatformError(error, 'too_large', 'quota_exceeded')) throw error;
     const message = `The ${type} has ${formatBytes(size)}, more than storage takes: ${error.message}`;
-    throw new OrderFailure({ reason: 'disk_full', message, step: 'results' }, error);
+    throw new OrderFailure('result_too_large', { message, step: 'results' }, error);
   });
   if (stored.sha256 === sha256 && stored.size === size) return;
   throw new PlatformError(

@@ -1,10 +1,11 @@
-import { mkdir, statfs } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
-import { type Failure, PlatformError } from '@morpheo/common';
+import { type End, type FoundFailure, PlatformError } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import type { AttemptEvents } from '../attempt/events.ts';
 import type { Workspace } from '../attempt/workspace.ts';
+import { diskFull, roomAt, roomText } from '../files/disk-full.ts';
 import { openTree } from '../files/open-tree.ts';
 import type {
   ContainerRuntime,
@@ -14,6 +15,7 @@ import type {
   RunResult,
   RunSpec,
 } from '../runtime/index.ts';
+import type { PassedLimit } from '../runtime/run-state.ts';
 import { CONTAINER_STEPS, type ContainerStep } from './contract.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import { StepFailure, type StepOutcome } from './step-events.ts';
@@ -109,13 +111,12 @@ export class StepRunner {
   /** Throws `disk_full` where a program failed while the worker's own disk had no room: it may have failed for that. */
   async #refuseOnFullDisk(step: ContainerStep, result: RunResult): Promise<void> {
     if (result.ended !== 'exited' || result.exitCode === 0) return;
-    const folder = this.#options.workspace.at(step);
-    const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize >= FULL_BYTES) return;
+    const room = await roomAt(this.#options.workspace.at(step));
+    if (room.free >= FULL_BYTES) return;
     const message =
-      `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full (${folder}): it is ` +
-      'tried again. Give the worker room.';
-    throw new PlatformError('disk_full', message);
+      `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full ` +
+      `(${roomText(room)}): it may have failed for that.`;
+    throw diskFull('worker', message);
   }
 
   #judge(
@@ -136,9 +137,10 @@ export class StepRunner {
     };
     setAttributes?.(measured);
     const outcome = { ...measured, ranSeconds: result.seconds, ...(cached === undefined ? {} : { cached }) };
-    const failure = failureOf(step, result, this.#options.limits);
-    if (failure === undefined) return outcome;
-    throw new StepFailure({ ...failure, step, log_tail: this.#options.events.tail(step) }, outcome);
+    const failed = endOfStep(step, result, this.#options.limits);
+    if (failed === undefined) return outcome;
+    const { end, ...found } = failed;
+    throw new StepFailure(end, { ...found, step, log_tail: this.#options.events.tail(step) }, outcome);
   }
 
   async #specOf(step: ContainerStep, image: PreparedImage): Promise<RunSpec> {
@@ -170,38 +172,59 @@ export class StepRunner {
   }
 }
 
-function failureOf(step: ContainerStep, result: RunResult, limits: RunLimits): Failure | undefined {
-  const over = (reason: Failure['reason'], did: string, limit: string, of = '') => ({
-    reason,
-    message: `The step ${step} ${did} ${limit}${of} and was stopped.`,
-    limit,
-  });
-  switch (result.ended) {
-    case 'timed_out':
-      return over('timed_out', 'ran longer than', formatDuration(limits.wallMs));
-    case 'out_of_memory': {
-      const { exitCode: exit_code, peakMemoryBytes } = result;
-      const peak = peakMemoryBytes === undefined ? {} : { peak: formatBytes(peakMemoryBytes) };
-      const limit = formatBytes(limits.memoryBytes);
-      return { ...over('out_of_memory', 'needed more than', limit, ' of memory'), ...peak, exit_code };
-    }
-    case 'output_limit':
-      return over('output_limit', 'printed more than', formatBytes(limits.outputBytes));
-    case 'disk_full': {
-      const limit = `${formatBytes(limits.diskBytes)} and ${limits.diskFiles} files`;
-      return over('disk_full', 'wrote more than', limit);
-    }
-    case 'exited':
-      return result.exitCode === 0 ? undefined : exitFailure(step, result);
-  }
+interface StepEnd extends FoundFailure {
+  readonly end: End;
 }
 
-const LIKELY_SIGBUS =
-  ' Most likely /dev/shm was full: load data in fewer processes, or ask the operator for more memory (--memory, --shm-size).';
+/** How a step ends that passes a limit. */
+const LIMITS: Record<
+  PassedLimit,
+  { readonly end: End; readonly did: string; readonly limit: (limits: RunLimits) => string }
+> = {
+  timed_out: {
+    end: 'step_too_slow',
+    did: 'ran longer than',
+    limit: ({ wallMs }) => formatDuration(wallMs),
+  },
+  out_of_memory: {
+    end: 'step_out_of_memory',
+    did: 'needed more memory than',
+    limit: ({ memoryBytes }) => formatBytes(memoryBytes),
+  },
+  output_limit: {
+    end: 'step_printed_too_much',
+    did: 'printed more than',
+    limit: ({ outputBytes }) => formatBytes(outputBytes),
+  },
+  disk_full: {
+    end: 'step_wrote_too_much',
+    did: 'wrote more than its limit of',
+    limit: ({ diskBytes, diskFiles }) => `${formatBytes(diskBytes)} and ${diskFiles} files`,
+  },
+};
 
-function exitFailure(step: ContainerStep, { exitCode, notStarted }: RunResult): Failure {
+/** How a step ended whose container did not exit with 0, as a row of `ENDS` and what was found; undefined for all others. */
+export function endOfStep(step: ContainerStep, result: RunResult, limits: RunLimits): StepEnd | undefined {
+  if (result.ended === 'exited') return result.exitCode === 0 ? undefined : endOfProgram(step, result);
+  const { end, did, limit: limitOf } = LIMITS[result.ended];
+  const limit = limitOf(limits);
+  const { exitCode: exit_code, peakMemoryBytes } = result;
+  const peak = peakMemoryBytes === undefined ? {} : { peak: formatBytes(peakMemoryBytes) };
+  const ofMemory = result.ended === 'out_of_memory' ? { ...peak, exit_code } : {};
+  return { end, message: `The step ${step} ${did} ${limit} and was stopped.`, limit, ...ofMemory };
+}
+
+function endOfProgram(step: ContainerStep, { exitCode, notStarted }: RunResult): StepEnd {
   const signal = Object.entries(os.signals).find(([, number]) => number === exitCode - 128)?.[0];
   const how = signal === undefined ? `with exit code ${exitCode}` : `by ${signal} (exit code ${exitCode})`;
-  const likely = signal === 'SIGBUS' ? LIKELY_SIGBUS : notStarted === undefined ? '' : ` ${notStarted}`;
-  return { reason: 'exit_code', message: `The step ${step} ended ${how}.${likely}`, exit_code: exitCode };
+  const found = { message: `The step ${step} ended ${how}.`, exit_code: exitCode };
+  if (signal === 'SIGBUS')
+    return {
+      end: 'shared_memory_full',
+      ...found,
+      message: `${found.message} Most likely /dev/shm was full.`,
+    };
+  if (signal !== undefined) return { end: 'program_crashed', ...found };
+  if (notStarted === undefined) return { end: 'program_failed', ...found };
+  return { end: 'program_not_started', ...found, message: `${found.message} ${notStarted}` };
 }

@@ -1,4 +1,4 @@
-import { OrderFailure, type Step, type StepRecord } from '@morpheo/common';
+import { type End, type FoundFailure, OrderFailure, type Step, type StepRecord } from '@morpheo/common';
 import type { AttemptEvents } from '../attempt/events.ts';
 
 /** What came of the work of a step; it goes into the record that is sent at the step's end. */
@@ -11,8 +11,8 @@ export interface StepOutcome extends Omit<StepRecord, 'step' | 'seconds'> {
 export class StepFailure extends OrderFailure {
   readonly outcome: StepOutcome;
 
-  constructor(failure: OrderFailure['failure'], outcome: StepOutcome) {
-    super(failure);
+  constructor(end: End, found: FoundFailure, outcome: StepOutcome) {
+    super(end, found);
     this.outcome = outcome;
   }
 }

@@ -70,12 +70,7 @@ function demandAll(files: readonly CollectedFile[], tests: readonly InputBlob[])
   const missing = tests.find(({ uuid }) => !written.has(uuid));
   if (missing === undefined) return;
   const file = `${AT}/${missing.uuid}`;
-  throw new OrderFailure({
-    reason: 'missing_result',
-    message: `${file} was not written.`,
-    file,
-    step: 'detarget',
-  });
+  throw new OrderFailure('output_missing', { message: `${file} was not written.`, file, step: 'detarget' });
 }
 
 /** Moves collected files; `pred` is left out by the caller, since it is the place of predictions. */

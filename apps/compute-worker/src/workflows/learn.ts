@@ -75,7 +75,7 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
   if (rank <= 0) return undefined;
   if (model_start !== NIL_UUID) return { type: 'model', uuid: model_start };
   const message = `The order is of rank ${rank} but names no model_start to go on from.`;
-  throw new OrderFailure({ reason: 'input_not_found', message, step: 'inputs' });
+  throw new OrderFailure('start_model_unnamed', { message, step: 'inputs' });
 }
 
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */

@@ -23,7 +23,7 @@ export async function unpackModel(model: InputBlob, folder: string, attempt: Att
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     const message = `The ${nameOf(model)} cannot be unpacked. ${error.message}`;
-    throw new OrderFailure({ reason: 'invalid_result', message, step: 'inputs' }, error);
+    throw new OrderFailure('model_archive_broken', { message, step: 'inputs' }, error);
   }
 }
 
@@ -43,12 +43,7 @@ export async function demandModel(folder: string, attempt: Attempt): Promise<Col
   const files = await collectTree(folder, { limits, at: AT, signal });
   if (files.length === 0) {
     const message = `No file was written to ${AT}: there is no model.`;
-    throw new OrderFailure({
-      reason: 'missing_result',
-      message,
-      file: `${AT}/${CLASSIC_NAME}`,
-      step: 'train',
-    });
+    throw new OrderFailure('model_missing', { message, file: `${AT}/${CLASSIC_NAME}`, step: 'train' });
   }
   return files;
 }

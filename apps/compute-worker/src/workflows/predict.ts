@@ -32,7 +32,7 @@ async function algoOf(model: BlobName, attempt: Attempt): Promise<string> {
   const { algo } = await attempt.describe(model);
   if (algo !== undefined) return algo;
   const message = `Storage does not know which algo made model ${model.uuid}.`;
-  throw new OrderFailure({ reason: 'input_not_found', message, step: 'inputs' });
+  throw new OrderFailure('model_without_algo', { message, step: 'inputs' });
 }
 
 /** Returns the path of the prediction. */

@@ -39,7 +39,12 @@ export async function findSources(context: string, copy: CopyAction): Promise<re
 }
 
 function absent(source: string, line: number): Error {
-  return buildFailure(`There is no ${shown(source, 200)} in the archive.`, line);
+  return buildFailure(
+    `There is no ${shown(source, 200)} in the archive.`,
+    line,
+    undefined,
+    'copied_file_missing',
+  );
 }
 
 async function named(context: string, path: string): Promise<readonly Source[]> {

@@ -36,6 +36,7 @@ async function readBytes(context: string): Promise<Buffer> {
       `The archive has no Dockerfile at its root that can be read. ${what}`.trimEnd(),
       undefined,
       error,
+      'build_archive_broken',
     );
   }
   throw buildFailure(`The Dockerfile has more than ${BYTES} bytes.`);

@@ -50,9 +50,7 @@ export function parseScript(text: string): DummyScript {
     return dummyScript.parse(JSON.parse(text));
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : 'It is not JSON.';
-    throw new OrderFailure(
-      { reason: 'build_failed', message: `dummy.json cannot be used. ${why}`, file: 'dummy.json' },
-      error,
-    );
+    const message = `dummy.json cannot be used. ${why}`;
+    throw new OrderFailure('build_archive_broken', { message, file: 'dummy.json' }, error);
   }
 }

@@ -174,8 +174,7 @@ class Dummy implements DummyRuntime {
   ): Promise<void> {
     if (behaviour?.sleep_ms !== undefined) await sleep(behaviour.sleep_ms, options.signal);
     if (behaviour?.throw === 'build_failed') {
-      throw new OrderFailure({
-        reason: 'build_failed',
+      throw new OrderFailure('dockerfile_wrong', {
         message: 'The dummy was told to fail to build.',
         step: 'build',
       });
@@ -214,7 +213,7 @@ async function readScript(folder: string): Promise<DummyScript> {
     await access(join(folder, 'Dockerfile'));
   } catch (error) {
     const message = 'The archive has no Dockerfile at its root.';
-    throw new OrderFailure({ reason: 'build_failed', message, file: 'Dockerfile' }, error);
+    throw new OrderFailure('build_archive_broken', { message, file: 'Dockerfile' }, error);
   }
   const text = await readFile(join(folder, 'dummy.json'), 'utf8').catch(() => '{}');
   return parseScript(text);

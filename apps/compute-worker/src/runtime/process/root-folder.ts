@@ -2,6 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { chmod, cp, lstat, mkdir, open, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
+import { diskFull } from '../../files/disk-full.ts';
 import { buildFailure } from '../dockerfile/failure.ts';
 import type { CopyAction } from '../dockerfile/plan/actions.ts';
 import { findSources, type Source } from '../dockerfile/sources.ts';
@@ -79,13 +80,17 @@ async function carryOutAll(root: string, { context, recipe, bounds, signal }: Ro
       if (bytes < 0 || files < 0) break;
     }
     if (bytes < 0 || files < 0)
-      throw buildFailure('The COPY lines make more than the disk of a step may hold.', copy.line);
+      throw buildFailure(
+        'The COPY lines make more than the disk of a step may hold.',
+        copy.line,
+        undefined,
+        'copies_too_large',
+      );
     try {
       await carryOut(copy, sources, { context, root, signal });
     } catch (error) {
       signal.throwIfAborted();
-      if (isDiskFull(error))
-        throw new PlatformError('disk_full', 'The disk of the worker is full.', { cause: error });
+      if (isDiskFull(error)) throw diskFull('worker', 'The disk of the worker is full.', error);
       throw buildFailure(`Something stands in the way of ${copy.destination}.`, copy.line, error);
     }
   }

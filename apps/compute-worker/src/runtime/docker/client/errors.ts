@@ -1,7 +1,8 @@
 import { PlatformError } from '@morpheo/common';
+import type { Disk } from '../../../files/disk-full.ts';
 import type { DaemonAddress } from './address.ts';
 
-/** The daemon answered with an error: it lives, and it says what it did not like. */
+/** The daemon answered with an error: it lives, and it says what it did not like. `disk_full` where that is its disk. */
 export class DaemonAnswer extends PlatformError {
   /** Of the answer: 404 where something is not there, 409 where it is in the way, and so on. */
   readonly answer: number;
@@ -9,10 +10,17 @@ export class DaemonAnswer extends PlatformError {
   readonly said: string;
 
   constructor(answer: number, said: string, purpose: string, address: DaemonAddress, cause: unknown) {
-    super('unavailable', `The Docker daemon at ${address.text} would not ${purpose}: ${said}`, { cause });
+    const message = `The Docker daemon at ${address.text} would not ${purpose}: ${said}`;
+    if (isFull(said)) super('disk_full', message, { cause, details: { disk: 'docker' satisfies Disk } });
+    else super('unavailable', message, { cause });
     this.answer = answer;
     this.said = said;
   }
+}
+
+/** Whether a daemon says that its disk is full; a control group that cannot be made is told as no space, too. */
+export function isFull(said: string): boolean {
+  return /no space left on device|disk quota exceeded/i.test(said) && !/cgroup/i.test(said);
 }
 
 /** True for an answer of the daemon, of the given statuses where some are given. */

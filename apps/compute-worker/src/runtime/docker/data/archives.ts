@@ -115,7 +115,7 @@ class ArchivedData implements RunData {
       return this.#bytesIn(answer) > this.#before.bytes + this.#run.spec.limits.diskBytes;
     } catch (error) {
       // Away, which others find out about, or measuring for somebody else: it does so for one at a time.
-      if (isPlatformError(error, 'unavailable')) return false;
+      if (isPlatformError(error, 'unavailable', 'disk_full')) return false;
       throw error;
     }
   }

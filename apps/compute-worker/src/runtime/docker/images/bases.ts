@@ -148,5 +148,5 @@ function configOf(config: WrittenConfig, volume: (path: string) => string): Base
 function missing(name: string, line: number): Error {
   const why = `the image ${name} is not on the Docker daemon of the worker, and cannot be pulled`;
   const remedy = 'Start from an image that is there, or ask whoever runs the worker to load this one';
-  return buildFailure(`${why}. ${remedy}.`, line);
+  return buildFailure(`${why}. ${remedy}.`, line, undefined, 'base_image_unknown');
 }

@@ -215,6 +215,7 @@ class ImageBuild {
       ...{ daemon, volumes, digest: context.digest, signal: options.signal },
       ...others,
       limits: { ...limits, ...unbounded, outputBytes },
+      buildOutputBytes: limits.outputBytes,
       onOutput: async (chunk) => {
         this.#printedBytes += chunk.bytes.byteLength;
         await options.onOutput(chunk);
@@ -229,7 +230,7 @@ class ImageBuild {
     if (Size - size <= build.limits.diskBytes) return;
     const limit = formatBytes(build.limits.diskBytes);
     const message = `Dockerfile, line ${line}: the image has grown by more than ${limit}.`;
-    throw new OrderFailure({ reason: 'disk_full', message, limit, step: 'build', file: 'Dockerfile' });
+    throw new OrderFailure('image_too_large', { message, limit, step: 'build', file: 'Dockerfile' });
   }
 
   /** Tells that a line is carried out now. */
@@ -249,5 +250,5 @@ const LONGEST_TEXT = 1000;
 function tooLong(wallMs: number): OrderFailure {
   const limit = formatDuration(wallMs);
   const message = `The image was not built within ${limit}.`;
-  return new OrderFailure({ reason: 'timed_out', message, limit, step: 'build' });
+  return new OrderFailure('build_too_slow', { message, limit, step: 'build' });
 }

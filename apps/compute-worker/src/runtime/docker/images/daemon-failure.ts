@@ -1,16 +1,18 @@
-import { type OrderFailure, PlatformError } from '@morpheo/common';
+import { type End, type OrderFailure, PlatformError } from '@morpheo/common';
+import { diskFull } from '../../../files/disk-full.ts';
 import { buildFailure } from '../../dockerfile/failure.ts';
+import { isFull } from '../client/errors.ts';
 
 /** What the machine, and not the Dockerfile, is to blame for. */
 const OF_THE_MACHINE =
   /context canceled|context deadline|shutting down|connection refused|containerd|cgroup|input\/output error|read-only file system: unknown|docker-init|i\/o timeout/i;
-const FULL = /no space left on device|disk quota exceeded/i;
 
 /** What a daemon says of a Dockerfile that nobody but its author can mend, and what its author is told. */
-const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string])[] = [
+const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string, end?: End])[] = [
   [
     /unable to find user|no matching entries in passwd|unable to find group|can't find (uid|gid)/i,
     'there is no such user or group in the image: make it by RUN before, or write numbers',
+    'image_user_missing',
   ],
   [
     /not a directory|is not a directory|cannot mkdir|cannot create directory/i,
@@ -19,6 +21,7 @@ const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string])[] = [
   [
     /no such file or directory|file does not exist|no source files|not found/i,
     'there is nothing at what it copies from',
+    'copied_file_missing',
   ],
   [/too many levels of symbolic links/i, 'links lead in a circle'],
   [/max depth exceeded/i, 'the image has too many layers: write several RUN lines as one'],
@@ -32,14 +35,12 @@ const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string])[] = [
  */
 export function daemonFailure(said: string, line: number, cause?: unknown): OrderFailure | PlatformError {
   const because = cause ?? new Error(said);
-  if (FULL.test(said))
-    return new PlatformError('disk_full', 'The disk of the Docker daemon has no room for an image.', {
-      cause: because,
-    });
+  if (isFull(said))
+    return diskFull('docker', 'The disk of the Docker daemon has no room for an image.', because);
   if (OF_THE_MACHINE.test(said))
     return new PlatformError('unavailable', 'The Docker daemon could not build an image.', {
       cause: because,
     });
-  const told = OF_THE_AUTHOR.find(([pattern]) => pattern.test(said))?.[1];
-  return buildFailure(`It cannot be carried out: ${told ?? 'Docker refuses it'}.`, line, because);
+  const [, told = 'Docker refuses it', end] = OF_THE_AUTHOR.find(([pattern]) => pattern.test(said)) ?? [];
+  return buildFailure(`It cannot be carried out: ${told}.`, line, because, end);
 }

@@ -1,8 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { OrderFailure, PlatformError } from '@morpheo/common';
 import { z } from 'zod';
-import { formatBytes } from '../../../steps/format.ts';
-import { buildFailure, shown } from '../../dockerfile/failure.ts';
 import type { RunAction } from '../../dockerfile/plan/actions.ts';
 import type { PrepareOptions, RunLimits, RunResult } from '../../index.ts';
 import { Container } from '../client/container.ts';
@@ -14,6 +11,7 @@ import { boundsOf, hardenedBuild } from '../hardening/hardening.ts';
 import { LABELS, type Owner } from '../labels.ts';
 import { runContainer } from '../run/run.ts';
 import { daemonFailure } from './daemon-failure.ts';
+import { demandSuccess } from './line-failure.ts';
 
 /** What RUN lines are carried out with. */
 export interface LineOptions extends PrepareOptions {
@@ -21,6 +19,8 @@ export interface LineOptions extends PrepareOptions {
   readonly owner: Owner;
   /** Of one line; its bytes of output are what is left of the build's. */
   readonly limits: RunLimits;
+  /** What the whole build may print. */
+  readonly buildOutputBytes: number;
   /** SHA-256 of the archive. */
   readonly digest: string;
   /** Folders of the image that its base declares as volumes: memory, for as long as the line runs. */
@@ -34,6 +34,8 @@ export interface LineOptions extends PrepareOptions {
 const RULES = 1;
 /** How often what a line has written is measured, in milliseconds: it costs the daemon a walk. */
 const MEASURE_MS = 1000;
+/** Of what a line has printed so many characters are looked at for why it failed. */
+const PRINTED = 16_384;
 const listed = z.array(z.object({ Id: z.string(), ParentId: z.string() }));
 
 /**
@@ -62,8 +64,14 @@ export async function runLine(image: string, action: RunAction, options: LineOpt
     [Symbol.asyncDispose]: async () => await container.remove().catch(() => undefined),
   };
   await create(container, image, action, options);
-  const result = await follow(container, action, options);
-  demandSuccess(result, action, options.limits);
+  let printed = '';
+  const onOutput: LineOptions['onOutput'] = async (chunk) => {
+    printed = (printed + Buffer.from(chunk.bytes).toString('latin1')).slice(-PRINTED);
+    await options.onOutput(chunk);
+  };
+  const result = await follow(container, action, { ...options, onOutput });
+  const limits = { ...options.limits, outputBytes: options.buildOutputBytes };
+  demandSuccess(result, action, limits, printed);
   const Labels = { ...NOBODYS, [LABELS.context]: options.digest, [LABELS.line]: key };
   return await container.commit({ Env: kept(action), Labels }, signal);
 }
@@ -149,34 +157,6 @@ function writtenBy(container: Container, { diskBytes }: RunLimits): Pick<RunData
     isBeyond: async () => (performance.now() - measuredAt < MEASURE_MS ? beyond : await measure()),
     collect: async () => !(await measure()),
   };
-}
-
-function demandSuccess(result: RunResult, { line, text }: RunAction, limits: RunLimits): void {
-  const { ended, exitCode } = result;
-  if (result.killedBelowLimits === true)
-    throw new PlatformError('unavailable', 'A RUN line was killed from outside, well below its limits.');
-  if (ended === 'exited' && exitCode === 0) return;
-  const over = (reason: OrderFailure['failure']['reason'], did: string, limit: string) =>
-    new OrderFailure({
-      reason,
-      message: `Dockerfile, line ${line}: the RUN line ${did} ${limit} and was stopped.`,
-      file: 'Dockerfile',
-      step: 'build',
-      limit,
-      exit_code: exitCode,
-    });
-  switch (ended) {
-    case 'out_of_memory':
-      throw over('out_of_memory', 'needed more memory than', formatBytes(limits.memoryBytes));
-    case 'disk_full':
-      throw over('disk_full', 'wrote more than', formatBytes(limits.diskBytes));
-    case 'output_limit':
-      throw buildFailure(`The build printed more than ${formatBytes(limits.outputBytes)}.`, line);
-    case 'timed_out':
-      throw new PlatformError('internal', 'A line of a build has no time of its own.');
-    case 'exited':
-      throw buildFailure(`${shown(text)} ended with exit code ${exitCode}.`, line);
-  }
 }
 
 /**

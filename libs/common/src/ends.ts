@@ -1,0 +1,219 @@
+import { FAILURES, type Failure, type FailureMeaning, type FailureReason } from './failure.ts';
+
+/** What a person is told of one way in which an order can end without a result. */
+export interface EndMeaning {
+  readonly reason: FailureReason;
+  /** Whose fault it was; where absent, as the reason has it (see {@link FAILURES}). */
+  readonly fault?: FailureMeaning['fault'];
+  /** What to do about exactly this cause: sentences for whoever sent the order. */
+  readonly hint: string;
+}
+
+const DISK_OF_THE_PLATFORM =
+  'It is not your order that needs less: ask the operator to make room, then retry.';
+
+/**
+ * Every way in which an order ends without a result, with its reason and a hint for exactly that cause. A failure is
+ * made from this table alone (see {@link failureOf}); docs/writing-algorithms.md shows it to authors.
+ */
+export const ENDS = {
+  inputs_missing: {
+    reason: 'input_not_found',
+    hint: 'Upload what is named, or correct the id in the order.',
+  },
+  start_model_unnamed: {
+    reason: 'input_not_found',
+    hint: 'Name the model of the rank before in model_start, or order rank 0.',
+  },
+  start_model_not_made: {
+    reason: 'input_not_found',
+    hint: 'Retry the order that should make the model first, then this one.',
+  },
+  model_without_algo: {
+    reason: 'input_not_found',
+    hint: 'Upload the model again with the id of the algorithm that made it, or predict with another model.',
+  },
+  input_refused: {
+    reason: 'forbidden',
+    hint: 'Ask who owns what is named for the right to use it so, then retry the order.',
+  },
+  result_id_taken: {
+    reason: 'invalid_result',
+    hint: 'Order anew with another id for the result: the one that it names belongs to something else.',
+  },
+  model_archive_broken: {
+    reason: 'invalid_result',
+    hint: 'Train the model again, or upload it again as a tar.gz archive.',
+  },
+  build_archive_broken: {
+    reason: 'build_failed',
+    hint: 'Pack the archive anew as the message says, and upload it under a new id.',
+  },
+  dockerfile_wrong: {
+    reason: 'build_failed',
+    hint: 'Correct the Dockerfile as the message says, and upload the archive under a new id.',
+  },
+  base_image_unknown: {
+    reason: 'build_failed',
+    hint: 'Start from an image that the platform has, or ask the operator to load this one; then retry.',
+  },
+  copied_file_missing: {
+    reason: 'build_failed',
+    hint: 'Put the file into the archive, or correct the path: it counts from the root of the archive.',
+  },
+  copies_too_large: {
+    reason: 'build_failed',
+    hint: 'Copy less: what the COPY lines make must fit on the disk of a step.',
+  },
+  image_user_missing: {
+    reason: 'build_failed',
+    hint: 'Make the user or group in a RUN line before, or write its number.',
+  },
+  build_command_failed: {
+    reason: 'build_failed',
+    hint: 'Read the end of the build log: the command ended with an error of its own.',
+  },
+  build_without_network: {
+    reason: 'build_failed',
+    hint: 'RUN lines have no network: put the packages into the archive (pip install --no-index --find-links=wheels), or start from an image that has them.',
+  },
+  build_printed_too_much: {
+    reason: 'build_failed',
+    hint: 'Let RUN lines print less, for instance by a quiet flag of the installer.',
+  },
+  build_out_of_memory: {
+    reason: 'out_of_memory',
+    hint: 'Let the RUN line use less memory (fewer parallel jobs), or start from an image that has its result.',
+  },
+  build_too_slow: {
+    reason: 'timed_out',
+    hint: 'Do less in RUN lines, or start from an image that has their result.',
+  },
+  image_too_large: {
+    reason: 'disk_full',
+    hint: 'Make the image smaller: remove what is not needed in the same RUN line, and copy less.',
+  },
+  step_too_slow: {
+    reason: 'timed_out',
+    hint: 'Make the step faster, or ask the operator for a longer limit.',
+  },
+  step_out_of_memory: {
+    reason: 'out_of_memory',
+    hint: 'Use less memory (/tmp and /dev/shm count), or ask the operator for a higher limit.',
+  },
+  step_printed_too_much: {
+    reason: 'output_limit',
+    hint: 'Print less: the output of a step is bounded.',
+  },
+  step_wrote_too_much: {
+    reason: 'disk_full',
+    hint: 'Write less, in fewer files, below the folders of the step; the limit is the order’s own.',
+  },
+  output_too_large: {
+    reason: 'disk_full',
+    hint: 'Leave less in the folder or file that is named: the limit is the order’s own.',
+  },
+  result_too_large: {
+    reason: 'disk_full',
+    hint: 'Make the result smaller, or ask the operator of storage for a larger limit or quota.',
+  },
+  shared_memory_full: {
+    reason: 'exit_code',
+    hint: 'Load data in fewer processes, or ask the operator for more shared memory (--shm-size, --memory).',
+  },
+  program_not_started: {
+    reason: 'exit_code',
+    hint: 'Correct the ENTRYPOINT, or the file that it names, as the message says.',
+  },
+  program_crashed: {
+    reason: 'exit_code',
+    hint: 'A signal ended the program: look at the end of the log, and for a library that was built for another processor.',
+  },
+  program_failed: {
+    reason: 'exit_code',
+    hint: 'Read the end of the log: the program ended by itself with an error.',
+  },
+  model_missing: {
+    reason: 'missing_result',
+    hint: 'Let train write at least one file to the folder of the model before it ends.',
+  },
+  output_missing: {
+    reason: 'missing_result',
+    hint: 'Write the file that is named, at the path that is named, before the program ends.',
+  },
+  output_folder_removed: {
+    reason: 'missing_result',
+    hint: 'Leave the folder that is named in its place: remove what is in it, never the folder.',
+  },
+  output_unreadable: {
+    reason: 'invalid_result',
+    hint: 'Leave the file to the user that the program ran as, readable by its owner.',
+  },
+  output_not_a_file: {
+    reason: 'invalid_result',
+    hint: 'Write regular files and folders with plain names there: no links, pipes, sockets or devices.',
+  },
+  performance_invalid: {
+    reason: 'invalid_result',
+    hint: 'Let perf write the scores in the form that the message and the container contract give.',
+  },
+  canary_found: {
+    reason: 'withheld',
+    hint: 'What it made or printed holds what it may not: the owner of the problem can say more.',
+  },
+  order_cancelled: {
+    reason: 'cancelled',
+    hint: 'The order was cancelled; retry it if that was a mistake.',
+  },
+  worker_disk_full: {
+    reason: 'disk_full',
+    fault: 'platform',
+    hint: `The worker's own disk was full. ${DISK_OF_THE_PLATFORM}`,
+  },
+  docker_disk_full: {
+    reason: 'disk_full',
+    fault: 'platform',
+    hint: `The disk of the worker's Docker daemon was full. ${DISK_OF_THE_PLATFORM}`,
+  },
+  storage_disk_full: {
+    reason: 'disk_full',
+    fault: 'platform',
+    hint: `The disk of storage was full. ${DISK_OF_THE_PLATFORM}`,
+  },
+  workers_lost: {
+    reason: 'worker_lost',
+    hint: 'Every worker that took the order was lost; ask the operator, then retry.',
+  },
+  platform_failed: { reason: 'internal', hint: 'The platform failed; ask the operator, then retry.' },
+} as const satisfies Record<string, EndMeaning>;
+
+/** A row of {@link ENDS}. */
+export type End = keyof typeof ENDS;
+
+/** Whose fault an end was. */
+export function faultOf(end: End): FailureMeaning['fault'] {
+  const { reason, fault }: EndMeaning = ENDS[end];
+  return fault ?? FAILURES[reason].fault;
+}
+
+/** A failure as an end has it: what was found is the caller's, reason and hint are the table's. */
+export function failureOf(end: End, found: FoundFailure): Failure {
+  const { reason, hint } = ENDS[end];
+  return { reason, ...found, hint };
+}
+
+/** What a failure says beside what its end says. */
+export type FoundFailure = Omit<Failure, 'reason' | 'hint'>;
+
+/** Thrown in a worker for what the order's own code or inputs did: it ends the order, and is never tried again. */
+export class OrderFailure extends Error {
+  override name = 'OrderFailure';
+  readonly end: End;
+  readonly failure: Failure;
+
+  constructor(end: End, found: FoundFailure, cause?: unknown) {
+    super(found.message, cause === undefined ? undefined : { cause });
+    this.end = end;
+    this.failure = failureOf(end, found);
+  }
+}
