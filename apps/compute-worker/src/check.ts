@@ -64,6 +64,7 @@ function runtimeProbe(config: WorkerConfig): Probe {
     ask: async (signal) => {
       await using runtime = await openRuntime(config, whose);
       await runtime.ping(signal);
+      await runtime.demandRoom?.(signal);
       return `docker at ${withoutCredentials(config.dockerHost)}`;
     },
     warn: async (signal) => {

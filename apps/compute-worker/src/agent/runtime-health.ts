@@ -33,7 +33,7 @@ export class RuntimeHealth {
   #note(away: boolean, error?: unknown): void {
     if (away === this.#away) return;
     this.#away = away;
-    if (away) this.#log.error({ error }, 'The runtime does not answer: no order is claimed until it does');
-    else this.#log.info({}, 'The runtime answers again: orders are claimed');
+    if (away) this.#log.error({ error }, 'The runtime can run nothing: no order is claimed until it can');
+    else this.#log.info({}, 'The runtime can run orders again: they are claimed');
   }
 }

@@ -42,7 +42,11 @@ export async function prepareImage(archive: InputBlob, options: ImageOptions): P
     const build = (stop: AbortSignal) =>
       runtime.prepare({ digest, folder: context.path }, { signal: stop, onOutput });
     const prepared = await withTimeout(options.wallMs, signal, () => tooLong(archive, options.wallMs), build);
-    return { prepared, digest, [Symbol.dispose]: () => context[Symbol.dispose]() };
+    const dispose = () => {
+      prepared.release?.();
+      context[Symbol.dispose]();
+    };
+    return { prepared, digest, [Symbol.dispose]: dispose };
   } catch (error) {
     context[Symbol.dispose]();
     throw error;

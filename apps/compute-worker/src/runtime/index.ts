@@ -52,8 +52,13 @@ export interface ContainerRuntime {
    * Absent: never any.
    */
   gpus?(options: FindGpusOptions): Promise<readonly Gpu[]>;
-  /** Rejects with `unavailable` and the reason in one line when nothing can run. */
+  /**
+   * Rejects with the reason in one line when nothing can run: `unavailable`, or `disk_full` while the runtime is known
+   * to have no room for an image.
+   */
   ping(signal?: AbortSignal): Promise<void>;
+  /** Looks whether there is room for an image, making some where there is not; else `disk_full`. Absent: nobody can tell. */
+  demandRoom?(signal: AbortSignal): Promise<void>;
   /** What whoever runs the worker had better change where `ping` finds all well, in one line. Absent: never anything. */
   warning?(signal: AbortSignal): Promise<string | undefined>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -95,6 +100,8 @@ export interface PrepareOptions {
 export interface PreparedImage {
   readonly reference: string;
   readonly cached: boolean;
+  /** Tells the runtime that the image is not needed for this any more; until then it is not removed to make room. */
+  readonly release?: () => void;
 }
 
 /** A host folder that stands at a path of the container. */

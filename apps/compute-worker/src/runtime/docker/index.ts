@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
+import { diskFull } from '../../files/disk-full.ts';
 import { remembered, WorkUnderWay } from '../driver.ts';
 import type {
   AdoptOptions,
@@ -123,6 +124,7 @@ class DockerRuntime implements ContainerRuntime {
       work: async () => {
         await this.#sweep('a run');
         await this.#images.collect();
+        await this.#images.lookForRoom();
       },
       log,
     });
@@ -143,6 +145,11 @@ class DockerRuntime implements ContainerRuntime {
     this.#work.demandOpen();
     await this.#daemon.ping(signal);
     await this.#transport();
+    this.#images.room.demand();
+  }
+
+  async demandRoom(signal: AbortSignal): Promise<void> {
+    await this.#images.room.look(signal);
   }
 
   async warning(signal: AbortSignal): Promise<string | undefined> {
@@ -162,12 +169,18 @@ class DockerRuntime implements ContainerRuntime {
     const name = nameFor(spec.labels);
     const labels = labelsOf(this.#owner, spec.labels);
     using _alive = this.#keepAlive(name);
-    await using data = await transport.open({ spec, name, labels, signal });
-    const container = new Container(this.#daemon, name);
-    await using _removal = this.#removalOf(container);
-    const run = { daemon: this.#daemon, container, data, spec, image };
-    await createContainer(run, this.#user, { ...labels, ...adoptionLabels(spec, transport.kind, data) });
-    return await this.#toEnd(this.#watched(run), run, options);
+    const make = async () => {
+      await using stack = new AsyncDisposableStack();
+      const data = stack.use(await transport.open({ spec, name, labels, signal }));
+      const container = new Container(this.#daemon, name);
+      stack.use(this.#removalOf(container));
+      const run = { daemon: this.#daemon, container, data, spec, image };
+      await createContainer(run, this.#user, { ...labels, ...adoptionLabels(spec, transport.kind, data) });
+      return { run, made: stack.move() };
+    };
+    const { run, made } = await this.#images.room.use(make);
+    await using _made = made;
+    return await this.#toEnd(this.#watched(run), run, transport, options);
   }
 
   async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
@@ -189,7 +202,7 @@ class DockerRuntime implements ContainerRuntime {
     const begun = { running, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
     this.#settings.log.info({ ...spec.labels, container: name, running }, 'A container is taken up');
     const run = { daemon: this.#daemon, container, data, spec, image };
-    return await this.#toEnd({ ...this.#watched(run), begun }, run, options);
+    return await this.#toEnd({ ...this.#watched(run), begun }, run, transport, options);
   }
 
   #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {
@@ -198,12 +211,26 @@ class DockerRuntime implements ContainerRuntime {
     return { daemon, container, data, limits, gpus, program: image.entryPoint[0] ?? '', reconnectMs };
   }
 
-  async #toEnd(watched: WatchedRun, run: ContainerRun, options: RunOptions): Promise<RunResult> {
+  async #toEnd(
+    watched: WatchedRun,
+    run: ContainerRun,
+    { kind }: DataTransport,
+    options: RunOptions,
+  ): Promise<RunResult> {
     const { signal } = options;
     const ended = await runContainer(watched, options);
+    await this.#refuseOnFullDisk(ended, kind);
     const result = await withReasonOfImage(ended, run, { daemon: this.#daemon, owner: this.#owner, signal });
     await options.onEnd?.(result);
     return result;
+  }
+
+  /** Throws `disk_full` where a program failed that wrote to the daemon's disk, and that has no room: it may be why. */
+  async #refuseOnFullDisk({ ended, exitCode }: RunResult, kind: DataTransport['kind']): Promise<void> {
+    if (kind !== 'archive' || ended !== 'exited' || exitCode === 0) return;
+    if (await this.#images.room.isThere()) return;
+    const message = `A program ended with exit code ${exitCode} while the disk of the Docker daemon was full: it may have failed for that.`;
+    throw diskFull('docker', message);
   }
 
   #keepAlive(name: string): Disposable {

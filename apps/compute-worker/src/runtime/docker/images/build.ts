@@ -19,7 +19,7 @@ import { asFolder, buildSegment, type ContextCopy, contextCopy, type SegmentBuil
 export type BuildLimits = Omit<RunLimits, 'diskFiles'>;
 
 /** What builds are done with, whatever is built. */
-export interface BuildOptions extends Pick<LineOptions, 'owner' | 'keepAlive' | 'reconnectMs'> {
+export interface BuildOptions extends Pick<LineOptions, 'owner' | 'keepAlive' | 'reconnectMs' | 'hasRoom'> {
   readonly limits: BuildLimits;
 }
 

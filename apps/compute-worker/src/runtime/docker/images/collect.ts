@@ -1,3 +1,4 @@
+import { retry } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { z } from 'zod';
 import type { Daemon } from '../client/daemon.ts';
@@ -5,9 +6,13 @@ import { isAnswer } from '../client/errors.ts';
 import { IMAGES, LABELS } from '../labels.ts';
 
 /** What {@link collectImages} works with. */
-export interface CollectImagesOptions {
-  readonly daemon: Daemon;
+export interface CollectImagesOptions extends EvictImagesOptions {
   readonly cacheBytes: number;
+}
+
+/** What {@link evictImages} works with. */
+export interface EvictImagesOptions {
+  readonly daemon: Daemon;
   /** When images were last used, by name, in milliseconds since 1970; of others the time they were built counts. */
   readonly lastUsed: ReadonlyMap<string, number>;
   /** Whether an image must stay. */
@@ -54,37 +59,73 @@ const UNDER_WAY_MS = 3_600_000;
  * measures for somebody else.
  */
 export async function collectImages(options: CollectImagesOptions): Promise<void> {
-  const { daemon, cacheBytes, isHeld, log } = options;
-  const measured = await measure(daemon);
+  const { cacheBytes } = options;
+  const measured = await measure(options.daemon).catch((error: unknown) => {
+    if (isBusy(error)) return undefined;
+    throw error;
+  });
+  if (measured === undefined) return;
   let bytes = measured.Images.filter(isOwn).reduce((sum, image) => sum + alone(image), 0);
   const shared = sharedBytes(measured);
-  const images = measured.Images.flatMap((image) => removable(image, options));
   let removed = 0;
-  for (const image of images.toSorted((a, b) => a.usedAt - b.usedAt)) {
+  for (const image of unused(measured, options)) {
     if (bytes + shared <= cacheBytes) return;
     // Of what images share nobody can tell whose removal gives it back: it is measured anew next time.
     if (bytes <= cacheBytes && removed > 0) return;
-    if (isHeld(image.name)) continue;
-    try {
-      await daemon.removeImage(image.name);
-    } catch (error) {
-      // A container, or an image that starts from it, has come meanwhile.
-      if (!isAnswer(error, 409)) throw error;
-      continue;
-    }
+    if (!(await remove(image, options))) continue;
     removed += 1;
     bytes -= image.bytes;
-    log.info({ image: image.name, bytes: image.bytes }, 'An image that was not used for long was removed');
   }
 }
 
-async function measure(daemon: Daemon): Promise<DaemonUse> {
-  try {
-    return use.parse(await daemon.get('measure its images', '/system/df', { ms: MEASURE_MS }));
-  } catch (error) {
-    if (isAnswer(error, 500) && /already running/.test(error.said)) return { LayersSize: 0, Images: [] };
-    throw error;
+/**
+ * Makes room: removes a share (0 to 1) of what images of contexts take that nobody needs, the longest unused first,
+ * and at least one. False where there is none.
+ */
+export async function evictImages(options: EvictImagesOptions, share: number): Promise<boolean> {
+  const images = unused(await measureInTurn(options.daemon), options);
+  const most = images.reduce((sum, { bytes }) => sum + bytes, 0) * share;
+  let freed = 0;
+  let removed = 0;
+  for (const image of images) {
+    if (removed > 0 && freed >= most) break;
+    if (!(await remove(image, options))) continue;
+    removed += 1;
+    freed += image.bytes;
   }
+  return removed > 0;
+}
+
+/** What may be removed, the longest unused first. */
+function unused({ Images }: DaemonUse, options: EvictImagesOptions): BuiltImage[] {
+  const images = Images.flatMap((image) => removable(image, options));
+  return images.filter(({ name }) => !options.isHeld(name)).toSorted((a, b) => a.usedAt - b.usedAt);
+}
+
+/** Removes an image; false where a container, or an image that starts from it, has come meanwhile. */
+async function remove({ name, bytes }: BuiltImage, { daemon, log }: EvictImagesOptions): Promise<boolean> {
+  try {
+    await daemon.removeImage(name);
+  } catch (error) {
+    if (!isAnswer(error, 409)) throw error;
+    return false;
+  }
+  log.info({ image: name, bytes }, 'An image that was not used for long was removed');
+  return true;
+}
+
+async function measure(daemon: Daemon): Promise<DaemonUse> {
+  return use.parse(await daemon.get('measure its images', '/system/df', { ms: MEASURE_MS }));
+}
+
+async function measureInTurn(daemon: Daemon): Promise<DaemonUse> {
+  const pauses = { firstMs: 100, mostMs: 2000, jitter: 0.5, tries: 30 };
+  return await retry(async () => await measure(daemon), { ...pauses, retryIf: isBusy });
+}
+
+/** The daemon measures for one at a time. */
+function isBusy(error: unknown): boolean {
+  return isAnswer(error, 500) && /already running/.test(error.said);
 }
 
 function isOwn({ Labels }: DaemonImage): boolean {
@@ -106,7 +147,7 @@ function sharedBytes({ LayersSize, Images }: DaemonUse): number {
   return Math.max(0, LayersSize - unshared - ofBases);
 }
 
-function removable(image: DaemonImage, { lastUsed }: CollectImagesOptions): BuiltImage[] {
+function removable(image: DaemonImage, { lastUsed }: EvictImagesOptions): BuiltImage[] {
   const { Id, RepoTags, Created, Containers } = image;
   if (!isOwn(image) || Containers > 0) return [];
   const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');

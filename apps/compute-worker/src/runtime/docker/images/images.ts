@@ -7,7 +7,8 @@ import type { BuildContext, PreparedImage, PrepareOptions } from '../../index.ts
 import type { Daemon } from '../client/daemon.ts';
 import { imageName, LABELS } from '../labels.ts';
 import { type BuildOptions, buildImage } from './build.ts';
-import { collectImages } from './collect.ts';
+import { type CollectImagesOptions, collectImages, evictImages } from './collect.ts';
+import { DaemonRoom } from './room.ts';
 
 /** An image as a run needs it. */
 export interface ReadyImage {
@@ -25,11 +26,14 @@ export interface ReadyImage {
 /** What an {@link ImageStore} works with. */
 export interface ImageStoreOptions {
   readonly daemon: Daemon;
-  readonly builds: BuildOptions;
+  readonly builds: Omit<BuildOptions, 'hasRoom'>;
   /** What the images of contexts may take in the daemon, in bytes, before the longest unused go. */
   readonly cacheBytes: number;
   readonly log: Log;
 }
+
+const AGAIN =
+  'The disk of Docker was full: images that nobody used were removed, and this one is built anew.\n';
 
 const inspected = z.object({
   Config: z.object({
@@ -41,17 +45,52 @@ const inspected = z.object({
 });
 const volumes = z.array(z.string());
 
+/** Names that are held, each as often as it is. */
+class Holds {
+  readonly #counts = new Map<string, number>();
+
+  has(name: string): boolean {
+    return this.#counts.has(name);
+  }
+
+  /** Holds a name until what it returns is called; doing that twice is harmless. */
+  hold(name: string): () => void {
+    this.#add(name, 1);
+    let released = false;
+    return () => {
+      if (!released) this.#add(name, -1);
+      released = true;
+    };
+  }
+
+  #add(name: string, change: 1 | -1): void {
+    const count = (this.#counts.get(name) ?? 0) + change;
+    if (count === 0) this.#counts.delete(name);
+    else this.#counts.set(name, count);
+  }
+}
+
 /** The images of build contexts in a daemon: built once per digest, by whichever worker came first. */
 export class ImageStore {
   readonly #options: ImageStoreOptions;
   readonly #building = new SharedWork<ReadyImage>();
   /** When each was last asked for here, by its name; in milliseconds since 1970. */
   readonly #used = new Map<string, number>();
-  /** How many runs have opened each, by its name. */
-  readonly #held = new Map<string, number>();
+  /** Those that runs have opened: they stay. */
+  readonly #opened = new Holds();
+  /** Those that orders were prepared with: they stay as long as there is room for them. */
+  readonly #needed = new Holds();
+
+  /** Whether the daemon has room for more. */
+  readonly room: DaemonRoom;
+  #look: 'due' | 'done' = 'due';
 
   constructor(options: ImageStoreOptions) {
     this.#options = options;
+    const { daemon, log } = options;
+    const isHeld = (name: string) => this.#opened.has(name) || this.#needed.has(name);
+    const evict = async (share: number) => await evictImages({ ...this.#collecting, isHeld }, share);
+    this.room = new DaemonRoom({ daemon, evict, log });
   }
 
   /** See `ContainerRuntime.prepare`. */
@@ -60,8 +99,14 @@ export class ImageStore {
     const onBuild = () => {
       built = true;
     };
-    await this.#ready(context, options, onBuild);
-    return { reference: referenceTo(context), cached: !built };
+    const release = this.#needed.hold(imageName(context.digest));
+    try {
+      await this.#ready(context, options, onBuild);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { reference: referenceTo(context), cached: !built, release };
   }
 
   /**
@@ -70,7 +115,7 @@ export class ImageStore {
    */
   async open(prepared: PreparedImage, signal: AbortSignal): Promise<ReadyImage & Disposable> {
     const context = contextOf(prepared, 'docker');
-    const release = this.#hold(imageName(context.digest));
+    const release = this.#opened.hold(imageName(context.digest));
     try {
       const image = await this.#ready(context, { signal, onOutput: async () => undefined });
       return { ...image, [Symbol.dispose]: release };
@@ -82,19 +127,19 @@ export class ImageStore {
 
   /** Removes the longest unused images while all of them together take more than they may. */
   async collect(): Promise<void> {
-    const { daemon, cacheBytes, log } = this.#options;
-    const isHeld = (name: string) => this.#held.has(name);
-    await collectImages({ daemon, cacheBytes, lastUsed: this.#used, isHeld, log });
+    await collectImages(this.#collecting);
   }
 
-  #hold(name: string): () => void {
-    const add = (change: 1 | -1) => {
-      const count = (this.#held.get(name) ?? 0) + change;
-      if (count === 0) this.#held.delete(name);
-      else this.#held.set(name, count);
-    };
-    add(1);
-    return () => add(-1);
+  /** Looks whether the daemon's disk has room for another image, where one was built since. Throws `disk_full`. */
+  async lookForRoom(): Promise<void> {
+    if (this.#look === 'done') return;
+    this.#look = 'done';
+    await this.room.look();
+  }
+
+  get #collecting(): CollectImagesOptions {
+    const { daemon, cacheBytes, log } = this.#options;
+    return { daemon, cacheBytes, lastUsed: this.#used, isHeld: (name) => this.#opened.has(name), log };
   }
 
   async #ready(context: BuildContext, options: PrepareOptions, onBuild?: () => void): Promise<ReadyImage> {
@@ -111,8 +156,12 @@ export class ImageStore {
   }
 
   async #build(context: BuildContext, options: PrepareOptions): Promise<ReadyImage> {
-    const { daemon, builds, log } = this.#options;
-    await buildImage(daemon, context, builds, options);
+    const { daemon, log } = this.#options;
+    const builds = { ...this.#options.builds, hasRoom: async () => await this.room.isThere() };
+    const bytes = Buffer.from(AGAIN);
+    const onAgain = async () => await options.onOutput({ stream: 'stdout', bytes });
+    this.#look = 'due';
+    await this.room.use(async () => await buildImage(daemon, context, builds, options), onAgain);
     const image = await this.#find(context.digest, options.signal);
     if (image === undefined) {
       throw new PlatformError(

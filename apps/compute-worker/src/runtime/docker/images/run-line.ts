@@ -1,10 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { diskFull } from '../../../files/disk-full.ts';
 import type { RunAction } from '../../dockerfile/plan/actions.ts';
 import type { PrepareOptions, RunLimits, RunResult } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
-import { isAnswer } from '../client/errors.ts';
+import { isAnswer, isFull } from '../client/errors.ts';
 import type { RunData } from '../data/transport.ts';
 import { gpuRequest } from '../gpu/gpu-request.ts';
 import { boundsOf, hardenedBuild } from '../hardening/hardening.ts';
@@ -28,6 +29,8 @@ export interface LineOptions extends PrepareOptions {
   /** Keeps a container of this name from being swept away as somebody's leftover. */
   readonly keepAlive: (name: string) => Disposable;
   readonly reconnectMs: number;
+  /** Whether the daemon's disk has room. */
+  readonly hasRoom: () => Promise<boolean>;
 }
 
 /** By other rules, other images. */
@@ -70,6 +73,9 @@ export async function runLine(image: string, action: RunAction, options: LineOpt
     await options.onOutput(chunk);
   };
   const result = await follow(container, action, { ...options, onOutput });
+  // The line may have failed for want of room that is not its own.
+  if (result.ended === 'exited' && result.exitCode !== 0 && isFull(printed) && !(await options.hasRoom()))
+    throw diskFull('docker', 'The disk of the Docker daemon has no room for an image.');
   const limits = { ...options.limits, outputBytes: options.buildOutputBytes };
   demandSuccess(result, action, limits, printed);
   const Labels = { ...NOBODYS, [LABELS.context]: options.digest, [LABELS.line]: key };
