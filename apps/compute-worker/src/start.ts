@@ -42,7 +42,7 @@ async function open(
   await refuseForeignPeers(config, log);
   const storage = storageOf(config);
   const folder = resolve(config.dataDir);
-  const identity = stack.use(await takeIdentity(folder));
+  const identity = stack.use(await takeIdentity(folder, log));
   const runtime = stack.use(await openRuntime(config, { worker: identity.id, folder, log }));
   const broker = await openBroker(config, log);
   if (broker !== undefined) stack.use(broker);

@@ -87,7 +87,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const meters = createWorkerMeters(metrics);
   const folder = resolve(options.folder);
   await using opening = new AsyncDisposableStack();
-  const identity = options.identity ?? opening.use(await takeIdentity(folder));
+  const identity = options.identity ?? opening.use(await takeIdentity(folder, log));
   const workspaces = await Workspaces.open(join(folder, WORK), runtime.adopt !== undefined, log);
   const recovery = new Recovery({ runtime, workspaces, log });
   await runtime.recover(recovery.attempts);

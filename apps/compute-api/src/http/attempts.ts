@@ -9,6 +9,7 @@ import type { ComputeDatabase } from '../db/database.ts';
 import { claimOrder } from '../queue/claim.ts';
 import { type Grant, grantOf, renewLeases } from '../queue/lease.ts';
 import { ticketFor } from '../queue/tickets.ts';
+import { withTakeover } from '../workers/takeover.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
@@ -45,17 +46,15 @@ export function attemptHandlers(
     },
     claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus = 0 } }, call) => {
       const offer = { kinds, gpus: free_gpus };
-      const claimed = await claimOrder(
-        database,
-        settings,
-        { id: worker, boot, caller: callerOf(call) },
-        offer,
-      );
+      const process = { id: worker, boot, caller: callerOf(call) };
+      const claim = async () => await claimOrder(database, settings, process, offer);
+      const claimed = await withTakeover(database, process, claim);
       return { claim: claimed === null ? null : await ticketed(grantOf(claimed, leaseMs)) };
     },
     renewLeases: async ({ params, body: { boot, attempts } }, call) => {
-      const worker = { id: params.worker, boot, caller: callerOf(call) };
-      const renewal = await renewLeases(database, leaseMs, worker, attempts);
+      const process = { id: params.worker, boot, caller: callerOf(call) };
+      const renew = async () => await renewLeases(database, leaseMs, process, attempts);
+      const renewal = await withTakeover(database, process, renew);
       const held = renewal.held.map(async ({ pin, ...ref }) => ({
         ...ref,
         ...(await ticketFor({ ...ref, pin }, leaseMs, signTicket)),

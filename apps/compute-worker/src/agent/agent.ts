@@ -178,7 +178,9 @@ export class WorkerAgent {
   #standDown(error: unknown): void {
     if (this.#closing.signal.aborted) return;
     const { log } = this.#options;
-    log.error({ error }, 'Another process has taken over the id of this worker; this one stops');
+    const message =
+      'Another process has taken over the id of this worker; this one stops. If two machines have copies of one disk, remove worker.db from the folder of one of them';
+    log.error({ error, worker: this.#options.id }, message);
     this.#closing.abort(error);
     void this.#leases.stop();
     this.#abortAll('stale');

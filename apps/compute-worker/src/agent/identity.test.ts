@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { cp, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isUuid } from '@morpheo/common';
+import { memoryLog } from '@morpheo/service/log';
 import test from 'ava';
 import { temporaryFolder } from '../archive/testing.ts';
 import { takeIdentity } from './identity.ts';
@@ -19,6 +22,31 @@ test('Two workers do not share a folder', async (t) => {
   await using _first = await takeIdentity(folder.path);
   const error = await t.throwsAsync(takeIdentity(folder.path), { code: 'unavailable' });
   t.true(error?.message.includes(folder.path));
+});
+
+test('A copy of the folder of a worker is another worker, and stays that one', async (t) => {
+  await using folder = await temporaryFolder();
+  const [original, copy] = [join(folder.path, 'original'), join(folder.path, 'copy')];
+  await using first = await takeIdentity(original);
+  await cp(original, copy, { recursive: true, preserveTimestamps: true });
+  const log = memoryLog();
+  const second = await takeIdentity(copy, log);
+  t.not(second.id, first.id);
+  t.like(log.entries, [{ level: 'warn', worker: second.id, copied: first.id }]);
+  await second[Symbol.asyncDispose]();
+  await using again = await takeIdentity(copy, log);
+  t.is(again.id, second.id);
+  t.is(log.entries.length, 1);
+});
+
+test('A folder that was renamed is the same worker', async (t) => {
+  await using folder = await temporaryFolder();
+  const [before, after] = [join(folder.path, 'before'), join(folder.path, 'after')];
+  const first = await takeIdentity(before);
+  await first[Symbol.asyncDispose]();
+  await rename(before, after);
+  await using second = await takeIdentity(after);
+  t.is(second.id, first.id);
 });
 
 test('The folder of a killed worker is free at once', async (t) => {
