@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { chmod, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import test from 'ava';
@@ -120,5 +120,26 @@ test('A rule without wildcards ignores its path and what is below', (t) => {
       t.is(file(other.join('/')), below && other.join('/') !== 'Dockerfile');
       t.true(file([...rule, 'x'].join('/')));
     }),
+  );
+});
+
+test('A file or folder whose name is not UTF-8 is named, with what to do, unless it is ignored', async (t) => {
+  await using folder = await temporaryFolder();
+  await writeFiles(folder.file('in'), { Dockerfile: 'FROM x', 'c/a': '1' });
+  const at = (name: string) =>
+    Buffer.concat([Buffer.from(folder.file('in/c/caf')), Buffer.from(name, 'latin1')]);
+  await writeFile(at('é.py'), '');
+  t.like(await t.throwsAsync(listFiles(folder.file('in'), forever)), {
+    message: 'The name of c/caf?.py is not UTF-8.',
+    hint: 'Rename the file, or name it in .dockerignore.',
+    exitCode: 2,
+  });
+  await rm(at('é.py'));
+  await mkdir(at('é'));
+  await t.throwsAsync(listFiles(folder.file('in'), forever), { message: 'The name of c/caf? is not UTF-8.' });
+  await writeFile(folder.file('in/.dockerignore'), 'c/caf*\n');
+  t.deepEqual(
+    (await listFiles(folder.file('in'), forever)).map(({ name }) => name),
+    ['.dockerignore', 'Dockerfile', 'c/a'],
   );
 });

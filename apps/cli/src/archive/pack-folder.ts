@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createWriteStream } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +19,8 @@ export interface FileToPack {
 
 /**
  * The files of a folder that go into its archive, sorted by name so that the same folder gives the same archive.
- * Throws a `CliError` for links and other things that an archive of the platform does not hold.
+ * Throws a `CliError` for links, names that are not UTF-8, and other things that an archive of the platform does not
+ * hold.
  */
 export async function listFiles(folder: string, signal: AbortSignal): Promise<FileToPack[]> {
   const ignores = ignoreRules(await readIfThere(join(folder, '.dockerignore')));
@@ -33,11 +35,16 @@ async function* filesBelow(
   signal: AbortSignal,
 ): AsyncGenerator<FileToPack> {
   signal.throwIfAborted();
-  for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
-    const name = below === '' ? entry.name : `${below}/${entry.name}`;
+  // As text, a name that is not UTF-8 would be that of another file, which is not there.
+  for (const entry of await readdir(join(root, below), { withFileTypes: true, encoding: 'buffer' })) {
+    const written = entry.name.toString();
+    const name = below === '' ? written : `${below}/${written}`;
     if (entry.isDirectory()) {
-      if (!ignores.folder(name)) yield* filesBelow(root, name, ignores, signal);
+      if (ignores.folder(name)) continue;
+      if (!isUtf8(entry.name)) throw notUtf8(name, 'folder');
+      yield* filesBelow(root, name, ignores, signal);
     } else if (!ignores.file(name)) {
+      if (!isUtf8(entry.name)) throw notUtf8(name, 'file');
       if (!entry.isFile()) throw notPackable(name, entry.isSymbolicLink());
       const { size, mode } = await stat(join(root, name));
       yield { name, size, executable: (mode & 0o111) !== 0 };
@@ -96,6 +103,13 @@ function notPackable(name: string, link: boolean): Error {
   return usageError(
     `${name} is ${link ? 'a link' : 'neither a file nor a folder'}: archives hold plain files alone.`,
     'Replace it by a copy, or name it in .dockerignore.',
+  );
+}
+
+function notUtf8(name: string, what: string): Error {
+  return usageError(
+    `The name of ${name.replaceAll('\u{FFFD}', '?')} is not UTF-8.`,
+    `Rename the ${what}, or name it in .dockerignore.`,
   );
 }
 
