@@ -10,7 +10,15 @@ export const uuid = z
   .string()
   .regex(CANONICAL, 'should be a UUID such as 6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11')
   .refine((text) => text !== NIL_UUID, 'should not be the nil UUID')
-  .toLowerCase();
+  .toLowerCase()
+  // What a document shows: it cannot tell a refinement by itself.
+  .meta({ pattern: '^(?!0{8}(?:-0{4}){3}-0{12}$)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$' });
+
+/**
+ * A UUID that its handler reads with {@link parseGoUuid}, so that a wrong one is told in the words of the originals. A
+ * document shows it as the UUID that it should be.
+ */
+export const rawUuid = z.string().max(200).meta({ format: 'uuid' });
 
 /** True for a canonical UUID in any case, the nil UUID included. */
 export function isUuid(text: string): boolean {

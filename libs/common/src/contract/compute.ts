@@ -130,7 +130,10 @@ export const computeContract = defineContract({
       access: ANYONE_KNOWN,
       params: one,
       query: z.object({
-        follow: z.stringbool().optional(),
+        follow: z
+          .stringbool()
+          .meta({ enum: ['true', 'false'] })
+          .optional(),
         attempt: z.coerce.number().int().min(1).optional(),
       }),
       status: 200,

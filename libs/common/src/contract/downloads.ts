@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { rawUuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, type Role } from './contract.ts';
 import { RESOURCE_TYPES } from './resources.ts';
 
@@ -8,13 +9,11 @@ export const ANYONE_OR_ATTEMPT: readonly Role[] = [...ANYONE_KNOWN, 'attempt'];
 const REDIRECT =
   'To `Prefer: redirect` the answer may be 307 with the address, good for a short time, of the store that keeps the bytes.';
 
-/** Parsed by the handler, so that a bad id gets the original's text. */
-const uuid = z.string().max(200);
-const ofData = { path: '/data/:uuid/blob', params: z.object({ uuid }) } as const;
+const ofData = { path: '/data/:uuid/blob', params: z.object({ uuid: rawUuid }) } as const;
 /** The bytes of data sets have a route of their own. */
 const ofOthers = {
   path: '/:type/:uuid/blob',
-  params: z.object({ type: z.enum(RESOURCE_TYPES).exclude(['data']), uuid }),
+  params: z.object({ type: z.enum(RESOURCE_TYPES).exclude(['data']), uuid: rawUuid }),
 } as const;
 const download = {
   access: ANYONE_OR_ATTEMPT,

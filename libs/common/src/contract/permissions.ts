@@ -11,7 +11,7 @@ import {
   RELATIONS,
   VISIBILITIES,
 } from '../permissions.ts';
-import { uuid } from '../uuid.ts';
+import { rawUuid, uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, json } from './contract.ts';
 import { RESOURCE_TYPES } from './resources.ts';
 
@@ -75,7 +75,7 @@ export const permissionsChange = z.object({
 export type PermissionsChange = z.infer<typeof permissionsChange>;
 
 const place = { path: '/v1/permissions/:type/:uuid', access: ANYONE_KNOWN } as const;
-const params = z.object({ type: z.enum(RESOURCE_TYPES), uuid: z.string().max(200) });
+const params = z.object({ type: z.enum(RESOURCE_TYPES), uuid: rawUuid });
 
 /** Who may use what, and how an owner says so. */
 export const permissionEndpoints = {

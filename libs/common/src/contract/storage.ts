@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { sha256Hex } from '../digest.ts';
 import { MOST_PROBLEMS } from '../permissions.ts';
-import { uuid } from '../uuid.ts';
+import { rawUuid, uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
 import { ANYONE_OR_ATTEMPT, downloadEndpoints } from './downloads.ts';
 import { peopleEndpoints } from './people.ts';
@@ -13,8 +13,6 @@ import { uploadEndpoints } from './uploads.ts';
 import { usage } from './usage.ts';
 
 const type = z.enum(RESOURCE_TYPES);
-/** Parsed by the handler, so that a bad id gets the original's text. */
-const rawUuid = z.string().max(200);
 /** Parsed by the handler as the part of a form that has its name. */
 const said = z.string().max(200);
 

@@ -1,4 +1,4 @@
-import { type Contract, type Endpoint, PlatformError, toProblem } from '@morpheo/common';
+import { type Contract, type Endpoint, PlatformError, serviceContract, toProblem } from '@morpheo/common';
 import type { Answer } from './send.ts';
 
 /** The content type of JSON on the routes of the originals, to the letter. */
@@ -6,6 +6,17 @@ export const CLASSIC_JSON = 'application/json; charset=UTF-8';
 
 /** The content type of problem bodies (RFC 9457). */
 const PROBLEM = 'application/problem+json';
+
+/** The paths of the pages that every service has beside its API. */
+export const SYSTEM_PATHS = /^\/(?:health|ready|openapi\.json|metrics|docs(?:\/[^/]*)?)$/;
+
+/** Whether a path is of the kind that the originals had: none of `/v1`, and no page that every service of ours has. */
+export function isOfOriginals(path: string): boolean {
+  return (
+    path === serviceContract.endpoints.health.path ||
+    (!/^\/v1(?:\/|$)/.test(path) && !SYSTEM_PATHS.test(path))
+  );
+}
 
 /**
  * There is no such path, or it is one of the originals' and they answer 404 to this method. `classic` where the

@@ -69,6 +69,7 @@ test('The document tells who may call and with what', (t) => {
   t.deepEqual(operations.get('drop')?.security, [{ basic: [] }, { bearer: [] }]);
   t.deepEqual(Object.keys(operations.get('drop')?.responses ?? {}), [
     '204',
+    '400',
     '401',
     '403',
     '404',

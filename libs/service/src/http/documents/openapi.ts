@@ -1,12 +1,6 @@
-import {
-  type Contract,
-  type Endpoint,
-  ERRORS,
-  type ErrorCode,
-  problemBody,
-  serviceContract,
-} from '@morpheo/common';
+import { type Contract, type Endpoint, problemBody, serviceContract } from '@morpheo/common';
 import { requestBody, responseContent, schemaOf } from './openapi-content.ts';
+import { errorResponses } from './openapi-errors.ts';
 
 /** What a service calls itself. */
 export interface ApiInfo {
@@ -18,11 +12,6 @@ export interface ApiInfo {
 /** A part of the document: it is JSON. */
 type Part = Record<string, unknown>;
 
-/** Errors that any request may meet, by what its route asks for. */
-const ALWAYS: readonly ErrorCode[] = ['internal'];
-const WITH_CREDENTIALS: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'rate_limited'];
-const WITH_JSON: readonly ErrorCode[] = ['too_large', 'unsupported_media_type', 'timed_out'];
-
 /**
  * The OpenAPI 3.1 document of an API: its routes with every error that they answer, and those of every service.
  * It is plain JSON; the same contract gives the same document.
@@ -33,7 +22,7 @@ export function openApiDocument(contract: Contract, info: ApiInfo): Record<strin
   for (const [key, endpoint] of Object.entries(endpoints)) {
     const path = endpoint.path.replaceAll(/:(\w+)/g, '{$1}');
     const methods = paths[path] ?? {};
-    methods[endpoint.method.toLowerCase()] = operation(key, endpoint);
+    methods[endpoint.method.toLowerCase()] = operation(key, endpoint, contract);
     paths[path] = methods;
   }
   return {
@@ -55,7 +44,7 @@ export function openApiDocument(contract: Contract, info: ApiInfo): Record<strin
   };
 }
 
-function operation(key: string, endpoint: Endpoint): Part {
+function operation(key: string, endpoint: Endpoint, contract: Contract): Part {
   const { summary, description, access, body } = endpoint;
   const said = [description, accessText(access)].filter((text) => text !== undefined).join('\n\n');
   return {
@@ -65,7 +54,7 @@ function operation(key: string, endpoint: Endpoint): Part {
     ...(access === 'public' ? { security: [] } : { security: securityOf(access) }),
     parameters: parametersOf(endpoint),
     ...(body === undefined ? {} : { requestBody: requestBody(body) }),
-    responses: responsesOf(endpoint),
+    responses: responsesOf(endpoint, contract),
   };
 }
 
@@ -101,30 +90,8 @@ function parametersOf(endpoint: Endpoint): Part[] {
   return parameters;
 }
 
-function responsesOf(endpoint: Endpoint): Record<string, Part> {
-  const { status, response, method, access, body } = endpoint;
+function responsesOf(endpoint: Endpoint, contract: Contract): Part {
+  const { status, response, method } = endpoint;
   const content = method === 'HEAD' && response.type !== 'headers' ? {} : responseContent(response);
-  const responses: Record<string, Part> = { [status]: { description: 'Done', ...content } };
-  const codes = new Set<ErrorCode>([
-    ...endpoint.errors,
-    ...(access === 'public' ? [] : WITH_CREDENTIALS),
-    ...(body?.type === 'json' ? WITH_JSON : []),
-    ...ALWAYS,
-  ]);
-  for (const code of codes) {
-    const { status: failed, title } = ERRORS[code];
-    const line = `\`${code}\`: ${title}.`;
-    const known = responses[failed]?.description;
-    responses[failed] = {
-      description: known === undefined ? line : `${known}\n${line}`,
-      ...problemContent(endpoint),
-    };
-  }
-  return responses;
-}
-
-function problemContent({ classic, method }: Endpoint): Part {
-  if (method === 'HEAD') return {};
-  const type = classic === true ? 'application/json' : 'application/problem+json';
-  return { content: { [type]: { schema: { $ref: '#/components/schemas/Problem' } } } };
+  return { [status]: { description: 'Done', ...content }, ...errorResponses(endpoint, contract) };
 }

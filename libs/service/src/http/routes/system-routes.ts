@@ -19,17 +19,6 @@ export interface SystemRoutes {
 /** The keys of those routes. */
 export const SYSTEM_ROUTES: ReadonlySet<string> = new Set(['health', 'ready', 'openapi', 'metrics', 'docs']);
 
-/** Their paths. */
-export const SYSTEM_PATHS = /^\/(?:health|ready|openapi\.json|metrics|docs(?:\/[^/]*)?)$/;
-
-/** Whether a path is of the kind that the originals had: none of `/v1`, and no page that every service of ours has. */
-export function isOfOriginals(path: string): boolean {
-  return (
-    path === serviceContract.endpoints.health.path ||
-    (!/^\/v1(?:\/|$)/.test(path) && !SYSTEM_PATHS.test(path))
-  );
-}
-
 /** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
 export function systemRoutes({ contract, info, checks, warnings, metrics }: SystemRoutes): Router<State> {
   const router = new Router<State>({ strict: true, sensitive: true });

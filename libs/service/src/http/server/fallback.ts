@@ -2,9 +2,8 @@ import type Router from '@koa/router';
 import { type Contract, PlatformError } from '@morpheo/common';
 import type { Middleware } from 'koa';
 import { answer, type Context, type State } from '../answers/context.ts';
-import { NoRoute } from '../answers/problem.ts';
+import { isOfOriginals, NoRoute } from '../answers/problem.ts';
 import { isPathOf } from '../routes/parse-input.ts';
-import { isOfOriginals } from '../routes/system-routes.ts';
 
 /** What might have answered. */
 export interface Routes {
