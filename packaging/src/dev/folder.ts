@@ -18,6 +18,9 @@ export interface Owner {
 /** The passwords of the parts' own users. */
 const PARTS = ['postgres', 'minio'];
 
+/** The services that keep something on disk: each has a folder of its own, mounted at `/data`. */
+const WITH_DATA = ['storage-api', 'compute-api', 'orchestrator'];
+
 /**
  * Makes the folder of a platform in containers, or completes it: every secret is made at random on first use and kept.
  * The folder is closed to other users of this machine; within it, the containers' users may read what they are given.
@@ -35,9 +38,11 @@ export async function makeFolder(folder: string, owner: Owner): Promise<Secrets>
   const ticketKeys = await readFile(await makeTicketKeyFile(folder), 'utf8');
   await writeWhole(join(handed, 'ticket-key'), ticketKeys, 0o444);
   for (const name of PARTS) await makeOnce(join(handed, name));
-  const data = join(folder, 'orchestrator');
-  await mkdir(data, { recursive: true, mode: 0o700 });
-  if (process.getuid?.() === 0) await chown(data, owner.uid, owner.gid);
+  for (const service of WITH_DATA) {
+    const data = join(folder, service);
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    if (process.getuid?.() === 0) await chown(data, owner.uid, owner.gid);
+  }
   return secrets;
 }
 

@@ -4,6 +4,7 @@ import type { Connection } from '@morpheo/standalone';
 import { ROOT } from '../executables/programs.ts';
 import { type Compose, composeVariables, findCompose } from './compose.ts';
 import { makeFolder, type Owner, tellConnection } from './folder.ts';
+import { refuseTakenPorts } from './ports.ts';
 import { ask, run, succeeds } from './run.ts';
 import type { DevSettings } from './settings.ts';
 
@@ -34,10 +35,21 @@ export async function prepare(settings: DevSettings): Promise<{ compose: Compose
   return { compose, connection };
 }
 
-/** Starts the platform in the background, and resolves when all of it is well; says where it is. */
+/**
+ * Starts the platform in the background, and resolves when all of it is well; says where it is. Throws before anything
+ * is started where its ports are taken; where it cannot be started, nothing of it is left running.
+ */
 export async function up(settings: DevSettings): Promise<void> {
+  const before = await containersOf(settings.project);
+  // What runs already has its ports itself; Compose changes what of it has to be changed.
+  if (before === '') await refuseTakenPorts(settings.ports);
   const { compose, connection } = await prepare(settings);
-  await compose.run('up', '--detach', '--remove-orphans');
+  try {
+    await compose.run('up', '--detach', '--remove-orphans');
+  } catch (error) {
+    if (before === '') await compose.run('down', '--remove-orphans', '--timeout', '10');
+    throw error;
+  }
   await allWell(settings.project);
   for (const base of BASES) await handIn(await compose.container('dind'), base);
   await tellConnection(settings.folder, connection);
@@ -56,12 +68,21 @@ export async function logs(settings: DevSettings): Promise<void> {
   await compose.run('logs', '--follow', '--tail', '20');
 }
 
+/** The ids of the running containers of a project, a line each; empty where none run. */
+async function containersOf(project: string): Promise<string> {
+  await requireDocker();
+  return await ask('docker', ['ps', '--quiet', '--filter', `label=com.docker.compose.project=${project}`]);
+}
+
+async function requireDocker(): Promise<void> {
+  if (await succeeds('docker', ['version'])) return;
+  throw new Error(
+    'The Docker daemon does not answer: start it (`make real-parts` does), or set DOCKER_HOST.',
+  );
+}
+
 async function composeOf(settings: DevSettings, owner: Owner): Promise<Compose> {
-  if (!(await succeeds('docker', ['version']))) {
-    throw new Error(
-      'The Docker daemon does not answer: start it (`make real-parts` does), or set DOCKER_HOST.',
-    );
-  }
+  await requireDocker();
   const dind =
     settings.work === 'up' || settings.work === 'prepare'
       ? await ask(join(ROOT, 'utils/dind-daemon/build'), ['--present'])
