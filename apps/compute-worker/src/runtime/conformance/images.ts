@@ -93,6 +93,10 @@ export function testImages(harness: RuntimeHarness, test: TestFn): void {
       },
       /line 2: ADD would unpack x\.bin.*RUN line/,
     ],
+    'whose Dockerfile is UTF-16, as PowerShell writes it': [
+      { Dockerfile: [...'FROM x\n'].map((character) => `${character}\0`).join('') },
+      /The Dockerfile is UTF-16.*save it as UTF-8/,
+    ],
     'whose Dockerfile is spelt otherwise': [
       { dockerfile: 'FROM x' },
       /dockerfile: it must be spelt Dockerfile/,

@@ -45,6 +45,21 @@ test('A stage that starts from one of its own has what that has', async (t) => {
   t.is(recipe.copies.length, 1);
 });
 
+test('A path in the text of a command is remarked, since it is not replaced', async (t) => {
+  const remarks = async (entryPoint: readonly string[]) =>
+    (await readRecipe(`FROM scratch\nCOPY . /app\nENTRYPOINT ${JSON.stringify(entryPoint)}`)).remarks;
+  const [remark = '', ...others] = await remarks(['sh', '-c', 'cd /app && ./main "$@"', 'main']);
+  t.regex(remark, /^Dockerfile, line 3: paths inside the text of a command are not replaced/);
+  t.deepEqual(others, []);
+  t.is((await remarks(['/bin/bash', '-ec', 'exec "/app/main"'])).length, 1);
+  for (const plain of [
+    ['sh', '-c', 'echo done'],
+    ['sh', '/app/main.sh'],
+    ['python3', '/app/main.py', '-c', '/x'],
+  ])
+    t.deepEqual(await remarks(plain), [], plain.join(' '));
+});
+
 test('Variables are replaced by what stands above them', async (t) => {
   const { environment, workingFolder, copies } = await readRecipe(`FROM x
     ARG DIR=app

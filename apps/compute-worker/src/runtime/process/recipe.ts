@@ -44,6 +44,14 @@ export async function readRecipe(text: string): Promise<Recipe> {
   for (const { kind, line } of dockerfile.instructions)
     if (kind === 'USER')
       remarks.push(remark(line, 'USER has no effect: the code runs as the user of the worker'));
+  const entryLine = dockerfile.instructions.findLast(({ kind }) => kind === 'ENTRYPOINT')?.line;
+  if (entryLine !== undefined && hasPathInCommand(plan.config.entryPoint))
+    remarks.push(
+      remark(
+        entryLine,
+        'paths inside the text of a command are not replaced: start the program itself, or write paths relative to WORKDIR',
+      ),
+    );
   const copies = actions.filter((action) => action.kind === 'copy');
   for (const copy of copies) demandOfContext(copy);
   const beyond = copies[COPIES];
@@ -58,6 +66,13 @@ export async function readRecipe(text: string): Promise<Recipe> {
     copies,
     remarks: [...remarks, ...plan.remarks].toSorted(byLine),
   };
+}
+
+/** Whether a shell is given a text that names a path of the image, such as `sh -c 'cd /app && ./main'`. */
+function hasPathInCommand(words: readonly string[]): boolean {
+  const flag = words.findIndex((word) => /^-[a-z]*c$/.test(word));
+  const isShell = /(^|\/)(ba|da|a|z|k)?sh$/.test(words[0] ?? '');
+  return isShell && flag > 0 && /(^|[\s"'`=;&|(])\/[\w.]/.test(words[flag + 1] ?? '');
 }
 
 /** The last stage, and before it the stages of the same file that it starts from. */
