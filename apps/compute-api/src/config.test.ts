@@ -16,6 +16,14 @@ test('What a client may ask is bounded unless it is said otherwise', (t) => {
   t.like(values('--rate-limit', '0', '--guess-limit=7'), { rateLimit: 0, guessLimit: 7 });
 });
 
+test('What the command line tool is set by is passed over, and what it does not know is not', (t) => {
+  const env = { MORPHEO_COMPUTE_URL: 'http://x:1', MORPHEO_STORAGE_URL: 'http://x:2' };
+  t.is(loadConfig(ENOUGH, env).kind, 'settings');
+  t.throws(() => loadConfig(ENOUGH, { ...env, MORPHEO_COMPUTE_URLS: 'http://x:1' }), {
+    code: 'invalid_request',
+  });
+});
+
 test('Workers ask by themselves where no broker is named', (t) => {
   t.is(values().broker, 'memory');
   t.is(values('-broker', 'mock').broker, 'mock');
