@@ -8,6 +8,7 @@ import {
   createHttpApp,
   followDirectory,
   type HttpServer,
+  type ListenTls,
   listen,
   type RateLimits,
   type SignTicket,
@@ -44,7 +45,7 @@ export interface ComputeServiceOptions {
   readonly port: number;
   /** Names by which clients may call: see `ListenOptions`. */
   readonly hosts?: readonly string[] | undefined;
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: ListenTls | undefined;
   /** On PostgreSQL any number of compute-apis may share one database. */
   readonly database: DatabasePlace;
   /** Wakes workers; whoever opened it closes it, after this service. */

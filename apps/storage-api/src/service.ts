@@ -4,6 +4,7 @@ import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
 import {
   type Callers,
   createHttpApp,
+  type ListenTls,
   listen,
   type RateLimits,
   type VerifyTicket,
@@ -41,7 +42,7 @@ export interface StorageServiceOptions {
   readonly port: number;
   /** Names by which clients may call: see `ListenOptions`. */
   readonly hosts?: readonly string[] | undefined;
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls?: ListenTls | undefined;
   /** The folder of the database, and of the bytes by default: made where there is none, held by this process alone. */
   readonly dataFolder: string;
   /** Where the bytes are kept; in the data folder where absent. */
@@ -89,7 +90,7 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     ),
   );
   const location = options.blobs ?? { kind: 'local', folder: dataFolder };
-  const blobs = stack.use(await openBlobStore(location, { shared: database.engine === 'postgres' }));
+  const blobs = stack.use(await openBlobStore(location, { shared: database.engine === 'postgres', log }));
   // In a folder that the file of the database holds nobody else writes; elsewhere others may, and what is left
   // half-written is swept when it is old.
   const alone = location.kind === 'local' && database.engine === 'sqlite';

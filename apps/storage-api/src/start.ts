@@ -30,7 +30,8 @@ export async function start(
     name: 'storage-api',
     unused: unusedSettings,
     open: async (config, { log, metrics, tracer, stack }) => {
-      const { callers } = stack.use(await openAccess(config, { log, others: await ownEntry(config) }));
+      const access = stack.use(await openAccess(config, { log, others: await ownEntry(config) }));
+      config.password?.onRenewed(async () => access.replaceOthers(await ownEntry(config)));
       const service = stack.use(
         await openStorageService({
           host: config.host,
@@ -40,7 +41,7 @@ export async function start(
           dataFolder: config.dataDir,
           database: await readDatabasePlace(config, join(config.dataDir, DATABASE_FILE)),
           blobs: await blobLocationOf(config.blobstore, config, config.dataDir),
-          callers,
+          callers: access.callers,
           tickets: await ticketsOf(config, log),
           origins: config.origins,
           rateLimits: rateLimitsOf(config),

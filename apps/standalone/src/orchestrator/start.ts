@@ -19,13 +19,18 @@ export async function start(
     name: 'orchestrator',
     open: async (config, { log, stack }) => {
       const { host, port } = config;
-      const secret = config.computePassword.reveal();
-      const compute = { url: config.compute, credentials: { name: config.computeUser, secret } };
+      const { compute: url, computeUser: name, computePassword: password } = config;
+      const caller = {
+        name,
+        get secret() {
+          return password.reveal();
+        },
+      };
       const service = stack.use(
         await openOrchestrator({
           ...{ host, port, version: VERSION, log },
           databaseFile: join(config.dataDir, 'orchestrator.db'),
-          compute: () => compute,
+          compute: () => ({ url, credentials: caller }),
           authenticate: credentials(await readCredentials(config.credentials)),
           everyMs: 500,
         }),

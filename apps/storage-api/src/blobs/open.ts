@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { requireWritable } from '@morpheo/service/check';
+import type { Log } from '@morpheo/service/log';
 import type { BlobStore } from './blob-store.ts';
 import { LOCAL_FOLDERS, openLocalBlobStore } from './local/store.ts';
 import type { S3BlobStoreOptions } from './s3/options.ts';
@@ -11,16 +12,17 @@ export type BlobLocation =
 
 /**
  * Opens the store of a location; whoever opens it disposes it. `shared`: other processes work by the same rows, which a
- * bucket can bear. Rejects as the driver's own function does.
+ * bucket can bear. `log` is told what to change about the store, if not all is well. Rejects as the driver's own
+ * function does.
  */
 export async function openBlobStore(
   location: BlobLocation,
-  { shared }: { readonly shared: boolean },
+  { shared, log }: { readonly shared: boolean; readonly log?: Log | undefined },
 ): Promise<BlobStore & Disposable> {
   if (location.kind === 's3') {
     // Who keeps blobs in a folder should not wait for this to be loaded.
     const { openS3BlobStore } = await import('./s3/store.ts');
-    return await openS3BlobStore({ ...location.options, shared });
+    return await openS3BlobStore({ ...location.options, shared, log });
   }
   const store = await openLocalBlobStore({ folder: location.folder });
   return Object.assign(store, { [Symbol.dispose]: () => {} });

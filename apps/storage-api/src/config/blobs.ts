@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { z } from 'zod';
-import type { BlobLocation } from '../blobs/index.ts';
+import type { BlobLocation, S3Credentials } from '../blobs/index.ts';
 
 const text = z.string().min(1);
 const httpUrl = z
@@ -51,6 +51,7 @@ export const s3Settings = defineSettings({
     flag: 's3-access-key',
     env: 'AWS_ACCESS_KEY_ID',
     schema: text.optional(),
+    secret: true,
     help: "The access key; where absent, keys are looked for as AWS's own tools do (profile, role of the machine).",
   },
   s3SecretKey: {
@@ -155,8 +156,6 @@ export async function blobLocationOf(
 ): Promise<BlobLocation> {
   if (kind === 'local' || config.s3Bucket === undefined) return { kind: 'local', folder };
   const google = kind !== 's3';
-  const { s3AccessKey: accessKeyId, s3SecretKey: secretAccessKey, s3SessionToken: sessionToken } = config;
-  const known = accessKeyId !== undefined && secretAccessKey !== undefined;
   return {
     kind: 's3',
     options: {
@@ -165,7 +164,7 @@ export async function blobLocationOf(
       endpoint: config.s3Endpoint ?? (google ? GOOGLE : undefined),
       pathStyle: config.s3PathStyle,
       prefix: config.s3Prefix,
-      credentials: known ? { accessKeyId, secretAccessKey, sessionToken } : undefined,
+      credentials: keysOf(config),
       ca: config.s3Ca === undefined ? undefined : await readCa(config.s3Ca),
       checksums: config.s3Checksums ?? (google ? 'when-required' : undefined),
       partCopies: !google,
@@ -174,6 +173,18 @@ export async function blobLocationOf(
         ? { endpoint: config.s3PublicEndpoint, seconds: config.s3LinkSeconds }
         : undefined,
     },
+  };
+}
+
+/** The keys as they are at the time; undefined where the settings name none. */
+function keysOf({ s3AccessKey, s3SecretKey, s3SessionToken }: S3Config): S3Credentials | undefined {
+  if (s3AccessKey === undefined || s3SecretKey === undefined) return undefined;
+  return {
+    get accessKeyId() {
+      return s3AccessKey.reveal();
+    },
+    secretAccessKey: s3SecretKey,
+    sessionToken: s3SessionToken,
   };
 }
 

@@ -11,7 +11,7 @@ export {
   unusedFlags,
   unusedSetting,
 } from './presets.ts';
-export { hasCredentials, Secret, withoutCredentials } from './secret.ts';
+export { hasCredentials, Secret, type SecretFile, withoutCredentials } from './secret.ts';
 export type { Setting, Settings, SettingsOf } from './settings.ts';
 export { defineSettings } from './settings.ts';
 export { duration, size } from './units.ts';

@@ -119,17 +119,20 @@ export function peerSettings<const Name extends string, const Url extends Need, 
 /** Another service: where it is, and who we are to it. */
 export interface Peer {
   readonly url: string;
-  /** Undefined where we call without. */
+  /** Undefined where we call without. The secret is as it is now: whoever calls reads it each time. */
   readonly credentials: { readonly name: string; readonly secret: string } | undefined;
 }
 
-/** The peer that the values of {@link peerSettings} describe. */
+/** The peer that the values of {@link peerSettings} describe; its secret changes where that of the password does. */
 export function peerOf(url: string, user: string | undefined, password: Secret | undefined): Peer {
-  const secret = password?.reveal();
-  return {
-    url,
-    credentials: user === undefined || secret === undefined ? undefined : { name: user, secret },
+  if (user === undefined || password === undefined) return { url, credentials: undefined };
+  const credentials = {
+    name: user,
+    get secret() {
+      return password.reveal();
+    },
   };
+  return { url, credentials };
 }
 
 /** One sentence for each pair of settings that belong together and of which one alone is given. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { Secret, withoutCredentials } from './secret.ts';
+import { PlatformError } from '@morpheo/common';
+import { Secret, type SecretFile, withoutCredentials } from './secret.ts';
 import type { Setting } from './settings.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -17,7 +18,7 @@ export function readSetting(setting: Setting, given: Given, env: Env): ReadSetti
     return { value: wrap(setting, setting.default) };
 
   const parsed = setting.schema.safeParse(found.text);
-  if (parsed.success) return { value: wrap(setting, parsed.data) };
+  if (parsed.success) return { value: wrap(setting, parsed.data, found.file) };
   if (found.text === undefined)
     return { problem: `${names}: is required; give one of the two. ${setting.help}` };
   const complaint = parsed.error.issues.map((issue) => issue.message).join('; ');
@@ -26,7 +27,9 @@ export function readSetting(setting: Setting, given: Given, env: Env): ReadSetti
   return { problem: `${names}: ${withoutCredentials(`${complaint}${got}`)}. ${setting.help}` };
 }
 
-type Found = { readonly text: string | undefined } | { readonly problem: string };
+/** The file that a text came from. */
+type Origin = Pick<SecretFile, 'setting' | 'path'>;
+type Found = { readonly text: string | undefined; readonly file?: Origin } | { readonly problem: string };
 
 function find(setting: Setting, given: Given, env: Env): Found {
   const flag = textOfFlag(setting, given);
@@ -58,17 +61,41 @@ function choose(
   return readSecretFile(file, fileName);
 }
 
-/** The content of a file without the newline that editors put at its end. */
 function readSecretFile(path: string, name: string): Found {
+  const file = { setting: name, path };
   try {
-    const text = readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-    return text === '' ? { problem: `${name} names ${path}, which is empty.` } : { text };
+    const text = contentOf(readFileSync(path, 'utf8'));
+    return text === '' ? { problem: emptyFile(file) } : { text, file };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { problem: `${name} names a file that cannot be read: ${reason}.` };
   }
 }
 
-function wrap(setting: Setting, value: unknown): unknown {
-  return setting.secret === true && value !== undefined ? new Secret(value) : value;
+/** A file's text without the newline that editors put at its end. */
+function contentOf(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
+
+function emptyFile({ setting, path }: Origin): string {
+  return `${setting} names ${path}, which is empty.`;
+}
+
+function wrap(setting: Setting, value: unknown, file?: Origin): unknown {
+  if (setting.secret !== true || value === undefined) return value;
+  if (file === undefined) return new Secret(value);
+  return new Secret(value, { ...file, parse: (text) => parseAgain(setting, text, file) });
+}
+
+/** The value of a secret whose file has changed. */
+function parseAgain({ schema }: Setting, text: string, file: Origin): unknown {
+  const content = contentOf(text);
+  if (content === '') throw new PlatformError('invalid_request', emptyFile(file));
+  const parsed = schema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const complaint = parsed.error.issues.map(({ message }) => message).join('; ');
+  throw new PlatformError(
+    'invalid_request',
+    `${file.setting} names ${file.path}, which holds no good value: ${withoutCredentials(complaint)}.`,
+  );
 }

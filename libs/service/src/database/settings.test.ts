@@ -1,3 +1,6 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { loadSettings } from '../config/index.ts';
 import { databaseContradictions, databaseSettings, readDatabasePlace } from './settings.ts';
@@ -44,6 +47,34 @@ test('A URL names all of it, and TLS may come on top', async (t) => {
     poolSize: 3,
     address: { host: 'db', port: 5432, tls: 'system' },
   });
+});
+
+test('The password is that of its file, whenever that changes', async (t) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'database-'));
+  const file = join(folder.path, 'password');
+  await writeFile(file, 'one');
+  const argv = ['--db-host=db', '--db-name=n', '--db-user=u', '--db-password-file', file];
+  const config = load(argv);
+  const found = await readDatabasePlace(config, '');
+  if (found.engine !== 'postgres') return t.fail();
+  t.is(found.address.password, 'one');
+  await config.dbPassword?.renew('two\n');
+  t.is(found.address.password, 'two');
+});
+
+test('Of a URL whose file changes, the password is taken, and one that is none is refused', async (t) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'database-'));
+  const file = join(folder.path, 'url');
+  await writeFile(file, 'postgres://u:one@db/n');
+  const config = load(['--db-url-file', file]);
+  const found = await readDatabasePlace(config, '');
+  if (found.engine !== 'postgres') return t.fail();
+  await config.dbUrl?.renew('postgres://u:two@db/n');
+  t.is(found.address.password, 'two');
+  await t.throwsAsync(async () => await config.dbUrl?.renew('u:three@db'), {
+    message: /should be postgres:/,
+  });
+  t.is(found.address.password, 'two');
 });
 
 const PROBLEMS: readonly [string, readonly string[], RegExp][] = [

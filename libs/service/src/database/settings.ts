@@ -111,15 +111,26 @@ export function databaseContradictions(config: DatabaseConfig, hasFolder: boolea
   ];
 }
 
-/** Reads where the database is from settings without contradictions; `file` is that of SQLite. */
+/**
+ * Reads where the database is from settings without contradictions; `file` is that of SQLite. The password of the
+ * address is as its setting is at the time.
+ */
 export async function readDatabasePlace(config: DatabaseConfig, file: string): Promise<DatabasePlace> {
   if (engineOf(config) === 'sqlite') return { engine: 'sqlite', file };
   const address = addressOf(config);
+  // An address that is none is told when its file changes, and not when somebody connects.
+  config.dbUrl?.onRenewed(async () => void addressOf(config));
   const { dbTls, dbPoolSize: poolSize, dbStatementMs: statementMs } = config;
   const tls = dbTls === undefined || dbTls === 'system' ? dbTls : { ca: await readFile(dbTls, 'utf8') };
   return {
     engine: 'postgres',
-    address: { ...address, ...(tls !== undefined && { tls }) },
+    address: {
+      ...address,
+      ...(tls !== undefined && { tls }),
+      get password() {
+        return addressOf(config).password;
+      },
+    },
     poolSize,
     times: { statementMs },
   };

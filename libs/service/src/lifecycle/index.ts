@@ -10,3 +10,4 @@ export {
   startService,
 } from './start-service.ts';
 export { type WatchFiles, watchFiles } from './watch-files.ts';
+export { type WatchSecrets, watchSecrets } from './watch-secrets.ts';

@@ -4,6 +4,7 @@ import { createLog, type Log, type LogFields, type LogLevel, standardOutput } fr
 import { createMetrics, type Metrics } from '../metrics/index.ts';
 import { type Tracer, type TraceSettings, tracerOf } from '../trace/index.ts';
 import type { RunningService } from './run-service.ts';
+import { watchSecrets } from './watch-secrets.ts';
 
 /** What a service has from its very start. */
 export interface ServiceTools {
@@ -37,7 +38,7 @@ export interface StartService<Config> {
 }
 
 /**
- * Starts a service as its settings say, with its log, metrics and tracer; undefined where there are none, for only
+ * Starts a service as its settings say, with its log, metrics and tracer, and secrets that follow their files; undefined where there are none, for only
  * help or a check was asked for (see `settingsOrCheck`). What was opened is closed again where the start fails.
  */
 export async function startService<Config extends ServiceConfig>(
@@ -49,6 +50,7 @@ export async function startService<Config extends ServiceConfig>(
   const given = unusedFlags(unused, config);
   if (given.length > 0) log.warn({ unused: given }, 'Flags of the original are given that have no use here');
   await using stack = new AsyncDisposableStack();
+  stack.use(await watchSecrets(config, { log }));
   const tracer = stack.use(await tracerOf(config, { service: name, version: VERSION, log }));
   const metrics = createMetrics({ process: true });
   countDroppedLines(metrics);

@@ -1,6 +1,7 @@
 import { rootCertificates } from 'node:tls';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { nameOf, type S3Location, s3Error } from './errors.ts';
+import { keysOf } from './keys.ts';
 import { DEFAULT_TUNING, type S3BlobStoreOptions, type S3Tuning } from './options.ts';
 
 /** How many times a call is made before it has failed (the standard mode of the AWS tools). */
@@ -103,13 +104,13 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
 
 /** The settings of the vendor's client. */
 export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3ClientConfig {
-  const { endpoint, credentials, ca, checksums, pathStyle } = options;
+  const { endpoint, ca, checksums, pathStyle } = options;
   const agent = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY };
   return {
     region: regionOf(options),
     forcePathStyle: pathStyle ?? endpoint !== undefined,
     ...(endpoint === undefined ? {} : { endpoint }),
-    ...(credentials === undefined ? {} : { credentials: reveal(credentials) }),
+    credentials: keysOf(options),
     retryMode: 'standard',
     maxAttempts: ATTEMPTS,
     // A part is in memory, complete, before it is sent: to wait for the server's leave would cost a round trip each.
@@ -131,16 +132,4 @@ export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3C
 
 function regionOf({ region }: S3BlobStoreOptions): string {
   return region ?? 'us-east-1';
-}
-
-function reveal({
-  accessKeyId,
-  secretAccessKey,
-  sessionToken,
-}: NonNullable<S3BlobStoreOptions['credentials']>) {
-  return {
-    accessKeyId,
-    secretAccessKey: secretAccessKey.reveal(),
-    ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
-  };
 }

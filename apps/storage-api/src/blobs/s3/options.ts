@@ -1,4 +1,5 @@
 import type { Secret } from '@morpheo/service/config';
+import type { Log } from '@morpheo/service/log';
 
 /** Where an S3 blob store keeps its objects, and how it gets there. */
 export interface S3BlobStoreOptions {
@@ -11,7 +12,10 @@ export interface S3BlobStoreOptions {
   readonly pathStyle?: boolean | undefined;
   /** What the keys begin with, so that several stores may share a bucket; nothing where absent. */
   readonly prefix?: string | undefined;
-  /** Where absent, they are found as AWS's own tools do: environment, profile, role of the machine. */
+  /**
+   * Where absent, they are found as AWS's own tools do: environment, profile, role of the machine; those of a profile are
+   * found again when its files change.
+   */
   readonly credentials?: S3Credentials | undefined;
   /** The PEM text of the authorities to trust besides the known ones. */
   readonly ca?: string | undefined;
@@ -26,9 +30,11 @@ export interface S3BlobStoreOptions {
   /** Lets `link` hand out signed addresses; where absent, there is no `link`. */
   readonly links?: S3LinkOptions | undefined;
   readonly tuning?: Partial<S3Tuning> | undefined;
+  /** Told where keys cannot be found again; nobody is where absent. */
+  readonly log?: Log | undefined;
 }
 
-/** Keys of an account; see {@link S3BlobStoreOptions}. */
+/** Keys of an account, read for each request, as they may change; see {@link S3BlobStoreOptions}. */
 export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: Secret;

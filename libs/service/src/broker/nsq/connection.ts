@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import type { NSQDConnection, WriterNSQDConnection } from 'nsqjs';
+import type { Secret } from '../../config/index.ts';
 import type { NsqAddress } from './address.ts';
 import { CLOSED, NO_SECRET, NO_TLS, SILENT } from './errors.ts';
 import { closeNow, insistOnTls, type NsqTls, stopTimerWhenClosed, surviveNonsense } from './nsqjs-patches.ts';
@@ -8,8 +9,8 @@ import { closeNow, insistOnTls, type NsqTls, stopTimerWhenClosed, surviveNonsens
 /** How connections are secured. */
 export interface NsqSecurity {
   readonly tls?: NsqTls | undefined;
-  /** What nsqd's authentication server is given. */
-  readonly secret?: string | undefined;
+  /** What nsqd's authentication server is given, as it is when a connection is made. */
+  readonly secret?: string | Secret | undefined;
 }
 
 /** How connections are made. */
@@ -99,7 +100,7 @@ function configuration({ tls, secret }: ConnectionOptions) {
   return {
     ...SIGNS_OF_LIFE,
     tls: tls !== undefined,
-    ...(secret === undefined ? {} : { authSecret: secret }),
+    ...(secret === undefined ? {} : { authSecret: typeof secret === 'string' ? secret : secret.reveal() }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Secret } from '../../config/index.ts';
 import type { Log } from '../../log/index.ts';
 import type { Broker } from '../broker.ts';
 import { httpBase, parseAddress } from './address.ts';
@@ -18,7 +19,7 @@ export interface NsqBrokerOptions {
   readonly nsqdHttps?: readonly string[] | undefined;
   readonly tls?: NsqTls | undefined;
   /** The secret for nsqd's authentication server. */
-  readonly secret?: string | undefined;
+  readonly secret?: string | Secret | undefined;
   /** Other times than those of services. */
   readonly times?: Partial<NsqTimes> | undefined;
   readonly log: Log;

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAuthority, startNsqd, withParts } from '@morpheo/real-parts';
 import ava from 'ava';
+import { Secret } from '../../config/index.ts';
 import { eventually } from '../../testing/index.ts';
 import { listen, until } from '../conformance-listeners.ts';
 import { openWith } from './nsq.fixture.ts';
@@ -93,6 +94,19 @@ test('The right secret opens, a wrong one and none do not', async (t) => {
     await eventually(t, (again) => again.regex(broker.said('warn').join(), /does not accept our secret/));
     t.notRegex(JSON.stringify(broker.log.entries), /wrong/);
   }
+});
+
+test('A secret that is renewed is shown by the next connection', async (t) => {
+  const judged: string[] = [];
+  await using judge = await startJudge(judged, ['.*']);
+  await using nsqd = await startNsqd({ auth: judge.address });
+  const secret = new Secret('old', { setting: '--nsq-secret-file', path: '/secret', parse: (text) => text });
+  await using broker = openWith({ nsqds: [nsqd.tcp], secret });
+  await t.throwsAsync(broker.ping(), { message: /does not accept our secret/ });
+  await secret.renew('right');
+  await broker.ping();
+  await broker.publish('train', 'x');
+  t.deepEqual(new Set(judged), new Set(['old', 'right']));
 });
 
 test('A secret that permits other channels alone is told, and does no harm', async (t) => {

@@ -62,10 +62,9 @@ export function nsqSecurityProblems(values: NsqSecurityValues, used: boolean): s
   return problems;
 }
 
-/** Reads the files that the values name. Throws `invalid_request` for one that cannot be read. */
+/** Reads the PEM files that the values name. Throws `invalid_request` for one that cannot be read. */
 export async function readNsqSecurity(values: NsqSecurityValues): Promise<NsqSecurity> {
-  const { nsqCa, nsqCert, nsqKey, nsqSecret } = values;
-  const secret = nsqSecret?.reveal();
+  const { nsqCa, nsqCert, nsqKey, nsqSecret: secret } = values;
   if (nsqCa === undefined) return { secret };
   const [ca, cert, key] = await Promise.all([
     readPem('--nsq-ca', nsqCa),

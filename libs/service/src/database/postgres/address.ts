@@ -7,6 +7,7 @@ export interface PostgresAddress {
   readonly port: number;
   readonly database: string;
   readonly user: string;
+  /** Read for each connection, as it may change. */
   readonly password?: string | undefined;
   /** How the server proves who it is: by the system's authorities, or by those of a PEM text. Absent: no TLS. */
   readonly tls?: 'system' | { readonly ca: string } | undefined;

@@ -30,14 +30,14 @@ const KEEP_ALIVE_MS = 10_000;
 
 /** What pg is given for one connection; 0 for a time means none. Nothing is left for it to read in the environment. */
 export function clientConfig(address: PostgresAddress, times: PostgresTimes, name: string): ClientConfig {
-  const { host, port, database, user, password = '' } = address;
+  const { host, port, database, user } = address;
   return {
     host,
     port,
     database,
     user,
-    // As a function: an empty text would make pg look into the environment and into a file.
-    password: () => password,
+    // As a function: it may have changed, and an empty text would make pg look into the environment and into a file.
+    password: () => address.password ?? '',
     ssl: tlsOf(address),
     application_name: name,
     types: parseNumbers,

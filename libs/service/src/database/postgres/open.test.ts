@@ -3,6 +3,7 @@ import { isPlatformError, type PlatformError } from '@morpheo/common';
 import { startPostgres, withParts } from '@morpheo/real-parts';
 import ava, { type ExecutionContext } from 'ava';
 import { sql } from 'kysely';
+import { eventually } from '../../testing/index.ts';
 import { sharedPostgres } from '../testing/engines.ts';
 import { type OpenPostgres, openPostgres } from './index.ts';
 
@@ -23,6 +24,33 @@ test('A wrong password is refused with the user in doubt', async (t) => {
   const { target } = await server();
   const { message } = await refusal(t, { ...target, password: 'wrong-password' });
   t.regex(message, /refuses this user; check the user, the password/);
+});
+
+test('A password that changes is used by the next connection', async (t) => {
+  const real = await server();
+  await using database = await real.createDatabase();
+  const role = `owner_of_${database.database}`;
+  await real.query(`create role ${role} login password 'one'`);
+  await real.query(`alter database ${database.database} owner to ${role}`);
+  let password = 'one';
+  const address = {
+    ...database,
+    user: role,
+    get password() {
+      return password;
+    },
+  };
+  const opened = await openPostgres<unknown>({ address, migrations: {} });
+  await real.query(`alter role ${role} password 'two'`);
+  await real.query(`select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`);
+  await eventually(t, async (t) => {
+    await t.throwsAsync(opened.ping(), { message: /refuses this user/ });
+  });
+  password = 'two';
+  await eventually(t, async (t) => await t.notThrowsAsync(opened.ping()));
+  await opened[Symbol.asyncDispose]();
+  await database[Symbol.asyncDispose]();
+  await real.query(`drop role ${role}`);
 });
 
 test('A database that is not there is named', async (t) => {

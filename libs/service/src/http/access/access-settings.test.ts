@@ -57,6 +57,16 @@ test('Whoever is taken out of the file is let in no more, and others hold on', a
   t.is(await nameOf('ours'), 'ours');
 });
 
+test('Others may be replaced, and those of the file hold on', async (t) => {
+  await using folder = await folderOf([{ ...(await ours()), name: 'theirs' }]);
+  await using access = await openAccess(folder.config, { log: silentLog, others: [await ours()] });
+  access.replaceOthers([{ ...(await ours()), name: 'next' }]);
+  const nameOf = async (name: string) => (await access.callers?.authenticate(basic(name)))?.name;
+  t.is(await nameOf('next'), 'next');
+  t.is(await nameOf('theirs'), 'theirs');
+  t.is(await nameOf('ours'), undefined);
+});
+
 test('The network is served without credentials only in plain words', async (t) => {
   const open = { host: '0.0.0.0', credentials: undefined, insecureOpen: false };
   const how = { log: silentLog };
@@ -75,7 +85,8 @@ test('A certificate is read with its key', async (t) => {
   const [cert, key] = [join(folder.path, 'cert.pem'), join(folder.path, 'key.pem')];
   await writeFile(cert, 'the certificate');
   await writeFile(key, 'the key');
-  t.deepEqual(await readTls({ cert, key }), { cert: 'the certificate', key: 'the key' });
+  const texts = { cert: 'the certificate', key: 'the key' };
+  t.deepEqual(await readTls({ cert, key }), { ...texts, files: { cert, key } });
   t.is(await readTls({ cert: undefined, key: undefined }), undefined);
 });
 

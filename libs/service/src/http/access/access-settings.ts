@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { defineSettings } from '../../config/index.ts';
 import { watchFiles } from '../../lifecycle/index.ts';
 import type { Log } from '../../log/index.ts';
+import type { ListenTls } from '../server/listen.ts';
 import { refuseOpenListen } from './bind.ts';
 import { type Callers, createCallers } from './credentials.ts';
 import { parseCredentials } from './credentials-file.ts';
@@ -40,6 +41,8 @@ export interface AccessConfig {
 export interface Access extends AsyncDisposable {
   /** Null where nobody is asked for credentials. */
   readonly callers: Callers | null;
+  /** Puts these callers in the place of the `others` that it was opened with. Throws as `Callers.replace` does. */
+  replaceOthers(others: readonly CredentialEntry[]): void;
 }
 
 /** What {@link openAccess} is given beside the settings. */
@@ -63,24 +66,34 @@ export async function openAccess(
   const authenticated = file !== undefined || others.length > 0;
   refuseOpenListen({ host, authenticated, acknowledged: insecureOpen, setting: '--insecure-open' });
   const nothing = { [Symbol.asyncDispose]: async () => undefined };
-  if (!authenticated) return { callers: null, ...nothing };
+  if (!authenticated) return { callers: null, replaceOthers: () => undefined, ...nothing };
   const callers = createCallers(others);
-  if (file === undefined) return { callers, ...nothing };
-  const changed = ([text = '']: readonly string[]): void => {
-    tellShadowed(log, callers.replace('file', [...parseCredentials(text, file), ...others]));
+  let known = { ofFile: [] as readonly CredentialEntry[], others };
+  const replace = (change: Partial<typeof known>): void => {
+    const next = { ...known, ...change };
+    tellShadowed(log, callers.replace('file', [...next.ofFile, ...next.others]));
+    known = next;
   };
+  const replaceOthers = (given: readonly CredentialEntry[]): void => replace({ others: given });
+  if (file === undefined) return { callers, replaceOthers, ...nothing };
+  const changed = ([text = '']: readonly string[]): void => replace({ ofFile: parseCredentials(text, file) });
   const watched = await watchFiles({ name: 'credentials', paths: [file], changed, everyMs, log });
-  return { callers, [Symbol.asyncDispose]: async () => await watched[Symbol.asyncDispose]() };
+  return {
+    callers,
+    replaceOthers,
+    [Symbol.asyncDispose]: async () => await watched[Symbol.asyncDispose](),
+  };
 }
 
-/** The PEM texts of the certificate and the key that the settings name; undefined where they name none. */
+/** The PEM texts of the certificate and the key that the settings name, and their files; undefined where they name none. */
 export async function readTls({
   cert,
   key,
 }: {
   readonly cert: string | undefined;
   readonly key: string | undefined;
-}): Promise<{ readonly cert: string; readonly key: string } | undefined> {
+}): Promise<ListenTls | undefined> {
   if (cert === undefined || key === undefined) return undefined;
-  return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+  const texts = { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+  return { ...texts, files: { cert, key } };
 }

@@ -1,7 +1,13 @@
 import { once } from 'node:events';
+import { copyFile, mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { type Certificate, createAuthority } from '@morpheo/real-parts';
 import test from 'ava';
+import { eventually } from '../../testing/index.ts';
 import { openSmallService } from '../testing/small-service.ts';
 
 test('A taken address is told with a remedy', async (t) => {
@@ -25,6 +31,49 @@ test('An address of another machine is told with a remedy', async (t) => {
 
 test('A certificate that is none is refused', async (t) => {
   await t.throwsAsync(() => openSmallService({ tls: { cert: 'x', key: 'y' } }), { code: 'invalid_request' });
+});
+
+test('A certificate that is replaced is shown to new connections, and those that are open stay', async (t) => {
+  await using authority = await createAuthority();
+  const [first, second] = [
+    await authority.certify('first', 'IP:127.0.0.1'),
+    await authority.certify('second', 'IP:127.0.0.1'),
+  ];
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'tls-'));
+  const files = { cert: join(folder.path, 'cert.pem'), key: join(folder.path, 'key.pem') };
+  const put = async (pair: Certificate) => {
+    await copyFile(pair.keyFile, files.key);
+    await copyFile(pair.certFile, files.cert);
+  };
+  await put(first);
+  const tls = { cert: first.cert, key: first.key, files, everyMs: 1 };
+  await using service = await openSmallService({ tls });
+  const open = async () => {
+    const options = { host: '127.0.0.1', port: service.port, ca: authority.ca };
+    const socket = connectTls(options);
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  const shown = async () => {
+    const socket = await open();
+    const name = socket.getPeerCertificate().subject.CN;
+    socket.destroy();
+    return name;
+  };
+  const early = await open();
+  t.is(await shown(), 'first');
+  await writeFile(files.cert, second.cert);
+  await eventually(t, (t) => {
+    const warnings = service.log.entries.filter(({ level }) => level === 'warn');
+    t.regex(JSON.stringify(warnings), /are no pair of PEM texts/);
+  });
+  t.is(await shown(), 'first', 'while the key is the old one');
+  await put(second);
+  await eventually(t, async (t) => t.is(await shown(), 'second'));
+  early.write('GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+  const [answer] = await once(early, 'data');
+  t.regex(String(answer), /^HTTP\/1\.1 200 /);
+  early.destroy();
 });
 
 test('Draining answers what is under way and closes idle connections', async (t) => {

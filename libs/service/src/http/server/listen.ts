@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { PlatformError } from '@morpheo/common';
+import { watchFiles } from '../../lifecycle/index.ts';
 import type { Log } from '../../log/index.ts';
 import { hostGuard } from '../access/bind.ts';
 import { bareProblem } from '../answers/problem.ts';
@@ -10,13 +12,24 @@ import { send } from '../answers/send.ts';
 import type { HttpApp } from './serve.ts';
 import { answerUnreadable } from './unreadable.ts';
 
+/** A certificate and its key. */
+export interface ListenTls {
+  /** PEM texts. */
+  readonly cert: string;
+  readonly key: string;
+  /** Where they were read, if new connections are to get what these files hold when they change. */
+  readonly files?: { readonly cert: string; readonly key: string } | undefined;
+  /** How often the files are looked at, in milliseconds; see `watchFiles`. */
+  readonly everyMs?: number | undefined;
+}
+
 /** Where and how to listen. */
 export interface ListenOptions {
   readonly host: string;
   /** 0 for any free port; see `HttpServer.port`. */
   readonly port: number;
-  /** PEM texts; where given, the server speaks HTTPS. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Where given, the server speaks HTTPS. */
+  readonly tls?: ListenTls | undefined;
   /** Names by which clients may call (without port), against DNS rebinding: others get 403. See {@link hostGuard}. */
   readonly hosts?: readonly string[] | undefined;
   readonly log: Log;
@@ -49,6 +62,8 @@ const LAST_WORDS_MS = 1000;
 export async function listen(app: HttpApp, options: ListenOptions): Promise<HttpServer> {
   const { host, log, graceMs = 10_000 } = options;
   const server = createWith(options);
+  await using stack = new AsyncDisposableStack();
+  if (server instanceof TlsServer) stack.use(await followFiles(server, options));
   let draining: Promise<void> | undefined;
   const onRequest: RequestListener = (request, response) => {
     if (draining !== undefined) response.shouldKeepAlive = false;
@@ -65,8 +80,11 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
   server.on('error', (error) => log.error({ error }, 'The server failed'));
   const url = urlOf(options, port);
   log.info({ url, host }, 'Listening');
+  const opened = stack.move();
   const drain = () => {
-    draining ??= drainServer(server, app, graceMs, unused);
+    draining ??= Promise.all([drainServer(server, app, graceMs, unused), opened.disposeAsync()]).then(
+      () => undefined,
+    );
     return draining;
   };
   return { url, port, drain, [Symbol.asyncDispose]: drain };
@@ -80,13 +98,33 @@ function createWith({ tls }: ListenOptions): Server {
     requireHostHeader: false,
   };
   if (tls === undefined) return createServer(limits);
+  return createTlsServer({ ...limits, ...secured(tls) });
+}
+
+/** What a TLS server is made with, or goes on with. Throws `invalid_request` where certificate and key are no pair. */
+function secured({ cert, key }: Pick<ListenTls, 'cert' | 'key'>): SecureContextOptions {
+  const options = { cert, key, minVersion: 'TLSv1.2' } as const;
   try {
-    return createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' });
+    // A server that gets a wrong pair keeps half of it.
+    createSecureContext(options);
+    return options;
   } catch (cause) {
     throw new PlatformError('invalid_request', 'The TLS certificate and key are no pair of PEM texts.', {
       cause,
     });
   }
+}
+
+/** Gives new connections the certificate that is in the files; those that are open stay as they are. */
+async function followFiles(server: TlsServer, { tls, log }: ListenOptions): Promise<AsyncDisposable> {
+  const { files, everyMs } = tls ?? {};
+  if (files === undefined) return { [Symbol.asyncDispose]: async () => undefined };
+  return await watchFiles({
+    name: 'TLS certificate and key',
+    paths: [files.cert, files.key],
+    changed: ([cert = '', key = '']) => server.setSecureContext(secured({ cert, key })),
+    ...{ everyMs, log },
+  });
 }
 
 const refuseHost: RequestListener = (request, response) => {
