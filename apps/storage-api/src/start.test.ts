@@ -64,6 +64,7 @@ test('settings of a bucket that contradict one another are refused', (t) => {
   t.regex(problemsOf('--insecure-open', '--s3-bucket', 'b'), /say --blobstore s3/);
   t.regex(problemsOf(...BUCKET, '--s3-access-key', 'a'), /belong together/);
   t.regex(problemsOf(...BUCKET, '--s3-session-token', 'a'), /belongs to --s3-access-key/);
+  t.regex(problemsOf(...BUCKET, '--s3-sse-key', 'a'), /key of --s3-sse aws:kms/);
   t.regex(problemsOf(...BUCKET, '--s3-public-endpoint', 'http://a'), /say --s3-links/);
   t.regex(problemsOf(...BUCKET, '--s3-endpoint', 'http://a', '--s3-ca', 'x'), /says http/);
   t.regex(problemsOf(...BUCKET, '--s3-endpoint', 'ftp://a'), /--s3-endpoint/);

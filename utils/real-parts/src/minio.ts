@@ -42,6 +42,8 @@ export interface StartMinio {
 }
 
 const OWNER = { accessKeyId: 'morpheo-owner', secretAccessKey: 'of-the-real-parts' } as const;
+/** By which it encrypts what asks for that. */
+const KMS_KEY = `of-the-real-parts:${Buffer.alloc(32, 'key').toString('base64')}`;
 const run = promisify(execFile);
 
 /** Starts the machine's MinIO on a free port, with no data. */
@@ -116,6 +118,7 @@ async function serve({ folder, data, certs, address, endpoint }: Places) {
       MINIO_ROOT_PASSWORD: OWNER.secretAccessKey,
       MINIO_BROWSER: 'off',
       MINIO_UPDATE: 'off',
+      MINIO_KMS_SECRET_KEY: KMS_KEY,
     },
     ready: () => probe.send(new ListBucketsCommand({})),
   });

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { z } from 'zod';
-import type { BlobLocation, S3Credentials } from '../blobs/index.ts';
+import { type BlobLocation, type S3Credentials, SSE_KINDS } from '../blobs/index.ts';
 
 const text = z.string().min(1);
 const httpUrl = z
@@ -88,6 +88,18 @@ export const s3Settings = defineSettings({
     schema: z.enum(['when-supported', 'when-required']).optional(),
     help: 'when-required: for servers that do not know the checksums of S3, as Google; else when-supported.',
   },
+  s3Sse: {
+    flag: 's3-sse',
+    env: 'MORPHEO_STORAGE_S3_SSE',
+    schema: z.enum(SSE_KINDS).optional(),
+    help: 'Ask for this encryption with each upload (x-amz-server-side-encryption), for buckets whose policy demands that.',
+  },
+  s3SseKey: {
+    flag: 's3-sse-key',
+    env: 'MORPHEO_STORAGE_S3_SSE_KEY',
+    schema: text.optional(),
+    help: 'The id or ARN of the key of --s3-sse aws:kms; that of the account where absent.',
+  },
   s3Links: {
     flag: 's3-links',
     env: 'MORPHEO_STORAGE_S3_LINKS',
@@ -120,7 +132,7 @@ export const BLOB_STORES = ['local', 's3', 'gc', 'gcs'] as const;
 /** What contradicts in the settings of a bucket, and what to do: one sentence each. */
 export function bucketContradictions(kind: (typeof BLOB_STORES)[number], config: S3Config): string[] {
   const { s3Bucket, s3AccessKey, s3SecretKey, s3SessionToken, s3Links, s3PublicEndpoint, s3Ca } = config;
-  const { s3Endpoint } = config;
+  const { s3Endpoint, s3Sse, s3SseKey } = config;
   const inBucket = kind !== 'local';
   const problems: [boolean, string][] = [
     [inBucket && s3Bucket === undefined, `A store of kind ${kind} needs --s3-bucket.`],
@@ -139,6 +151,10 @@ export function bucketContradictions(kind: (typeof BLOB_STORES)[number], config:
     [
       s3PublicEndpoint !== undefined && !s3Links,
       '--s3-public-endpoint is for links: say --s3-links as well, or leave it out.',
+    ],
+    [
+      s3SseKey !== undefined && s3Sse !== 'aws:kms',
+      '--s3-sse-key is the key of --s3-sse aws:kms: say that as well, or leave it out.',
     ],
     [
       s3Ca !== undefined && s3Endpoint?.startsWith('http:') === true,
@@ -168,6 +184,7 @@ export async function blobLocationOf(
       ca: config.s3Ca === undefined ? undefined : await readCa(config.s3Ca),
       checksums: config.s3Checksums ?? (google ? 'when-required' : undefined),
       partCopies: !google,
+      encryption: config.s3Sse === undefined ? undefined : { kind: config.s3Sse, key: config.s3SseKey },
       createBucket: config.s3CreateBucket,
       links: config.s3Links
         ? { endpoint: config.s3PublicEndpoint, seconds: config.s3LinkSeconds }

@@ -29,6 +29,12 @@ export interface CallOptions {
   readonly streams?: boolean;
 }
 
+/** The members of a request that ask for encryption. */
+export interface Encryption {
+  readonly ServerSideEncryption?: 'AES256' | 'aws:kms';
+  readonly SSEKMSKeyId?: string;
+}
+
 /** The one way to S3: every call is bounded in time, and what it throws is the platform's. */
 export interface Calls extends Disposable {
   readonly bucket: string;
@@ -36,6 +42,8 @@ export interface Calls extends Disposable {
   readonly tuning: S3Tuning;
   /** Whether the server knows S3's checksums. */
   readonly checksums: boolean;
+  /** What belongs into each request that makes an object: a put, the begin of an upload in parts, a copy. */
+  readonly encryption: Encryption;
   /** Makes a call; rejects with the signal's reason, or the error that {@link s3Error} makes of it. */
   run<T>(work: (s3: S3Client, how: How) => Promise<T>, options?: CallOptions): Promise<T>;
   /** As `run`, but hands on what S3 said as it is. */
@@ -83,6 +91,7 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
   return {
     ...{ bucket: options.bucket, location, tuning, raw: again },
     checksums: options.checksums !== 'when-required',
+    encryption: encryptionOf(options),
     async run(work, call) {
       try {
         return await again(work, call);
@@ -128,6 +137,12 @@ export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3C
       httpsAgent: { ...agent, ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }) },
     },
   };
+}
+
+function encryptionOf({ encryption }: S3BlobStoreOptions): Encryption {
+  if (encryption === undefined) return {};
+  const { kind, key } = encryption;
+  return { ServerSideEncryption: kind, ...(key === undefined ? {} : { SSEKMSKeyId: key }) };
 }
 
 function regionOf({ region }: S3BlobStoreOptions): string {

@@ -24,13 +24,17 @@ export interface ObjectCopy {
 /** Has the server copy an object to another key. What is there already is replaced at the end, as a whole. */
 export async function copyObject(calls: Calls, copy: ObjectCopy): Promise<void> {
   if (copy.inParts && copy.size > calls.tuning.copyBytes) return await copyInParts(calls, copy);
-  const request = { Bucket: calls.bucket, Key: copy.to, CopySource: sourceOf(calls, copy) };
+  const target = { Bucket: calls.bucket, Key: copy.to, ...calls.encryption };
+  const request = { ...target, CopySource: sourceOf(calls, copy) };
   await calls.run((s3, how) => s3.send(new CopyObjectCommand(request), how), { bytes: copy.size });
 }
 
 async function copyInParts(calls: Calls, copy: ObjectCopy): Promise<void> {
   // Without a sum of ours: parts that are copied have none.
-  const upload = { Bucket: calls.bucket, Key: copy.to, ContentType: 'application/octet-stream' };
+  const upload = {
+    ...{ Bucket: calls.bucket, Key: copy.to, ContentType: 'application/octet-stream' },
+    ...calls.encryption,
+  };
   const { UploadId: id = '' } = await calls.run((s3, how) =>
     s3.send(new CreateMultipartUploadCommand(upload), how),
   );

@@ -8,7 +8,8 @@ export interface S3Location {
 }
 
 const KEYS = 'it does not accept the keys: correct --s3-access-key and --s3-secret-key';
-const RIGHTS = 'the keys may not do this: allow them to list, read, write and delete in the bucket';
+const RIGHTS =
+  'the keys may not do this: allow them to list, read, write and delete in the bucket, and give --s3-sse if its policy demands encryption of each upload';
 const REGION = 'the bucket is in another region: correct --s3-region or --s3-endpoint';
 const BUSY = 'it is busy or broken at the moment; its own log says why';
 const FULL = 'there is no room left: make room, or raise the quota';

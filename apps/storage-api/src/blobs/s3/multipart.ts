@@ -20,6 +20,7 @@ export async function beginUpload(calls: Calls, key: string, signal?: AbortSigna
     Bucket: calls.bucket,
     Key: key,
     ContentType: 'application/octet-stream',
+    ...calls.encryption,
     ...(calls.checksums ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
   };
   const { UploadId } = await calls.run((s3, how) => s3.send(new CreateMultipartUploadCommand(request), how), {

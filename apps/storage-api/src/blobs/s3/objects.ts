@@ -93,6 +93,7 @@ export async function putObject(
     Key: key,
     Body: bytes,
     ContentType: 'application/octet-stream',
+    ...calls.encryption,
     ...sum,
   };
   await calls.run((s3, how) => s3.send(new PutObjectCommand(object), how), {

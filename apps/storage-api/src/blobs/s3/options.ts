@@ -23,6 +23,8 @@ export interface S3BlobStoreOptions {
   readonly checksums?: 'when-supported' | 'when-required' | undefined;
   /** False: for servers that copy an object of any size at once, and know no copies in parts. */
   readonly partCopies?: boolean | undefined;
+  /** What each upload and copy asks for; the bucket decides where absent. */
+  readonly encryption?: S3Encryption | undefined;
   /** Whether several processes put and remove here, by the same rows; costs three calls for each put and removal. */
   readonly shared?: boolean | undefined;
   /** Makes the bucket where it is not there. */
@@ -39,6 +41,16 @@ export interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: Secret;
   readonly sessionToken?: Secret | undefined;
+}
+
+/** How a server encrypts what it keeps (`x-amz-server-side-encryption`). */
+export const SSE_KINDS = ['AES256', 'aws:kms'] as const;
+
+/** Which encryption is asked for. */
+export interface S3Encryption {
+  readonly kind: (typeof SSE_KINDS)[number];
+  /** The id or ARN of the key of `aws:kms`; that of the account where absent. */
+  readonly key?: string | undefined;
 }
 
 /** How signed addresses are made. */

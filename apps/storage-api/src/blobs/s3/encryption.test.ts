@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { refused } from '../../testing/expect.ts';
+import { answerError } from '../../testing/fake-s3.ts';
+import { bucketOptions, sharedMinio, minioTest as test } from '../../testing/minio.ts';
+import { inPieces } from '../conformance/index.ts';
+import { putBlob } from '../index.ts';
+import { openS3BlobStore } from './store.ts';
+
+const minio = sharedMinio();
+const MIB = 1024 ** 2;
+
+for (const [kind, key] of [
+  ['AES256', undefined],
+  ['aws:kms', 'of-the-real-parts'],
+] as const) {
+  test(`each way of upload asks for ${kind}, which the policy of the bucket demands`, async (t) => {
+    const server = await minio();
+    const options = await bucketOptions(server);
+    await using policy = await demandEncryption(server.endpoint);
+    const demanded = { ...options, endpoint: policy.endpoint, encryption: { kind, key } };
+    using store = await openS3BlobStore({ ...demanded, tuning: { partBytes: 5 * MIB, copyBytes: 5 * MIB } });
+    using whole = await openS3BlobStore({ ...demanded, partCopies: false, tuning: { partBytes: 5 * MIB } });
+    const [small, large, largest] = [randomBytes(1000), randomBytes(6 * MIB), randomBytes(6 * MIB)];
+    for (const [under, bytes] of [
+      [store, small],
+      [store, large],
+      [whole, largest],
+    ] as const) {
+      const { digest } = await putBlob(under, inPieces(bytes));
+      t.true((await buffer(await under.get(digest))).equals(bytes));
+      const object = { Bucket: options.bucket, Key: `sha256/${digest}` };
+      t.is((await server.client.send(new HeadObjectCommand(object))).ServerSideEncryption, kind);
+    }
+    const keys = policy.asked.map((headers) => headers['x-amz-server-side-encryption-aws-kms-key-id']);
+    t.deepEqual(new Set(keys), new Set([key]));
+    t.true(policy.asked.some((headers) => 'x-amz-copy-source' in headers));
+  });
+}
+
+test('a bucket whose policy demands encryption is told by the setting', async (t) => {
+  const server = await minio();
+  await using policy = await demandEncryption(server.endpoint);
+  const options = { ...(await bucketOptions(server)), endpoint: policy.endpoint };
+  await refused(t, openS3BlobStore(options), 'unavailable', /may not do this: .*give --s3-sse/);
+});
+
+/** Stands before a server as the policy of a bucket does that denies uploads without encryption. */
+async function demandEncryption(endpoint: string) {
+  const asked: IncomingHttpHeaders[] = [];
+  const { hostname: host, port } = new URL(endpoint);
+  const server = createServer(async (given, response) => {
+    if (makesObject(given)) {
+      asked.push(given.headers);
+      if (given.headers['x-amz-server-side-encryption'] === undefined) {
+        given.resume();
+        answerError(response, 403, 'AccessDenied');
+        return;
+      }
+    }
+    const { method, url: path, headers } = given;
+    const onward = request({ host, port, method, path, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    await pipeline(given, onward).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    asked,
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** PutObject, CopyObject and CreateMultipartUpload; of an upload in parts, the parts have no encryption of their own. */
+function makesObject({ method, url = '' }: IncomingMessage): boolean {
+  return (method === 'PUT' && !url.includes('partNumber')) || (method === 'POST' && url.includes('?uploads'));
+}
