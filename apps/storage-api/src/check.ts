@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { credentialsProbe, folderProbe, type Probes, tlsProbe, traceProbes } from '@morpheo/service/check';
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
-import { checkBlobLocation } from './blobs/open.ts';
+import { blobLocationWarning, checkBlobLocation } from './blobs/open.ts';
 import { blobLocationOf } from './config/blobs.ts';
 import type { StorageConfig } from './config/config.ts';
 import { storageMigrations as migrations } from './metadata/schema.ts';
@@ -10,6 +10,7 @@ import { DATABASE_FILE, DATABASE_OWNER, UPLOADS_FOLDER } from './service.ts';
 /** What `--check` of storage-api asks. */
 export function probesOf(config: StorageConfig): Probes {
   const { dataDir, credentials, cert, key, blobstore } = config;
+  const location = async () => await blobLocationOf(blobstore, config, dataDir);
   return {
     'data folder': folderProbe(dataDir, [UPLOADS_FOLDER]),
     ...(credentials === undefined ? {} : { credentials: credentialsProbe(credentials) }),
@@ -21,8 +22,8 @@ export function probesOf(config: StorageConfig): Probes {
       },
     },
     blobs: {
-      ask: async (signal) =>
-        await checkBlobLocation(await blobLocationOf(blobstore, config, dataDir), signal),
+      ask: async (signal) => await checkBlobLocation(await location(), signal),
+      warn: async (signal) => await blobLocationWarning(await location(), signal),
     },
     ...traceProbes(config),
   };

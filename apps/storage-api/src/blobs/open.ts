@@ -46,3 +46,15 @@ export async function checkBlobLocation(location: BlobLocation, signal: AbortSig
   await pingStore(calls, keysBelow(prefix), signal);
   return `bucket ${bucket}`;
 }
+
+/** What had better be changed about the location of blobs, where {@link checkBlobLocation} finds it well; in a line. */
+export async function blobLocationWarning(
+  location: BlobLocation,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (location.kind === 'local') return undefined;
+  const { openCalls } = await import('./s3/calls.ts');
+  const { versionsWarning } = await import('./s3/versions.ts');
+  using calls = openCalls(location.options);
+  return await versionsWarning(calls, signal);
+}

@@ -32,7 +32,7 @@ export interface S3BlobStoreOptions {
   /** Lets `link` hand out signed addresses; where absent, there is no `link`. */
   readonly links?: S3LinkOptions | undefined;
   readonly tuning?: Partial<S3Tuning> | undefined;
-  /** Told where keys cannot be found again; nobody is where absent. */
+  /** Told where keys cannot be found again, and where the bucket keeps versions; nobody is where absent. */
   readonly log?: Log | undefined;
 }
 

@@ -27,6 +27,7 @@ import type { S3BlobStoreOptions } from './options.ts';
 import { linkMaker, readObject } from './read.ts';
 import { sweepObjects } from './sweep.ts';
 import { BlobUpload, type UploadParts } from './upload.ts';
+import { versionsWarning } from './versions.ts';
 
 /**
  * The BlobStore of one bucket, or of a prefix in it, on S3 or a server that speaks like it. Rejects with `unavailable`
@@ -42,6 +43,8 @@ export async function openS3BlobStore(options: S3BlobStoreOptions): Promise<Blob
   const calls = openCalls(options);
   try {
     await checkStore(calls, keys, options);
+    const warning = options.log === undefined ? undefined : await versionsWarning(calls);
+    if (warning !== undefined) options.log?.warn({ bucket: options.bucket }, warning);
   } catch (error) {
     calls[Symbol.dispose]();
     throw error;
