@@ -8,7 +8,7 @@ export interface FakeS3 extends AsyncDisposable {
   readonly options: S3BlobStoreOptions;
 }
 
-/** What it answers: nothing of its own means an empty 200. */
+/** What it answers: nothing of its own means an empty 200, or a copy that was made. */
 export type FakeAnswer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Starts a {@link FakeS3}. */
@@ -17,7 +17,9 @@ export async function startFakeS3(answer: FakeAnswer): Promise<FakeS3> {
   const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
     request.resume();
     answer(request, response);
-    if (!response.writableEnded) response.end();
+    // Without a body a copy counts as one that failed.
+    const isCopy = request.headers['x-amz-copy-source'] !== undefined;
+    if (!response.writableEnded) response.end(isCopy ? '<CopyObjectResult/>' : '');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -35,7 +37,7 @@ export async function startFakeS3(answer: FakeAnswer): Promise<FakeS3> {
 }
 
 /** Answers with an error in S3's form. */
-export function answerError(response: ServerResponse, status: number, code: string): void {
+export function answerError(response: ServerResponse, status: number, code: string, message = 'no'): void {
   response.writeHead(status, { 'content-type': 'application/xml' });
-  response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>no</Message></Error>`);
+  response.end(`<?xml version="1.0"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`);
 }

@@ -62,7 +62,9 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
     requestHandler: patient.config.requestHandler,
     maxAttempts: 1,
   });
-  const location = { endpoint: options.endpoint ?? `AWS in ${regionOf(options)}`, bucket: options.bucket };
+  const checksums = options.checksums !== 'when-required';
+  const endpoint = options.endpoint ?? `AWS in ${regionOf(options)}`;
+  const location = { endpoint, bucket: options.bucket, checksums };
 
   async function raw<T>(work: (s3: S3Client, how: How) => Promise<T>, call: CallOptions = {}): Promise<T> {
     const requestTimeout = tuning.answerMs + Math.ceil((call.bytes ?? 0) / SLOWEST);
@@ -90,7 +92,7 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
 
   return {
     ...{ bucket: options.bucket, location, tuning, raw: again },
-    checksums: options.checksums !== 'when-required',
+    checksums,
     encryption: encryptionOf(options),
     async run(work, call) {
       try {

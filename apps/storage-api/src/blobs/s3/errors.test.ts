@@ -96,6 +96,11 @@ for (const [status, code, message] of [
   [301, 'PermanentRedirect', /another region: correct --s3-region/],
   [503, 'SlowDown', /busy or broken/],
   [500, 'Whatever', /busy or broken .*\(500, Whatever/],
+  [
+    501,
+    'NotImplemented',
+    /does not know a request that is needed: use another server, or try --s3-checksums/,
+  ],
   [507, 'QuotaExceeded', /no room left/],
   [400, 'Whatever', /refuses a request \(400, Whatever/],
 ] as const) {
@@ -105,6 +110,34 @@ for (const [status, code, message] of [
     t.regex(error?.message ?? '', /^The blob store at http:\/\/127\.0\.0\.1:\d+, bucket fake: /);
   });
 }
+
+const HEADER = 'x-amz-sdk-checksum-algorithm';
+
+for (const [server, status, code, message] of [
+  ['Cloudflare R2', 501, 'NotImplemented', `Header '${HEADER}' with value 'CRC32' not implemented`],
+  ['Backblaze B2', 400, 'InvalidArgument', `Unsupported header '${HEADER}' received for this API call.`],
+] as const) {
+  ava(`a server that does not know checksums is told by the setting: ${server}`, async (t) => {
+    await using fake = await startFakeS3(({ headers }, response) => {
+      if (HEADER in headers) answerError(response, status, code, message);
+    });
+    await refused(
+      t,
+      openS3BlobStore(fake.options),
+      'unavailable',
+      /does not know the checksums of S3: say --s3-checksums when-required/,
+    );
+    using _store = await openS3BlobStore({ ...fake.options, checksums: 'when-required' });
+  });
+}
+
+ava('a server that cannot copy is refused at the start, and not called busy', async (t) => {
+  await using fake = await startFakeS3(({ headers }, response) => {
+    if ('x-amz-copy-source' in headers)
+      answerError(response, 501, 'NotImplemented', 'It is not implemented.');
+  });
+  await refused(t, openS3BlobStore(fake.options), 'unavailable', /cannot copy objects/);
+});
 
 ava('a server whose clock differs is asked again by its time', async (t) => {
   const hour = 3_600_000;

@@ -36,6 +36,10 @@ const STATES: Readonly<Record<string, Meaning>> = {
   '53': refused('has no resources left; give it more, or use fewer connections'),
   '55P03': refused('could not do the write in time, since another transaction holds the row; try again'),
   '57014': refused('took longer over a statement than it may; is it overloaded?'),
+  '57P05': {
+    ...refused('ends connections that nobody uses for a time; set idle_session_timeout = 0 for this user'),
+    loses: 'connection',
+  },
   '57P': away('is shutting down or starting up; try again soon'),
   '58': refused("cannot read or write its files; check the server's disk and log"),
 };

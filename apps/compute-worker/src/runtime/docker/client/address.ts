@@ -31,6 +31,7 @@ export function readAddress(text: string, tls: boolean): DaemonAddress {
     if (path.startsWith('/')) return { kind: 'socket', path, text };
     throw refused(text, 'the path of a socket must be absolute');
   }
+  if (text.startsWith('/')) throw refused(text, `for a socket write unix://${text}`);
   const plain = /^[a-z]+:\/\//i.test(text) ? text : `tcp://${text}`;
   if (plain.startsWith('ssh://')) throw refused(text, 'ssh is not spoken here; forward the socket instead');
   const url = URL.parse(plain.replace(/^(tcp|https?):/i, 'http:'));

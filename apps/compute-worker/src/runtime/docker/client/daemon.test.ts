@@ -47,6 +47,14 @@ test('Addresses are read as Docker has them', (t) => {
   }
 });
 
+test('The path of a socket is answered with its address', (t) => {
+  const expected = {
+    code: 'invalid_request',
+    message: /for a socket write unix:\/\/\/var\/run\/docker\.sock\./,
+  };
+  t.throws(() => readAddress('/var/run/docker.sock', false), expected);
+});
+
 test('A daemon that is not there is named, with what to do', async (t) => {
   const gone = daemonAt('unix:///no/such/docker.sock');
   await t.throwsAsync(gone.ping(), {
