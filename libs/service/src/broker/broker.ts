@@ -15,7 +15,8 @@
  *   [M12] Disposing pauses, drains and closes; doing it twice is harmless; [M13] handlers under way may still publish.
  *   [M14] After it `publish`, `subscribe` and `ping` reject with `unavailable`.
  * - [M15] A `transient` channel goes with its last subscriber.
- * - [M16] `ping` rejects with `unavailable` and the reason in one line when the broker does not answer.
+ * - [M16] `ping` rejects with `unavailable` and the reason in one line when the broker does not answer, or refuses what
+ *   it was asked for lately.
  */
 export interface Broker {
   publish(topic: string, message: string): Promise<void>;

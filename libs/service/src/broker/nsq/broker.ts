@@ -4,6 +4,7 @@ import type { Broker, Subscribe, Subscription } from '../broker.ts';
 import { checkMessage, checkName, checkNames } from '../names.ts';
 import type { ConnectionOptions } from './connection.ts';
 import { type Discovery, type Places, PublishingPlaces, startDiscovery } from './discovery.ts';
+import { isRefusal } from './errors.ts';
 import { OutageLog } from './outage-log.ts';
 import { probe } from './probe.ts';
 import { Publishers } from './publisher.ts';
@@ -59,6 +60,9 @@ export class NsqBroker implements Broker {
     assertOpen(this.#closed);
     signal?.throwIfAborted();
     await probe(await this.#publishing.find(), this.#connection, signal);
+    // An nsqd that lets us in may yet refuse a topic or a channel, and says so only when it is asked for that.
+    const refusals = new Set([...this.#outages.present.filter(isRefusal), ...this.#publishers.refusals]);
+    if (refusals.size > 0) throw new PlatformError('unavailable', [...refusals].join(' '));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -57,6 +57,11 @@ export function explain(address: NsqAddress, cause: unknown): PlatformError {
   return new PlatformError(TOO_BIG.test(text) ? 'too_large' : 'unavailable', message, { cause });
 }
 
+/** Whether what {@link explain} says is that nsqd answers, and refuses what it is asked for (a code of its protocol). */
+export function isRefusal(message: string): boolean {
+  return /\bE_[A-Z]+/.test(message);
+}
+
 /** What an error says, in one short line. */
 export function causeText(cause: unknown): string {
   if (!(cause instanceof Error)) return oneLine(String(cause));

@@ -23,6 +23,11 @@ export class OutageLog {
     }
   }
 
+  /** The lines of all that is wrong now. */
+  get present(): string[] {
+    return [...this.#present.keys()];
+  }
+
   /** It can be done again. */
   over(who: string): void {
     const message = this.#forget(who);

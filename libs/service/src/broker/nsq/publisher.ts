@@ -3,19 +3,33 @@ import type { WriterNSQDConnection } from 'nsqjs';
 import { formatAddress, type NsqAddress } from './address.ts';
 import { type ConnectionOptions, openWriter } from './connection.ts';
 import { ConnectionKeeper } from './connection-keeper.ts';
-import { explain, SILENT } from './errors.ts';
+import { explain, isRefusal, SILENT } from './errors.ts';
 import type { OutageLog } from './outage-log.ts';
+
+/**
+ * How long a refusal counts, in milliseconds: orders that wait are announced again each minute, and nothing else tells
+ * whether it would still be refused.
+ */
+const REFUSED_MS = 150_000;
 
 /** Publishes at several nsqds: at each in turn, and at another where one does not take the message. */
 export class Publishers {
   readonly #connection: ConnectionOptions;
   readonly #outages: OutageLog;
   readonly #keepers = new Map<string, ConnectionKeeper<WriterNSQDConnection>>();
+  /** What no nsqd took because one refused it, and when, by topic. */
+  readonly #refused = new Map<string, { readonly message: string; readonly at: number }>();
   #turn = 0;
 
   constructor(connection: ConnectionOptions, outages: OutageLog) {
     this.#connection = connection;
     this.#outages = outages;
+  }
+
+  /** The lines of what was refused lately, and not taken since. */
+  get refusals(): string[] {
+    const since = performance.now() - REFUSED_MS;
+    return [...this.#refused.values()].filter(({ at }) => at > since).map(({ message }) => message);
   }
 
   /**
@@ -39,13 +53,16 @@ export class Publishers {
       const share = Math.min(left, Math.max(leastShareMs, left / (keepers.length - index)));
       try {
         await publishAt(address, keeper, topic, message, share);
+        this.#refused.delete(topic);
         return;
       } catch (error) {
         if (isPlatformError(error, 'too_large')) throw error;
         reasons.add(error instanceof Error ? error.message : String(error));
       }
     }
-    throw new PlatformError('unavailable', [...reasons].join(' '));
+    const refusal = [...reasons].join(' ');
+    if (isRefusal(refusal)) this.#refused.set(topic, { message: refusal, at: performance.now() });
+    throw new PlatformError('unavailable', refusal);
   }
 
   /** Closes the connections; what was sent has arrived then, as far as nsqd still answers. */

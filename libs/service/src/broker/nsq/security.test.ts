@@ -117,6 +117,30 @@ test('A secret that permits other channels alone is told, and does no harm', asy
   t.regex(broker.said('warn').join(), /does not accept our secret for this \(.*E_UNAUTHORIZED/);
   await t.throwsAsync(broker.publish('train', 'x'), { message: /E_UNAUTHORIZED/ });
   t.deepEqual(heard.messages, []);
+  await t.throwsAsync(broker.ping(), { code: 'unavailable', message: /does not accept our secret for this/ });
+});
+
+test('A topic that may not be published is told by a ping, until it may [M16]', async (t) => {
+  const permitted = ['other'];
+  await using judge = await startJudge([], permitted);
+  await using nsqd = await startNsqd({ auth: judge.address });
+  await using broker = openWith({ nsqds: [nsqd.tcp], secret: 'right' });
+  await broker.ping();
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /E_UNAUTHORIZED/ });
+  await t.throwsAsync(broker.ping(), { code: 'unavailable', message: /secret for this \(.*E_UNAUTHORIZED/ });
+  permitted.push('.*');
+  await eventually(t, async (t) => await t.notThrowsAsync(broker.publish('train', 'x')));
+  await eventually(t, async (t) => await t.notThrowsAsync(broker.ping()));
+});
+
+test('A channel that has no room for one more is told by a ping [M16]', async (t) => {
+  await using nsqd = await startNsqd({ flags: ['--max-channel-consumers=1'] });
+  await using first = openWith({ nsqds: [nsqd.tcp] });
+  await listen(first, 'train', 'compute');
+  await first.ping();
+  await using second = openWith({ nsqds: [nsqd.tcp] });
+  await listen(second, 'train', 'compute');
+  await t.throwsAsync(second.ping(), { code: 'unavailable', message: /refuses us \(.*E_SUB_FAILED/ });
 });
 
 /** An authentication server that knows the secret `right`, and permits it these channels of every topic. */

@@ -5,6 +5,7 @@ import { answer, type Context, type State } from '../answers/context.ts';
 import { CLASSIC_JSON } from '../answers/problem.ts';
 import { docsRoutes } from '../documents/docs.ts';
 import { type ApiInfo, openApiDocument } from '../documents/openapi.ts';
+import type { Descriptors } from '../server/descriptors.ts';
 import { type Check, readinessOf, type Warn } from '../server/ready.ts';
 
 /** What the routes of every service need. */
@@ -14,13 +15,15 @@ export interface SystemRoutes {
   readonly checks: Readonly<Record<string, Check>>;
   readonly warnings?: Readonly<Record<string, Warn>> | undefined;
   readonly metrics?: Metrics | undefined;
+  readonly descriptors: Descriptors;
 }
 
 /** The keys of those routes. */
 export const SYSTEM_ROUTES: ReadonlySet<string> = new Set(['health', 'ready', 'openapi', 'metrics', 'docs']);
 
 /** The routes that every service has beside its own, open to anybody: they tell nothing of anybody's data. */
-export function systemRoutes({ contract, info, checks, warnings, metrics }: SystemRoutes): Router<State> {
+export function systemRoutes(parts: SystemRoutes): Router<State> {
+  const { contract, info, checks, warnings, metrics, descriptors } = parts;
   const router = new Router<State>({ strict: true, sensitive: true });
   const { health, ready } = serviceContract.endpoints;
   router.get(health.path, (ctx) => {
@@ -29,7 +32,7 @@ export function systemRoutes({ contract, info, checks, warnings, metrics }: Syst
   });
   router.get(ready.path, async (ctx) => {
     ctx.state.route = 'ready';
-    const found = await readinessOf(checks, warnings);
+    const found = await readinessOf(checks, warnings, descriptors);
     if (found.status !== 'ok') ctx.res.setHeader('retry-after', '1');
     return answerText(ctx, found.status === 'ok' ? 200 : 503, 'application/json', JSON.stringify(found));
   });

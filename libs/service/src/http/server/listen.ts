@@ -4,7 +4,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo, Socket } from 'node:net';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { PlatformError } from '@morpheo/common';
-import { watchFiles } from '../../lifecycle/index.ts';
+import { startLoop, watchFiles } from '../../lifecycle/index.ts';
 import type { Log } from '../../log/index.ts';
 import { hostGuard } from '../access/bind.ts';
 import { bareProblem } from '../answers/problem.ts';
@@ -52,6 +52,8 @@ export interface HttpServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** How often it is looked whether connections can be taken, in milliseconds. */
+const LOOK_EVERY_MS = 1000;
 /** Between the abort of what is left and the end of its connections, in milliseconds. */
 const LAST_WORDS_MS = 1000;
 
@@ -80,6 +82,7 @@ export async function listen(app: HttpApp, options: ListenOptions): Promise<Http
   server.on('error', (error) => log.error({ error }, 'The server failed'));
   const url = urlOf(options, port);
   log.info({ url, host }, 'Listening');
+  stack.use(startLoop({ name: 'open files', everyMs: LOOK_EVERY_MS, work: app.descriptors.look, log }));
   const opened = stack.move();
   const drain = () => {
     draining ??= Promise.all([drainServer(server, app, graceMs, unused), opened.disposeAsync()]).then(

@@ -1,4 +1,5 @@
 import type { Readiness } from '@morpheo/common';
+import type { Descriptors } from './descriptors.ts';
 
 /** Asks one part that the service needs; throws, with the reason in one line, where it does not answer. */
 export type Check = (signal: AbortSignal) => Promise<void>;
@@ -9,12 +10,17 @@ export type Warn = (signal: AbortSignal) => Promise<string | undefined>;
 /** How long one part may take to answer, in milliseconds. */
 const BOUND_MS = 2000;
 
-/** Asks all parts side by side, each for at most two seconds, and for warnings of those that answer. Never throws. */
+/**
+ * Asks all parts side by side, each for at most two seconds, and for warnings of those that answer; `descriptors` are
+ * among them where there is something to tell of them. Never throws.
+ */
 export async function readinessOf(
   checks: Readonly<Record<string, Check>>,
   warnings: Readonly<Record<string, Warn>> = {},
+  descriptors?: Descriptors,
 ): Promise<Readiness> {
-  const dependencies = await Promise.all(
+  const own = await descriptors?.readiness();
+  const asked = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => {
       let warning: string | undefined;
       const problem = await problemOf(async (signal) => {
@@ -25,6 +31,7 @@ export async function readinessOf(
       return { name, ok: true, ...(warning === undefined ? {} : { warning }) };
     }),
   );
+  const dependencies = own === undefined ? asked : [...asked, own];
   return { status: dependencies.every(({ ok }) => ok) ? 'ok' : 'unavailable', dependencies };
 }
 

@@ -18,6 +18,7 @@ import { type Limits, withDefaults } from '../routes/parse-input.ts';
 import { createRoutes } from '../routes/routes.ts';
 import { SYSTEM_ROUTES, systemRoutes } from '../routes/system-routes.ts';
 import { createCalls } from './calls.ts';
+import { type Descriptors, watchDescriptors } from './descriptors.ts';
 import { envelope } from './envelope.ts';
 import { fallback } from './fallback.ts';
 import { measureParts, measureRequests } from './measure.ts';
@@ -72,6 +73,8 @@ export interface ServeOptions<C extends Contract> {
 /** An app that answers requests; `listen` gives it a server. */
 export interface HttpApp {
   readonly handle: RequestListener;
+  /** Whoever listens looks at them now and then. */
+  readonly descriptors: Pick<Descriptors, 'look'>;
   /** Ends the live streams under way, now, and those that come: events, and bytes of unknown length. */
   endStreams(): void;
   /** Aborts every call under way: their signals tell the handlers. */
@@ -116,13 +119,15 @@ export function createHttpApp<C extends Contract>(options: ServeOptions<C>): Htt
   app.use(plainPaths(guard));
   app.use(countOthers(guard, ({ path }) => SYSTEM_PATHS.test(path)));
   const { info, checks, warnings } = options;
-  const system = systemRoutes({ contract, info, checks, warnings, metrics });
+  const descriptors = watchDescriptors(log);
+  const system = systemRoutes({ contract, info, checks, warnings, metrics, descriptors });
   app.use(system.routes());
   app.use(routes.routes());
   app.use(countOthers(guard, ({ path }) => !SYSTEM_PATHS.test(path)));
   app.use(fallback({ contract, routes, system }));
   return {
     handle: app.callback(),
+    descriptors,
     endStreams: () => calls.endStreams(),
     abort: () => calls.abort(),
   };
