@@ -140,8 +140,8 @@ export type OrderSpec =
 /** What one step of an attempt took. */
 export const stepRecord = z.object({
   step: z.enum(STEPS),
-  /** Wall-clock seconds. */
-  seconds: z.number(),
+  /** Wall-clock seconds; what a clock that was set back has made negative is 0. */
+  seconds: z.number().overwrite((seconds) => Math.max(0, seconds)),
   /** True where the work was found done (an image or a detarget result of the same digests). */
   cached: z.boolean().optional(),
   exit_code: z.int().optional(),

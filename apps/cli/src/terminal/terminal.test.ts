@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { describeProgress } from './progress.ts';
 import { idShortener, layOut } from './table.ts';
-import { ago, bar, humanBytes, humanSeconds, oneLine, plain } from './text.ts';
+import { ago, bar, humanBytes, humanSeconds, oneLine, plain, secondsBetween } from './text.ts';
 
 test('Sizes are told in decimal units with three digits', (t) => {
   t.deepEqual([0, 999, 1000, 12_345, 999_499, 999_500, 5_000_000, 1.5e9].map(humanBytes), [
@@ -34,6 +34,12 @@ test('Moments that lie ahead are told as now', (t) => {
   const now = Date.parse('2025-11-22T12:00:00Z');
   t.is(ago('2025-11-22T12:00:30Z', now), 'now');
   t.is(ago('2025-11-22T11:57:00Z', now), '3 min ago');
+});
+
+test('Between two moments of a clock that was set back lies no time', (t) => {
+  t.is(secondsBetween('2025-11-22T12:00:00Z', '2025-11-22T12:00:30Z'), 30);
+  t.is(secondsBetween('2025-11-22T12:00:00Z', '2025-11-22T10:00:13Z'), 0);
+  t.is(secondsBetween('2025-11-22T12:00:00Z', undefined), undefined);
 });
 
 test('A bar has its width whatever the share is', (t) => {

@@ -63,9 +63,10 @@ export function ago(moment: string, now = Date.now()): string {
   return `${Math.floor(seconds / 86_400)} d ago`;
 }
 
-/** The seconds between two moments; undefined where one is missing. */
+/** The seconds between two moments, 0 where a clock was set back meanwhile; undefined where one is missing. */
 export function secondsBetween(start: string | undefined, end: string | undefined): number | undefined {
-  return start === undefined || end === undefined ? undefined : (Date.parse(end) - Date.parse(start)) / 1000;
+  if (start === undefined || end === undefined) return undefined;
+  return Math.max(0, Date.parse(end) - Date.parse(start)) / 1000;
 }
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const;

@@ -33,7 +33,9 @@ export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failu
 }
 
 /** The record of a step as a viewer may see it; undefined where it is not told. */
-export function stepFor(viewer: Viewer, order: Seen, record: StepRecord): StepRecord | undefined {
+export function stepFor(viewer: Viewer, order: Seen, kept: StepRecord): StepRecord | undefined {
+  // An earlier version kept what a clock that was set back had made of it.
+  const record = { ...kept, seconds: Math.max(0, kept.seconds) };
   const shown = shownOf(viewer, order, record.step);
   if (shown === 'all') return record;
   if (shown === 'nothing') return undefined;

@@ -76,6 +76,31 @@ testOnEngines('An expected start names its basis, or has none', async (t, openTe
   t.deepEqual(await positionOf(compute, last), { place: 35, basis: 'No basis: the queue is paused.' });
 });
 
+testOnEngines('A clock that was set back makes no order take less than none', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const id = await order(compute, 'a');
+  const worker = await compute.worker(SLOTS);
+  const claim = await worker.mustClaim();
+  const record = { step: 'train', seconds: -7187 } as const;
+  const { attempt } = claim;
+  await compute.api.noteStep({ params: { id, attempt }, body: { what: 'ended', record } });
+  await worker.finish(claim);
+  await t.notThrowsAsync(async () => {
+    while ((await compute.api.getOrder({ params: { id } })).status !== 'done')
+      await new Promise(setImmediate);
+  });
+  await compute.database.write(async (tx) => {
+    await tx
+      .updateTable('attempts')
+      .set((row) => ({ ended_at: row('started_at', '-', 7_187_000) }))
+      .execute();
+  });
+  const next = await order(compute, 'a');
+  t.regex((await positionOf(compute, next))?.basis ?? '', /the last learn order took 0 s in the middle/);
+  const { attempts } = await compute.api.getOrder({ params: { id } });
+  t.is(attempts[0]?.steps.find(({ step }) => step === 'train')?.seconds, 0);
+});
+
 testOnEngines('An order that is not due has no position', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const id = await order(compute, 'a');

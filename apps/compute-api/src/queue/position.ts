@@ -142,7 +142,8 @@ async function latestDurations(kind: OrderKind, database: ComputeDatabase): Prom
       order by ended_at desc limit ${sql.lit(LATEST)}) as latest
     inner join attempts on attempts.order_id = latest.id and attempts.attempt = latest.attempt
     where attempts.ended_at is not null`.execute(database.read);
-  return rows.map(({ took }) => Number(took)).sort((a, b) => a - b);
+  // The clock of the database may have been set back meanwhile.
+  return rows.map(({ took }) => Math.max(0, Number(took))).sort((a, b) => a - b);
 }
 
 async function running(kind: OrderKind, database: ComputeDatabase): Promise<number> {

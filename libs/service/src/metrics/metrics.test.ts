@@ -20,6 +20,16 @@ test('Figures are shown in the text format with their help', async (t) => {
   t.regex(text, /^morpheo_thing_seconds_bucket\{le="5"\} 1$/m);
 });
 
+test('What took less than no time, by a clock that was set back, took none', async (t) => {
+  const metrics = createMetrics();
+  const seconds = metrics.histogram({ name: 'morpheo_thing_seconds', help: 'x', buckets: [1] });
+  seconds.observe({}, 2);
+  seconds.observe({}, -7187);
+  const text = await metrics.expose();
+  t.regex(text, /^morpheo_thing_seconds_sum 2$/m);
+  t.regex(text, /^morpheo_thing_seconds_count 2$/m);
+});
+
 test('A gauge that nobody has set is not shown', async (t) => {
   const metrics = createMetrics();
   const plain = metrics.gauge({ name: 'morpheo_level', help: 'x' });

@@ -45,7 +45,7 @@ export interface Gauge<Label extends string = never> {
   clear(): void;
 }
 
-/** See {@link Metrics.histogram}. */
+/** See {@link Metrics.histogram}. A value below 0, such as a time by a clock that was set back, counts as 0. */
 export interface Histogram<Label extends string = never> {
   observe(labels: Labels<Label>, value: number): void;
 }

@@ -74,5 +74,6 @@ function histogram<Label extends string>(
   const one =
     known(what.name, register, prometheus.Histogram<string>) ??
     new prometheus.Histogram<string>({ ...configuration(what, register), buckets: [...what.buckets] });
-  return { observe: (labels: Labels<Label>, value) => one.observe({ ...labels }, value) };
+  // The sum of its values is a counter to Prometheus, which takes a smaller one for a restart.
+  return { observe: (labels: Labels<Label>, value) => one.observe({ ...labels }, Math.max(0, value)) };
 }

@@ -24,7 +24,7 @@ export async function prepareSchema(pool: PoolOptions, options: OpenDatabase): P
   const times = { ...pool.times, statementMs: 0, lockMs: LOCK_MS, idleInTransactionMs: 0 };
   const own = new ConnectionPool({ ...pool, times, size: 2 });
   const kysely = new Kysely<unknown>({ dialect: new SchemaDialect({ pool: own }) });
-  const until = Date.now() + PATIENCE_MS;
+  const until = performance.now() + PATIENCE_MS;
   const prepare = async () =>
     await kysely.connection().execute(async (connection) => {
       await checkServer(connection, own.name);
@@ -45,7 +45,10 @@ export async function prepareSchema(pool: PoolOptions, options: OpenDatabase): P
   };
   try {
     await refusePooler(own);
-    await retry(prepareOnce, { ...PAUSES, retryIf: (error) => isLockTimeout(error) && Date.now() < until });
+    await retry(prepareOnce, {
+      ...PAUSES,
+      retryIf: (error) => isLockTimeout(error) && performance.now() < until,
+    });
   } finally {
     await own.end();
   }

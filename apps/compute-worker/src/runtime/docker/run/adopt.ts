@@ -68,8 +68,16 @@ export async function findAdoptable(sought: Sought): Promise<Adoptable | undefin
   const foundAt = performance.now();
   if (!state.started || !(await isItsOwnEnd(daemon, container, state, now))) return undefined;
   const { running, startedAt, endedAt } = state;
-  const ranMs = running ? () => now - startedAt + (performance.now() - foundAt) : () => endedAt - startedAt;
+  const untilNow = elapsedMs(startedAt, now);
+  const ranMs = running
+    ? () => untilNow + (performance.now() - foundAt)
+    : () => elapsedMs(startedAt, endedAt);
   return { container, running, ranMs, before, clockOffsetMs: now - Date.now() };
+}
+
+/** The time between two moments that a daemon tells, in milliseconds: none where its clock was set back meanwhile. */
+export function elapsedMs(from: number, to: number): number {
+  return Math.max(0, to - from);
 }
 
 /**

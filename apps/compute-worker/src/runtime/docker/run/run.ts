@@ -6,6 +6,7 @@ import type { Daemon } from '../client/daemon.ts';
 import { type DaemonAnswer, isAnswer } from '../client/errors.ts';
 import type { RunData } from '../data/transport.ts';
 import { gpuFailure } from '../gpu/gpu-request.ts';
+import { elapsedMs } from './adopt.ts';
 import { OutputPump, TAKEN_UP_BYTES } from './output-pump.ts';
 import { startFailure } from './start-failure.ts';
 import { ContainerUsage } from './usage.ts';
@@ -155,7 +156,7 @@ class RunWatch implements Disposable {
     const { outOfMemory, startedAt, endedAt } = await container.inspect().catch((error: unknown) => {
       throw lost(daemon, error);
     });
-    const result = { exitCode, seconds: begun ? (endedAt - startedAt) / 1000 : seconds, ...figures };
+    const result = { exitCode, seconds: begun ? elapsedMs(startedAt, endedAt) / 1000 : seconds, ...figures };
     if (exitCode !== 0) {
       const nearly = exitCode === 137 && this.#usage.countedBytes > limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
