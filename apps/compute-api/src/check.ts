@@ -16,6 +16,7 @@ import { silentLog } from '@morpheo/service/log';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import type { ComputeConfig } from './config.ts';
 import { migrations } from './db/migrations.ts';
+import { isOurStorage } from './foreign/storage.ts';
 import { DATABASE } from './service.ts';
 
 /** What `--check` of compute-api asks. */
@@ -31,7 +32,7 @@ export function probesOf(config: ComputeConfig): Probes {
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
     database: { ask: async () => await askDatabase(config) },
     broker: brokerProbe(config),
-    storage: storageProbe(config),
+    storage: config.foreignWorkers === true ? foreignStorageProbe(config) : storageProbe(config),
     ...(orchestrator === undefined ? {} : { orchestrator: orchestratorProbe(orchestrator.url) }),
     ...traceProbes(config),
   };
@@ -63,6 +64,19 @@ function storageProbe(config: ComputeConfig): Probe {
     flag: '--storage',
     credentials: '--storage-user, --storage-password',
   });
+}
+
+/** Beside workers of the originals, storage may be the originals' as well. */
+function foreignStorageProbe(config: ComputeConfig): Probe {
+  const peer = storageOf(config);
+  const ours = storageProbe(config);
+  return {
+    ...ours,
+    ask: async (signal) => {
+      if (await isOurStorage(peer, signal)) return await ours.ask(signal);
+      return `${peer.url}: none of Morpheo Compute, so what orders name is neither checked nor held`;
+    },
+  };
 }
 
 function orchestratorProbe(url: string): Probe {

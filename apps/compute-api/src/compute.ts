@@ -8,6 +8,7 @@ import type { Tracer } from '@morpheo/service/trace';
 import type { ComputeSettings } from './config.ts';
 import { ComputeDatabase } from './db/database.ts';
 import type { Schema } from './db/schema.ts';
+import { type ForeignApi, foreignHandlers } from './foreign/handlers.ts';
 import { createHandlers } from './http/handlers.ts';
 import { countChanges, countTakeovers } from './observe/metrics.ts';
 import { measureQueue } from './observe/queue-metrics.ts';
@@ -34,6 +35,8 @@ export interface ComputeParts extends Systems {
 /** The running heart of compute-api: its API, and the loops that carry out what it decided. */
 export interface Compute {
   readonly api: Api<ComputeContract>;
+  /** The calls of workers of the originals; absent where orders are not for them. */
+  readonly foreign: ForeignApi | undefined;
   /** Rejects while effects of a lane cannot be carried out; the reason in one line. */
   readonly checkEffects: (lane: Lane) => Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -64,6 +67,8 @@ export function startCompute(parts: ComputeParts): Compute {
   });
   return {
     api: createHandlers({ database, settings, followers, signTicket: parts.signTicket }),
+    foreign:
+      settings.foreignWorkers === undefined ? undefined : foreignHandlers(database, settings.foreignWorkers),
     checkEffects: async (lane) => await checkEffects(database, lane),
     async [Symbol.asyncDispose]() {
       changes[Symbol.dispose]();

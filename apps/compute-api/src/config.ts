@@ -130,12 +130,32 @@ export const settings = defineSettings({
     default: 5,
     help: 'How often an order is tried that the platform fails.',
   },
+  foreignWorkers: {
+    flag: 'foreign-workers',
+    env: 'MORPHEO_COMPUTE_FOREIGN_WORKERS',
+    schema: z.stringbool().optional(),
+    switch: true,
+    help: "Give orders to the original's workers: each is published once, and they call /worker, /learndone and /preddone here in place of the orchestrator. Our own workers get none.",
+  },
+  foreignTimeoutMs: {
+    flag: 'foreign-timeout-ms',
+    env: 'MORPHEO_COMPUTE_FOREIGN_TIMEOUT_MS',
+    schema: milliseconds,
+    default: 3_600_000,
+    help: "How long a worker of the original may take from its first call to its report, before its order is tried again; more than the worker's own time-outs together.",
+  },
   ...traceSettings,
   ...logSettings(PREFIX),
 });
 
 /** The settings of a compute-api process. */
 export type ComputeConfig = SettingsOf<typeof settings>;
+
+/** How workers of the originals are served. */
+export interface ForeignWorkers {
+  /** How long one may take from its first call to its report, in milliseconds. */
+  readonly timeoutMs: number;
+}
 
 /** How patient compute-api is; times in milliseconds. */
 export interface ComputeSettings {
@@ -149,6 +169,8 @@ export interface ComputeSettings {
   readonly ageingMs: number;
   /** How often an order is tried that the platform fails. */
   readonly attempts: number;
+  /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
+  readonly foreignWorkers?: ForeignWorkers | undefined;
   /** Between two attempts. */
   readonly retryBackOff: BackOff;
   /** Between two tries of an effect (calling the orchestrator, publishing a result). */
@@ -196,7 +218,8 @@ function contradictions(config: ComputeConfig): string[] {
   }
   const unnamed = openIntakeProblem({ ...config, open: isOpen(config) });
   if (unnamed !== undefined) problems.push(unnamed);
-  if (config.ticketKeyFile === undefined && !config.insecureOpen) {
+  // Workers of the originals show their credentials.
+  if (config.ticketKeyFile === undefined && !config.insecureOpen && config.foreignWorkers !== true) {
     problems.push(
       'Workers could not read what orders name: give --ticket-key-file, the same as to storage-api.',
     );
@@ -219,13 +242,18 @@ function isOpen(config: ComputeConfig): boolean {
 }
 
 function brokerContradictions(config: ComputeConfig): string[] {
-  const { broker, brokerHost, nsqd } = config;
+  const { broker, brokerHost, nsqd, foreignWorkers } = config;
   const problems = nsqSecurityProblems(config, broker === 'nsq');
   if (broker === 'nsq' && (brokerHost === undefined) === (nsqd === undefined)) {
     problems.push('Say where to publish: give --nsqd, or --broker-host, and not both.');
   }
   if (broker !== 'nsq' && (brokerHost ?? nsqd) !== undefined) {
     problems.push('An nsqd is given, but is not the broker: say --broker nsq, or leave it out.');
+  }
+  if (broker !== 'nsq' && foreignWorkers === true) {
+    problems.push(
+      "The original's workers hear of orders through NSQ alone: say --broker nsq, or leave out --foreign-workers.",
+    );
   }
   return problems;
 }

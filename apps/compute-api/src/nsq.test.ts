@@ -136,6 +136,24 @@ test('Orders that nsqd lost are published again', async (t) => {
   });
 });
 
+test('Orders for workers of the original are published once, and not before nsqd has come', async (t) => {
+  await using nsqd = await startNsqd();
+  await nsqd.kill();
+  await using service = await openService(['--nsqd', nsqd.tcp, '--foreign-workers']);
+  const bodies = [aLearnuplet(), aLearnuplet(), aLearnuplet()];
+  for (const body of bodies) await service.api.learn({ body });
+  await eventually(t, async (again) => again.regex(String(await service.problem()), /refuses connections/));
+  await nsqd.start();
+  const messages: string[] = [];
+  await using _heard = await hear(nsqd, 'train', messages);
+  for (const { uuid: id } of bodies) {
+    const onQueue = async () => (await service.api.whyOrder({ params: { id } })).sentence;
+    await eventually(t, async (again) => again.regex(await onQueue(), /^It is on the queue/));
+  }
+  await eventually(t, (again) => again.true(messages.length >= bodies.length));
+  t.is(messages.length, bodies.length);
+});
+
 test('With one of two nsqds frozen the service is ready', async (t) => {
   await using one = await startNsqd();
   await using other = await startNsqd();

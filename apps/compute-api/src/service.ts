@@ -1,5 +1,5 @@
 import { orchestratorClient, storageClient } from '@morpheo/client';
-import { computeContract } from '@morpheo/common';
+import { type Contract, computeContract, foreignComputeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
 import {
@@ -7,20 +7,23 @@ import {
   type Check,
   createHttpApp,
   followDirectory,
+  type HttpApp,
   type HttpServer,
   type ListenTls,
   listen,
   type RateLimits,
+  type ServeOptions,
   type SignTicket,
   type StreamLimits,
 } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { type Tracer, traceHeaders } from '@morpheo/service/trace';
-import { startCompute } from './compute.ts';
+import { type Compute, startCompute } from './compute.ts';
 import type { ComputeSettings } from './config.ts';
 import { migrations } from './db/migrations.ts';
 import type { Schema } from './db/schema.ts';
+import { orOriginalStorage } from './foreign/storage.ts';
 
 /** Where another service is, and who we are to it. */
 export interface Peer {
@@ -98,7 +101,9 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
   const storage = storageClient({ ...options.storage, about: traceHeaders });
   const compute = stack.use(
     startCompute({
-      ...{ database, broker, storage, orchestrator, settings, log, metrics, tracer },
+      ...{ database, broker, orchestrator, settings, log, metrics, tracer },
+      storage:
+        settings.foreignWorkers === undefined ? storage : orOriginalStorage(storage, options.storage, log),
       signTicket: options.signTicket,
     }),
   );
@@ -112,9 +117,7 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
             ask: async (input, call) => await storage.getDirectory(input, call),
           }),
         );
-  const app = createHttpApp({
-    contract: computeContract,
-    api: compute.api,
+  const app = appOf(compute, {
     info: { name: 'compute-api', version: options.version },
     checks: {
       database: async (signal) => await database.ping(signal),
@@ -142,4 +145,13 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
     drain: async () => await server.drain(),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
+}
+
+/** Serves the API; with the calls of foreign workers where orders are for them. */
+function appOf(
+  { api, foreign }: Compute,
+  options: Omit<ServeOptions<Contract>, 'contract' | 'api'>,
+): HttpApp {
+  if (foreign === undefined) return createHttpApp({ ...options, contract: computeContract, api });
+  return createHttpApp({ ...options, contract: foreignComputeContract, api: { ...api, ...foreign } });
 }

@@ -42,7 +42,8 @@ async function open(
   broker.ping().catch((error: unknown) => {
     log.warn({ error }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
   });
-  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs } = config;
+  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs, foreignTimeoutMs } = config;
+  const foreignWorkers = config.foreignWorkers === true ? { timeoutMs: foreignTimeoutMs } : undefined;
   const renewMs = Math.ceil(leaseMs / 3);
   const service = stack.use(
     await openComputeService({
@@ -60,7 +61,9 @@ async function open(
       anonymousIntake: takesAnonymousOrders(config),
       rateLimits: rateLimitsOf(config),
       streamLimits: streamLimitsOf(config),
-      settings: { ...COMPUTE_DEFAULTS, leaseMs, renewMs, attempts, gpuPatienceMs, ageingMs },
+      settings: {
+        ...{ ...COMPUTE_DEFAULTS, leaseMs, renewMs, attempts, gpuPatienceMs, ageingMs, foreignWorkers },
+      },
       version: VERSION,
       log,
       metrics,

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { readiness } from '@morpheo/common';
 import test from 'ava';
@@ -49,8 +49,12 @@ test('A worker that has lost a folder of its own is not ready, and --check names
   await service?.drain();
 });
 
-test('A worker refuses to start beside a compute-api or storage-api of the originals, and says what it needs', async (t) => {
+test('A worker refuses to start beside a compute-api or storage-api of the originals before it hears the broker, and says what to start', async (t) => {
   await using folder = await temporaryFolder();
+  const nsqd = createTcpServer(() => t.fail('it would take messages from a worker of the original'));
+  await once(nsqd.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => nsqd.close());
+  const broker = ['--nsqd', `127.0.0.1:${(nsqd.address() as AddressInfo).port}`];
   const original = createServer((_, response) => response.writeHead(404).end('{"error":"not found"}'));
   await once(original.listen(0, '127.0.0.1'), 'listening');
   t.teardown(() => original.close());
@@ -60,11 +64,11 @@ test('A worker refuses to start beside a compute-api or storage-api of the origi
     [theirs, NOWHERE],
     [NOWHERE, theirs],
   ] as const) {
-    const places = ['--data-dir', folder.path, '--compute', compute, '--storage', storage];
+    const places = ['--data-dir', folder.path, '--compute', compute, '--storage', storage, ...broker];
     await t.throwsAsync(start([...places, '--runtime', 'process', '--log-level', 'error'], {}), {
       code: 'conflict',
       message:
-        /answers something that is no service of Morpheo Compute, and not the Morpheo (compute|storage) API\. .*start those, or correct --(compute|storage)\.$/,
+        /answers something that is no service of Morpheo Compute, and not the Morpheo (compute|storage) API\. Beside .*, start the worker of the original\. .*start those, or correct --(compute|storage)\.$/,
     });
   }
 });

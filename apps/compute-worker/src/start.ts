@@ -95,7 +95,7 @@ async function refuseForeignPeers(config: WorkerConfig, log: Log): Promise<void>
       );
     } catch (error) {
       if (isPlatformError(error, 'conflict')) {
-        const remedy = `This worker works with compute-api and storage-api of Morpheo Compute alone: start those, or correct ${flag}.`;
+        const remedy = `Beside those of the original, start the worker of the original. This worker works with compute-api and storage-api of Morpheo Compute alone: start those, or correct ${flag}.`;
         throw new PlatformError('conflict', `${error.message} ${remedy}`, { cause: error });
       }
       log.warn({ error }, `The ${contract.title} does not answer yet`);

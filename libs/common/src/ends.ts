@@ -184,6 +184,14 @@ export const ENDS = {
     reason: 'worker_lost',
     hint: 'Every worker that took the order was lost; ask the operator, then retry.',
   },
+  worker_unfit: {
+    reason: 'forbidden',
+    hint: 'Change the order as the message says, or send it where workers of Morpheo Compute run.',
+  },
+  foreign_worker_failed: {
+    reason: 'internal',
+    hint: 'The log of the worker says why: ask the operator, then retry.',
+  },
   platform_failed: { reason: 'internal', hint: 'The platform failed; ask the operator, then retry.' },
 } as const satisfies Record<string, EndMeaning>;
 

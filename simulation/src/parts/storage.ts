@@ -13,7 +13,10 @@ import {
 export type ResultStorage = Pick<Api<StorageContract>, 'stageResult'>;
 
 /** What compute-api needs of storage. */
-export type OrderStorage = Pick<Api<StorageContract>, 'pinOrders' | 'publishResult' | 'discardResults'>;
+export type OrderStorage = Pick<
+  Api<StorageContract>,
+  'pinOrders' | 'publishResult' | 'discardResults' | 'get'
+>;
 
 /** What is held for an order; `answer` is undefined where it was released before anything was held. */
 interface Held {
@@ -46,6 +49,9 @@ export class SimulatedStorage {
       const held = this.#held.get(order);
       if (held !== undefined) held.released = true;
       return { uuid: order, timestamp_upload: 0, size: 1, sha256: 'a'.repeat(64) };
+    },
+    get: async ({ params: { type, uuid } }) => {
+      throw new PlatformError('not_found', `Nobody but attempts stores a ${type} here, nor ${uuid}.`);
     },
     discardResults: async ({ params: { order }, query: { round = Number.POSITIVE_INFINITY } }) => {
       const held = this.#held.get(order);

@@ -3,7 +3,6 @@ import {
   delayMs,
   type Failure,
   failureOf,
-  type OrderResult,
   type OrderStatus,
   type Report,
   type StepRecord,
@@ -16,7 +15,7 @@ import { findInLog } from '../disclosure/canaries.ts';
 import { withCoarseScores } from '../disclosure/scores.ts';
 import { policyOf } from '../disclosure/shown.ts';
 import { endOrder } from '../orders/finish.ts';
-import { kindOf } from '../orders/kinds.ts';
+import { kindOf, type MadeResult } from '../orders/kinds.ts';
 import { trySample } from '../orders/sample.ts';
 import { changeOrder, takeOrder } from '../orders/store.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
@@ -130,7 +129,7 @@ async function applyReport(tx: Tx, policy: RetryPolicy, order: OrderRow, report:
 }
 
 /** The result as it is kept and told: exact scores over hidden data are nowhere. */
-function keptResult(order: OrderRow, result: OrderResult): OrderResult {
+export function keptResult(order: OrderRow, result: MadeResult): MadeResult {
   return policyOf(order).hidden ? withCoarseScores(order, result) : result;
 }
 

@@ -248,4 +248,11 @@ export const migrations: Migrations = {
   '010-workers-callers': async (schema) => {
     await schema.schema.alterTable('workers').addColumn('caller', 'text').execute();
   },
+  '011-foreign-messages': async (schema) => {
+    await schema.schema
+      .createTable('foreign_messages')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('order_id', 'text', (column) => column.notNull())
+      .execute();
+  },
 };

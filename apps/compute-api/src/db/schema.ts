@@ -17,6 +17,7 @@ export interface Schema {
   owners: OwnerRow;
   shares: ShareRow;
   samples: SampleRow;
+  foreign_messages: ForeignMessageRow;
 }
 
 /** A transaction on the tables of compute-api. */
@@ -75,7 +76,7 @@ export interface OrderRow {
   waits_for: string | null;
   /** The failed order for which the platform placed this one, on a public sample. The orchestrator knows nothing of it. */
   sample_of: string | null;
-  /** JSON of an `OrderResult`: set once an attempt has won, before its result is published. */
+  /** JSON of a `MadeResult`: set once an attempt has won, before its result is published. */
   result: string | null;
   /** JSON of a `Failure`. */
   failure: string | null;
@@ -164,6 +165,12 @@ export interface WorkerRow {
 export interface SampleRow {
   algo: string;
   placed_at: number;
+}
+
+/** What a message for workers of the originals calls an order, where that is not the id of the order. */
+export interface ForeignMessageRow {
+  id: string;
+  order_id: string;
 }
 
 /** A switch of the operator. */

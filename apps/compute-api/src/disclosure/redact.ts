@@ -1,5 +1,6 @@
-import type { Failure, OrderResult, OrderSummary, StepRecord } from '@morpheo/common';
+import type { Failure, StepRecord } from '@morpheo/common';
 import type { EventRow, OrderRow } from '../db/schema.ts';
+import type { MadeResult } from '../orders/kinds.ts';
 import { withCoarseScores } from './scores.ts';
 import { isReader, policyOf, type Seen, seesAll, seesNoData, shownOf, type Viewer } from './shown.ts';
 
@@ -66,8 +67,8 @@ export function detailsFor(
 export function resultFor(
   viewer: Viewer,
   order: Seen & Pick<OrderRow, 'spec'>,
-  result: OrderResult,
-): NonNullable<OrderSummary['result']> {
+  result: MadeResult,
+): MadeResult {
   if (seesAll(viewer, order)) return result;
   const { performance, ...made } = withCoarseScores(order, result);
   return {

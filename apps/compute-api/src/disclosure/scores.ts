@@ -1,13 +1,14 @@
-import type { OrderResult, OrderSpec, Performance } from '@morpheo/common';
+import type { OrderSpec, Performance } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
+import type { MadeResult } from '../orders/kinds.ts';
 import { specOf } from '../orders/store.ts';
 import { policyOf } from './shown.ts';
 
 /** A result of an order with scores as coarse as its problem discloses them, and nothing else of what was measured. */
 export function withCoarseScores(
   order: Pick<OrderRow, 'pin' | 'round' | 'spec'>,
-  result: OrderResult,
-): OrderResult {
+  result: MadeResult,
+): MadeResult {
   if (result.performance === undefined) return result;
   const { digits } = policyOf(order).disclosure;
   return { ...result, performance: coarseScores(result.performance, digits, specOf(order)) };

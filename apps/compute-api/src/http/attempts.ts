@@ -1,4 +1,4 @@
-import type { Api, Call, Claim, ComputeContract } from '@morpheo/common';
+import { type Api, type Call, type Claim, type ComputeContract, PlatformError } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import type { CalledAttempt } from '../attempts/fence.ts';
 import { appendLog } from '../attempts/log-store.ts';
@@ -22,13 +22,21 @@ export function attemptHandlers(
   settings: ComputeSettings,
   signTicket: SignTicket | undefined,
 ): Handlers {
-  const { leaseMs, renewMs } = settings;
+  const { leaseMs, renewMs, foreignWorkers } = settings;
+  const refuseOurs = (): void => {
+    if (foreignWorkers === undefined) return;
+    throw new PlatformError(
+      'wrong_state',
+      'This compute-api gives its orders to workers of the original alone: stop this worker, or start compute-api without --foreign-workers once those are stopped.',
+    );
+  };
   const ticketed = async ({ claim, pin }: Grant): Promise<Claim> => {
     const { order, attempt } = claim;
     return { ...claim, ...(await ticketFor({ order, attempt, pin }, leaseMs, signTicket)) };
   };
   return {
     registerWorker: async ({ params, body }, call) => {
+      refuseOurs();
       const { slots, gpus = NO_GPUS, resume, ...rest } = body;
       const worker = {
         id: params.worker,
@@ -45,6 +53,7 @@ export function attemptHandlers(
       return { lease_ms: leaseMs, renew_ms: renewMs, ...(resume === undefined ? {} : { resumed }) };
     },
     claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus = 0 } }, call) => {
+      refuseOurs();
       const offer = { kinds, gpus: free_gpus };
       const process = { id: worker, boot, caller: callerOf(call) };
       const claim = async () => await claimOrder(database, settings, process, offer);

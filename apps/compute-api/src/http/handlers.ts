@@ -24,7 +24,7 @@ export function createHandlers({
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
   async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
-    await submitOrder(database, settings.ageingMs, spec, call?.principal);
+    await submitOrder(database, settings, spec, call?.principal);
   }
   return {
     index: async () => ['/', '/health', '/learn', '/pred'],
@@ -36,7 +36,7 @@ export function createHandlers({
       await submit({ kind: 'predict', uplet: body }, call);
       return { message: 'Pred-uplet ingested' };
     },
-    ...orderHandlers(database, settings.leaseMs, followers),
+    ...orderHandlers(database, settings, followers),
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
   };

@@ -1,5 +1,6 @@
 import { type Api, type Call, type ComputeContract, hasEnded, LogText, streamOf } from '@morpheo/common';
 import { type LogEntry, wholeLog } from '../attempts/log-store.ts';
+import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import { limitedLog } from '../disclosure/log.ts';
 import { seesAll, type Viewer, viewerOf } from '../disclosure/shown.ts';
@@ -26,11 +27,13 @@ type Handlers = Pick<
   | 'pauseQueue'
 >;
 
-/**
- * The handlers of `/v1` for people: orders, their history and log, workers, the queue. `leaseMs`: a worker that was not
- * heard of for so long counts as gone.
- */
-export function orderHandlers(database: ComputeDatabase, leaseMs: number, followers: Followers): Handlers {
+/** The handlers of `/v1` for people: orders, their history and log, workers, the queue. */
+export function orderHandlers(
+  database: ComputeDatabase,
+  settings: ComputeSettings,
+  followers: Followers,
+): Handlers {
+  const { leaseMs, foreignWorkers } = settings;
   /** Throws `not_found` before anything is answered. */
   async function following(order: string, lastEventId: string | undefined, call: Call | undefined) {
     await orderRow(database, order);
@@ -41,11 +44,11 @@ export function orderHandlers(database: ComputeDatabase, leaseMs: number, follow
     getOrder: async ({ params }, call) => {
       const row = await orderRow(database, params.id);
       const view = await orderView(database, row, viewerOf(call));
-      const queue = await positionOf(row, database, leaseMs);
+      const queue = foreignWorkers ? undefined : await positionOf(row, database, leaseMs);
       return queue === undefined ? view : { ...view, queue };
     },
     whyOrder: async ({ params }, call) =>
-      await explain(await orderRow(database, params.id), viewerOf(call), database, leaseMs),
+      await explain(await orderRow(database, params.id), viewerOf(call), database, settings),
     cancelOrder: async ({ params }, call) =>
       summaryOf(await cancelOrder(database, params.id, nameOf(call)), viewerOf(call)),
     retryOrder: async ({ params }, call) =>

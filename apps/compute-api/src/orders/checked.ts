@@ -1,8 +1,9 @@
-import { type End, failureOf, type PinAnswer } from '@morpheo/common';
+import { type End, type Failure, failureOf, type PinAnswer } from '@morpheo/common';
 import { sql } from 'kysely';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
+import { obstacleOf } from '../foreign/limits.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { endOrder } from './finish.ts';
 import { kindOf } from './kinds.ts';
@@ -31,22 +32,31 @@ export function isAwaited(
 }
 
 /**
- * What storage's answer to the effect `n` of an order changes: a worker may take it, or it has failed. Resolves with the
- * order where workers are to be woken for it.
+ * What storage's answer to the effect `n` of an order changes: a worker may take it, or it has failed, as do those that
+ * are for workers of the originals where these could not run them. Resolves with the order where workers are to be
+ * woken for it.
  */
 export async function onChecked(
   tx: Tx,
-  id: string,
-  n: number,
+  { order: id, n }: { readonly order: string; readonly n: number },
   answer: CheckAnswer,
+  forForeign = false,
 ): Promise<OrderRow | undefined> {
   const order = await takeOrder(tx, id);
   if (order === undefined || !isAwaited(order, n)) return undefined;
   switch (answer.outcome) {
-    case 'pinned':
-      return await pinned(tx, order, answer);
+    case 'pinned': {
+      const obstacle = forForeign ? obstacleOf(order, answer.policy) : undefined;
+      if (obstacle === undefined) return await pinned(tx, order, answer, forForeign);
+      await refused(tx, order, obstacle);
+      return undefined;
+    }
     case 'refused':
-      await refused(tx, order, answer);
+      await refused(
+        tx,
+        order,
+        failureOf(REFUSALS[answer.reason], { message: answer.message, step: 'inputs' }),
+      );
       return undefined;
     case 'stale':
       await askAnew(tx, order);
@@ -56,7 +66,12 @@ export async function onChecked(
 
 type Answer<O extends CheckAnswer['outcome']> = Extract<CheckAnswer, { outcome: O }>;
 
-async function pinned(tx: Tx, order: OrderRow, answer: Answer<'pinned'>): Promise<OrderRow | undefined> {
+async function pinned(
+  tx: Tx,
+  order: OrderRow,
+  answer: Answer<'pinned'>,
+  forForeign: boolean,
+): Promise<OrderRow | undefined> {
   const { pin, produces, policy } = answer;
   const spec = kindOf(order.kind).withResult(specOf(order), produces.uuid);
   const held = { pin: JSON.stringify({ pin, produces, policy } satisfies Pin), spec: JSON.stringify(spec) };
@@ -65,13 +80,15 @@ async function pinned(tx: Tx, order: OrderRow, answer: Answer<'pinned'>): Promis
     return undefined;
   }
   const due_at = sql<number>`case when due_at > ${tx.now} then due_at else ${tx.now} end`;
-  // The caller announces it after the commit; if that fails it is due soon by itself.
-  const due = { due_at, publishes: 1, publish_after: sql<number>`${tx.now} + ${FIRST_PAUSE_MS}` };
+  // The caller announces it after the commit; if that fails it is due soon by itself. What is for workers of the
+  // originals is published in one place alone, so that it is published once.
+  const due = forForeign
+    ? { due_at, publishes: 0, publish_after: tx.now }
+    : { due_at, publishes: 1, publish_after: sql<number>`${tx.now} + ${FIRST_PAUSE_MS}` };
   return await changeOrder(tx, order, { event: 'checked', set: { ...held, status: 'todo', ...due } });
 }
 
-async function refused(tx: Tx, order: OrderRow, { reason, message }: Answer<'refused'>): Promise<void> {
-  const failure = failureOf(REFUSALS[reason], { message, step: 'inputs' });
+async function refused(tx: Tx, order: OrderRow, failure: Failure): Promise<void> {
   await endOrder(tx, order, { status: 'failed', failure });
   // An attempt from before orders were checked.
   if (order.lease_until !== null)

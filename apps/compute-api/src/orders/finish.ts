@@ -1,17 +1,11 @@
-import {
-  type ErrorCode,
-  type Failure,
-  failureOf,
-  type OrderResult,
-  type PlatformError,
-} from '@morpheo/common';
+import { type ErrorCode, type Failure, failureOf, type PlatformError } from '@morpheo/common';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { withCoarseScores } from '../disclosure/scores.ts';
 import { policyOf } from '../disclosure/shown.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { NOT_ISOLATED } from '../queue/isolation.ts';
-import { kindOf } from './kinds.ts';
+import { kindOf, type MadeResult } from './kinds.ts';
 import { changeOrder, startModelOf, takeWaiting } from './store.ts';
 
 /** How an order ends. */
@@ -84,7 +78,7 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
 }
 
 function effectsOf(order: OrderRow, isDone: boolean): Effect[] {
-  const result = isDone ? (JSON.parse(order.result ?? 'null') as OrderResult | null) : null;
+  const result = isDone ? (JSON.parse(order.result ?? 'null') as MadeResult | null) : null;
   const message = kindOf(order.kind).endMessage(result && toldResult(order, result));
   // Of one that is done the publication lets go; while it waits for a start model, nothing is held for it.
   const isHeld = !isDone && (order.attempt > 0 || order.waits_for === null);
@@ -92,7 +86,7 @@ function effectsOf(order: OrderRow, isDone: boolean): Effect[] {
 }
 
 /** What the orchestrator is told, which shows it to others: exact scores only where everybody may see all. */
-function toldResult(order: OrderRow, result: OrderResult): OrderResult {
+function toldResult(order: OrderRow, result: MadeResult): MadeResult {
   return policyOf(order).readers === 'everybody' ? result : withCoarseScores(order, result);
 }
 

@@ -13,6 +13,9 @@ import type { Effect } from '../outbox/effects.ts';
 import { brokenLearnRule, brokenPredictRule } from './rules.ts';
 import { pinOf } from './store.ts';
 
+/** A result as an order keeps it: without digest and size where its worker stored it by itself. */
+export type MadeResult = NonNullable<OrderSummary['result']>;
+
 /** What orders of a kind have of their own: a new kind is an entry of {@link KINDS} and a route. */
 export interface Kind<Spec extends OrderSpec> {
   /** What the originals call such an order where they refuse it. */
@@ -32,7 +35,7 @@ export interface Kind<Spec extends OrderSpec> {
   /** Throws `invalid_request` for a result that a worker may not report for the order. */
   checkResult(order: OrderRow, result: OrderResult): void;
   /** What the orchestrator is told of the end; null where there is no result, since the order was not done. */
-  endMessage(result: OrderResult | null): Effect;
+  endMessage(result: MadeResult | null): Effect;
 }
 
 type Spec<K extends OrderKind> = Extract<OrderSpec, { kind: K }>;

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type Call, hasEnded, type OrderSpec, PlatformError } from '@morpheo/common';
 import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
+import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
+import { refuseUnfit } from '../foreign/limits.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { kindOf } from './kinds.ts';
 import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
@@ -10,18 +12,19 @@ import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
 /**
  * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
  * again changes nothing; the same id with another body throws
- * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`. `ageingMs`: how long an
- * order waits until it has gained a level of priority.
+ * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, and where orders are for
+ * foreign workers, what is too large for their queue `too_large`.
  */
 export async function submitOrder(
   database: ComputeDatabase,
-  ageingMs: number,
+  { ageingMs, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'foreignWorkers'>,
   posted: OrderSpec,
   principal: Call['principal'],
 ): Promise<void> {
   const kind = kindOf(posted.kind);
   const broken = kind.brokenRule(posted);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
+  if (foreignWorkers !== undefined) refuseUnfit(posted);
   const owner = ownerOf(posted.uplet.owner, principal);
   concerns(posted.uplet.uuid);
   const spec = kind.completed(posted);

@@ -1,16 +1,9 @@
-import type {
-  AttemptView,
-  Failure,
-  OrderEvent,
-  OrderResult,
-  OrderSummary,
-  StepRecord,
-} from '@morpheo/common';
+import type { AttemptView, Failure, OrderEvent, OrderSummary, StepRecord } from '@morpheo/common';
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
 import type { Viewer } from '../disclosure/shown.ts';
 import { shownOwner } from '../owners/owners.ts';
-import { kindOf } from './kinds.ts';
+import { kindOf, type MadeResult } from './kinds.ts';
 import { specOf } from './store.ts';
 
 /** Rows as `/v1` shows them to a viewer. */
@@ -33,7 +26,7 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
     created_at: time(row.created_at),
     ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),
     ...(row.ended_at === null ? {} : { ended_at: time(momentFor(viewer, row, row.attempt, row.ended_at)) }),
-    ...(row.status === 'done' ? { result: resultFor(viewer, row, parsed<OrderResult>(row.result)) } : {}),
+    ...(row.status === 'done' ? { result: resultFor(viewer, row, parsed<MadeResult>(row.result)) } : {}),
     ...(row.failure === null ? {} : { failure: failureFor(viewer, row, parsed<Failure>(row.failure)) }),
   };
 }

@@ -12,7 +12,7 @@ import { type DueEffect, postponeEffect, settleEffect } from './store.ts';
 export interface CheckParts {
   readonly database: ComputeDatabase;
   readonly storage: PinStorage;
-  readonly settings: Pick<ComputeSettings, 'effectBackOff'>;
+  readonly settings: Pick<ComputeSettings, 'effectBackOff' | 'foreignWorkers'>;
   /** Makes checks spans of the traces that their orders belong to. */
   readonly tracer?: Tracer | undefined;
   readonly log: Log;
@@ -29,9 +29,11 @@ export async function checkOrders(
 ): Promise<OrderRow[]> {
   const startedAt = Date.now();
   const orders = await awaitedOrders(database, effects);
-  const asked = await pinAll(storage, orders.map(pinRequestOf), signal);
+  const { foreignWorkers } = settings;
+  const requests = orders.map(pinRequestOf).map((one) => (foreignWorkers ? { ...one, keep_id: false } : one));
+  const asked = await pinAll(storage, requests, signal);
   const answers = new Map(asked.map((one) => [one.order, one]));
-  const due = await settle(database, effects, answers);
+  const due = await settle(database, effects, answers, foreignWorkers !== undefined);
   await postpone(database, effects, answers, settings, log);
   for (const { id: order, trace } of orders) {
     const about = { parent: trace ?? undefined, startedAt, order };
@@ -53,6 +55,7 @@ async function settle(
   database: ComputeDatabase,
   effects: readonly DueEffect[],
   answers: ReadonlyMap<string, Asked>,
+  forForeign: boolean,
 ): Promise<OrderRow[]> {
   return await database.write(async (tx) => {
     const due: OrderRow[] = [];
@@ -60,7 +63,7 @@ async function settle(
       const asked = answers.get(effect.order);
       if (asked !== undefined && 'error' in asked) continue;
       if (!(await settleEffect(tx, effect)) || asked === undefined) continue;
-      const order = await onChecked(tx, effect.order, effect.n, asked.answer);
+      const order = await onChecked(tx, effect, asked.answer, forForeign);
       if (order !== undefined) due.push(order);
     }
     return due;

@@ -1,6 +1,7 @@
 import {
   delayMs,
   isPlatformError,
+  type OrderKind,
   type OrderSpec,
   type PlatformError,
   TOPICS,
@@ -13,11 +14,21 @@ import { inScope, silentTracer, span, type Tracer } from '@morpheo/service/trace
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
+import { handToForeignWorkers } from '../foreign/messages.ts';
 import { onPublished } from '../orders/finish.ts';
 import { changeOrder, specOf, takeOrder } from '../orders/store.ts';
 import { checkOrders } from './check-orders.ts';
 import { deliver, laneOf, type SingleEffect, type Systems } from './effects.ts';
-import { type DueEffect, postponeEffect, settleEffect, takeEffects, takePins, takeWakeUps } from './store.ts';
+import { queueMessage } from './message.ts';
+import {
+  type DueEffect,
+  postponeEffect,
+  settleEffect,
+  takeEffects,
+  takePins,
+  takeWakeUps,
+  type WakeUp,
+} from './store.ts';
 
 /** How many rows one round takes: bounds the memory and the length of a transaction. */
 const ROUND = 100;
@@ -38,6 +49,7 @@ export interface DispatcherParts extends Systems {
 export class Dispatcher implements AsyncDisposable {
   readonly #parts: DispatcherParts;
   readonly #checks: Loop;
+  readonly #publications: Loop;
   readonly #loops: readonly Loop[];
 
   /** Starts it. */
@@ -46,9 +58,11 @@ export class Dispatcher implements AsyncDisposable {
     const { log, settings } = parts;
     const every = { everyMs: settings.everyMs, log };
     this.#checks = startLoop({ name: 'checks', ...every, work: async () => await this.#checkRound() });
+    const publish = async () => await this.#publishRound();
+    this.#publications = startLoop({ name: 'publications', ...every, work: publish });
     this.#loops = [
       this.#checks,
-      startLoop({ name: 'publications', ...every, work: async () => await this.#publishRound() }),
+      this.#publications,
       startLoop({ name: 'effects', ...every, work: async () => await this.#effectRound() }),
     ];
   }
@@ -69,18 +83,25 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #publish(order: OrderSpec): Promise<void> {
-    const { broker } = this.#parts;
-    const topic = TOPICS[order.kind];
-    await span('publish', { topic }, async () => {
-      await broker.publish(topic, queueMessage(order)).catch(async (error: unknown) => {
-        if (!isPlatformError(error, 'too_large')) throw error;
-        await broker.publish(topic, JSON.stringify({ uuid: order.uplet.uuid }));
-      });
+    await this.#send(order.kind, queueMessage(order)).catch(async (error: unknown) => {
+      if (!isPlatformError(error, 'too_large')) throw error;
+      await this.#send(order.kind, JSON.stringify({ uuid: order.uplet.uuid }));
     });
   }
 
+  async #send(kind: OrderKind, message: string): Promise<void> {
+    const topic = TOPICS[kind];
+    await span('publish', { topic }, async () => await this.#parts.broker.publish(topic, message));
+  }
+
   async #publishRound(): Promise<void> {
-    const { database } = this.#parts;
+    const { database, settings } = this.#parts;
+    if (settings.foreignWorkers !== undefined) {
+      const publish = async (order: WakeUp, message: string) =>
+        await this.#onBehalf(order, () => this.#send(specOf(order).kind, message));
+      await handToForeignWorkers({ ...this.#parts, publish });
+      return;
+    }
     for (;;) {
       const orders = await database.write(async (tx) => await takeWakeUps(tx, ROUND));
       for (const order of orders) await this.#onBehalf(order, () => this.#publish(specOf(order)));
@@ -94,7 +115,9 @@ export class Dispatcher implements AsyncDisposable {
       const effects = await database.write(async (tx) => await takePins(tx, ROUND, HOLD_MS));
       if (effects.length > 0) {
         const due = await checkOrders(effects, this.#parts, AbortSignal.timeout(HOLD_MS));
-        for (const order of due) this.#announce(order);
+        if (this.#parts.settings.foreignWorkers === undefined) {
+          for (const order of due) this.#announce(order);
+        } else this.#publications.wake();
         // Whoever was refused, or has ended meanwhile, has other effects that may be due now.
         if (due.length < effects.length) this.wake();
       }
@@ -163,22 +186,16 @@ async function onDelivered(
 ): Promise<void> {
   const order = await takeOrder(tx, due.order);
   if (order === undefined) return;
-  if (due.effect.do === 'publish_result') await onPublished(tx, order, refusal);
+  if (due.effect.do === 'publish_result' || due.effect.do === 'confirm_result')
+    await onPublished(tx, order, refusal);
   if (laneOf(due.effect) === 'storage') return;
   const details = { what: due.effect.do, ...(refusal === undefined ? {} : { answer: refusal.message }) };
   await changeOrder(tx, order, { event: 'told', details });
 }
 
-/**
- * The queue message of an order: the keys of the original's struct in its order, so that its worker could read it.
- * Source: wire format, "Queue messages (NSQ)".
- */
-function queueMessage(spec: OrderSpec): string {
-  return JSON.stringify({ Checkable: null, ...spec.uplet, status: 'todo' });
-}
-
 const SPANS: Readonly<Record<SingleEffect['do'], string>> = {
   publish_result: 'publish result',
+  confirm_result: 'confirm result',
   discard_results: 'discard results',
   tell_taken: 'callback',
   tell_learn: 'callback',

@@ -6,7 +6,7 @@ import {
   type OrchestratorContract,
   type OrderKind,
   type Performance,
-  type PlatformError,
+  PlatformError,
   type StorageContract,
 } from '@morpheo/common';
 
@@ -21,6 +21,8 @@ type StorageEffect =
   | { readonly do: 'pin_order' }
   /** Make the result that this attempt staged visible; the order is `done` when that has happened. */
   | { readonly do: 'publish_result'; readonly attempt: number }
+  /** Make sure that the result which its worker stored by itself is there; the order is `done` when it is. */
+  | { readonly do: 'confirm_result'; readonly type: 'model' | 'prediction'; readonly uuid: string }
   /** Drop what the order's attempts staged, and what is held for this round of it; for any where absent. */
   | { readonly do: 'discard_results'; readonly round?: number };
 
@@ -44,18 +46,28 @@ export type SingleEffect = Exclude<Effect, typeof PIN_ORDER>;
 /** A system that effects happen in: effects of one lane of one order happen in their order. */
 export type Lane = 'storage' | 'orchestrator';
 
+const LANES: Readonly<Record<Effect['do'], Lane>> = {
+  pin_order: 'storage',
+  publish_result: 'storage',
+  confirm_result: 'storage',
+  discard_results: 'storage',
+  tell_taken: 'orchestrator',
+  tell_learn: 'orchestrator',
+  tell_predict: 'orchestrator',
+};
+
 /** The lane of an effect. */
 export function laneOf(effect: Effect): Lane {
-  return isOfStorage(effect) ? 'storage' : 'orchestrator';
+  return LANES[effect.do];
 }
 
 function isOfStorage<E extends Effect>(effect: E): effect is Extract<E, StorageEffect> {
-  return effect.do === 'pin_order' || effect.do === 'publish_result' || effect.do === 'discard_results';
+  return laneOf(effect) === 'storage';
 }
 
 /** The systems that effects happen in; the orchestrator is absent where nobody is told of orders. */
 export interface Systems {
-  readonly storage: Pick<Api<StorageContract>, 'pinOrders' | 'publishResult' | 'discardResults'>;
+  readonly storage: Pick<Api<StorageContract>, 'pinOrders' | 'publishResult' | 'discardResults' | 'get'>;
   readonly orchestrator: Pick<Api<OrchestratorContract>, 'setWorker' | 'learnDone' | 'predDone'> | undefined;
 }
 
@@ -88,12 +100,28 @@ async function deliverToStorage(
     await storage.discardResults({ params: { order }, query: { round: effect.round } }, { signal });
     return undefined;
   }
+  if (effect.do === 'confirm_result') return await confirmResult(effect, storage, signal);
   try {
     await storage.publishResult({ params: { order, attempt: effect.attempt } }, { signal });
     return undefined;
   } catch (error) {
     if (isPlatformError(error, 'not_found', 'conflict', 'wrong_state')) return error;
     throw error;
+  }
+}
+
+async function confirmResult(
+  { type, uuid }: Extract<StorageEffect, { do: 'confirm_result' }>,
+  storage: Systems['storage'],
+  signal: AbortSignal,
+): Promise<PlatformError | undefined> {
+  try {
+    await storage.get({ params: { type, uuid } }, { signal });
+    return undefined;
+  } catch (cause) {
+    if (!isPlatformError(cause, 'not_found')) throw cause;
+    const message = `the worker reported that it had stored the ${type} ${uuid}, and there is none that others may see.`;
+    return new PlatformError('conflict', message, { cause });
   }
 }
 

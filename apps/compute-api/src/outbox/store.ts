@@ -108,13 +108,17 @@ export async function postponeEffect(
     .execute();
 }
 
-/** Orders that workers are to be woken for; they are due again, should nobody take them, after a growing pause. */
-export async function takeWakeUps(
-  { db, now }: Tx,
-  most: number,
-): Promise<Pick<OrderRow, 'id' | 'spec' | 'trace'>[]> {
+/** An order to be published. */
+export type WakeUp = Pick<OrderRow, 'id' | 'spec' | 'trace' | 'attempt' | 'round' | 'publishes'>;
+
+/**
+ * Orders that workers are to be woken for; they are due again, should nobody take them, after `pauseMs`, or a growing
+ * pause where that is absent. `publishes` counts this time.
+ */
+export async function takeWakeUps({ db, now }: Tx, most: number, pauseMs?: number): Promise<WakeUp[]> {
   // 2, 4, … 32 seconds, then every minute.
-  const pause = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
+  const growing = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
+  const pause = pauseMs === undefined ? growing : sql.lit(pauseMs);
   return await db
     // Materialized: in place of a subquery, which PostgreSQL may run more than once, locking more rows each time.
     .with(
@@ -133,7 +137,7 @@ export async function takeWakeUps(
     .updateTable('orders')
     .set({ publish_after: sql<number>`${now} + ${pause}`, publishes: sql<number>`publishes + 1` })
     .where('id', 'in', (row) => row.selectFrom('due').select('due.id'))
-    .returning(['id', 'spec', 'trace'])
+    .returning(['id', 'spec', 'trace', 'attempt', 'round', 'publishes'])
     .execute();
 }
 

@@ -62,16 +62,17 @@ async function decide(
     await reserveWorker(tx, next.order, worker.id);
     return null;
   }
-  const started = await start(tx, next.order, claimant, leaseMs);
+  const started = await startAttempt(tx, next.order, claimant, leaseMs);
   // Last, so that the owner's other claims wait as short as can be.
   if (next.isCharged) await chargeOwner(tx, started);
   return started;
 }
 
-async function start(
+/** Begins the next attempt of a due order that this transaction has locked. Returns the order as it is now. */
+export async function startAttempt(
   tx: Tx,
   due: OrderRow,
-  { id: worker, boot }: WorkerProcess,
+  { id: worker, boot }: Pick<WorkerProcess, 'id' | 'boot'>,
   leaseMs: number,
 ): Promise<OrderRow> {
   const attempt = due.attempt + 1;

@@ -1,4 +1,5 @@
 import { type Failure, hasEnded, type WhyView } from '@morpheo/common';
+import type { ComputeSettings } from '../config.ts';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { failureFor } from '../disclosure/redact.ts';
@@ -15,7 +16,7 @@ export async function explain(
   order: OrderRow,
   viewer: Viewer,
   database: ComputeDatabase,
-  leaseMs: number,
+  { leaseMs, foreignWorkers }: Pick<ComputeSettings, 'leaseMs' | 'foreignWorkers'>,
 ): Promise<WhyView> {
   if (hasEnded(order.status)) return ended(order, viewer);
   if (order.status === 'pending') return running(order);
@@ -39,7 +40,17 @@ export async function explain(
       until,
     };
   }
+  if (foreignWorkers !== undefined) return onQueue(order);
   return await queued(order, database, leaseMs);
+}
+
+/** Of an order for a worker of the originals: it is not known where in the queue it stands. */
+function onQueue({ publish_after }: OrderRow): WhyView {
+  const sentence =
+    publish_after === null
+      ? 'It is on the queue, until a worker of the original takes it. It is not put there again: if the queue has lost it, cancel it and retry it.'
+      : 'It is about to be put on the queue, for a worker of the original.';
+  return { code: 'workers_busy', sentence };
 }
 
 async function beingChecked(order: OrderRow, { read }: ComputeDatabase): Promise<WhyView> {

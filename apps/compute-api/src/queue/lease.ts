@@ -116,7 +116,8 @@ export function startReaper(options: {
 async function expireOverdue(database: ComputeDatabase, settings: ComputeSettings): Promise<OrderRow[]> {
   return await database.write(async (tx) => {
     const overdue = await takeOverdue(tx);
-    await loseAttempts(tx, settings, overdue, 'it did not renew its lease in time');
+    const why = settings.foreignWorkers === undefined ? 'renew its lease' : 'report';
+    await loseAttempts(tx, settings, overdue, `it did not ${why} in time`);
     return overdue;
   });
 }

@@ -4,7 +4,7 @@ import {
   NIL_UUID,
   type PinAnswer,
   type PinRequest,
-  type PlatformError,
+  PlatformError,
   type Resource,
 } from '@morpheo/common';
 import type { Systems } from '../outbox/effects.ts';
@@ -23,20 +23,22 @@ export class FakeChecks {
   readonly asked: PinRequest[][] = [];
   /** Awaited before a call is answered. */
   before: Promise<void> = Promise.resolve();
+  /** Those of the problem of every order. */
+  canaries: string[] = [];
   /** What is answered in the place of that; nothing until it is set. */
   refuse: (request: PinRequest) => PinAnswer | undefined = () => undefined;
 
   /** What storage answers to a call. */
   async answer(orders: PinRequest[]): Promise<PinAnswer[]> {
     await this.before;
-    const answers = orders.map((request) => this.refuse(request) ?? pinned(request));
+    const answers = orders.map((request) => this.refuse(request) ?? pinned(request, this.canaries));
     this.asked.push(orders);
     return answers;
   }
 }
 
-/** The answer of a storage that holds what an order names. */
-export function pinned({ order, round, produces }: PinRequest): PinAnswer {
+/** The answer of a storage that holds what an order names, whose problem may have canaries. */
+export function pinned({ order, round, produces }: PinRequest, canaries: string[] = []): PinAnswer {
   const uuid = produces.uuid === NIL_UUID ? randomUUID() : produces.uuid;
   const pin = createHash('sha256').update(`${order} ${round}`).digest('hex');
   const policy: Extract<PinAnswer, { outcome: 'pinned' }>['policy'] = {
@@ -44,13 +46,18 @@ export function pinned({ order, round, produces }: PinRequest): PinAnswer {
     hidden: false,
     readers: 'everybody',
     disclosure: DEFAULT_DISCLOSURE,
-    canaries: [],
+    canaries,
   };
   return { outcome: 'pinned', order, pin, produces: { ...produces, uuid }, policy };
 }
 
-/** Systems that record the calls which they answer, as `name argument`. */
-export function fakeSystems(calls: string[], broken: Broken, checks: FakeChecks): Systems {
+/** Systems that record the calls which they answer, as `name argument`; storage has what is `stored`, by uuid. */
+export function fakeSystems(
+  calls: string[],
+  broken: Broken,
+  checks: FakeChecks,
+  stored: ReadonlySet<string> = new Set(),
+): Systems {
   const storage = (call: string): void => {
     if (broken.storage !== undefined) throw broken.storage;
     calls.push(call);
@@ -70,6 +77,11 @@ export function fakeSystems(calls: string[], broken: Broken, checks: FakeChecks)
       pinOrders: async ({ body: { orders } }) => {
         if (broken.storage !== undefined) throw broken.storage;
         return { pins: await checks.answer(orders) };
+      },
+      get: async ({ params: { type, uuid } }) => {
+        storage(`get ${type} ${uuid}`);
+        if (!stored.has(uuid)) throw new PlatformError('not_found', `There is no ${type} ${uuid}.`);
+        return { uuid, timestamp_upload: 0 } satisfies Resource;
       },
       discardResults: async ({ params }) => {
         storage(`discard ${params.order}`);

@@ -26,6 +26,10 @@ export interface TestCompute extends AsyncDisposable {
   readonly api: Compute['api'];
   /** As it is: orders may not be checked yet when it answers. */
   readonly unchecked: Compute['api'];
+  /** The calls of workers of the originals; absent where orders are not for them. */
+  readonly foreign: Compute['foreign'];
+  /** The uuids of the models and predictions that others have stored. */
+  readonly stored: Set<string>;
   /** How storage checks orders. */
   readonly checks: FakeChecks;
   readonly database: Database<Schema>;
@@ -54,7 +58,8 @@ export async function openTestCompute(
   const calls: string[] = [];
   const broken: Broken = {};
   const checks = new FakeChecks();
-  const systems = fakeSystems(calls, broken, checks);
+  const stored = new Set<string>();
+  const systems = fakeSystems(calls, broken, checks, stored);
   const log = silentLog;
   const signTicket = async (ticket: Ticket) => JSON.stringify(ticket);
   const compute = stack.use(
@@ -64,6 +69,8 @@ export async function openTestCompute(
   return {
     api: checkedApi(compute.api, database, broken),
     unchecked: compute.api,
+    foreign: compute.foreign,
+    stored,
     checks,
     database,
     published,

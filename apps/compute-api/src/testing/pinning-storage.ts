@@ -12,7 +12,7 @@ export async function openPinningStorage(): Promise<HttpServer> {
   const endpoints = { pinOrders, publishResult, discardResults };
   const contract = defineContract({ ...storageContract, endpoints });
   const api: Api<typeof contract> = {
-    pinOrders: async ({ body: { orders } }) => ({ pins: orders.map(pinned) }),
+    pinOrders: async ({ body: { orders } }) => ({ pins: orders.map((order) => pinned(order)) }),
     publishResult: away,
     discardResults: away,
   };

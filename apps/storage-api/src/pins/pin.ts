@@ -91,7 +91,8 @@ async function pinDue(
   for (const request of wanted)
     if (taken.has(request.order) && !refusals.has(request.order))
       refusals.set(request.order, takenRefusal(request));
-  await freeIds(transaction, [...refusals.keys()]);
+  const unkept = wanted.filter(({ keep_id }) => keep_id === false).map(({ order }) => order);
+  await freeIds(transaction, [...refusals.keys(), ...unkept]);
   const pins = wanted
     .filter(({ order }) => !refusals.has(order))
     .map((request) => ({ request, sets: setsOf(request, things) }));

@@ -51,6 +51,22 @@ testOnEngines('What an order names is pinned, and the id of its result is kept f
   await refused(t, upload, 'conflict', /is kept for the model that an order makes/);
 });
 
+testOnEngines(
+  'An id that is not to be kept has to be free, and whoever makes the result stores it there',
+  async (t, open) => {
+    await using storage = await openWithNamed(open);
+    t.like(await pin(storage, learnRequest(1, { keep_id: false })), { produces: { uuid: id(2001) } });
+    const query = { algo: NAMED.algo, uuid: id(2001) };
+    await storage.api.uploadModel({ query, body: bodyOf('a model') });
+    const taken = learnRequest(2, { produces: { type: 'model', uuid: id(2001) }, keep_id: false });
+    t.like(await pin(storage, taken), { outcome: 'refused', reason: 'invalid_result' });
+    const kept = await pin(storage, learnRequest(3));
+    t.like(kept, { outcome: 'pinned' });
+    const another = learnRequest(4, { produces: { type: 'model', uuid: id(2003) }, keep_id: false });
+    t.like(await pin(storage, another), { outcome: 'refused', reason: 'invalid_result' });
+  },
+);
+
 testOnEngines('Pinned again, an order has the same answer, whatever has changed since', async (t, open) => {
   await using storage = await openWithNamed(open);
   const answer = await pin(storage, learnRequest(1));

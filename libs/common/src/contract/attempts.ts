@@ -94,7 +94,7 @@ export const attempts = {
         resumed: z.array(claim).optional(),
       }),
     ),
-    errors: ['invalid_request', 'invalid_json'],
+    errors: ['invalid_request', 'invalid_json', 'wrong_state'],
   },
   claimOrder: {
     method: 'POST',
@@ -116,7 +116,7 @@ export const attempts = {
     ),
     status: 200,
     response: json(z.object({ claim: claim.nullable() })),
-    errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],
+    errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt', 'wrong_state'],
   },
   renewLeases: {
     method: 'POST',

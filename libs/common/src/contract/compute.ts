@@ -11,6 +11,7 @@ import {
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
+import { orchestratorContract } from './orchestrator.ts';
 import {
   logChunk,
   orderEvent,
@@ -272,3 +273,20 @@ export const computeContract = defineContract({
 
 /** See {@link computeContract}. */
 export type ComputeContract = typeof computeContract;
+
+const { setWorker, learnDone, predDone } = orchestratorContract.endpoints;
+
+/** The calls that a worker of the originals makes to its orchestrator, by the names that the orchestrator's API has. */
+export const foreignEndpoints = { setWorker, learnDone, predDone };
+
+/**
+ * compute-api in the place of the orchestrator that workers of the originals call: its own routes, and the callbacks of
+ * such a worker about an order of the queue.
+ */
+export const foreignComputeContract = defineContract({
+  ...computeContract,
+  endpoints: { ...computeContract.endpoints, ...foreignEndpoints },
+});
+
+/** See {@link foreignComputeContract}. */
+export type ForeignComputeContract = typeof foreignComputeContract;

@@ -38,6 +38,11 @@ const pinRequest = z.object({
   uses: z.array(pinUse).min(1),
   /** The id that its result will have; nil: storage draws one. */
   produces: produced.extend({ uuid: z.union([uuid, z.literal(NIL_UUID)]) }),
+  /**
+   * False: that id must be free, and is not kept, since the worker uploads the result under it as a client of the
+   * originals does. It is kept where absent.
+   */
+  keep_id: z.boolean().optional(),
 });
 
 /** See the body of `pinOrders`. */
