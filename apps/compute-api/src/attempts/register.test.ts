@@ -104,38 +104,3 @@ testOnEngines('The log goes on after what the dead process sent', async (t, open
   const [resumed] = await worker.restart([claim]);
   t.is(resumed?.log_seq, 3);
 });
-
-testOnEngines('A takeover of a worker that lives costs no attempt', async (t, openTestCompute) => {
-  await using compute = await openTestCompute();
-  const { worker, claim } = await claimed(compute);
-  for (let round = 0; round < 6; round += 1) {
-    const superseded = new TestWorker(compute.api, worker.id);
-    superseded.boot = worker.boot;
-    await worker.restart([]);
-    t.like(await orderRow(compute, claim.order), { status: 'todo', charged: 1 });
-    await t.throwsAsync(superseded.claim(), { code: 'stale_attempt' });
-    await t.throwsAsync(superseded.claim(), { code: 'stale_attempt' });
-    t.like(await orderRow(compute, claim.order), { status: 'todo', charged: 0 });
-    await sql`update orders set due_at = 0`.execute(compute.database.read);
-    await untilClaimed(t, worker);
-  }
-  const { attempts } = await compute.api.getOrder({ params: { id: claim.order } });
-  t.deepEqual(
-    attempts.map(({ outcome }) => outcome),
-    [...Array.from({ length: 6 }, () => 'released' as const), undefined],
-  );
-});
-
-testOnEngines('Nor does one beside others', async (t, openTestCompute) => {
-  await using compute = await openTestCompute();
-  const { worker, claim } = await claimed(compute);
-  await compute.api.learn({ body: aLearnuplet() });
-  const other = await worker.mustClaim();
-  const superseded = new TestWorker(compute.api, worker.id);
-  superseded.boot = worker.boot;
-  await worker.restart([]);
-  const renewal = { params: { worker: worker.id }, body: { boot: superseded.boot, attempts: [] } };
-  await t.throwsAsync(compute.api.renewLeases(renewal), { code: 'stale_attempt' });
-  for (const { order } of [claim, other])
-    t.like(await orderRow(compute, order), { charged: 0, lost_beside: 0, alone: 0 });
-});

@@ -9,7 +9,6 @@ import type { ComputeDatabase } from '../db/database.ts';
 import { claimOrder } from '../queue/claim.ts';
 import { type Grant, grantOf, renewLeases } from '../queue/lease.ts';
 import { ticketFor } from '../queue/tickets.ts';
-import { withTakeover } from '../workers/takeover.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
@@ -56,14 +55,12 @@ export function attemptHandlers(
       refuseOurs();
       const offer = { kinds, gpus: free_gpus };
       const process = { id: worker, boot, caller: callerOf(call) };
-      const claim = async () => await claimOrder(database, settings, process, offer);
-      const claimed = await withTakeover(database, process, claim);
+      const claimed = await claimOrder(database, settings, process, offer);
       return { claim: claimed === null ? null : await ticketed(grantOf(claimed, leaseMs)) };
     },
     renewLeases: async ({ params, body: { boot, attempts } }, call) => {
       const process = { id: params.worker, boot, caller: callerOf(call) };
-      const renew = async () => await renewLeases(database, leaseMs, process, attempts);
-      const renewal = await withTakeover(database, process, renew);
+      const renewal = await renewLeases(database, leaseMs, process, attempts);
       const held = renewal.held.map(async ({ pin, ...ref }) => ({
         ...ref,
         ...(await ticketFor({ ...ref, pin }, leaseMs, signTicket)),

@@ -34,16 +34,6 @@ export function lossesBesideOthers(order: OrderRow): Pick<OrderRow, 'lost_beside
   return { lost_beside, alone: lost_beside >= LOSSES_BESIDE_OTHERS ? 1 : 0 };
 }
 
-/** What a loss sets that was not the order's doing after all: the count that it was added to goes back by one. */
-export function lossTakenBack(
-  { charged, lost_beside, alone }: OrderRow,
-  beside: boolean,
-): Partial<Pick<OrderRow, 'charged' | 'lost_beside' | 'alone'>> {
-  if (!beside || lost_beside === 0) return { charged: Math.max(0, charged - 1) };
-  const left = lost_beside - 1;
-  return { lost_beside: left, alone: left >= LOSSES_BESIDE_OTHERS ? alone : 0 };
-}
-
 /** Whether other orders were lost, or are about to be, with the worker of an attempt that was lost. */
 export async function wasBesideOthers({ db }: Tx, { id, attempt, worker }: OrderRow): Promise<boolean> {
   const { rows } = await sql`
