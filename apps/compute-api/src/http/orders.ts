@@ -50,9 +50,9 @@ export function orderHandlers(
     whyOrder: async ({ params }, call) =>
       await explain(await orderRow(database, params.id), viewerOf(call), database, settings),
     cancelOrder: async ({ params }, call) =>
-      summaryOf(await cancelOrder(database, params.id, nameOf(call)), viewerOf(call)),
+      summaryOf(await cancelOrder(database, params.id, call?.principal), viewerOf(call)),
     retryOrder: async ({ params }, call) =>
-      summaryOf(await retryOrder(database, params.id, nameOf(call)), viewerOf(call)),
+      summaryOf(await retryOrder(database, params.id, call?.principal), viewerOf(call)),
     listWorkers: async () => ({ items: await listWorkers(database, leaseMs) }),
     getQueue: async () => ({ paused: await isPaused(database.read), counts: await countOrders(database) }),
     pauseQueue: async ({ body: { paused } }) => {
@@ -82,10 +82,6 @@ async function* storedLog(database: ComputeDatabase, id: string, viewer: Viewer)
   const again = () => wholeLog(database, id);
   if (seesAll(viewer, order)) yield* again();
   else yield* limitedLog({ order, entries: again(), again, isOver: () => hasEnded(order.status) }, viewer, 0);
-}
-
-function nameOf(call: Call | undefined): string {
-  return call?.principal?.name ?? 'an unnamed caller';
 }
 
 async function* textOf(

@@ -1,16 +1,24 @@
-import { failureOf, PlatformError } from '@morpheo/common';
+import { type Call, failureOf, PlatformError } from '@morpheo/common';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
+import { checkOrderOwner } from '../owners/owners.ts';
 import { endOrder } from './finish.ts';
 import { changeOrder, startModelOf, takeOrder } from './store.ts';
 import { startOf } from './submit.ts';
 
-/** Ends an order that has not ended; again: nothing changes. Throws `not_found`, `wrong_state`. */
-export async function cancelOrder(database: ComputeDatabase, id: string, by: string): Promise<OrderRow> {
+/**
+ * Ends an order that has not ended; again: nothing changes. Throws `not_found`, `wrong_state`, and `forbidden` to a
+ * person whose order it is not.
+ */
+export async function cancelOrder(
+  database: ComputeDatabase,
+  id: string,
+  principal: Call['principal'],
+): Promise<OrderRow> {
   return await database.write(async (tx) => {
-    const order = await takeExisting(tx, id);
+    const order = await takeOf(tx, id, principal);
     const { status, lease_until } = order;
     if (status === 'cancelled') return order;
     if (status === 'done' || status === 'failed') {
@@ -22,17 +30,24 @@ export async function cancelOrder(database: ComputeDatabase, id: string, by: str
     if (status === 'pending' && lease_until === null) {
       throw new PlatformError('wrong_state', `Order ${id} has its result already, which is being published.`);
     }
-    const failure = failureOf('order_cancelled', { message: `Cancelled by ${by}.` });
+    const failure = failureOf('order_cancelled', { message: `Cancelled by ${nameOf(principal)}.` });
     const cancelled = await endOrder(tx, order, { status: 'cancelled', failure });
     if (lease_until !== null) await closeAttempt(tx, order, 'cancelled');
     return cancelled;
   });
 }
 
-/** Begins a failed or cancelled order again: it is checked again, and has all its attempts before it. Throws `not_found`, `wrong_state`. */
-export async function retryOrder(database: ComputeDatabase, id: string, by: string): Promise<OrderRow> {
+/**
+ * Begins a failed or cancelled order again: it is checked again, and has all its attempts before it. Throws as
+ * {@link cancelOrder} does.
+ */
+export async function retryOrder(
+  database: ComputeDatabase,
+  id: string,
+  principal: Call['principal'],
+): Promise<OrderRow> {
   return await database.write(async (tx) => {
-    const order = await takeExisting(tx, id);
+    const order = await takeOf(tx, id, principal);
     if (order.status !== 'failed' && order.status !== 'cancelled') {
       throw new PlatformError(
         'wrong_state',
@@ -42,7 +57,7 @@ export async function retryOrder(database: ComputeDatabase, id: string, by: stri
     const start = await startOf(tx, startModelOf(order));
     return await changeOrder(tx, order, {
       event: 'retried',
-      details: { by },
+      details: { by: nameOf(principal) },
       set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
       effects: start.waits_for === null ? [PIN_ORDER] : [],
     });
@@ -60,8 +75,13 @@ const FRESH = {
   publishes: 0,
 } as const;
 
-async function takeExisting(tx: Tx, id: string): Promise<OrderRow> {
+async function takeOf(tx: Tx, id: string, principal: Call['principal']): Promise<OrderRow> {
   const order = await takeOrder(tx, id);
   if (order === undefined) throw new PlatformError('not_found', `There is no order ${id}.`);
+  checkOrderOwner(order.owner, principal);
   return order;
+}
+
+function nameOf(principal: Call['principal']): string {
+  return principal?.name ?? 'an unnamed caller';
 }

@@ -38,6 +38,28 @@ testOnEngines(
   },
 );
 
+testOnEngines('A person cancels and retries no order of somebody else', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const { api } = compute;
+  const person = (name: string, role: Role) => ({ principal: { name, roles: [role], isPerson: true } });
+  const bob = person('bob', 'orchestrator');
+  for (const [call, what] of [
+    [bob, 'a person'],
+    [undefined, 'nobody'],
+  ] as const) {
+    const body = aLearnuplet();
+    await api.learn({ body }, call);
+    const of = { params: { id: body.uuid } };
+    const eve = person('eve', 'orchestrator');
+    const refusal = { code: 'forbidden', message: /its owner and admins may/ };
+    await t.throwsAsync(api.cancelOrder(of, eve), refusal, what);
+    t.is((await api.cancelOrder(of, person('ann', 'admin'))).status, 'cancelled', what);
+    await t.throwsAsync(api.retryOrder(of, eve), refusal, what);
+    t.is((await api.retryOrder(of, caller('lab', 'orchestrator'))).status, 'waiting', what);
+    if (call === bob) t.is((await api.cancelOrder(of, bob)).status, 'cancelled');
+  }
+});
+
 for (const [what, members] of [
   ['an empty owner', { owner: '' }],
   ['an owner of two lines', { owner: 'a\nb' }],

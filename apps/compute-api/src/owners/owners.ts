@@ -28,13 +28,31 @@ export function shownOwner(owner: string): string {
 export function ownerOf(named: string | undefined, principal: Call['principal']): string {
   const caller = keptOwner(principal?.name ?? ANONYMOUS);
   if (named === undefined || keptOwner(named) === caller) return caller;
-  const speaksForOthers = (role: Role) =>
-    role === 'admin' || (role === 'orchestrator' && principal?.isPerson !== true);
-  if (principal?.roles.some(speaksForOthers)) return keptOwner(named);
+  if (speaksForOthers(principal)) return keptOwner(named);
   throw new PlatformError(
     'forbidden',
     `${shownOwner(caller)} may not order for ${named}: that is for admins, and for orchestrators of the credentials file. Leave out the owner.`,
   );
+}
+
+/**
+ * Throws `forbidden` where a person would end or repeat an order of somebody else: how often and when an order runs may
+ * tell of its data. `owner` as it is kept.
+ */
+export function checkOrderOwner(owner: string, principal: Call['principal']): void {
+  if (principal?.isPerson !== true || keptOwner(principal.name) === owner || speaksForOthers(principal))
+    return;
+  throw new PlatformError(
+    'forbidden',
+    `This is an order of ${shownOwner(owner)}: its owner and admins may cancel it or try it again, and you are ${principal.name}.`,
+  );
+}
+
+/** Admins, and orchestrators of the credentials file. */
+function speaksForOthers(principal: Call['principal']): boolean {
+  const speaks = (role: Role) =>
+    role === 'admin' || (role === 'orchestrator' && principal?.isPerson !== true);
+  return principal?.roles.some(speaks) ?? false;
 }
 
 /** An owner's weight: 1 until it is set. */

@@ -53,7 +53,7 @@ export async function renewLeases(
     await noteSeen(tx, worker);
     const renewal: Renewal = { held: [], lost: [] };
     for (const ref of attempts) {
-      const held = await renew(tx, ref, worker.boot, leaseMs);
+      const held = await renew(tx, ref, worker, leaseMs);
       if (held !== undefined) renewal.held.push({ ...ref, pin: pinOf(held) });
       else renewal.lost.push({ ...ref, reason: await reasonOf(tx, ref) });
     }
@@ -64,7 +64,7 @@ export async function renewLeases(
 async function renew(
   tx: Tx,
   { order, attempt }: AttemptRef,
-  boot: string,
+  { id, boot }: WorkerProcess,
   leaseMs: number,
 ): Promise<Pick<OrderRow, 'pin'> | undefined> {
   return await tx.db
@@ -72,6 +72,7 @@ async function renew(
     .set({ lease_until: leaseUntil(tx, leaseMs) })
     .where('id', '=', order)
     .where('attempt', '=', attempt)
+    .where('worker', '=', id)
     .where('boot', '=', boot)
     .where('lease_until', 'is not', null)
     .returning('pin')

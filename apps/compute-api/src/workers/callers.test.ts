@@ -46,8 +46,13 @@ testOnEngines('A worker cannot call for an attempt of another caller', async (t,
     'gives it back': async () => await thief.report(claim, { outcome: 'released' }),
   };
   for (const [what, call] of Object.entries(calls)) await t.throwsAsync(call, OTHERS, what);
-  // Nor does a worker of their own help.
+  // Nor does a worker of their own help, also one that claims to be the same process.
   const theirs = await TestWorker.register(api, randomUUID());
+  theirs.boot = ours.boot;
+  await theirs.registerAgain([]);
+  const asTheirs = { params: { worker: theirs.id }, body: { boot: ours.boot, attempts } };
+  const renewal = await api.renewLeases(asTheirs);
+  t.deepEqual([renewal.held, renewal.lost.length], [[], 1]);
   await t.throwsAsync(
     async () => await theirs.report(claim, { outcome: 'done', result: resultOf(claim) }),
     OTHERS,

@@ -85,7 +85,8 @@ export async function noteSeen(tx: Tx, { id, boot, caller }: WorkerProcess): Pro
   const { db, now } = tx;
   const seen = await db
     .updateTable('workers')
-    .set({ seen_at: now })
+    // A worker that registered when nobody was asked for credentials belongs to who calls for it first.
+    .set({ seen_at: now, caller: sql<string | null>`coalesce(workers.caller, ${caller})` })
     .where('id', '=', id)
     .where('boot', '=', boot)
     .where(isCalledBy(caller))
