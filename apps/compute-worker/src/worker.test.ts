@@ -5,6 +5,7 @@ import { PlatformError } from '@morpheo/common';
 import { openMemoryBroker } from '@morpheo/service/broker';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
+import { takeIdentity } from './agent/identity.ts';
 import type { DummyBehaviour } from './runtime/dummy/index.ts';
 import { MemoryCompute } from './testing/memory-compute.ts';
 import { MemoryStorage } from './testing/memory-storage.ts';
@@ -178,6 +179,18 @@ test('A worker whose id another process took over stops with an error', async (t
   await setup.worker.drain();
   t.deepEqual(order.reports, []);
   t.deepEqual(await setup.workspaces(), []);
+});
+
+test('A worker whose id another process took over is another worker at its next start', async (t) => {
+  const compute = new MemoryCompute();
+  compute.terms = { lease_ms: 30_000, renew_ms: 20 };
+  await using setup = await openTestWorker({ compute, pollMs: 20 });
+  await setup.worker.settle();
+  compute.boot = randomUUID();
+  await t.throwsAsync(setup.worker.stopped, { code: 'stale_attempt' });
+  await setup.worker[Symbol.asyncDispose]();
+  await using next = await takeIdentity(setup.folder);
+  t.not(next.id, setup.worker.id);
 });
 
 test('Draining waits for what runs and takes nothing new', async (t) => {

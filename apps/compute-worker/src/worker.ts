@@ -105,7 +105,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs } = options;
   const { logBytes } = limits;
-  const agent = new WorkerAgent({ ...options, id, gpus, recovery, pollMs, graceMs, work, logBytes, meters });
+  const onTakenOver = async () => await identity.giveUp();
+  const settings = { id, onTakenOver, pollMs, graceMs, logBytes };
+  const agent = new WorkerAgent({ ...options, ...settings, gpus, recovery, work, meters });
   opening.defer(async () => await agent.close());
   void search.late.then(() => agent.reregister());
   const opened = opening.move();

@@ -20,6 +20,8 @@ export interface AgentOptions extends AttemptOptions {
   readonly runtime: Pick<ContainerRuntime, 'name'> & Partial<Pick<ContainerRuntime, 'ping'>>;
   /** The worker's UUID. */
   readonly id: string;
+  /** Called when another process has taken over the id, before the worker has stopped. */
+  readonly onTakenOver?: () => Promise<void>;
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
@@ -179,12 +181,15 @@ export class WorkerAgent {
     if (this.#closing.signal.aborted) return;
     const { log } = this.#options;
     const message =
-      'Another process has taken over the id of this worker; this one stops. If two machines have copies of one disk, remove worker.db from the folder of one of them';
+      'Another process has taken over the id of this worker, as a copy of its disk does; this one stops, and gets another id at its next start';
     log.error({ error, worker: this.#options.id }, message);
     this.#closing.abort(error);
     void this.#leases.stop();
     this.#abortAll('stale');
-    this.#stopped.reject(error);
+    const left = this.#options.onTakenOver?.().catch((fault: unknown) => {
+      log.error({ error: fault }, 'The id that was taken over could not be given up');
+    });
+    void Promise.resolve(left).then(() => this.#stopped.reject(error));
     this.drain().catch(() => undefined);
   }
 }

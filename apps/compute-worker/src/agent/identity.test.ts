@@ -39,6 +39,15 @@ test('A copy of the folder of a worker is another worker, and stays that one', a
   t.is(log.entries.length, 1);
 });
 
+test('An id that was taken over is given up: the next start makes another', async (t) => {
+  await using folder = await temporaryFolder();
+  const first = await takeIdentity(folder.path);
+  await first.giveUp();
+  await first[Symbol.asyncDispose]();
+  await using second = await takeIdentity(folder.path);
+  t.not(second.id, first.id);
+});
+
 test('A folder that was renamed is the same worker', async (t) => {
   await using folder = await temporaryFolder();
   const [before, after] = [join(folder.path, 'before'), join(folder.path, 'after')];

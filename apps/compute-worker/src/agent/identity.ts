@@ -10,6 +10,11 @@ import { z } from 'zod';
 export interface Identity {
   /** A UUID, made at the first start in the folder. */
   readonly id: string;
+  /**
+   * Leaves the id to another process that has taken it over, which only a copy does that could not be told apart: the
+   * next start in this folder makes a new one, so that the two do not take over from each other for ever.
+   */
+  giveUp(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -54,7 +59,13 @@ export async function takeIdentity(folder: string, log: Log = silentLog): Promis
         'The folder is a copy of the folder of another worker: this worker gets an id of its own, and takes nothing over from that one';
       log.warn({ folder, worker: id, copied }, message);
     }
-    return { id, [Symbol.asyncDispose]: async () => await database[Symbol.asyncDispose]() };
+    return {
+      id,
+      giveUp: async () => {
+        await database.write(async (tx) => await tx.deleteFrom('identity').execute());
+      },
+      [Symbol.asyncDispose]: async () => await database[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await database[Symbol.asyncDispose]();
     throw error;
