@@ -72,6 +72,7 @@ const CONTRADICTIONS: readonly [string, readonly string[], RegExp][] = [
   ['a name with a scheme', ['--hosts=http://a'], /"http:\/\/a" is not a name such as/],
   ['a name with a port', ['--hosts=a,b:80'], /"b:80" is not a name such as/],
   ['an nsqd that is no broker', ['--nsqd=a:1'], /say --broker nsq/],
+  ['workers of the original that hear nothing', ['--foreign-workers'], /through NSQ alone: say --broker nsq/],
   ['an address that is none', ['--broker=nsq', '--nsqd=a:4150,b'], /"b" is not an address such as nsqd:4150/],
   ['a secret for nobody', ['--nsq-secret=s'], /no NSQ is/],
   [
