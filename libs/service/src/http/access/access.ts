@@ -1,5 +1,5 @@
 import { type Endpoint, PlatformError, type Principal } from '@morpheo/common';
-import type { Authenticate, Guess } from './credentials.ts';
+import type { Asking, Authenticate } from './credentials.ts';
 import { type PageRequest, refuseAnonymousPage, refuseBorrowedCredentials, trustOf } from './origin.ts';
 import type { VerifyTicket } from './tickets.ts';
 
@@ -19,14 +19,14 @@ const ANYBODY: Principal = { name: 'anybody', roles: ['admin'] };
 
 /**
  * Lets a call to a route pass, or throws `unauthenticated` or `forbidden`. Returns who calls; undefined on routes that
- * ask nobody. On the open intake, credentials that are there and wrong are refused all the same. `guess` may refuse to
- * look at a secret that is not known yet.
+ * ask nobody. On the open intake, credentials that are there and wrong are refused all the same. `asking` is who
+ * calls, as far as that is known, and may refuse to look at a secret that is not known yet.
  */
 export async function admit(
   endpoint: Endpoint,
   request: PageRequest,
   rules: AccessRules,
-  guess?: Guess,
+  asking?: Asking,
 ): Promise<Principal | undefined> {
   const { access } = endpoint;
   if (access === 'public') return undefined;
@@ -42,7 +42,7 @@ export async function admit(
     refuseAnonymousPage(request, trust);
     return open ? ANYBODY : undefined;
   }
-  const principal = (await rules.authenticate?.(authorization, guess)) ?? null;
+  const principal = (await rules.authenticate?.(authorization, asking)) ?? null;
   if (principal === null) {
     const what =
       authorization === undefined ? 'This needs credentials' : 'These credentials are not known here';

@@ -57,6 +57,68 @@ test('A flood of guesses is refused while known secrets pass', async (t) => {
   t.true(refused.every((one) => 'reason' in one && isPlatformError(one.reason, 'rate_limited')));
 });
 
+test('A right secret is hashed once, however the field spells it', async (t) => {
+  let hashed = 0;
+  const { authenticate } = createCallers([entry], async (...given) => {
+    hashed++;
+    return await verifySecret(...given);
+  });
+  const field = basic('ann', 'pass:wörd').authorization;
+  const decomposed = basic('ann', 'pass:wörd'.normalize('NFD')).authorization;
+  for (const right of [field, field.replace('Basic ', 'basic   '), decomposed]) {
+    t.is((await authenticate(right))?.name, 'ann', right);
+  }
+  t.is(hashed, 1);
+  const latin1 = `Basic ${Buffer.from('ann:pass:wörd', 'latin1').toString('base64')}`;
+  const malformed = [`${field} `, `${field}=`, `${field}~`, field.replace('Basic ', 'Basic .'), latin1];
+  for (const wrong of malformed) t.is(await authenticate(wrong), null, wrong);
+  t.is(hashed, 1);
+});
+
+test('Whatever others send, a secret that was right is not hashed again', async (t) => {
+  let hashed = 0;
+  const bob = { ...entry, name: 'bob', secretHash: cheapHash('other') };
+  const { authenticate } = createCallers([entry, bob], async (...given) => {
+    hashed++;
+    return await verifySecret(...given);
+  });
+  t.is((await authenticate('Bearer bob.other'))?.name, 'bob');
+  const field = basic('ann', 'pass:wörd').authorization;
+  for (let n = 0; n < 1100; n++) {
+    t.is((await authenticate(field.replace(' ', ' '.repeat(n + 1))))?.name, 'ann');
+    await authenticate(`Bearer ann.${n}`);
+  }
+  const before = hashed;
+  t.is((await authenticate('Bearer bob.other'))?.name, 'bob');
+  t.is(hashed, before);
+});
+
+test('One client, by its address or by the name that it claims, leaves room in the line to others', async (t) => {
+  const gate = Promise.withResolvers<void>();
+  const { authenticate } = createCallers([entry], async (...given) => {
+    await gate.promise;
+    return await verifySecret(...given);
+  });
+  const guess = async () => async () => undefined;
+  const ask = (from: string | undefined, field: string) => authenticate(field, { from, guess });
+  const many = (from: string | undefined, name: string) =>
+    Promise.allSettled(Array.from({ length: 40 }, (_, n) => ask(from, `Bearer ${name}.${from}-${n}`)));
+  const floods = [many('192.0.2.1', 'eve'), many(undefined, 'eve')];
+  const ann = [ask('192.0.2.2', 'Bearer ann.wrong'), ask(undefined, basic('ann', 'pass:wörd').authorization)];
+  gate.resolve();
+  t.deepEqual(
+    (await Promise.all(ann)).map((one) => one?.name),
+    [undefined, 'ann'],
+  );
+  const refused = (await Promise.all(floods)).map((flood) =>
+    flood.filter(({ status }) => status === 'rejected'),
+  );
+  t.deepEqual(
+    refused.map(({ length }) => length),
+    [40 - 2 - 16, 40 - 16],
+  );
+});
+
 test('A hashed secret is known again, and its hash differs each time', async (t) => {
   const [first, second] = await Promise.all([hashSecret('x'), hashSecret('x')]);
   t.not(first, second);

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { hash, randomUUID } from 'node:crypto';
 import type { Principal, Role } from '@morpheo/common';
 import { createAuthThrottle } from './auth-throttle.ts';
@@ -8,7 +9,14 @@ import { type SecretHash, verifySecret } from './scrypt.ts';
  * Finds out who calls from the `Authorization` field: the principal, or null where it is missing, malformed or wrong.
  * Throws `rate_limited` where too many unknown secrets are being checked already, and what `guess` throws.
  */
-export type Authenticate = (authorization: string | undefined, guess?: Guess) => Promise<Principal | null>;
+export type Authenticate = (authorization: string | undefined, asking?: Asking) => Promise<Principal | null>;
+
+/** One client of several: it takes only its share of the secrets that wait to be checked. */
+export interface Asking {
+  /** Where it calls from; absent where that tells no clients apart: then each name that is claimed has its share. */
+  readonly from?: string | undefined;
+  readonly guess: Guess;
+}
 
 /** Is called before a secret that is not known yet is looked at; what it returns is called where it was right. */
 export type Guess = () => Promise<() => Promise<void>>;
@@ -32,10 +40,10 @@ export interface Callers {
 
 /** The most characters of the field that are looked at. */
 const LONGEST = 4096;
-/** How many answers, good and bad apart, are remembered, so that a repeated secret costs a hash once. */
+/** How many wrong secrets are remembered, so that a repeated one costs a hash once. */
 const REMEMBERED = 1000;
-/** Hashing takes memory and a core: at most so many at once, and so many more that wait. */
-const HASHING = { atOnce: 2, waiting: 64 } as const;
+/** Hashing takes memory and a core: at most so many at once, and so many more that wait, of one client at most `each`. */
+const HASHING = { atOnce: 2, waiting: 64, each: 16 } as const;
 
 /** {@link createCallers} of whom nobody comes or goes. */
 export function credentials(entries: readonly CredentialEntry[]): Authenticate {
@@ -46,38 +54,61 @@ export function credentials(entries: readonly CredentialEntry[]): Authenticate {
  * Knows callers by `Basic` (RFC 7617, `name:secret`) and `Bearer` (RFC 6750, the token is `name.secret`); at first
  * those of the file.
  *
- * A good secret is hashed once a process and then remembered under a keyed digest, so that a call costs microseconds;
- * a wrong one takes as long whatever name it comes with. Throws `invalid_request` where an entry is malformed or given
+ * The right secret of a caller is hashed once a process and then remembered by a keyed digest, one of each caller, so
+ * that a call costs microseconds, however the field spells it and whatever others send; a wrong one takes as long
+ * whatever name it comes with. Throws `invalid_request` where an entry is malformed or given
  * twice. `verify` compares a secret with a hash.
  */
 export function createCallers(entries: readonly CredentialEntry[], verify = verifySecret): Callers {
   const sources = new Map<CallerSource, readonly CredentialEntry[]>([['file', entries]]);
   let known = indexCallers(entries);
   const digestKey = randomUUID();
-  const throttle = createAuthThrottle(HASHING.atOnce, HASHING.waiting);
+  const throttle = createAuthThrottle(HASHING);
+  /** By the key of the caller. */
   const good = new Map<string, Right>();
-  const bad = new Map<string, null>();
+  /** By the digest of a name and a secret, as are those that are being checked. */
+  const bad = new Set<string>();
   const underWay = new Map<string, Promise<Principal | null>>();
 
   /** Of the index of this moment: a caller may go, or get other roles, while its secret is being hashed. */
-  const principalOf = (right: Right): Principal | undefined => {
-    const caller = known.get(right.key);
-    return caller?.secretHash === right.secretHash ? caller.principal : undefined;
+  const principalOf = ({
+    key,
+    secretHash,
+  }: Pick<KnownCaller, 'key' | 'secretHash'>): Principal | undefined => {
+    const caller = known.get(key);
+    return caller?.secretHash === secretHash ? caller.principal : undefined;
   };
 
-  async function checkAndRemember(digest: string, claimed: Claimed, guess: Guess): Promise<Principal | null> {
+  const rememberedOf = ({ name, secret }: Claimed, digest: string): Principal | null | undefined => {
+    if (bad.has(digest)) return null;
+    const caller = known.claimed(name, secret);
+    const right = caller === undefined ? undefined : good.get(caller.key);
+    return caller !== undefined && right?.digest === digest && right.secretHash === caller.secretHash
+      ? caller.principal
+      : undefined;
+  };
+
+  async function checkAndRemember(
+    digest: string,
+    claimed: Claimed,
+    asking?: Asking,
+  ): Promise<Principal | null> {
     try {
-      const wasRight = await guess();
+      const wasRight = await asking?.guess();
       const asked = known;
       const caller = asked.claimed(claimed.name, claimed.secret);
       const hashes = asked.hashesFor(caller);
-      const right = await throttle(async () => await isRight(claimed.secret, { caller, hashes, verify }));
+      const client = asking === undefined ? undefined : (asking.from ?? claimed.name);
+      const right = await throttle(
+        client,
+        async () => await isRight(claimed.secret, { caller, hashes, verify }),
+      );
       const principal = caller !== undefined && right ? principalOf(caller) : undefined;
       if (caller !== undefined && principal !== undefined) {
-        remember(good, digest, { key: caller.key, secretHash: caller.secretHash });
-        await wasRight();
+        good.set(caller.key, { digest, secretHash: caller.secretHash });
+        await wasRight?.();
       } else if (known === asked) {
-        remember(bad, digest, null);
+        remember(bad, digest);
       }
       return principal ?? null;
     } finally {
@@ -86,16 +117,15 @@ export function createCallers(entries: readonly CredentialEntry[], verify = veri
   }
 
   return {
-    authenticate: async (authorization, guess = freely) => {
+    authenticate: async (authorization, asking) => {
       if (authorization === undefined || authorization.length > LONGEST) return null;
-      const digest = hash('sha256', `${digestKey}${authorization}`, 'base64');
-      const remembered = good.get(digest);
-      const principal = remembered === undefined ? bad.get(digest) : principalOf(remembered);
-      if (principal !== undefined) return principal;
-      good.delete(digest);
       const claimed = parseAuthorization(authorization);
       if (claimed === null) return null;
-      const pending = underWay.get(digest) ?? checkAndRemember(digest, claimed, guess);
+      // A name has no colon.
+      const digest = hash('sha256', `${digestKey}${claimed.name}:${claimed.secret}`, 'base64');
+      const remembered = rememberedOf(claimed, digest);
+      if (remembered !== undefined) return remembered;
+      const pending = underWay.get(digest) ?? checkAndRemember(digest, claimed, asking);
       underWay.set(digest, pending);
       return await pending;
     },
@@ -107,15 +137,16 @@ export function createCallers(entries: readonly CredentialEntry[], verify = veri
       known = indexCallers([...(next.get('file') ?? []), ...people.filter(({ name }) => !names.has(name))]);
       sources.set(source, given);
       bad.clear();
+      for (const key of good.keys()) if (known.get(key) === undefined) good.delete(key);
       return [...new Set(people.map(({ name }) => name).filter((name) => names.has(name)))];
     },
   };
 }
 
-/** A secret that was right: of whom, and by which hash. */
-type Right = Pick<KnownCaller, 'key' | 'secretHash'>;
-
-const freely: Guess = async () => async () => undefined;
+/** The secret of a caller that was right, and by which hash. */
+interface Right extends Pick<KnownCaller, 'secretHash'> {
+  readonly digest: string;
+}
 
 /** Hashes as often for whoever is refused. */
 async function isRight(
@@ -142,20 +173,29 @@ interface Claimed {
   readonly secret: string;
 }
 
+/** Null for all but one spelling of a name and a secret in each scheme, but for spaces between (RFC 9110 §11.4). */
 function parseAuthorization(field: string): Claimed | null {
-  const [, scheme, value] = /^(basic|bearer) +([\w.~+/=-]+) *$/i.exec(field) ?? [];
+  const [, scheme, value] = /^(basic|bearer) +([\w.~+/=-]+)$/i.exec(field) ?? [];
   if (scheme === undefined || value === undefined) return null;
   const basic = scheme.toLowerCase() === 'basic';
-  const text = basic ? Buffer.from(value, 'base64').toString('utf8') : value;
-  const at = text.indexOf(basic ? ':' : '.');
+  const text = basic ? decodedBasic(value) : value;
+  const at = text?.indexOf(basic ? ':' : '.') ?? -1;
   // RFC 7617 §2 forbids them; and to the hash, a secret and the same with NULs at its end are one (RFC 2104 §2).
-  return at < 1 || /\p{Cc}/u.test(text) ? null : { name: text.slice(0, at), secret: text.slice(at + 1) };
+  if (text === null || at < 1 || /\p{Cc}/u.test(text)) return null;
+  // As it is hashed: else each way to write an accent would be another secret.
+  return { name: text.slice(0, at), secret: text.slice(at + 1).normalize('NFC') };
 }
 
-function remember<T>(memory: Map<string, T>, digest: string, value: T): void {
-  memory.set(digest, value);
+/** The text of canonical Base64 (RFC 4648 §3.5) of UTF-8; null for any other. */
+function decodedBasic(value: string): string | null {
+  const bytes = Buffer.from(value, 'base64');
+  return bytes.toString('base64') === value && isUtf8(bytes) ? bytes.toString('utf8') : null;
+}
+
+function remember(memory: Set<string>, digest: string): void {
+  memory.add(digest);
   if (memory.size <= REMEMBERED) return;
-  for (const oldest of memory.keys()) {
+  for (const oldest of memory) {
     memory.delete(oldest);
     return;
   }

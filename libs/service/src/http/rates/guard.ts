@@ -21,6 +21,8 @@ export interface RateGuard {
   ofAddress(client: string): Promise<void>;
   /** Is asked before an unknown secret is looked at; what it returns is called where the secret is right. */
   guess(client: string): Promise<() => Promise<void>>;
+  /** Whether an address is taken for one client; behind a proxy, where guesses are not limited, it is that of all. */
+  readonly tellsAddressesApart: boolean;
 }
 
 /**
@@ -35,6 +37,7 @@ const OPEN: RateGuard = {
   ofCaller: async () => undefined,
   ofAddress: async () => undefined,
   guess: async () => async () => undefined,
+  tellsAddressesApart: false,
 };
 
 /** Makes a guard, which counts refusals in the metrics; one that refuses nothing where there are no limits. */
@@ -71,6 +74,7 @@ export function createRateGuard(limits: RateLimits | undefined, metrics: Metrics
       await take(guesses, key, 'secrets');
       return async () => void (await guesses.reward(key));
     },
+    tellsAddressesApart: guessesPerMinute > 0,
   };
 }
 

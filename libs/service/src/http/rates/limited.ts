@@ -25,7 +25,10 @@ export async function admitCounted(
   const request = { method: ctx.method, headers: ctx.req.headers };
   let principal: Principal | undefined;
   try {
-    principal = await admit(endpoint, request, rules, async () => await guard.guess(client));
+    principal = await admit(endpoint, request, rules, {
+      from: guard.tellsAddressesApart ? client : undefined,
+      guess: async () => await guard.guess(client),
+    });
   } catch (error) {
     if (!isPlatformError(error, 'rate_limited')) await guard.ofAddress(client);
     throw error;
