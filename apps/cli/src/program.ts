@@ -8,6 +8,7 @@ import { addLearn, addPredict } from './commands/new-order.ts';
 import { addOneOrder } from './commands/order.ts';
 import { addOrdersList } from './commands/orders.ts';
 import { addOwners } from './commands/owners.ts';
+import { addCredentials } from './commands/people/credentials.ts';
 import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
@@ -71,6 +72,7 @@ export function createProgram(options: ProgramOptions): Command {
   addPeople(program, run);
   addGroups(program, run);
   addTokens(program, run);
+  addCredentials(program, runLocally);
   program.commandsGroup('Things on storage:');
   addUpload(program, run);
   addGet(program, run);

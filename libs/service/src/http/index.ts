@@ -14,7 +14,7 @@ export {
   refuseOpenListen,
 } from './access/bind.ts';
 export { type Authenticate, type Callers, createCallers, credentials } from './access/credentials.ts';
-export { readCredentials } from './access/credentials-file.ts';
+export { type FileCredential, readCredentials, writeCredentials } from './access/credentials-file.ts';
 export {
   directoryEntries,
   type FollowDirectory,

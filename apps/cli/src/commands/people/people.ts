@@ -1,10 +1,11 @@
-import { CREDENTIAL_ROLES, type CredentialRole, PAGE, type Person } from '@morpheo/common';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type CredentialRole, PAGE, type Person } from '@morpheo/common';
+import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
 import { pages } from '../../platform/pages.ts';
 import { type Column, layOut } from '../../terminal/table.ts';
 import { humanBytes, oneLine } from '../../terminal/text.ts';
 import { examples } from '../arguments.ts';
+import { ROLES } from './roles.ts';
 
 /** Adds `morpheo people`. */
 export function addPeople(program: Command, run: Runner): void {
@@ -31,7 +32,7 @@ export function addPeople(program: Command, run: Runner): void {
     .summary('add a person, or set the roles of one')
     .description('Add a person, or set the roles of one who is there: those that are named, and no other.')
     .argument('<name>', 'who; no dot, colon, space or slash')
-    .requiredOption('--roles <roles>', `by comma: ${CREDENTIAL_ROLES.join(', ')}`, readRoles)
+    .requiredOption(...ROLES)
     .option('--restore', 'the person was removed and is back, with all that the name owns')
     .action(run(set));
   people
@@ -48,14 +49,6 @@ export function addPeople(program: Command, run: Runner): void {
     ['morpheo people set ann --roles uploader,reader', 'add ann, or set her roles'],
     ['morpheo people remove ann', 'let her in no more'],
   ]);
-}
-
-function readRoles(text: string): CredentialRole[] {
-  return text.split(',').map((word) => {
-    const role = CREDENTIAL_ROLES.find((one) => one === word.trim());
-    if (role === undefined) throw new InvalidArgumentError(`Roles are ${CREDENTIAL_ROLES.join(', ')}.`);
-    return role;
-  });
 }
 
 const COLUMNS: readonly Column[] = [

@@ -15,6 +15,9 @@ test('A credentials file is read, and a faulty one is refused by name', async (t
     ...['', '{}', '[{"name":"ann"}]', '[{"name":"ann","roles":["king"],"secretHash":"x"}]'],
     // A role that only a ticket gives.
     '[{"name":"ann","roles":["attempt"],"secretHash":"x"}]',
+    // What a service could not use.
+    JSON.stringify([{ ...entries[0], secretHash: 'secret' }]),
+    JSON.stringify([...entries, ...entries]),
   ];
   for (const text of faulty) {
     await writeFile(path, text);

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { CREDENTIAL_ROLES, PlatformError } from '@morpheo/common';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { CREDENTIAL_ROLES, errnoOf, isPlatformError, PlatformError } from '@morpheo/common';
 import { z } from 'zod';
-import type { CredentialEntry } from './known-callers.ts';
+import { indexCallers } from './known-callers.ts';
 
 const file = z.array(
   z.strictObject({
@@ -11,31 +11,74 @@ const file = z.array(
   }),
 );
 
+/** An entry of a credentials file. */
+export type FileCredential = z.infer<typeof file>[number];
+
 /**
  * Reads who may call from a JSON file: a list of `{name, roles, secretHash}`, see `hashSecret`. Throws
- * `invalid_request` that names the file, and the place in it, where it cannot be read or does not fit.
+ * `invalid_request` that names the file, and the place in it, where it cannot be read, or a service could not use it.
  */
-export async function readCredentials(path: string): Promise<CredentialEntry[]> {
+export async function readCredentials(path: string): Promise<FileCredential[]> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new PlatformError('invalid_request', `The credentials file ${path} cannot be read.`, { cause });
+    throw failed(path, 'read', cause);
   });
   return parseCredentials(text, path);
 }
 
 /** Reads what stands in the credentials file `path`; throws as {@link readCredentials}. */
-export function parseCredentials(text: string, path: string): CredentialEntry[] {
-  const parsed = file.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
-  throw new PlatformError(
-    'invalid_request',
-    `The credentials file ${path} should be a JSON list of {name, roles, secretHash}: ${z.prettifyError(parsed.error)}`,
+export function parseCredentials(text: string, path: string): FileCredential[] {
+  const parsed = file.safeParse(parseJson(text, path));
+  if (!parsed.success) {
+    const problem = z.prettifyError(parsed.error);
+    throw invalid(
+      `The credentials file ${path} should be a JSON list of {name, roles, secretHash}: ${problem}`,
+    );
+  }
+  try {
+    indexCallers(parsed.data);
+  } catch (error) {
+    if (!isPlatformError(error, 'invalid_request')) throw error;
+    throw invalid(`The credentials file ${path}: ${error.message}`, error);
+  }
+  return parsed.data;
+}
+
+/**
+ * Writes a credentials file, whole or not at all, readable by this user alone. Throws `invalid_request` where it cannot
+ * be written, or a service could not use it.
+ */
+export async function writeCredentials(path: string, entries: readonly FileCredential[]): Promise<void> {
+  const text = `${JSON.stringify(entries, null, 2)}\n`;
+  parseCredentials(text, path);
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await writeFile(temporary, text, { mode: 0o600, flush: true });
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw failed(path, 'written', cause);
+  }
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? cause.message : 'see the cause';
+    throw invalid(
+      `The credentials file ${path} should be a JSON list of {name, roles, secretHash}: ${why}`,
+      cause,
+    );
+  }
+}
+
+function failed(path: string, done: 'read' | 'written', cause: unknown): PlatformError {
+  return invalid(
+    `The credentials file ${path} cannot be ${done}: ${errnoOf(cause) ?? 'see the log'}.`,
+    cause,
   );
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function invalid(message: string, cause?: unknown): PlatformError {
+  return new PlatformError('invalid_request', message, { cause });
 }

@@ -143,6 +143,13 @@ test('Entries that are malformed or given twice are refused', (t) => {
   for (const entries of bad) {
     t.throws(() => credentials(entries), { code: 'invalid_request' }, JSON.stringify(entries));
   }
+  t.throws(() => credentials([entry, entry]), { message: /^"ann" is given twice: / });
+  t.throws(() => credentials([{ ...entry, name: 'a.b' }]), {
+    message: /^The name "a\.b" should be 1 to 100/,
+  });
+  t.throws(() => credentials([{ ...entry, secretHash: 'x' }]), {
+    message: /of "ann" .*morpheo credentials set ann --replace/,
+  });
 });
 
 test('Who is taken out is let in no more, though the secret was right before; who stays has the new roles', async (t) => {

@@ -39,11 +39,13 @@ export function indexCallers(entries: readonly CredentialEntry[]): KnownCallers 
   const known = new Map<string, KnownCaller>();
   for (const { name, roles, secretHash, token } of entries) {
     const key = token === undefined ? name : keyOf(name, token);
-    if (!CALLER_NAME.test(name) || known.has(key)) {
-      throw new PlatformError(
-        'invalid_request',
-        `The credential name "${name}" is given twice, or is not 1 to 100 characters without dot, colon and space.`,
-      );
+    if (!CALLER_NAME.test(name)) {
+      const message = `The name "${name}" should be 1 to 100 characters without dot, colon and space.`;
+      throw new PlatformError('invalid_request', message);
+    }
+    if (known.has(key)) {
+      const message = `"${key}" is given twice: one name has one secret. Remove one of the two.`;
+      throw new PlatformError('invalid_request', message);
     }
     const principal = { name, roles, ...(token !== undefined && { isPerson: true }) };
     known.set(key, { key, principal, secretHash, hash: parseSecretHash(secretHash, name) });

@@ -43,8 +43,8 @@ export function parseSecretHash(text: string, owner: string): SecretHash {
   if (scheme === 'scrypt' && rest.length === 0 && isAffordable(hash)) return hash;
   throw new PlatformError(
     'invalid_request',
-    `The secret hash of "${owner}" is not of the form scrypt$N$r$p$salt$key, or asks for too much work. ` +
-      'Make it with hashSecret.',
+    `The secretHash of "${owner}" is not of the form scrypt$N$r$p$salt$key, or asks for too much work. ` +
+      `Make another secret with "morpheo credentials set ${owner} --replace".`,
   );
 }
 
