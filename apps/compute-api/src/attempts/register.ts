@@ -98,7 +98,8 @@ async function takeOfEarlierBoots(
   return await db
     .selectFrom('orders')
     .selectAll()
-    .where('lease_until', 'is not', null)
+    .where('status', '=', 'pending')
+    .where('lease_until', '>', 0)
     .where('worker', '=', id)
     .where('boot', '<>', boot)
     .forUpdate()

@@ -88,7 +88,7 @@ async function setWorkers(gauges: Gauges, { read }: ComputeDatabase, since: numb
   const leased = await read
     .selectFrom('orders')
     .select(({ fn }) => ['kind', fn.countAll<number>().as('n'), fn.sum<number>('gpus').as('gpus')])
-    .where('lease_until', 'is not', null)
+    .where('lease_until', '>', 0)
     .groupBy('kind')
     .execute();
   const paused = await isPaused(read);

@@ -150,7 +150,7 @@ async function running(kind: OrderKind, database: ComputeDatabase): Promise<numb
   const { count } = await database.read
     .selectFrom('orders')
     .select((row) => row.fn.countAll<number>().as('count'))
-    .where('lease_until', 'is not', null)
+    .where('lease_until', '>', 0)
     .where('kind', '=', kind)
     .executeTakeFirstOrThrow();
   return Number(count);

@@ -34,7 +34,8 @@ export async function registerWorker(
                     .selectFrom('orders')
                     .select('orders.id')
                     .where('orders.worker', '=', id)
-                    .where('orders.lease_until', 'is not', null),
+                    .where('orders.status', '=', 'pending')
+                    .where('orders.lease_until', '>', 0),
                 ),
               ),
             ]),
@@ -156,7 +157,8 @@ export async function gpusFor(
         .selectFrom('orders')
         .select((order) => order.fn.sum<number | null>('orders.gpus').as('leased'))
         .whereRef('orders.worker', '=', 'workers.id')
-        .where('orders.lease_until', 'is not', null)
+        .where('orders.status', '=', 'pending')
+        .where('orders.lease_until', '>', 0)
         .as('leased'),
     )
     .where(`${kind}_slots`, '>', 0)
@@ -185,7 +187,7 @@ export async function listWorkers(database: ComputeDatabase, leaseMs: number): P
     )
     .select(['orders.id', 'orders.kind', 'orders.attempt', 'orders.worker', 'orders.gpus'])
     .select('attempts.started_at')
-    .where('orders.lease_until', 'is not', null)
+    .where('orders.lease_until', '>', 0)
     .execute();
   return workers.map((worker) => {
     const its = running.filter((order) => order.worker === worker.id);

@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { type Database, openSqlite } from '@morpheo/service/database';
+import { createMetrics } from '@morpheo/service/metrics';
+import test from 'ava';
+import { CompiledQuery, type KyselyPlugin, type RootOperationNode } from 'kysely';
+import { measureQueue } from '../observe/queue-metrics.ts';
+import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
+import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
+import { ComputeDatabase } from './database.ts';
+import { migrations } from './migrations.ts';
+import type { Schema } from './schema.ts';
+
+/** The tables that grow with every order. */
+const GROWS = /^SCAN (orders|attempts|events|logs|outbox)\b/;
+
+/** What may be read through, and why. */
+const READ_THROUGH: readonly RegExp[] = [
+  // A page of the list, newest first: as many rows as it has, or as it passes over where a kind is rare.
+  /^SCAN orders USING INDEX orders_newest: .* limit \?$/,
+  // What the queue holds, by status: from an index, but all of it.
+  /^SCAN orders USING COVERING INDEX \w+: select "status", count\(\*\) as "count" from "orders" group by "status"$/,
+  // The total of a page: from an index, but all of it.
+  /^SCAN orders USING COVERING INDEX \w+: select count\(\*\) as "total" from "orders" where [^()]*$/,
+  // What is due to other systems, which grows while they are away.
+  /^SCAN outbox: select "lane", count\(\*\) as "n", .* group by "lane"$/,
+  // Of these tests: see `openTestCompute`.
+  /^SCAN outbox: select "n" from "outbox" where "effect" = \? limit \?$/,
+];
+
+test('No query of a service looks through a table that grows', async (t) => {
+  const queries = new Map<string, CompiledQuery>();
+  await using database = await openSqlite<Schema>({ file: ':memory:', migrations });
+  const executor = database.read.getExecutor();
+  const recorder: KyselyPlugin = {
+    transformQuery: ({ node, queryId }) => {
+      const query = executor.compileQuery<RootOperationNode>(node, queryId);
+      queries.set(query.sql, query);
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  };
+  const recorded: Database<Schema> = {
+    ...{ engine: database.engine, now: database.now },
+    read: database.read.withPlugin(recorder),
+    write: async (work) => await database.write(async (tx) => await work(tx.withPlugin(recorder))),
+    notify: (channel, text) => database.notify(channel, text),
+    listen: (channel, heard) => database.listen(channel, heard),
+    ping: async (signal) => await database.ping(signal),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  await using compute = await openTestCompute({}, recorded);
+  await callEverything(compute);
+  const metrics = createMetrics();
+  measureQueue(metrics, new ComputeDatabase(recorded, []), 30_000);
+  await metrics.expose();
+  const plans: string[] = [];
+  for (const { sql, parameters } of queries.values()) {
+    if (!/^\s*(select|insert|update|delete|with)/i.test(sql)) continue;
+    const { rows } = await database.read.executeQuery<{ detail: string }>(
+      CompiledQuery.raw(`explain query plan ${sql}`, [...parameters]),
+    );
+    for (const { detail } of rows) if (GROWS.test(detail)) plans.push(`${detail}: ${sql}`);
+  }
+  t.true(queries.size > 60, String(queries.size));
+  t.deepEqual(
+    plans.filter((plan) => !READ_THROUGH.some((one) => one.test(plan))),
+    [],
+  );
+});
+
+/** Calls what compute-api answers, so that each of its queries is made once at least. */
+async function callEverything({ api, worker: register }: TestCompute): Promise<void> {
+  const worker = await register({ learn: 4, predict: 4 });
+  const [done, lost, cancelled, failed] = [aLearnuplet(), aLearnuplet(), aLearnuplet(), aPreduplet()];
+  const next = aLearnuplet({ rank: 1, algo: done.algo, model_start: done.model_end });
+  for (const body of [done, lost, cancelled, next]) await api.learn({ body });
+  await api.pred({ body: failed });
+  for (let n = 0; n < 3; n++) {
+    const claim = await worker.mustClaim();
+    const params = { id: claim.order, attempt: claim.attempt };
+    await api.noteStep({ params, body: { what: 'started', step: 'train' } });
+    const chunk = { seq: 0, step: 'train' as const, stream: 'stdout' as const, text: 'a line' };
+    await api.appendLog({ params, body: { chunks: [chunk] } });
+    const attempts = [{ order: claim.order, attempt: claim.attempt }];
+    await api.renewLeases({ params: { worker: worker.id }, body: { boot: worker.boot, attempts } });
+    await lookAtOrders({ api }, claim.order);
+    if (claim.order === done.uuid) await worker.finish(claim);
+    else if (claim.order === lost.uuid) await worker.restart([]);
+    else await worker.fail(claim);
+  }
+  for (const body of [cancelled, failed]) {
+    const params = { id: body.uuid };
+    await lookAtOrders({ api }, body.uuid);
+    const { status } = await api.getOrder({ params });
+    if (status !== 'failed') await api.cancelOrder({ params });
+    await api.retryOrder({ params });
+  }
+  await lookAtOrders({ api }, done.uuid);
+}
+
+async function lookAtOrders({ api }: Pick<TestCompute, 'api'>, id: string): Promise<void> {
+  const { problem, algo } = { problem: randomUUID(), algo: randomUUID() };
+  const filters = [
+    {},
+    { kind: 'learn' as const },
+    { status: 'failed' as const },
+    { problem },
+    { algo },
+    { owner: 'ada' },
+  ];
+  for (const query of filters) await api.listOrders({ query });
+  await api.listOrders({ query: { algo, status: 'failed' } });
+  await api.getOrder({ params: { id } });
+  await api.whyOrder({ params: { id } });
+  await api.orderLog({ params: { id }, query: {} });
+  await api.listWorkers({});
+  await api.listOwners({ query: {} });
+  await api.getOwner({ params: { owner: 'ada' } });
+  await api.getQueue({});
+}
