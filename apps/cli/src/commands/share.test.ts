@@ -81,3 +81,29 @@ test('What a problem discloses, and its canaries, are said with flags and shown 
   for (const wrong of ['build=all', 'train=some', 'train=last:0', 'train=last:65537', 'train'])
     t.is((await share('--logs', wrong)).code, 2, wrong);
 });
+
+test('A list of the public sample that is not given stays as it is', async (t) => {
+  const changes: PermissionsChange[] = [];
+  const { problems: _, purpose: __, ...rest } = VIEW;
+  const sample = { train_data: [IDS.algo], test_data: [IDS.workflow] };
+  const view: PermissionsView = { ...rest, type: 'problem', disclosure: DEFAULT_DISCLOSURE, sample };
+  const storage = {
+    getPermissions: async () => view,
+    setPermissions: async ({ body }: { readonly body: PermissionsChange }) => {
+      changes.push(body);
+      return view;
+    },
+  };
+  await using platform = await fakePlatform({ storage });
+  const share = async (...argv: string[]) =>
+    await morpheo(['share', 'problem', IDS.algo, ...argv], { env: platform.env });
+  for (const flags of [
+    ['--sample-train', IDS.other],
+    ['--sample-test', IDS.other],
+  ])
+    t.is((await share(...flags)).code, 0);
+  t.deepEqual(changes, [
+    { sample: { ...sample, train_data: [IDS.other] } },
+    { sample: { ...sample, test_data: [IDS.other] } },
+  ]);
+});

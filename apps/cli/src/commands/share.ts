@@ -60,8 +60,16 @@ export function addShare(program: Command, run: Runner): void {
       '--canaries <file>',
       'problem: strings that its hidden targets alone have, a line each; a result or log that holds one is withheld',
     )
-    .option('--sample-train <uuid>', 'problem: a data set that is public, to train on; all of them', collect)
-    .option('--sample-test <uuid>', 'problem: a data set that is public, to test on; all of them', collect)
+    .option(
+      '--sample-train <uuid>',
+      'problem: an open data set of its owner, to train on in public; all of them, those to test on stay',
+      collect,
+    )
+    .option(
+      '--sample-test <uuid>',
+      'problem: an open data set of its owner, to test on in public; all of them, those to train on stay',
+      collect,
+    )
     .action(run(share));
   examples(command, [
     ['morpheo share algo a1b6e2de', 'show whose it is, and who may use it'],
@@ -87,7 +95,8 @@ async function share(
     ...(visibility === undefined ? {} : { visibility }),
     ...(purpose === undefined ? {} : { purpose }),
     ...(problem === undefined ? {} : { problems }),
-    ...(await rulesOf(context, options)),
+    ...(await rulesOf(options)),
+    ...(await sampleOf(context, params, options)),
   };
   const view =
     Object.keys(body).length === 0
@@ -97,17 +106,33 @@ async function share(
 }
 
 /** What is said of the orders of a problem. */
-async function rulesOf(context: Context, options: ShareOptions): Promise<PermissionsChange> {
-  const { logs, digits, canaries, sampleTrain, sampleTest } = options;
+async function rulesOf(options: ShareOptions): Promise<PermissionsChange> {
+  const { logs, digits, canaries } = options;
   const disclosure = { ...logs, ...(digits === undefined ? {} : { digits }) };
-  const hasSample = sampleTrain !== undefined || sampleTest !== undefined;
-  const data = async (given: readonly string[] = []) => await resolveResources(context, 'data', given);
   return {
     ...(Object.keys(disclosure).length === 0 ? {} : { disclosure }),
     ...(canaries === undefined ? {} : { canaries: await readCanaries(canaries) }),
-    ...(hasSample
-      ? { sample: { train_data: await data(sampleTrain), test_data: await data(sampleTest) } }
-      : {}),
+  };
+}
+
+/** The public sample of a problem, of which a list that was not given stays as it is. */
+async function sampleOf(
+  context: Context,
+  params: { readonly type: ResourceType; readonly uuid: string },
+  { sampleTrain, sampleTest }: ShareOptions,
+): Promise<PermissionsChange> {
+  if (sampleTrain === undefined && sampleTest === undefined) return {};
+  const { storage, signal } = context;
+  const data = async (given: readonly string[]) => await resolveResources(context, 'data', given);
+  const before =
+    sampleTrain === undefined || sampleTest === undefined
+      ? (await storage().getPermissions({ params }, { signal })).sample
+      : undefined;
+  return {
+    sample: {
+      train_data: sampleTrain === undefined ? (before?.train_data ?? []) : await data(sampleTrain),
+      test_data: sampleTest === undefined ? (before?.test_data ?? []) : await data(sampleTest),
+    },
   };
 }
 

@@ -72,7 +72,7 @@ export async function reportAttempt(
 async function findingOf(database: ComputeDatabase, { order }: AttemptRef): Promise<Failure | undefined> {
   const row = await database.read
     .selectFrom('orders')
-    .select(['pin', 'round'])
+    .select(['pin', 'round', 'sample_of'])
     .where('id', '=', order)
     .executeTakeFirst();
   const canaries = row === undefined ? [] : policyOf(row).canaries;

@@ -70,6 +70,7 @@ export function resultFor(
   result: MadeResult,
 ): MadeResult {
   if (seesAll(viewer, order)) return result;
+  if (order.sample_of !== null) return { uuid: result.uuid };
   const { performance, ...made } = withCoarseScores(order, result);
   return {
     ...(viewer.name === order.owner && order.owner !== '' ? made : { uuid: made.uuid }),

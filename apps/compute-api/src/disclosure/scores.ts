@@ -6,7 +6,7 @@ import { policyOf } from './shown.ts';
 
 /** A result of an order with scores as coarse as its problem discloses them, and nothing else of what was measured. */
 export function withCoarseScores(
-  order: Pick<OrderRow, 'pin' | 'round' | 'spec'>,
+  order: Pick<OrderRow, 'pin' | 'round' | 'sample_of' | 'spec'>,
   result: MadeResult,
 ): MadeResult {
   if (result.performance === undefined) return result;

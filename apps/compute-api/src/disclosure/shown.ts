@@ -16,7 +16,7 @@ export interface Viewer {
 }
 
 /** What it is decided from what somebody sees of an order. */
-export type Seen = Pick<OrderRow, 'kind' | 'owner' | 'pin' | 'round'>;
+export type Seen = Pick<OrderRow, 'kind' | 'owner' | 'pin' | 'round' | 'sample_of'>;
 
 /** The steps of orders of a kind that see data. */
 const SEEING: Readonly<Record<OrderKind, readonly SeeingStep[]>> = {
@@ -32,6 +32,9 @@ const NOTHING: Disclosure = {
   ...DEFAULT_DISCLOSURE,
   ...{ detarget: 'nothing', train: 'nothing', perf: 'nothing', predict: 'nothing' },
 };
+
+/** What holds of an order on a sample of which storage has not found that it is public. */
+const CLOSED = { hidden: true, readers: [] as string[], disclosure: NOTHING, sample: undefined };
 
 /** Who calls. Calls within this process are as an admin's. */
 export function viewerOf(call: Call | undefined): Viewer {
@@ -74,10 +77,13 @@ export function limitsOf(viewer: Viewer, order: Seen): Partial<Record<SeeingStep
 
 /**
  * What storage said of who may see what of an order; where it has not yet, nobody sees more than by default, and of one
- * that is begun again, which has been shown by another policy, nothing.
+ * that is begun again, which has been shown by another policy, nothing. Nor of one that the platform placed on a sample,
+ * unless storage found that all its data is public: its owner has chosen none of that data.
  */
-export function policyOf(order: Pick<OrderRow, 'pin' | 'round'>) {
+export function policyOf(order: Pick<OrderRow, 'pin' | 'round' | 'sample_of'>) {
   const policy = pinOf(order)?.policy;
+  if (order.sample_of !== null && policy?.readers !== 'everybody')
+    return { ...CLOSED, canaries: policy?.canaries ?? [] };
   return {
     hidden: policy?.hidden ?? false,
     // Absent in what was checked before there were budgets.

@@ -96,3 +96,34 @@ testOnEngines('Only what the algorithm itself did is tried on the sample', async
     await worker.fail(await worker.mustClaim());
   }
 });
+
+testOnEngines(
+  'Nothing is shown of an order on a sample of which storage has not found that it is public',
+  async (t, open) => {
+    await using compute = await open();
+    hide(compute);
+    const worker = await compute.worker();
+    const { sample_order: id = '' } = await fail(compute, worker, randomUUID(), AT_TRAIN);
+    const claim = await worker.mustClaim();
+    t.true(compute.checks.asked.flat().find(({ order }) => order === id)?.public_only);
+    t.false(compute.checks.asked.flat().some(({ order, public_only }) => order !== id && public_only));
+    // As one that was checked before there was such a rule.
+    await compute.database.write(async (tx) => {
+      const row = await tx.selectFrom('orders').select('pin').where('id', '=', id).executeTakeFirstOrThrow();
+      const pin = JSON.parse(row.pin ?? '');
+      const policy = { ...pin.policy, readers: ['bob'], disclosure: { ...DEFAULT_DISCLOSURE, perf: 'all' } };
+      const change = tx.updateTable('orders').set({ pin: JSON.stringify({ ...pin, policy }) });
+      await change.where('id', '=', id).execute();
+    });
+    const chunks = [{ seq: 0, step: 'perf' as const, stream: 'stdout' as const, text: 'a secret' }];
+    await compute.api.appendLog({ params: { id, attempt: 1 }, body: { chunks } });
+    await worker.finish(claim);
+    await eventually(t, async (t) =>
+      t.is((await compute.api.getOrder({ params: { id } }, BOB)).status, 'done'),
+    );
+    const { result } = await compute.api.getOrder({ params: { id } }, BOB);
+    t.deepEqual(Object.keys(result ?? {}), ['uuid']);
+    const { body } = await compute.api.orderLog({ params: { id }, query: {} }, BOB);
+    t.notRegex(await new Response(body).text(), /a secret/);
+  },
+);

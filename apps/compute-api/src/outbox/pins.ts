@@ -16,9 +16,12 @@ import { shownOwner } from '../owners/owners.ts';
 export type PinStorage = Pick<Api<StorageContract>, 'pinOrders'>;
 
 /** What storage is told of an order. */
-export function pinRequestOf(row: Pick<OrderRow, 'id' | 'kind' | 'round' | 'owner' | 'spec'>): PinRequest {
-  const { id: order, kind, round, owner } = row;
-  return { order, kind, round, owner: shownOwner(owner), ...kindOf(kind).holdsOf(specOf(row)) };
+export function pinRequestOf(
+  row: Pick<OrderRow, 'id' | 'kind' | 'round' | 'owner' | 'spec' | 'sample_of'>,
+): PinRequest {
+  const { id: order, kind, round, owner, sample_of } = row;
+  const limits = sample_of === null ? {} : { public_only: true };
+  return { order, kind, round, owner: shownOwner(owner), ...kindOf(kind).holdsOf(specOf(row)), ...limits };
 }
 
 /** What came of asking for an order: an answer, or why there is none. */

@@ -13,7 +13,8 @@ import { requireResource } from '../http/resources.ts';
 import { lockResource, noSuchResource } from '../metadata/resources.ts';
 import type { ResourceRow, StorageTransaction } from '../metadata/schema.ts';
 import type { StorageParts } from '../parts.ts';
-import { canariesOf, disclosureOf, sampleOf } from '../pins/policy.ts';
+import { canariesOf, disclosureOf } from '../pins/policy.ts';
+import { requirePublic, sampleOf } from '../pins/samples.ts';
 import { granteesOfAll, keyOf } from './grants.ts';
 import type { Permissions } from './permissions.ts';
 import type { Asker } from './relations.ts';
@@ -89,6 +90,7 @@ async function changeRow(
       'Data of the purpose test names the problems that it tests, one at least; no other names any.',
     );
   const rules = changedRules(row, change);
+  if (change.sample !== undefined) await requirePublic(transaction, row, change.sample);
   return await transaction
     .updateTable('resources')
     .set({ visibility, purpose, problems: [...new Set(problems)].join(','), ...rules })

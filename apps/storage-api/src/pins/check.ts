@@ -1,9 +1,10 @@
-import { ANONYMOUS, type MissingUse, type PinAnswer, type PinRequest } from '@morpheo/common';
+import { ANONYMOUS, type MissingUse, type PinAnswer, type PinRequest, type Sample } from '@morpheo/common';
 import type { ResourceRow, StorageTransaction } from '../metadata/schema.ts';
 import type { PeopleRights } from '../people/rights.ts';
 import { type GranteesByKey, granteesOfAll, keyOf } from '../permissions/grants.ts';
 import type { Asker, PermissionRules } from '../permissions/relations.ts';
 import { missingRights } from '../permissions/rights.ts';
+import { isPublic, publicSamplesOf } from './samples.ts';
 import { modelsAlgo, type Things } from './things.ts';
 
 /** Why an order was not pinned. */
@@ -17,10 +18,14 @@ export interface OrderRules {
   readonly outputsOpen: boolean;
 }
 
-/** What orders are checked by: their owners by name, and to whom the things that they name are granted. */
+/** What orders are checked by. */
 export interface Standing {
+  /** Their owners, by name. */
   readonly askers: ReadonlyMap<string, Asker>;
+  /** To whom the things that they name are granted. */
   readonly grantees: GranteesByKey;
+  /** What is public of the samples of their problems, by the problem's id. */
+  readonly samples: ReadonlyMap<string, Sample>;
 }
 
 /** Looks up the {@link Standing} of orders. */
@@ -28,10 +33,16 @@ export async function standingOf(
   transaction: StorageTransaction,
   people: PeopleRights,
   requests: readonly PinRequest[],
+  things: Things,
 ): Promise<Standing> {
   const named = new Map(requests.flatMap(({ uses }) => uses.map((use) => [keyOf(use), use] as const)));
   const grantees = await granteesOfAll(transaction, [...named.values()]);
-  return { askers: await askersOf(transaction, people, requests), grantees };
+  const problems = [...things.values()].filter(({ type }) => type === 'problem');
+  return {
+    askers: await askersOf(transaction, people, requests),
+    grantees,
+    samples: await publicSamplesOf(transaction, problems),
+  };
 }
 
 /** So much of what is missing is told: the rest of a long list says nothing more. */
@@ -40,11 +51,14 @@ const MOST_TOLD = 100;
 /** The refusals of those orders that lack what they name, or the right to it; by order. */
 export function refusalsOf(
   { rules }: Pick<OrderRules, 'rules'>,
-  { askers, grantees }: Standing,
+  { askers, grantees }: Pick<Standing, 'askers' | 'grantees'>,
   requests: readonly PinRequest[],
   things: Things,
 ): ReadonlyMap<string, Refusal> {
   const refusals = requests.flatMap((request): Refusal[] => {
+    // First: the other checks tell what its owner may use, who has not placed an order of the platform.
+    const secret = request.public_only === true ? secretData(request, things) : [];
+    if (secret.length > 0) return [refusal(request.order, 'forbidden', secretMessage(secret), secret)];
     const missing = missingThings(request, things);
     if (missing.length > 0)
       return [refusal(request.order, 'input_not_found', inputMessage(missing), missing)];
@@ -103,6 +117,24 @@ function missingThings(request: PinRequest, things: Things): MissingUse[] {
   return there
     ? missing
     : [...missing, ...lack(algo ?? row, algo === undefined ? 'algo' : 'upload', row.owner)];
+}
+
+/** The data of an order that is not in the public sample of its problem. */
+function secretData({ uses }: PinRequest, things: Things): MissingUse[] {
+  const named = uses.find(({ as }) => as === 'problem');
+  const problem = named === undefined ? undefined : things.get(keyOf(named));
+  return uses
+    .filter(({ type }) => type === 'data')
+    .filter((use) => {
+      const row = things.get(keyOf(use));
+      return row === undefined || problem === undefined || !isPublic(row, problem);
+    })
+    .flatMap((use) => lack(use, 'public', ''));
+}
+
+function secretMessage(secret: readonly MissingUse[]): string {
+  const what = listed(secret, ({ uuid }) => `data ${uuid}`);
+  return `This order runs on the public sample of its problem alone, and that does not hold ${what}: the owner of the problem names open data sets of their own as its sample.`;
 }
 
 function lack({ type, uuid }: Pick<ResourceRow, 'type' | 'uuid'>, need: string, owner: string): MissingUse[] {

@@ -86,7 +86,7 @@ async function pinDue(
     wanted.map(({ order, owner, produces }) => ({ ...produces, order, owner: ownerOf(owner) })),
   );
   const things = await holdThings(transaction, wanted);
-  const standing = await standingOf(transaction, rules.people, wanted);
+  const standing = await standingOf(transaction, rules.people, wanted, things);
   const refusals = new Map(refusalsOf(rules, standing, wanted, things));
   for (const request of wanted)
     if (taken.has(request.order) && !refusals.has(request.order))

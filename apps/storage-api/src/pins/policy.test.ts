@@ -1,9 +1,15 @@
-import { type Call, DEFAULT_DISCLOSURE, type PermissionsChange, type ResourceType } from '@morpheo/common';
+import {
+  type Call,
+  DEFAULT_DISCLOSURE,
+  type PermissionsChange,
+  type ResourceType,
+  type Sample,
+} from '@morpheo/common';
 import test, { type ExecutionContext } from 'ava';
 import { createStorage } from '../storage.ts';
 import { refused } from '../testing/expect.ts';
 import { openTestStorage, type TestStorage } from '../testing/open-storage.ts';
-import { ANN, learnRequest, NAMED, pinned, uploadNamed } from '../testing/pins.ts';
+import { ANN, learnRequest, NAMED, pin, pinned, uploadNamed } from '../testing/pins.ts';
 import { bodyOf, id } from '../testing/requests.ts';
 
 const as = (name: string): Call => ({ principal: { name, roles: ['uploader'] } });
@@ -33,6 +39,22 @@ async function openToMallory(storage: TestStorage): Promise<{ mallory: Call; the
   const query = { uuid: theirs };
   await storage.api.upload({ params: { type: 'problem' }, query, body: bodyOf('p') }, mallory);
   return { mallory, theirs };
+}
+
+/** Uploads data sets that everybody known may use. */
+async function uploadOpen({ api }: TestStorage, uuids: readonly string[]): Promise<void> {
+  for (const uuid of uuids) {
+    const query = { uuid, visibility: 'open' } as const;
+    await api.upload({ params: { type: 'data' }, query, body: bodyOf('d') }, ANN);
+  }
+}
+
+/** Writes down the sample of a problem, of whatever it is. */
+async function keepSample({ database }: TestStorage, problem: string, sample: Sample): Promise<void> {
+  await database.write(async (tx) => {
+    const row = tx.updateTable('resources').set({ sample: JSON.stringify(sample) });
+    await row.where('type', '=', 'problem').where('uuid', '=', problem).execute();
+  });
 }
 
 let orders = 0;
@@ -137,14 +159,56 @@ test('A problem makes the data of its owner public, and not that of others', asy
   await using storage = await open();
   const { mallory, theirs } = await openToMallory(storage);
   const sample = { train_data: [NAMED.train], test_data: [NAMED.test] };
-  await say(storage, 'problem', theirs, { sample }, mallory);
+  const naming = say(storage, 'problem', theirs, { sample }, mallory);
+  await refused(t, naming, 'invalid_request', /no data set \S+ of mallory/);
+  // As what was said before that was refused.
+  await keepSample(storage, theirs, sample);
   t.like(await policy(t, storage, 'mallory', theirs), { hidden: true, readers: [] });
+  t.is((await policy(t, storage, 'mallory', theirs)).sample, undefined);
+});
+
+test('A sample names open data of the owner of the problem alone; what may not be seen is refused as what is not there', async (t) => {
+  await using storage = await open();
+  const { mallory, theirs } = await openToMallory(storage);
+  await say(storage, 'data', NAMED.train, { visibility: 'private' });
+  const named = async (uuid: string) =>
+    await t.throwsAsync(
+      say(storage, 'problem', theirs, { sample: { train_data: [uuid], test_data: [] } }, mallory),
+    );
+  t.is((await named(NAMED.train)).message.replace(NAMED.train, id(404)), (await named(id(404))).message);
+  const sample = { train_data: [], test_data: [NAMED.train] };
+  const closed = say(storage, 'problem', NAMED.problem, { sample });
+  await refused(t, closed, 'invalid_request', /morpheo share data \S+ --visibility open/);
+  await say(storage, 'data', NAMED.train, { visibility: 'open' });
+  t.deepEqual((await say(storage, 'problem', NAMED.problem, { sample })).sample, sample);
+});
+
+test('What is no longer open is no longer of the sample, and orders of the platform run on nothing else', async (t) => {
+  await using storage = await open();
+  for (const uuid of [NAMED.train, NAMED.test]) await say(storage, 'data', uuid, { visibility: 'open' });
+  await uploadOpen(storage, [id(71), id(72)]);
+  const sample = { train_data: [NAMED.train, id(71)], test_data: [id(72)] };
+  await say(storage, 'problem', NAMED.problem, { sample });
+  t.deepEqual((await policy(t, storage, 'bob')).sample, sample);
+  const onSample = async (data: string) => {
+    const request = learnRequest(++orders, { owner: 'ann', public_only: true });
+    const uses = request.uses.map((use) => (use.type === 'data' ? { ...use, uuid: data } : use));
+    return await pin(storage, { ...request, uses });
+  };
+  t.like(await onSample(NAMED.train), { outcome: 'pinned', policy: { readers: 'everybody' } });
+  t.like(await onSample(NAMED.test), { outcome: 'refused', reason: 'forbidden' }, 'not in the sample');
+  await say(storage, 'data', NAMED.train, { visibility: 'private' });
+  t.deepEqual((await policy(t, storage, 'ann')).sample, { ...sample, train_data: [id(71)] });
+  t.like(await onSample(NAMED.train), { outcome: 'refused', reason: 'forbidden' }, 'private by now');
+  await storage.api.remove({ params: { type: 'data', uuid: id(72) } }, ANN);
+  t.is((await policy(t, storage, 'ann')).sample, undefined, 'there is nothing left to test on');
 });
 
 test('An order over hidden data is told of the sample on which its algorithm may be tried', async (t) => {
   await using storage = await open();
   for (const uuid of [NAMED.train, NAMED.test]) await say(storage, 'data', uuid, { grant: ['person:bob'] });
   const sample = { train_data: [id(71)], test_data: [id(72)] };
+  await uploadOpen(storage, [id(71), id(72)]);
   await say(storage, 'problem', NAMED.problem, { sample });
   t.deepEqual((await policy(t, storage, 'bob')).sample, sample);
 });

@@ -13,6 +13,7 @@ import { keyOf } from '../permissions/grants.ts';
 import { type Asker, isKnown, relationTo } from '../permissions/relations.ts';
 import { problemsOf } from '../permissions/rights.ts';
 import type { OrderRules, Standing } from './check.ts';
+import { isPublic, sampleOf } from './samples.ts';
 import type { PinRow } from './tables.ts';
 import type { Things } from './things.ts';
 
@@ -48,7 +49,7 @@ export function policyOf(request: PinRequest, { rules, standing, things }: Known
     disclosure: disclosedOver(data, problem, standing),
     // Over the data of others they would tell whether a guess at its bytes is right.
     canaries: trusted ? canariesOf(problem) : [],
-    ...(problem === undefined ? {} : triedOn(problem)),
+    ...(problem === undefined ? {} : triedOn(standing.samples.get(problem.uuid))),
   };
 }
 
@@ -90,7 +91,7 @@ export function keptPolicy({ problem_owner, hidden, readers, disclosure, canarie
     readers: JSON.parse(readers) as Policy['readers'],
     disclosure: disclosureOf({ disclosure }),
     canaries: canariesOf({ canaries }),
-    ...triedOn({ sample }),
+    ...triedOn(sampleOf({ sample })),
   };
 }
 
@@ -104,22 +105,10 @@ export function canariesOf({ canaries }: Pick<ResourceRow, 'canaries'>): string[
   return canaries === '' ? [] : (JSON.parse(canaries) as string[]);
 }
 
-/** The public sample of a problem. */
-export function sampleOf({ sample }: Pick<ResourceRow, 'sample'>): Sample {
-  return sample === '' ? { train_data: [], test_data: [] } : (JSON.parse(sample) as Sample);
-}
-
 /** Where an algorithm may be tried openly: a sample that an order can be placed on. */
-function triedOn(row: Pick<ResourceRow, 'sample'>): { sample?: Sample } {
-  const sample = sampleOf(row);
-  return sample.train_data.length > 0 && sample.test_data.length > 0 ? { sample } : {};
-}
-
-/** Whether the owner of a problem has made this data set of theirs public. */
-function isPublic(data: ResourceRow, problem: ResourceRow): boolean {
-  const { train_data, test_data } = sampleOf(problem);
-  const isNamed = train_data.includes(data.uuid) || test_data.includes(data.uuid);
-  return isNamed && isKnown(problem.owner) && data.owner === problem.owner;
+function triedOn(sample: Sample | undefined): { sample?: Sample } {
+  const isUsable = sample !== undefined && sample.train_data.length > 0 && sample.test_data.length > 0;
+  return isUsable ? { sample } : {};
 }
 
 function mayRead(row: ResourceRow, asker: Asker, { rules }: OrderRules): boolean {

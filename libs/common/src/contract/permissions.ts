@@ -18,7 +18,7 @@ import { RESOURCE_TYPES } from './resources.ts';
 const sampleData = z.array(uuid).max(MOST_SAMPLES);
 
 /**
- * Data sets of a problem's owner that are public: all that an order does with these alone is shown to everybody. Where
+ * Data sets of a problem's owner that are open to everybody: all that an order does with these alone is shown to everybody. Where
  * there are some to train and some to test, the platform runs an algorithm that failed on hidden data on them.
  */
 export const sample = z.strictObject({ train_data: sampleData, test_data: sampleData });
@@ -61,7 +61,7 @@ export const permissionsChange = z.object({
   problems: z.array(uuid).max(MOST_PROBLEMS).optional(),
   /** problem alone: what of its orders reaches those who may not read their data; a step that is absent stays. */
   disclosure: disclosure.partial().optional(),
-  /** problem alone: its public sample, all of it. */
+  /** problem alone: its public sample, all of it: open data sets of the problem's owner. */
   sample: sample.optional(),
   /** problem alone: strings that occur in its hidden targets and nowhere else, all of them. */
   canaries: canaries.optional(),

@@ -43,6 +43,8 @@ const pinRequest = z.object({
    * originals does. It is kept where absent.
    */
   keep_id: z.boolean().optional(),
+  /** True: it is refused unless all its data is in the public sample of its problem, since all of it is shown. */
+  public_only: z.boolean().optional(),
 });
 
 /** See the body of `pinOrders`. */
