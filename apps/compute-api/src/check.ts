@@ -1,6 +1,13 @@
 import { dirname, join } from 'node:path';
 import { identify, reach, storageClient } from '@morpheo/client';
-import { ANONYMOUS, type PinRequest, storageContract } from '@morpheo/common';
+import {
+  ANONYMOUS,
+  isPlatformError,
+  type PinRequest,
+  PlatformError,
+  storageContract,
+  type Ticket,
+} from '@morpheo/common';
 import {
   credentialsProbe,
   folderProbe,
@@ -8,10 +15,12 @@ import {
   type Probe,
   type Probes,
   peerProbe,
+  ticketKeysProbe,
   tlsProbe,
   traceProbes,
 } from '@morpheo/service/check';
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
+import { openTicketKeys, ticketSigner } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import type { ComputeConfig } from './config.ts';
@@ -21,7 +30,7 @@ import { DATABASE } from './service.ts';
 
 /** What `--check` of compute-api asks. */
 export function probesOf(config: ComputeConfig): Probes {
-  const { dataDir, credentials, cert, key } = config;
+  const { dataDir, credentials, cert, key, ticketKeyFile } = config;
   const orchestrator = orchestratorOf(config);
   return {
     ...(dataDir === undefined ? {} : { 'data folder': folderProbe(dataDir) }),
@@ -33,6 +42,7 @@ export function probesOf(config: ComputeConfig): Probes {
     database: { ask: async () => await askDatabase(config) },
     broker: brokerProbe(config),
     storage: config.foreignWorkers === true ? foreignStorageProbe(config) : storageProbe(config),
+    ...(ticketKeyFile === undefined ? {} : { 'ticket keys': ticketProbe(config, ticketKeyFile) }),
     ...(orchestrator === undefined ? {} : { orchestrator: orchestratorProbe(orchestrator.url) }),
     ...traceProbes(config),
   };
@@ -79,6 +89,41 @@ function foreignStorageProbe(config: ComputeConfig): Probe {
   };
 }
 
+/** Whether the keys of tickets are as the start needs them, and storage knows the one that signs. */
+function ticketProbe(config: ComputeConfig, file: string): Probe {
+  const { url } = storageOf(config);
+  const keys = ticketKeysProbe(file);
+  return {
+    ask: async (signal) => {
+      const found = await keys.ask(signal);
+      const isThere = await identify(storageContract, { url }, signal).then(
+        () => true,
+        () => false,
+      );
+      // That storage is away, or none of ours, is told on its own line.
+      if (!isThere) return `${found}; storage-api could not be asked whether it knows them`;
+      await showTicket(url, file, signal);
+      return `${found}; storage-api knows the one that signs`;
+    },
+  };
+}
+
+/** Shows storage a ticket for no order. Throws `unauthenticated` where it does not know who signed it. */
+async function showTicket(url: string, file: string, signal: AbortSignal): Promise<void> {
+  const sign = ticketSigner(await openTicketKeys(file, () => undefined));
+  const token = await sign(NO_TICKET, new Date(Date.now() + 60_000));
+  const place = { params: { type: 'problem', uuid: NOTHING } } as const;
+  try {
+    await storageClient({ url, token: () => token }).get(place, { signal });
+  } catch (cause) {
+    if (isPlatformError(cause, 'unauthenticated')) {
+      const message = 'storage-api does not know our ticket key: give both the same --ticket-key-file.';
+      throw new PlatformError('unauthenticated', message, { cause });
+    }
+    if (!isPlatformError(cause, 'not_found', 'stale_attempt', 'forbidden')) throw cause;
+  }
+}
+
 function orchestratorProbe(url: string): Probe {
   return {
     ask: async (signal) => {
@@ -93,5 +138,11 @@ function orchestratorProbe(url: string): Probe {
 const NO_ORDER: PinRequest = {
   ...{ order: NOTHING, round: 1, owner: ANONYMOUS, kind: 'predict' },
   uses: [{ type: 'problem', uuid: NOTHING, as: 'problem' }],
+  produces: { type: 'prediction', uuid: NOTHING },
+};
+
+/** What opens nothing: there is no such order. */
+const NO_TICKET: Ticket = {
+  ...{ order: NOTHING, attempt: 1, pin: '0'.repeat(64) },
   produces: { type: 'prediction', uuid: NOTHING },
 };

@@ -5,6 +5,7 @@ import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
 import {
   type Callers,
   type Check,
+  checksOf,
   createHttpApp,
   followDirectory,
   type HttpApp,
@@ -15,6 +16,7 @@ import {
   type ServeOptions,
   type SignTicket,
   type StreamLimits,
+  type Warn,
 } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
@@ -70,6 +72,8 @@ export interface ComputeServiceOptions {
   readonly streamLimits?: StreamLimits | undefined;
   /** Further parts that `/ready` asks, by name. */
   readonly checks?: Readonly<Record<string, Check>> | undefined;
+  /** What it warns of beside, by name. */
+  readonly warnings?: Readonly<Record<string, Warn>> | undefined;
   readonly settings: ComputeSettings;
   readonly version: string;
   readonly log: Log;
@@ -89,7 +93,7 @@ export interface ComputeService {
 
 /** Opens compute-api: the database first, the intake last, so that it closes first. */
 export async function openComputeService(options: ComputeServiceOptions): Promise<ComputeService> {
-  const { broker, log, settings, tracer, metrics = createMetrics() } = options;
+  const { broker, log, settings, tracer, warnings = {}, metrics = createMetrics() } = options;
   await using stack = new AsyncDisposableStack();
   const database = stack.use(
     await openDatabase<Schema>(options.database, { owner: DATABASE.owner, migrations, log }),
@@ -127,8 +131,10 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
         ? {}
         : { orchestrator: async () => await compute.checkEffects('orchestrator') }),
       ...options.checks,
+      ...checksOf(warnings),
       ...(directory === undefined ? {} : { directory: async () => await directory.check() }),
     },
+    warnings,
     authenticate: callers?.authenticate ?? null,
     anonymousIntake: options.anonymousIntake,
     rateLimits: options.rateLimits,

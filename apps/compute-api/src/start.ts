@@ -3,11 +3,10 @@ import { VERSION } from '@morpheo/common';
 import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
 import {
+  followTicketKeys,
   openAccess,
-  openTicketKeys,
   rateLimitsOf,
   readTls,
-  type SignTicket,
   streamLimitsOf,
   ticketSigner,
 } from '@morpheo/service/http';
@@ -17,7 +16,6 @@ import {
   type ServiceTools,
   startService,
 } from '@morpheo/service/lifecycle';
-import type { Log } from '@morpheo/service/log';
 import { probesOf } from './check.ts';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import { COMPUTE_DEFAULTS, type ComputeConfig, loadConfig, takesAnonymousOrders } from './config.ts';
@@ -44,6 +42,8 @@ async function open(
   });
   const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs, foreignTimeoutMs } = config;
   const foreignWorkers = config.foreignWorkers === true ? { timeoutMs: foreignTimeoutMs } : undefined;
+  const { ticketKeyFile: file } = config;
+  const tickets = file === undefined ? undefined : stack.use(await followTicketKeys({ file, log }));
   const renewMs = Math.ceil(leaseMs / 3);
   const service = stack.use(
     await openComputeService({
@@ -57,7 +57,8 @@ async function open(
       orchestrator: orchestratorOf(config),
       callers,
       directory: directoryOf(config),
-      signTicket: await signerOf(config, log),
+      signTicket: tickets === undefined ? undefined : ticketSigner(tickets.keys),
+      warnings: tickets === undefined ? {} : { 'ticket keys': tickets.warning },
       anonymousIntake: takesAnonymousOrders(config),
       rateLimits: rateLimitsOf(config),
       streamLimits: streamLimitsOf(config),
@@ -82,12 +83,4 @@ function directoryOf({
   if (directoryEveryMs === 0) return undefined;
   const copy = directoryCopy ?? (dataDir === undefined ? undefined : join(dataDir, 'directory.json'));
   return { everyMs: directoryEveryMs, copy };
-}
-
-/** Signs tickets with the first key of the file; nobody does where the settings name none. */
-async function signerOf({ ticketKeyFile }: ComputeConfig, log: Log): Promise<SignTicket | undefined> {
-  if (ticketKeyFile === undefined) return undefined;
-  const unread = (error: unknown): void =>
-    log.warn({ error }, 'The ticket keys cannot be read again; those before are used');
-  return ticketSigner(await openTicketKeys(ticketKeyFile, unread));
 }

@@ -13,7 +13,7 @@ import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@mor
 import { type ContainerRuntime, openProcessRuntime, startWorker, type Worker } from '@morpheo/compute-worker';
 import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
 import type { DatabasePlace } from '@morpheo/service/database';
-import { createCallers, openTicketKeys, ticketSigner, ticketVerifier } from '@morpheo/service/http';
+import { createCallers, followTicketKeys, ticketSigner } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { silentTracer, type Tracer, traceHeaders } from '@morpheo/service/trace';
@@ -89,10 +89,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const secrets = await readOrMakeSecrets(folder);
   const callers = createCallers(await credentialEntries(secrets));
-  const unread = (error: unknown): void =>
-    options.log.warn({ error }, 'The ticket keys cannot be read again');
-  const keys = await openTicketKeys(await makeTicketKeyFile(folder), unread);
   await using stack = new AsyncDisposableStack();
+  const file = await makeTicketKeyFile(folder);
+  const { keys, verify } = stack.use(await followTicketKeys({ file, log: options.log }));
   const { database, blobs, openBroker = () => openMemoryBroker() } = options.parts ?? {};
   const broker = stack.use(openBroker(options.log));
   const { openTracer = async () => silentTracer } = options;
@@ -108,7 +107,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       dataFolder: join(folder, 'storage'),
       ...{ database, blobs },
       callers,
-      tickets: ticketVerifier(keys),
+      tickets: verify,
       settings: { ...OPEN, ...options.storage },
       version: VERSION,
       log: logOf('storage-api'),

@@ -3,11 +3,13 @@ import { storageContract } from '@morpheo/common';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
 import {
   type Callers,
+  checksOf,
   createHttpApp,
   type ListenTls,
   listen,
   type RateLimits,
   type VerifyTicket,
+  type Warn,
 } from '@morpheo/service/http';
 import { startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
@@ -55,6 +57,8 @@ export interface StorageServiceOptions {
   readonly peopleEveryMs?: number | undefined;
   /** Knows attempts by their tickets; nobody where absent. */
   readonly tickets?: VerifyTicket | undefined;
+  /** What `/ready` warns of beside its own parts, by name. */
+  readonly warnings?: Readonly<Record<string, Warn>> | undefined;
   /** The origins whose pages may use credentials that the browser keeps; none where absent. */
   readonly origins?: readonly string[] | undefined;
   /** What one client may ask; anything where absent. */
@@ -81,7 +85,7 @@ export interface StorageService extends Pick<Storage, 'api' | 'sweep' | 'scrub' 
  * closes first. What a process that died here left half-written is removed before anybody is answered.
  */
 export async function openStorageService(options: StorageServiceOptions): Promise<StorageService> {
-  const { dataFolder, log, settings, tracer, metrics = createMetrics() } = options;
+  const { dataFolder, log, settings, tracer, warnings = {}, metrics = createMetrics() } = options;
   await using stack = new AsyncDisposableStack();
   const database = stack.use(
     await openDatabase<StorageSchema>(
@@ -115,7 +119,8 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     contract: storageContract,
     api: storage.api,
     info: { name: 'storage-api', version: options.version },
-    checks: storage.checks,
+    checks: { ...storage.checks, ...checksOf(warnings) },
+    warnings,
     authenticate: options.callers?.authenticate ?? null,
     tickets: options.tickets,
     anonymousIntake: false,

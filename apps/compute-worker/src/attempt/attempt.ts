@@ -1,4 +1,4 @@
-import type { Api, Claim, Resource, Step, StorageContract } from '@morpheo/common';
+import type { Claim, Resource, Step } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
 import type { OpenStorage } from '../clients.ts';
@@ -17,6 +17,7 @@ import { formatDuration } from '../steps/format.ts';
 import { StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
 import type { AttemptEvents } from './events.ts';
+import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
 import type { Workspace } from './workspace.ts';
 
 /** The parts of a worker that its attempts share. */
@@ -65,7 +66,7 @@ export class Attempt {
   /** How files come under a mount that the code may only read. */
   readonly placing: Placing;
   readonly #parts: WorkerParts;
-  readonly #storage: Api<StorageContract>;
+  readonly #storage: AttemptStorage;
   readonly #claim: Claim;
   readonly #workspace: Workspace;
   readonly #events: AttemptEvents;
@@ -78,7 +79,7 @@ export class Attempt {
   constructor(parts: WorkerParts, { claim, workspace, gpus, events, signal, ticket }: AttemptParts) {
     const { runtime, limits } = parts;
     this.#parts = parts;
-    this.#storage = parts.openStorage(ticket);
+    this.#storage = ticketedStorage(parts.openStorage(ticket), ticket);
     this.#claim = claim;
     this.#workspace = workspace;
     this.#events = events;

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtempDisposable, readdir, readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mainOf } from '@morpheo/real-parts';
@@ -9,7 +10,7 @@ import { type Connection, startPlatform } from '../index.ts';
 
 interface Checked {
   readonly code: number;
-  /** By the name of the part: `ok` or `wrong`, and the words behind it. */
+  /** By the name of the part: `ok`, `warn` or `wrong`, and the words behind it. */
   readonly parts: Readonly<Record<string, readonly [string, string]>>;
 }
 
@@ -18,7 +19,7 @@ async function check(app: Parameters<typeof mainOf>[0], ...argv: readonly string
   return await new Promise((resolve) => {
     execFile(process.execPath, [mainOf(app), '--check', ...argv], (error, stdout) => {
       const lines = stdout.split('\n').flatMap((line) => {
-        const [, name, state, text] = /^(\S.*?) +(ok|wrong) +(.*)$/.exec(line) ?? [];
+        const [, name, state, text] = /^(\S.*?) +(ok|warn|wrong) +(.*)$/.exec(line) ?? [];
         return name === undefined ? [] : [[name, [state ?? '', text ?? '']] as const];
       });
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, parts: Object.fromEntries(lines) });
@@ -88,4 +89,40 @@ test('A check of a service tells of each part whether it is well, and changes no
   t.regex(stranger.parts['compute-api']?.[1] ?? '', /refuses our name or password/);
   t.deepEqual([alone.code, states(alone)], [1, { ...well, 'compute-api': 'wrong', 'storage-api': 'wrong' }]);
   t.regex(alone.parts['storage-api']?.[1] ?? '', /Start it, or correct --storage/);
+});
+
+test('A check tells of ticket keys and credentials that the start, or every attempt, would fail on', async (t) => {
+  t.timeout(60_000);
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-check-'));
+  const path = (name: string): string => join(folder.path, name);
+  const platform = await startPlatform({ folder: path('platform'), log: silentLog });
+  await writeFile(path('other.key'), randomBytes(32).toString('base64'));
+  await writeFile(path('bad.key'), 'short');
+  await writeFile(path('callers.json'), JSON.stringify([{ name: 'a', roles: ['reader'], secretHash: 'x' }]));
+  const compute = async (keys: string) =>
+    await check(
+      'compute-api',
+      ...computeFlags(path('compute'), platform.connection),
+      '--ticket-key-file',
+      keys,
+    );
+  const [same, other, bad, storage] = await Promise.all([
+    compute(join(path('platform'), 'ticket.key')),
+    compute(path('other.key')),
+    compute(path('bad.key')),
+    check('storage-api', '--data-dir', path('storage'), '--credentials', path('callers.json')),
+  ]);
+  await platform[Symbol.asyncDispose]();
+  t.deepEqual(same.parts['ticket keys']?.[0], 'ok');
+  t.deepEqual(other.parts['ticket keys'], [
+    'wrong',
+    'storage-api does not know our ticket key: give both the same --ticket-key-file.',
+  ]);
+  t.is(other.code, 1);
+  t.regex(bad.parts['ticket keys']?.join(' ') ?? '', /^wrong .*bad\.key, line 1: a ticket key is/);
+  t.regex(
+    storage.parts['ticket keys']?.join(' ') ?? '',
+    /^warn none\. No attempt can read or stage anything/,
+  );
+  t.regex(storage.parts.credentials?.join(' ') ?? '', /^wrong .*callers\.json: The secretHash of "a"/);
 });

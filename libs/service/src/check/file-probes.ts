@@ -3,7 +3,7 @@ import { access, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { errnoOf, PlatformError } from '@morpheo/common';
-import { readCredentials } from '../http/index.ts';
+import { type CredentialEntry, createCallers, openTicketKeys, readCredentials } from '../http/index.ts';
 import type { Probe } from './run-check.ts';
 
 const GIB = 1024 ** 3;
@@ -38,9 +38,29 @@ export async function requireWritable(path: string): Promise<string> {
   return there;
 }
 
-/** Whether the file of callers can be read. */
-export function credentialsProbe(file: string): Probe {
-  return { ask: async () => `${file} names ${(await readCredentials(file)).length} callers` };
+/** Whether the file of callers is as the start needs it; `others` are known beside those of the file. */
+export function credentialsProbe(
+  file: string,
+  others: () => Promise<readonly CredentialEntry[]> = async () => [],
+): Probe {
+  return {
+    ask: async () => {
+      const entries = await readCredentials(file);
+      createCallers([...entries, ...(await others())]);
+      return `${file} names ${entries.length} callers`;
+    },
+  };
+}
+
+/** Whether the file of ticket keys is as the start needs it; what to warn of where none is given. */
+export function ticketKeysProbe(file: string | undefined, unsaid?: string): Probe {
+  if (file === undefined) return { ask: async () => 'none', warn: async () => unsaid };
+  return {
+    ask: async () => {
+      const keys = await openTicketKeys(file, () => undefined);
+      return `${file} holds ${(await keys()).length}`;
+    },
+  };
 }
 
 /** Whether certificate and key can be read, and belong together. */

@@ -24,6 +24,7 @@ export {
 } from './access/directory.ts';
 export type { CredentialEntry } from './access/known-callers.ts';
 export { hashSecret } from './access/scrypt.ts';
+export { type FollowedTicketKeys, followTicketKeys } from './access/ticket-key-file.ts';
 export {
   openTicketKeys,
   type SignTicket,
@@ -46,5 +47,5 @@ export {
 export type { StreamLimits } from './rates/streams.ts';
 export type { Limits } from './routes/parse-input.ts';
 export { type HttpServer, type ListenOptions, type ListenTls, listen } from './server/listen.ts';
-export type { Check } from './server/ready.ts';
+export { type Check, checksOf, type Warn } from './server/ready.ts';
 export { createHttpApp, type HttpApp, type ServeOptions } from './server/serve.ts';

@@ -50,12 +50,14 @@ export function ticketKeysOf(text: string, place: string): TicketKeys {
 
 /**
  * The keys of a file, read again when it changes; where that cannot be done, the keys before stay, and `onError` is
- * told. Throws `invalid_request` where the file cannot be read at first, or holds no keys.
+ * told; `onLook` is told of every other look, and whether the file had changed. Throws `invalid_request` where the file
+ * cannot be read at first, or holds no keys.
  */
 export async function openTicketKeys(
   file: string,
   onError: (error: unknown) => void,
   clock: () => number = () => performance.now(),
+  onLook: (isNew: boolean) => void = () => undefined,
 ): Promise<TicketKeys> {
   let version = await versionOf(file);
   let keys = parseKeys(await readKeys(file), file);
@@ -66,10 +68,12 @@ export async function openTicketKeys(
     lookedAt = clock();
     try {
       const found = await versionOf(file);
-      if (found !== version) {
+      const isNew = found !== version;
+      if (isNew) {
         keys = parseKeys(await readKeys(file), file);
         version = found;
       }
+      onLook(isNew);
     } catch (error) {
       onError(error);
     }
@@ -145,8 +149,15 @@ export function ticketSigner(keys: TicketKeys): SignTicket {
  */
 export type VerifyTicket = (authorization: string | undefined) => Promise<Principal | undefined>;
 
-/** Checks tickets by all keys, and by `clock` (milliseconds since 1970) that they are still good. */
-export function ticketVerifier(keys: TicketKeys, clock: () => number = Date.now): VerifyTicket {
+/**
+ * Checks tickets by all keys, and by `clock` (milliseconds since 1970) that they are still good. `onUnknown` is told of
+ * those that are signed with a key which is not among them.
+ */
+export function ticketVerifier(
+  keys: TicketKeys,
+  clock: () => number = Date.now,
+  onUnknown: () => void = () => undefined,
+): VerifyTicket {
   return async (authorization) => {
     const token = ticketIn(authorization);
     if (token === undefined) return undefined;
@@ -161,6 +172,7 @@ export function ticketVerifier(keys: TicketKeys, clock: () => number = Date.now)
       const ticket = ticketClaims.parse(payload);
       return { name: `attempt ${ticket.attempt} of ${ticket.order}`, roles: ['attempt'], ticket };
     } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) onUnknown();
       throw refusal(error);
     }
   };
@@ -181,9 +193,15 @@ function refusal(error: unknown): PlatformError {
   if (!(error instanceof errors.JOSEError) && !(error instanceof z.ZodError)) {
     return new PlatformError('internal', 'A ticket could not be checked.', { cause: error });
   }
-  const expired = error instanceof errors.JWTExpired;
-  const what = expired ? 'This ticket is no longer good' : 'This is no ticket that is known here';
-  return new PlatformError('unauthenticated', `${what}: a worker gets one with each claim and renewal.`, {
+  if (error instanceof errors.JWTExpired) {
+    const message = 'This ticket is no longer good: a worker gets one with each claim and renewal.';
+    return new PlatformError('unauthenticated', message, { cause: error, details: { ticket: 'expired' } });
+  }
+  const why =
+    error instanceof errors.JWKSNoMatchingKey
+      ? 'it is signed with another key. Give compute-api and storage-api the same --ticket-key-file.'
+      : 'a worker gets one with each claim and renewal.';
+  return new PlatformError('unauthenticated', `This is no ticket that is known here: ${why}`, {
     cause: error,
   });
 }

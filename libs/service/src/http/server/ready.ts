@@ -7,6 +7,11 @@ export type Check = (signal: AbortSignal) => Promise<void>;
 /** Asks one part that answers whether somebody should change something about it: what, in one line. */
 export type Warn = (signal: AbortSignal) => Promise<string | undefined>;
 
+/** Parts that always answer, for what is to be warned of alone. */
+export function checksOf(warnings: Readonly<Record<string, Warn>>): Readonly<Record<string, Check>> {
+  return Object.fromEntries(Object.keys(warnings).map((name) => [name, async () => undefined]));
+}
+
 /** How long one part may take to answer, in milliseconds. */
 const BOUND_MS = 2000;
 
