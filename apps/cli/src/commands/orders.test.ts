@@ -128,6 +128,19 @@ test('Watching tells each event and ends with the order', async (t) => {
   );
 });
 
+test('Who watches an order whose steps are not all shown is told why they come late', async (t) => {
+  const orders = [sampleOrder({ status: 'pending', shown: { train: 'summary' } })];
+  await using platform = await fakePlatform({
+    compute: {
+      getOrder: async () => orders.pop() ?? sampleOrder(),
+      orderEvents: async () => stream(sampleHistory()),
+    },
+  });
+  const { code, stderr } = await morpheo(['orders', 'watch', IDS.order], { env: platform.env });
+  t.is(code, 0);
+  t.regex(stderr, /told when their attempt is over/);
+});
+
 test('A watched order that fails is exit code 1 with the reason', async (t) => {
   const history = sampleHistory('failed');
   await using platform = await fakePlatform({

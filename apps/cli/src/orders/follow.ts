@@ -1,5 +1,5 @@
 import { resumeEvents } from '@morpheo/client';
-import { isPlatformError, type OrderView, retry, type ServerEvent } from '@morpheo/common';
+import { hasEnded, isPlatformError, type OrderView, retry, type ServerEvent } from '@morpheo/common';
 import type { Context } from '../context.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { Paint } from '../terminal/terminal.ts';
@@ -56,6 +56,9 @@ async function getOrder({ compute, signal }: Context, id: string): Promise<Order
  */
 export async function watchOrder(context: Context, id: string): Promise<ExitCode> {
   const { terminal, compute } = context;
+  const { shown, status } = await getOrder(context, id);
+  if (shown !== undefined && !hasEnded(status))
+    terminal.note('Steps that see data which you may not read are told when their attempt is over.');
   const order = await followOrder(
     context,
     id,

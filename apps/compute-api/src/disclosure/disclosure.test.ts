@@ -181,6 +181,63 @@ test('A limited log goes on after an event, by a count that does not tell what w
   t.deepEqual(await read('4'), all.slice(4));
 });
 
+test('While an attempt runs nobody sees when its steps start and end who may not read their data', async (t) => {
+  await using hidden = await openHidden();
+  const id = await run(t, hidden, 'runs');
+  const { api } = hidden.compute;
+  const read = async (call: Call, after?: string) => {
+    const headers = after === undefined ? {} : { 'last-event-id': after };
+    const stream = await api.orderEvents(
+      { params: { id }, headers },
+      { ...call, signal: AbortSignal.timeout(200) },
+    );
+    return await Array.fromAsync(stream);
+  };
+  const steps = async (call: Call) =>
+    (await api.getOrder({ params: { id } }, call)).attempts[0]?.steps.map(({ step }) => step);
+  // When the orchestrator hears of the claim is not this test's.
+  const named = (events: Awaited<ReturnType<typeof read>>) =>
+    events.flatMap(({ event, data: { details } }) =>
+      event === 'told' ? [] : [`${event} ${details.step ?? ''}`],
+    );
+  const live = ['accepted ', 'checked ', 'claimed ', 'step_started build', 'step_ended build'];
+  const before = await read(AUTHOR);
+  t.deepEqual(named(before), live);
+  t.deepEqual(await steps(AUTHOR), ['build']);
+  t.is(named(await read(PROBLEM_OWNER)).length, live.length + 8);
+  t.deepEqual(await steps(PROBLEM_OWNER), ['build', 'detarget', 'train', 'perf', 'results']);
+
+  await api.cancelOrder({ params: { id } });
+  const after = ['train', 'results'].flatMap((step) => [`step_started ${step}`, `step_ended ${step}`]);
+  const rest = await read(AUTHOR, before.at(-1)?.id);
+  t.deepEqual(named(rest), [...after, 'cancelled ']);
+  const all = await read(AUTHOR);
+  t.deepEqual(all.slice(0, before.length + rest.length), [...before, ...rest]);
+  t.deepEqual(
+    all.map((event) => event.id),
+    all.map((_, index) => String(index + 1)),
+  );
+  t.deepEqual(await steps(AUTHOR), ['build', 'train', 'results']);
+});
+
+test('A step that a problem discloses wholly is told as it happens, until one comes that it does not', async (t) => {
+  await using hidden = await openHidden({ detarget: 'all', train: 'all' });
+  const id = await run(t, hidden, 'runs');
+  const call = { ...AUTHOR, signal: AbortSignal.timeout(200) };
+  const events = await Array.fromAsync(
+    await hidden.compute.api.orderEvents({ params: { id }, headers: {} }, call),
+  );
+  t.deepEqual(
+    events.flatMap(({ data: { details } }) => details.step ?? []),
+    ['build', 'build', 'detarget', 'detarget', 'train', 'train'],
+  );
+  const { attempts } = await hidden.compute.api.getOrder({ params: { id } }, AUTHOR);
+  t.deepEqual(
+    attempts[0]?.steps.map(({ step }) => step),
+    ['build', 'detarget', 'train'],
+  );
+});
+
 test('Who may read all data of an order sees all of it, others what its problem discloses', async (t) => {
   await using open = await openHidden();
   open.compute.checks.refuse = (request) => {

@@ -61,6 +61,14 @@ export function seesNoData(step: string): boolean {
   return step === 'inputs' || step === 'build';
 }
 
+/**
+ * Whether the history of an attempt stops at a step for a viewer until the attempt is over: when the step starts and
+ * ends, and what follows it, would tell its time to the millisecond to who watches.
+ */
+export function isHeld(viewer: Viewer, order: Seen, step: string | undefined): boolean {
+  return shownOf(viewer, order, step) !== 'all';
+}
+
 /** Whether a viewer sees all of an order, as it happens. */
 export function seesAll(viewer: Viewer, order: Seen): boolean {
   if (isReader(viewer, order)) return true;

@@ -2,7 +2,8 @@ import { EventEmitter, once } from 'node:events';
 import { hasEnded, type LogChunk, type OrderEvent, type ServerEvent } from '@morpheo/common';
 import { type LogEntry, logAfter } from '../attempts/log-store.ts';
 import type { ComputeDatabase } from '../db/database.ts';
-import type { OrderRow } from '../db/schema.ts';
+import type { EventRow, OrderRow } from '../db/schema.ts';
+import { withHeldBack } from '../disclosure/history.ts';
 import { limitedLog } from '../disclosure/log.ts';
 import { seesAll, type Viewer } from '../disclosure/shown.ts';
 import { eventsAfter, orderRow } from './queries.ts';
@@ -42,24 +43,32 @@ export class Followers {
     this.#news.emit(order);
   }
 
-  /** An order's history, from after an entry of it until the order has ended and nothing is left. */
+  /**
+   * What a viewer may see of an order's history, from after an entry of it until the order has ended and nothing is left.
+   * What is told is counted: the numbers of the entries would tell how many there are in between.
+   */
   async *history(following: Following): AsyncGenerator<ServerEvent<OrderEvent>> {
-    const { order, viewer } = following;
-    const read = async (after: number): Promise<Batch<{ n: number; event: OrderEvent }>> => {
+    const { viewer, from } = following;
+    let told = 0;
+    for await (const { entry, order } of withHeldBack(this.#wholeHistory(following), viewer)) {
+      const event = eventOf(entry, order, viewer);
+      if (event === undefined) continue;
+      told += 1;
+      if (told > from) yield { id: String(told), event: event.what, data: event };
+    }
+  }
+
+  async *#wholeHistory(following: Following): AsyncGenerator<{ entry: EventRow; order: OrderRow }> {
+    const { order } = following;
+    yield* this.#follow({ ...following, from: 0 }, async (after) => {
       // The state is read first: what is added between the two reads is then looked for once more.
       const before = await orderRow(this.#database, order);
       const rows = await eventsAfter(this.#database, order, after);
       // Once it is checked, who may see what of it stays as it is.
       const row = before.pin === null ? await orderRow(this.#database, order) : before;
-      const entries = rows.flatMap((entry) => {
-        const event = eventOf(entry, row, viewer);
-        return event === undefined ? [] : [{ n: entry.n, event }];
-      });
+      const entries = rows.map((entry) => ({ entry, order: row }));
       return { entries, position: rows.at(-1)?.n ?? after, ended: hasEnded(before.status) };
-    };
-    for await (const { n, event } of this.#follow(following, read)) {
-      yield { id: String(n), event: event.what, data: event };
-    }
+    });
   }
 
   /** What the viewer may see of an order's log, in the same way. */

@@ -1,7 +1,7 @@
 import type { AttemptView, Failure, OrderEvent, OrderSummary, StepRecord } from '@morpheo/common';
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
-import type { Viewer } from '../disclosure/shown.ts';
+import { isHeld, type Viewer } from '../disclosure/shown.ts';
 import { shownOwner } from '../owners/owners.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
 import { specOf } from './store.ts';
@@ -31,13 +31,16 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
   };
 }
 
-/** An attempt with its steps, which are read from the order's history. */
+/** An attempt with its steps, which are read from the order's history; see {@link isHeld} for one that runs. */
 export function attemptViewOf(
   row: AttemptRow,
   history: readonly EventRow[],
   order: OrderRow,
   viewer: Viewer,
 ): AttemptView {
+  const ended = history.filter((event) => event.attempt === row.attempt && event.what === 'step_ended');
+  const steps = ended.map((event) => parsed<StepRecord>(event.details));
+  const held = row.ended_at === null ? steps.findIndex(({ step }) => isHeld(viewer, order, step)) : -1;
   return {
     attempt: row.attempt,
     worker: row.worker,
@@ -45,9 +48,9 @@ export function attemptViewOf(
     ...(row.ended_at === null ? {} : { ended_at: time(momentFor(viewer, order, row.attempt, row.ended_at)) }),
     ...(row.outcome === null ? {} : { outcome: row.outcome }),
     ...(row.failure === null ? {} : { failure: failureFor(viewer, order, parsed<Failure>(row.failure)) }),
-    steps: history
-      .filter((event) => event.attempt === row.attempt && event.what === 'step_ended')
-      .flatMap((event) => stepFor(viewer, order, parsed<StepRecord>(event.details)) ?? []),
+    steps: steps
+      .slice(0, held === -1 ? undefined : held)
+      .flatMap((step) => stepFor(viewer, order, step) ?? []),
   };
 }
 

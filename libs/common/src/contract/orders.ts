@@ -103,7 +103,7 @@ export const orderView = orderSummary.extend({
   sample_order: z.string().optional(),
   /**
    * What reaches the caller of each step that sees data; absent where all does. Where it is there, times and sizes are
-   * rounded up, and scores to the digits that the problem discloses.
+   * rounded up, the history and the steps of an attempt stop at the first step that is not `all` until the attempt is over, and scores to the digits that the problem discloses.
    */
   shown: z.partialRecord(z.enum(SEEING_STEPS), disclosed).optional(),
 });
