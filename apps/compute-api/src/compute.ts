@@ -45,7 +45,11 @@ export interface Compute {
 /** Starts it. */
 export function startCompute(parts: ComputeParts): Compute {
   const { broker, settings, log, metrics = createMetrics() } = parts;
-  const lanes: Lane[] = parts.orchestrator === undefined ? ['storage'] : ['storage', 'orchestrator'];
+  const lanes: Lane[] = [
+    'orders',
+    'storage',
+    ...(parts.orchestrator === undefined ? [] : ['orchestrator' as const]),
+  ];
   const database = new ComputeDatabase(parts.database, lanes);
   database.onCommitted(countChanges(metrics));
   database.onCommitted(logChanges(log));

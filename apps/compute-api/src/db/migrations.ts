@@ -255,4 +255,14 @@ export const migrations: Migrations = {
       .addColumn('order_id', 'text', (column) => column.notNull())
       .execute();
   },
+  '012-settle-waiting': async (schema) => {
+    // By the maker alone SQLite would not find those that wait: it reads all orders of their status instead.
+    await schema.schema.dropIndex('orders_waits_for').execute();
+    for (const index of [
+      sql`create index orders_waits_for on orders (waits_for, status, id) where waits_for is not null`,
+      sql`create index outbox_orders on outbox (due_at) where lane = 'orders'`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

@@ -1,4 +1,4 @@
-import { type ErrorCode, type Failure, failureOf, type PlatformError } from '@morpheo/common';
+import { type ErrorCode, type Failure, failureOf, hasEnded, type PlatformError } from '@morpheo/common';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { withCoarseScores } from '../disclosure/scores.ts';
@@ -6,7 +6,10 @@ import { policyOf } from '../disclosure/shown.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { NOT_ISOLATED } from '../queue/isolation.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
-import { changeOrder, startModelOf, takeWaiting } from './store.ts';
+import { addEffectTo, changeOrder, startModelOf, takeWaiting, waitedForOf } from './store.ts';
+
+/** How many orders one transaction changes before it leaves those that wait for them to later ones. */
+const AT_ONCE = 50;
 
 /** How an order ends. */
 export type Ending =
@@ -15,21 +18,43 @@ export type Ending =
 
 /**
  * Ends an order that this transaction has locked: its row, its history, the orchestrator's message, what its attempts
- * staged and storage holds. Orders that wait for its model are checked now, or fail as well. Returns the order as it is
- * now.
+ * staged and storage holds. Orders that wait for its model are checked now, or fail as well, see {@link settleWaiting}.
+ * Returns the order as it is now.
  */
 export async function endOrder(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
   const ended = await endOne(tx, order, ending);
-  const queue = await takeWaiting(tx, order.id);
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    if (ending.status === 'done') {
-      await release(tx, next);
-      continue;
-    }
-    await endOne(tx, next, { status: 'failed', failure: withoutModel(next, order.id) });
-    queue.push(...(await takeWaiting(tx, next.id)));
-  }
+  await settleWaiting(tx, ended, ended.id);
   return ended;
+}
+
+/**
+ * Settles the orders that wait for the model of an order that has ended: they are checked now, or fail as well, and with
+ * them those that wait for theirs. A transaction settles so many that others need not wait long for it; an effect in the
+ * outbox has the dispatcher go on with the rest. An order that has begun again is left alone: its next end settles them.
+ * `cause` is the order that ended first, which the failures name.
+ */
+export async function settleWaiting(tx: Tx, order: OrderRow, cause: string): Promise<void> {
+  if (!hasEnded(order.status)) return;
+  const makers = [order];
+  while (makers.length > 0 && tx.changes.length < AT_ONCE) {
+    const [maker = order] = makers;
+    const room = AT_ONCE - tx.changes.length;
+    const waiting = await takeWaiting(tx, maker.id, room);
+    for (const next of waiting) {
+      if (maker.status === 'done') await release(tx, next);
+      else {
+        const failure = withoutModel(next, cause);
+        makers.push(await endOne(tx, next, { status: 'failed', failure }));
+      }
+    }
+    if (waiting.length < room) makers.shift();
+  }
+  if (makers.length === 0) return;
+  const left = await waitedForOf(
+    tx,
+    makers.map(({ id }) => id),
+  );
+  for (const id of left) await addEffectTo(tx, id, { do: 'settle_waiting', cause });
 }
 
 /**

@@ -53,16 +53,36 @@ export async function takeOrder({ db }: Tx, id: string): Promise<OrderRow | unde
   return await db.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
 }
 
-/** The orders that wait for the model of `id`, locked for this transaction. */
-export async function takeWaiting({ db }: Tx, id: string): Promise<OrderRow[]> {
+/** At most `most` of the orders that wait for the model of `id`, locked for this transaction. */
+export async function takeWaiting({ db }: Tx, id: string, most: number): Promise<OrderRow[]> {
   return await db
     .selectFrom('orders')
     .selectAll()
     .where('waits_for', '=', id)
     .where('status', '=', 'waiting')
     .orderBy('id')
+    .limit(most)
     .forUpdate()
     .execute();
+}
+
+/** Of these orders, those whose model others wait for. */
+export async function waitedForOf({ db }: Tx, ids: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('orders as maker')
+    .select('maker.id')
+    .where('maker.id', 'in', ids)
+    .where((row) =>
+      row.exists(
+        row
+          .selectFrom('orders')
+          .select('orders.id')
+          .whereRef('orders.waits_for', '=', 'maker.id')
+          .where('orders.status', '=', 'waiting'),
+      ),
+    )
+    .execute();
+  return rows.map(({ id }) => id);
 }
 
 /**
@@ -105,6 +125,17 @@ export async function changeOrder(tx: Tx, order: OrderRow, change: OrderChange):
   const failure = details.failure as Failure | undefined;
   tx.changes.push({ event, order: changed, ran: order.lease_until !== null, failure });
   return changed;
+}
+
+/** Adds an effect of an order that this transaction has locked, where nothing happens to the order itself. */
+export async function addEffectTo(tx: Tx, id: string, effect: Effect): Promise<void> {
+  const { effects } = await tx.db
+    .updateTable('orders')
+    .set((row) => ({ effects: row('effects', '+', 1) }))
+    .where('id', '=', id)
+    .returning('effects')
+    .executeTakeFirstOrThrow();
+  await addEffect(tx, id, effects, effect);
 }
 
 async function addEvent(

@@ -15,7 +15,7 @@ import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { handToForeignWorkers } from '../foreign/messages.ts';
-import { onPublished } from '../orders/finish.ts';
+import { onPublished, settleWaiting } from '../orders/finish.ts';
 import { changeOrder, specOf, takeOrder } from '../orders/store.ts';
 import { checkOrders } from './check-orders.ts';
 import { deliver, laneOf, type SingleEffect, type Systems } from './effects.ts';
@@ -26,6 +26,7 @@ import {
   settleEffect,
   takeEffects,
   takePins,
+  takeSettling,
   takeWakeUps,
   type WakeUp,
 } from './store.ts';
@@ -64,6 +65,11 @@ export class Dispatcher implements AsyncDisposable {
       this.#checks,
       this.#publications,
       startLoop({ name: 'effects', ...every, work: async () => await this.#effectRound() }),
+      startLoop({
+        name: 'waiting orders',
+        ...every,
+        work: async (signal) => await this.#settleRounds(signal),
+      }),
     ];
   }
 
@@ -147,6 +153,12 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
+  /** A transaction a round, so that calls which came meanwhile go first. */
+  async #settleRounds(signal: AbortSignal): Promise<void> {
+    const { database } = this.#parts;
+    while (!signal.aborted && (await database.write(settleSome))) this.wake();
+  }
+
   /** Does work for an order, as spans of its trace if it has one. */
   async #onBehalf<T>({ id, trace }: Pick<OrderRow, 'id' | 'trace'>, work: () => Promise<T>): Promise<T> {
     const { tracer = silentTracer } = this.#parts;
@@ -176,6 +188,15 @@ export class Dispatcher implements AsyncDisposable {
       await database.write(async (tx) => await postponeEffect(tx, due, pause, message));
     }
   }
+}
+
+/** Settles some of the orders that wait for one that has ended; false where none is left to settle. */
+async function settleSome(tx: Tx): Promise<boolean> {
+  const due = await takeSettling(tx);
+  if (due === undefined) return false;
+  const order = await takeOrder(tx, due.order);
+  if (order !== undefined) await settleWaiting(tx, order, due.effect.cause);
+  return true;
 }
 
 /** What an effect that has happened changes here, in the transaction that settles it. */

@@ -11,10 +11,20 @@ import {
 } from '@morpheo/common';
 
 /**
- * What a change of an order must cause in another system. It is written in the transaction of the change and carried
- * out by the dispatcher, again and again until it has happened; so every effect can be repeated without harm.
+ * What a change of an order must cause in another system, or in orders that wait for it. It is written in the transaction
+ * of the change and carried out by the dispatcher, again and again until it has happened; so every effect can be repeated
+ * without harm.
  */
-export type Effect = StorageEffect | OrchestratorEffect;
+export type Effect = StorageEffect | OrchestratorEffect | SettleWaiting;
+
+/**
+ * Settle more of the orders that wait for the model of this one, which has ended; `cause` is the order whose end began
+ * that. It happens in the database, and has no call.
+ */
+export interface SettleWaiting {
+  readonly do: 'settle_waiting';
+  readonly cause: string;
+}
 
 type StorageEffect =
   /** Have storage check the order, and hold what it names; many orders are pinned in one call (see `pins.ts`). */
@@ -41,10 +51,12 @@ type OrchestratorEffect =
 export const PIN_ORDER = { do: 'pin_order' } as const satisfies Effect;
 
 /** An effect that has a call of its own. */
-export type SingleEffect = Exclude<Effect, typeof PIN_ORDER>;
+export type SingleEffect = Exclude<Effect, typeof PIN_ORDER | SettleWaiting>;
 
-/** A system that effects happen in: effects of one lane of one order happen in their order. */
-export type Lane = 'storage' | 'orchestrator';
+/**
+ * What effects happen in, a system or the orders here: effects of one lane of one order happen in their order.
+ */
+export type Lane = 'storage' | 'orchestrator' | 'orders';
 
 const LANES: Readonly<Record<Effect['do'], Lane>> = {
   pin_order: 'storage',
@@ -54,6 +66,7 @@ const LANES: Readonly<Record<Effect['do'], Lane>> = {
   tell_taken: 'orchestrator',
   tell_learn: 'orchestrator',
   tell_predict: 'orchestrator',
+  settle_waiting: 'orders',
 };
 
 /** The lane of an effect. */

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { FIRST_PAUSE_MS } from '../orders/store.ts';
-import { type Effect, type Lane, PIN_ORDER, type SingleEffect } from './effects.ts';
+import { type Effect, type Lane, PIN_ORDER, type SettleWaiting, type SingleEffect } from './effects.ts';
 
 /** An effect that is due. */
 export interface DueEffect<E extends Effect = Effect> {
@@ -46,6 +46,7 @@ async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: numb
     )
     .where('due_at', '<=', now)
     .where('effect', which === 'pins' ? '=' : '<>', JSON.stringify(PIN_ORDER))
+    .where('lane', '<>', 'orders')
     .where((row) =>
       row.not(
         row.exists(
@@ -77,6 +78,27 @@ async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: numb
     effect: JSON.parse(row.effect) as Effect,
     trace: row.trace,
   }));
+}
+
+/** Takes the effect out that has waited longest to settle orders; undefined where there is none. */
+export async function takeSettling({
+  db,
+  now,
+}: Tx): Promise<{ readonly order: string; readonly effect: SettleWaiting } | undefined> {
+  // Written out, for the index of this lane alone.
+  const due = await db
+    .selectFrom('outbox')
+    .select(['order_id', 'n', 'effect'])
+    .where(sql<boolean>`lane = 'orders'`)
+    .where('due_at', '<=', now)
+    .orderBy('due_at')
+    .limit(1)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
+  if (due === undefined) return undefined;
+  await db.deleteFrom('outbox').where('order_id', '=', due.order_id).where('n', '=', due.n).execute();
+  return { order: due.order_id, effect: JSON.parse(due.effect) as SettleWaiting };
 }
 
 /** The effect has happened; its row goes. False where it was gone already. */

@@ -9,6 +9,7 @@ import { migrations } from '../db/migrations.ts';
 import type { Schema } from '../db/schema.ts';
 import { openTestCompute } from '../testing/open-test-compute.ts';
 import { seedQueue } from '../testing/orders.ts';
+import { watchedDatabase } from '../testing/watched-database.ts';
 import { claimOrder } from './claim.ts';
 
 const server = sharedPostgres(test);
@@ -23,28 +24,20 @@ interface Looks {
 
 /** The same database; `looks` gets how each transaction has read orders. */
 function watched(database: Database<Schema>, looks: Looks[]): Database<Schema> {
-  return {
-    ...{ engine: database.engine, read: database.read, now: database.now },
-    write: async (work) =>
-      await database.write(async (tx) => {
-        // What earlier transactions of the connection have read may be in it.
-        const figures = async () => {
-          const { rows } = await sql<{ scans: string; rows: string }>`
-            select seq_scan as scans, idx_tup_fetch as rows from pg_stat_xact_user_tables where relname = 'orders'
-          `.execute(tx);
-          return { scans: Number(rows[0]?.scans), rows: Number(rows[0]?.rows) };
-        };
-        const before = await figures();
-        const result = await work(tx);
-        const after = await figures();
-        looks.push({ scans: after.scans - before.scans, rows: after.rows - before.rows });
-        return result;
-      }),
-    notify: (channel, text) => database.notify(channel, text),
-    listen: (channel, heard) => database.listen(channel, heard),
-    ping: async (signal) => await database.ping(signal),
-    [Symbol.asyncDispose]: async () => undefined,
-  };
+  return watchedDatabase(database, async (tx, work) => {
+    // What earlier transactions of the connection have read may be in it.
+    const figures = async () => {
+      const { rows } = await sql<{ scans: string; rows: string }>`
+        select seq_scan as scans, idx_tup_fetch as rows from pg_stat_xact_user_tables where relname = 'orders'
+      `.execute(tx);
+      return { scans: Number(rows[0]?.scans), rows: Number(rows[0]?.rows) };
+    };
+    const before = await figures();
+    const result = await work();
+    const after = await figures();
+    looks.push({ scans: after.scans - before.scans, rows: after.rows - before.rows });
+    return result;
+  });
 }
 
 withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alone', async (t) => {

@@ -40,3 +40,24 @@ export async function emptyQueue({ database }: TestCompute): Promise<void> {
     await tx.deleteFrom('owners').execute();
   });
 }
+
+/** Adds orders of an owner at once that wait for the model of the order `maker`; returns their ids. */
+export async function seedWaiting(
+  { database }: Pick<TestCompute, 'database'>,
+  maker: string,
+  orders: number,
+): Promise<string[]> {
+  const uplet = aLearnuplet({ rank: 1, model_start: randomUUID() });
+  const spec = JSON.stringify({ kind: 'learn', uplet });
+  const ids = Array.from({ length: orders }, () => randomUUID());
+  await database.write(async (tx) => {
+    for (const id of ids) {
+      await sql`
+        insert into orders (id, kind, status, spec, identity, problem, workflow, model_start, waits_for, owner, turn_at,
+          attempt, charged, publishes, events, effects, due_at, created_at)
+        values (${id}, 'learn', 'waiting', ${spec}, '', '', '', ${uplet.model_start}, ${maker}, '', ${database.now},
+          0, 0, 0, 0, 0, ${database.now}, ${database.now})`.execute(tx);
+    }
+  });
+  return ids;
+}
