@@ -5,7 +5,7 @@ import type { OrderRow } from '../db/schema.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { checkOrderOwner } from '../owners/owners.ts';
 import { endOrder } from './finish.ts';
-import { changeOrder, startModelOf, takeOrder } from './store.ts';
+import { changeOrder, takeOrder } from './store.ts';
 import { startOf } from './submit.ts';
 
 /**
@@ -54,7 +54,7 @@ export async function retryOrder(
         `Order ${id} is ${order.status}: only what failed or was cancelled can be tried again.`,
       );
     }
-    const start = await startOf(tx, startModelOf(order));
+    const start = await startOf(tx, order);
     return await changeOrder(tx, order, {
       event: 'retried',
       details: { by: nameOf(principal) },

@@ -22,6 +22,46 @@ testOnEngines('A rank waits for the model of the rank before it', async (t, open
   await eventually(t, async (t) => t.is((await worker.claim())?.order, next.uuid));
 });
 
+testOnEngines(
+  'An order waits for its start model whatever others claim to make it',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const as = (name: string) => ({ principal: { name, roles: ['orchestrator' as const] } });
+    const worker = await compute.worker();
+    const first = aLearnuplet({ owner: undefined });
+    const next = aLearnuplet({ owner: undefined, rank: 1, model_start: first.model_end });
+    await compute.api.learn({ body: first }, as('ann'));
+    compute.checks.refuse = (request) =>
+      request.owner === 'eve'
+        ? { outcome: 'refused', order: request.order, reason: 'invalid_result', message: 'x', missing: [] }
+        : undefined;
+    const claims = [1, 2].map(() => aLearnuplet({ owner: undefined, model_end: first.model_end }));
+    for (const body of claims) await compute.api.learn({ body }, as('eve'));
+    t.is((await compute.api.getOrder({ params: { id: claims[0]?.uuid ?? '' } })).status, 'failed');
+    await compute.api.learn({ body: next }, as('ann'));
+    const why = async () => await compute.api.whyOrder({ params: { id: next.uuid } });
+    t.like(await why(), { code: 'waits_for_model', waits_for: first.uuid });
+    await worker.fail(await worker.mustClaim());
+    t.like(await why(), { code: 'ended' });
+    // Nor where they are not checked yet, and the order that made it has ended.
+    await compute.api.retryOrder({ params: { id: first.uuid } });
+    await worker.finish(await worker.mustClaim());
+    await eventually(t, async (t) =>
+      t.is((await compute.api.getOrder({ params: { id: first.uuid } })).status, 'done'),
+    );
+    const held = Promise.withResolvers<void>();
+    compute.checks.before = held.promise;
+    const [late, last] = [
+      aLearnuplet({ owner: undefined, model_end: first.model_end }),
+      aLearnuplet({ owner: undefined, rank: 1, model_start: first.model_end }),
+    ];
+    await compute.unchecked.learn({ body: late }, as('eve'));
+    await compute.unchecked.learn({ body: last }, as('ann'));
+    t.is((await compute.api.whyOrder({ params: { id: last.uuid } })).code, 'being_checked');
+    held.resolve();
+  },
+);
+
 testOnEngines('Orders fail with the order that should have made their model', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();

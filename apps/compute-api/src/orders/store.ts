@@ -86,18 +86,23 @@ export async function waitedForOf({ db }: Tx, ids: readonly string[]): Promise<s
 }
 
 /**
- * The order that makes, or made, a model: the newest where several claim to. It does not end before this
- * transaction does, so that whoever comes to wait for it is seen by its end.
+ * The order that makes, or made, a model that an order of this owner starts from. Anybody can post an order that claims
+ * to make it: those count that are of the same owner, or for which storage has kept the id, and of several that have not
+ * failed the oldest. It does not end before this transaction does, so that whoever comes to wait for it is seen by its
+ * end.
  */
 export async function makerOf(
   { db }: Tx,
   model: string,
+  owner: string,
 ): Promise<Pick<OrderRow, 'id' | 'status'> | undefined> {
   return await db
     .selectFrom('orders')
     .select(['id', 'status'])
     .where('model_end', '=', model)
-    .orderBy('created_at', 'desc')
+    .where((row) => row.or([row('owner', '=', owner), row('pin', 'is not', null)]))
+    .orderBy(sql`case when status in ('failed', 'cancelled') then 1 else 0 end`)
+    .orderBy('created_at')
     .limit(1)
     .forKeyShare()
     .executeTakeFirst();

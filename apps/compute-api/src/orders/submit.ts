@@ -37,7 +37,7 @@ export async function submitOrder(
   await span('place order', { kind: spec.kind }, async () => {
     const trace = currentTraceparent() ?? null;
     await database.write(async (tx) => {
-      const start = await startOf(tx, startModelOf(row));
+      const start = await startOf(tx, row);
       if (await insertOrder(tx, { ...row, ...start, trace })) return;
       const existing = await takeOrder(tx, id);
       if (existing?.identity === row.identity) return;
@@ -50,8 +50,12 @@ export async function submitOrder(
 }
 
 /** How an order begins: it waits for the order that is to make its start model, or else for storage to check it. */
-export async function startOf(tx: Tx, model: string | null): Promise<Pick<OrderRow, 'status' | 'waits_for'>> {
-  const maker = model === null ? undefined : await makerOf(tx, model);
+export async function startOf(
+  tx: Tx,
+  order: Pick<OrderRow, 'owner' | 'model' | 'model_start'>,
+): Promise<Pick<OrderRow, 'status' | 'waits_for'>> {
+  const model = startModelOf(order);
+  const maker = model === null ? undefined : await makerOf(tx, model, order.owner);
   if (maker === undefined || hasEnded(maker.status)) return { status: 'waiting', waits_for: null };
   return { status: 'waiting', waits_for: maker.id };
 }

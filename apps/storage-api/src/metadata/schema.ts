@@ -57,7 +57,7 @@ interface GrantRow {
   grantee: string;
 }
 
-/** An id that a resource had which was deleted or renamed: it stays its owner's. */
+/** An id that a resource had which was deleted or renamed, or an order that ended without a result: it stays its owner's. */
 interface FormerIdRow {
   type: ResourceType;
   uuid: string;

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
 import { requireCurrent } from '../pins/attempt.ts';
 import { forgetReleased, lockPin, noteRound, releasePins, takePin } from '../pins/release.ts';
-import { reservedFor } from '../pins/reserved.ts';
+import { keepReservedIds, reservedFor } from '../pins/reserved.ts';
 import { requireQuota } from '../quotas/check.ts';
 import { forgetBlobs, recordBlob, unreferencedBlobs } from './blobs.ts';
 import { type Changed, insertResource, lockAlgo, lockResource, toResource } from './resources.ts';
@@ -192,6 +192,7 @@ export async function discardResults(
       : takePin(transaction, order, round));
     if (pin !== undefined && round !== undefined && pin.round > round) return [];
     await lockStaged(transaction, order);
+    await keepReservedIds(transaction, [order]);
     const released = pin === undefined ? [] : await releasePins(transaction, database.now, [order]);
     if (round !== undefined) await noteRound(transaction, order, round);
     return await dropStaged(transaction, order, released);

@@ -5,7 +5,7 @@ import { keyOf } from '../permissions/grants.ts';
 import { type OrderRules, type Refusal, refusalsOf, standingOf, takenRefusal } from './check.ts';
 import { type Known, keptPolicy, policyOf } from './policy.ts';
 import { releasePins } from './release.ts';
-import { freeIds, reserveIds } from './reserved.ts';
+import { freeIds, keepReservedIds, reserveIds } from './reserved.ts';
 import { holdSets, type PinSet, pinSetOf } from './sets.ts';
 import type { PinRow } from './tables.ts';
 import { holdThings, modelsAlgo, type Things } from './things.ts';
@@ -25,6 +25,7 @@ export async function pinOrders(
     const due = requests.filter((request) => stateOf(heads.get(request.order), request) === 'due');
     const outdated = due.flatMap(({ order }) => (isLive(heads.get(order)) ? order : []));
     // What only they held is left to the collection: blobs are taken in one turn.
+    await keepReservedIds(transaction, outdated);
     await releasePins(transaction, database.now, outdated);
     const { rows, refusals } = await pinDue(transaction, rules, due);
     await dropEmpty(transaction, [...refusals.keys()]);

@@ -223,6 +223,34 @@ for (const [how, end] of [
   });
 }
 
+testOnEngines('The id of a result that was never made stays the owner’s of its order', async (t, open) => {
+  await using storage = await openWithNamed(open);
+  const { order } = await pinned(t, storage, learnRequest(1));
+  await storage.api.discardResults({ params: { order }, query: { round: 1 } });
+  for (const [name, type] of [
+    ['problem', 'problem'],
+    ['algo', 'algo'],
+    ['train', 'data'],
+    ['test', 'data'],
+  ] as const)
+    await storage.api.setPermissions(
+      { params: { type, uuid: NAMED[name] }, body: { visibility: 'open' } },
+      ANN,
+    );
+  const eve = { principal: { name: 'eve', roles: ['uploader'] } } as const;
+  const query = { algo: NAMED.algo, uuid: id(2001) };
+  await refused(t, storage.api.uploadModel({ query, body: bodyOf('hers') }, eve), 'conflict');
+  const produces = { type: 'model', uuid: id(2001) } as const;
+  t.like(await pin(storage, learnRequest(2, { owner: 'eve', produces })), {
+    outcome: 'refused',
+    reason: 'invalid_result',
+  });
+  const again = await pinned(t, storage, learnRequest(1, { round: 2 }));
+  await stage(storage, attemptOf(again), { order, attempt: 1 }, again.produces);
+  await storage.api.publishResult({ params: { order, attempt: 1 } });
+  t.is(await bytesOf(storage, 'model', id(2001)), 'result');
+});
+
 testOnEngines(
   'A round that was dropped before it was pinned is not pinned by a call that comes late',
   async (t, open) => {

@@ -56,6 +56,32 @@ async function rowsOf(
     .execute();
 }
 
+/**
+ * Writes down, within a transaction and before they are given up, whose the ids are that are kept for orders without a
+ * result: when these orders are begun again nobody else has them. Those of orders of nobody known are not.
+ */
+export async function keepReservedIds(
+  transaction: StorageTransaction,
+  orders: readonly string[],
+): Promise<void> {
+  if (orders.length === 0) return;
+  const rows = await transaction
+    .selectFrom('reserved_ids')
+    .innerJoin('pins', 'pins.order_id', 'reserved_ids.order_id')
+    .select(['reserved_ids.type', 'reserved_ids.uuid', 'pins.owner'])
+    .where('reserved_ids.order_id', 'in', [...orders])
+    .where('pins.owner', '!=', '')
+    .orderBy('reserved_ids.uuid')
+    .execute();
+  if (rows.length === 0) return;
+  await transaction
+    .insertInto('former_ids')
+    .values(rows)
+    // An id that is there is that of the same owner: no other order could reserve it.
+    .onConflict((conflict) => conflict.columns(['type', 'uuid']).doNothing())
+    .execute();
+}
+
 /** Gives the ids up that are kept for orders, within a transaction. */
 export async function freeIds(transaction: StorageTransaction, orders: readonly string[]): Promise<void> {
   if (orders.length === 0) return;
