@@ -86,12 +86,16 @@ export function hintOf(error: unknown): string | undefined {
   return HINTS[error.code]?.(error);
 }
 
-const HINTS: Partial<Record<ErrorCode, (error: PlatformError) => string>> = {
+const HINTS: Partial<Record<ErrorCode, (error: PlatformError) => string | undefined>> = {
   unavailable: () => 'See what answers with "morpheo status"; start a platform with "morpheo up".',
   timed_out: () => 'See what answers with "morpheo status", then try again.',
   unauthenticated: () =>
     'Set MORPHEO_USER and MORPHEO_PASSWORD, or use the data folder of the platform (--home).',
-  forbidden: () => 'Use credentials with the role that this needs (MORPHEO_USER, MORPHEO_PASSWORD).',
+  // Of what somebody else owns, the message says whose it is.
+  forbidden: ({ details }) =>
+    Array.isArray(details.roles)
+      ? 'Use credentials with the role that this needs (MORPHEO_USER, MORPHEO_PASSWORD).'
+      : undefined,
   rate_limited: () => 'Wait a moment, then try again.',
   disk_full: () => 'Ask the operator of the platform to make room, then try again.',
   internal: () => "The service's own log says more.",

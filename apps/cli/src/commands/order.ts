@@ -2,7 +2,7 @@ import type { OrderSummary } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { watchOrder } from '../orders/follow.ts';
-import { orderText, paintStatus } from '../orders/order-text.ts';
+import { orderText, paintStatus, sampleLines } from '../orders/order-text.ts';
 import { resolveOrder } from '../platform/ids.ts';
 import { plain } from '../terminal/text.ts';
 import { examples } from './arguments.ts';
@@ -53,8 +53,14 @@ async function showOrder(context: Context, text: string): Promise<undefined> {
 
 async function whyOrder(context: Context, text: string): Promise<undefined> {
   const { terminal, compute, signal } = context;
-  const why = await compute().whyOrder({ params: { id: await resolveOrder(context, text) } }, { signal });
-  await terminal.result(why, () => `${terminal.paint('bold', why.code)}  ${plain(why.sentence)}`);
+  const params = { id: await resolveOrder(context, text) };
+  const why = await compute().whyOrder({ params }, { signal });
+  const line = `${terminal.paint('bold', why.code)}  ${plain(why.sentence)}`;
+  const more =
+    why.code === 'ended' && !terminal.json
+      ? sampleLines(await compute().getOrder({ params }, { signal }))
+      : [];
+  await terminal.result(why, () => [line, ...more].join('\n'));
 }
 
 async function change(

@@ -1,4 +1,11 @@
-import { type OrderEvent, type OrderSummary, orderSummary, PlatformError } from '@morpheo/common';
+import {
+  type Disclosed,
+  type Failure,
+  type OrderEvent,
+  type OrderSummary,
+  orderSummary,
+  PlatformError,
+} from '@morpheo/common';
 import test from 'ava';
 import { morpheo, startMorpheo } from '../testing/morpheo.ts';
 import { fakePlatform } from '../testing/platform.ts';
@@ -102,6 +109,31 @@ test('A failed order is shown with its reason, advice and log', async (t) => {
   t.is(code, 0);
   t.regex(stdout, /^exit_code in train: The container.*\n {2}exit code 3\n {2}Read the log/m);
   t.true(stdout.includes('  │ Error: no digit \uFFFD[31m11'));
+});
+
+test('Of a failure whose log its viewer is not shown, no advice sends them there', async (t) => {
+  const failure: Failure = { reason: 'exit_code', message: 'It failed.', step: 'train' };
+  const texts = async (train: Disclosed, sample?: string) => {
+    const order = { ...failedOrder(), failure, shown: { train }, ...(sample && { sample_order: sample }) };
+    await using platform = await fakePlatform({
+      compute: {
+        getOrder: async () => order,
+        orderEvents: async () => stream(sampleHistory('failed')),
+        whyOrder: async () => ({ code: 'ended', sentence: 'It has failed.' }),
+      },
+    });
+    const { env } = platform;
+    const read = async (command: string) => (await morpheo(['orders', command, IDS.order], { env })).stdout;
+    return { show: await read('show'), watch: await read('watch'), why: await read('why') };
+  };
+  const hidden = await texts('summary', IDS.other);
+  t.notRegex(hidden.watch, /Read the/);
+  t.regex(hidden.watch, /\n {2}Its log is not shown to you: /);
+  for (const text of Object.values(hidden)) t.regex(text, new RegExp(`public sample.* watch ${IDS.other}`));
+  const ends = await texts({ last_bytes: 2000 });
+  t.regex(ends.show, new RegExp(`Read the end of what it printed: morpheo logs ${IDS.order}`));
+  t.notRegex(ends.why, /sample/);
+  t.regex((await texts('all')).watch, /\n {2}Read the log/);
 });
 
 test('Watching tells each event and ends with the order', async (t) => {

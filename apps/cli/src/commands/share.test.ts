@@ -1,6 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DEFAULT_DISCLOSURE, type PermissionsChange, type PermissionsView } from '@morpheo/common';
+import {
+  DEFAULT_DISCLOSURE,
+  type PermissionsChange,
+  type PermissionsView,
+  PlatformError,
+} from '@morpheo/common';
 import test from 'ava';
 import { morpheo } from '../testing/morpheo.ts';
 import { fakePlatform } from '../testing/platform.ts';
@@ -63,7 +68,7 @@ test('What a problem discloses, and its canaries, are said with flags and shown 
   const { stdout } = await share();
   t.regex(
     stdout,
-    /^discloses +detarget nothing, train last 2000 bytes, perf nothing, predict summary, scores with 4 digits$/m,
+    /^discloses +detarget nothing, train last 2000 bytes, perf nothing, predict summary, scores with 4 digits\n +in orders all of whose data was given to this problem by name/m,
   );
   t.regex(stdout, /^canaries +1$/m);
   t.notRegex(stdout, /zebra/);
@@ -106,4 +111,21 @@ test('A list of the public sample that is not given stays as it is', async (t) =
     { sample: { ...sample, train_data: [IDS.other] } },
     { sample: { ...sample, test_data: [IDS.other] } },
   ]);
+});
+
+test('Other credentials are advised where a role is missing, and not where ownership is', async (t) => {
+  for (const [details, hint] of [
+    [{}, /belongs to bob\.\n$/],
+    [{ roles: ['admin'] }, /belongs to bob\.\nUse credentials with the role/],
+  ] as const) {
+    await using platform = await fakePlatform({
+      storage: {
+        setPermissions: async () => {
+          throw new PlatformError('forbidden', 'It belongs to bob.', { details });
+        },
+      },
+    });
+    const share = ['share', 'algo', IDS.algo, '--grant', 'person:ann'];
+    t.regex((await morpheo(share, { env: platform.env })).stderr, hint);
+  }
 });

@@ -147,6 +147,9 @@ function sampleText(sample: PermissionsView['sample']): string | undefined {
   return `train ${sample.train_data.join(', ')}; test ${sample.test_data.join(', ')}`;
 }
 
+const DISCLOSED_WHEN =
+  'in orders all of whose data was given to this problem by name: --grant problem:UUID, or --purpose test --problem UUID; in others the default';
+
 function viewText(paint: Paint, view: PermissionsView): string {
   const {
     type,
@@ -168,6 +171,7 @@ function viewText(paint: Paint, view: PermissionsView): string {
     ['purpose', purpose],
     ['problems', problems.length === 0 ? undefined : problems.join(', ')],
     ['discloses', disclosure === undefined ? undefined : disclosureText(disclosure)],
+    ['', disclosure === undefined ? undefined : DISCLOSED_WHEN],
     ['sample', sampleText(sample)],
     // Their number alone: a terminal is looked at by others.
     ['canaries', canaries === undefined ? undefined : String(canaries.length)],

@@ -73,7 +73,8 @@ export async function watchOrder(context: Context, id: string): Promise<ExitCode
 
 /** What the last event has not said yet. */
 function endingLines(paint: Paint, order: OrderView): readonly string[] {
-  if (order.status === 'failed' && order.failure !== undefined) return failureDetails(paint, order.failure);
+  const { failure } = order;
+  if (order.status === 'failed' && failure !== undefined) return failureDetails(paint, { ...order, failure });
   const result = resultLine(order);
   return result === undefined ? [] : [`  ${result}`];
 }

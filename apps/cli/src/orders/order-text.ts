@@ -6,6 +6,7 @@ import {
   type OrderSummary,
   type OrderView,
   type Performance,
+  SEEING_STEPS,
 } from '@morpheo/common';
 import { disclosureText } from '../platform/disclosure.ts';
 import type { Look, Paint } from '../terminal/terminal.ts';
@@ -31,8 +32,22 @@ export function failureLine(failure: Failure): string {
   return `${failure.reason}${where}: ${oneLine(failure.message, 400)}`;
 }
 
+/** Why an order failed, as far as its viewer is shown that. */
+export type Failed = Pick<OrderView, 'id' | 'shown' | 'sample_order'> & { readonly failure: Failure };
+
+/** What to do where the log, or a name in the message, would say it, but the viewer is not shown all of the step. */
+function adviceFor({ id, shown, failure: { reason, step, hint } }: Failed): string {
+  const advice = hint ?? FAILURES[reason].advice;
+  const what = SEEING_STEPS.filter((one) => one === step).map((one) => shown?.[one])[0];
+  if (what === undefined || what === 'all' || (reason !== 'exit_code' && reason !== 'missing_result'))
+    return advice;
+  if (typeof what === 'object') return `Read the end of what it printed: morpheo logs ${id}`;
+  return 'Its log is not shown to you: try the algorithm on data that you may read, or ask the owner of the problem.';
+}
+
 /** The figures of a failure, what to do, and the end of the log: a line each. */
-export function failureDetails(paint: Paint, failure: Failure): string[] {
+export function failureDetails(paint: Paint, failed: Failed): string[] {
+  const { failure } = failed;
   const figures = [
     failure.exit_code === undefined ? undefined : `exit code ${failure.exit_code}`,
     failure.limit === undefined ? undefined : `limit ${oneLine(failure.limit)}`,
@@ -41,8 +56,17 @@ export function failureDetails(paint: Paint, failure: Failure): string[] {
   ].filter((figure) => figure !== undefined);
   return [
     ...(figures.length === 0 ? [] : [`  ${figures.join(', ')}`]),
-    `  ${failure.hint === undefined ? FAILURES[failure.reason].advice : oneLine(failure.hint, 1000)}`,
+    `  ${oneLine(adviceFor(failed), 1000)}`,
     ...(failure.log_tail ?? []).map((line) => `  ${paint('dim', '│')} ${plain(line)}`),
+    ...sampleLines(failed),
+  ];
+}
+
+/** Where to see an order fail that failed over hidden data. */
+export function sampleLines({ sample_order: sample }: Pick<OrderView, 'sample_order'>): string[] {
+  if (sample === undefined) return [];
+  return [
+    `  The same algorithm runs on the public sample, where all is shown: morpheo orders watch ${sample}`,
   ];
 }
 
@@ -54,7 +78,7 @@ export function orderText(paint: Paint, order: OrderView): string {
   for (const attempt of order.attempts) lines.push('', ...attemptLines(paint, attempt));
   const { failure } = order;
   if (failure !== undefined)
-    lines.push('', paint('red', failureLine(failure)), ...failureDetails(paint, failure));
+    lines.push('', paint('red', failureLine(failure)), ...failureDetails(paint, { ...order, failure }));
   return lines.join('\n');
 }
 

@@ -162,6 +162,9 @@ test('A problem may disclose the last bytes of a step, which are shown once the 
   const log = body === undefined ? '' : await text(body);
   t.true(log.endsWith(perf + end), log);
   t.is(await logOf(hidden, running, AUTHOR), log);
+  const failed = await run(t, hidden, 'train fails');
+  const { failure } = await hidden.compute.api.getOrder({ params: { id: failed } }, AUTHOR);
+  t.regex(failure?.message ?? '', /what the problem discloses of it is in the log\.$/);
 });
 
 test('A limited log goes on after an event, by a count that does not tell what was left out', async (t) => {

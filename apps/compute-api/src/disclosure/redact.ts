@@ -11,16 +11,24 @@ const COARSE_BYTES = 16 * 1024 * 1024;
 /** Does not tell what was found, nor where: each refusal would say more of it. */
 const WITHHELD = 'The result is withheld: the owner of the problem can say more.';
 
+/** To whom the message says what was found, and in what. */
+const FOUND =
+  'Correct the algorithm so that it keeps no targets, or the canaries of the problem; then order it again.';
+
 /** A failure as a viewer may see it: what a step wrote or printed is in its message, its file and its last lines. */
 export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failure {
   const { reason, step, exit_code, limit, peak } = failure;
-  if (reason === 'withheld' && !isReader(viewer, order)) return { reason, message: WITHHELD };
+  if (reason === 'withheld')
+    return isReader(viewer, order) ? { ...failure, hint: FOUND } : { reason, message: WITHHELD };
   const budget = shownOf(viewer, order, step);
   const isPlain = isReader(viewer, order) || policyOf(order).canaries.length === 0;
   if (step === undefined || seesNoData(step) || (budget === 'all' && isPlain)) return failure;
   // The lines in it are not looked through for canaries.
   const shown = budget === 'all' ? 'summary' : budget;
-  const withheld = 'What it did and printed is not shown to you: it saw data that you may not read.';
+  const hasLog = budget === 'all' || typeof budget === 'object';
+  const withheld = hasLog
+    ? 'It saw data that you may not read: what the problem discloses of it is in the log.'
+    : 'What it did and printed is not shown to you: it saw data that you may not read.';
   if (shown === 'nothing')
     return { reason, step, message: `The step ${step} failed (${reason}). ${withheld}` };
   const how =

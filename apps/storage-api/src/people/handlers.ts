@@ -133,7 +133,8 @@ function requireSelf(call: Call | undefined, name: string): void {
 }
 
 function notYours(what: string): PlatformError {
-  return new PlatformError('forbidden', `This is about ${what}: it takes the role admin.`);
+  const message = `This is about ${what}: it takes the role admin.`;
+  return new PlatformError('forbidden', message, { details: { roles: ['admin'] } });
 }
 
 function alone(what: string): PlatformError {

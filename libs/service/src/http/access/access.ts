@@ -56,5 +56,6 @@ export async function admit(
 function requireRole({ access }: Endpoint, { name, roles }: Principal): void {
   const wanted = Array.isArray(access) ? access : ['orchestrator'];
   if (roles.includes('admin') || wanted.some((role) => roles.includes(role))) return;
-  throw new PlatformError('forbidden', `${name} may not do this: it takes the role ${wanted.join(' or ')}.`);
+  const message = `${name} may not do this: it takes the role ${wanted.join(' or ')}.`;
+  throw new PlatformError('forbidden', message, { details: { roles: wanted } });
 }
