@@ -4,6 +4,7 @@ import type { Context, Runner } from '../context.ts';
 import { followOrder } from '../orders/follow.ts';
 import { resolveOrder } from '../platform/ids.ts';
 import { ShownLog } from '../terminal/shown-log.ts';
+import { jsonText } from '../terminal/text.ts';
 import { examples, readInteger } from './arguments.ts';
 
 interface LogOptions {
@@ -49,7 +50,7 @@ async function follow(context: Context, id: string, attempt: number | undefined)
       compute().orderLogEvents({ params: { id }, headers: { 'last-event-id': after } }, { signal }),
     async (chunk) => {
       if (!wanted(chunk)) return;
-      await terminal.write(terminal.json ? `${JSON.stringify(chunk)}\n` : shown.next(log.next(chunk)));
+      await terminal.write(terminal.json ? `${jsonText(chunk)}\n` : shown.next(log.next(chunk)));
     },
   );
   if (!terminal.json) await terminal.write(shown.end());
@@ -62,7 +63,7 @@ async function printWhole(context: Context, id: string, attempt: number | undefi
   const shown = new ShownLog(terminal);
   for await (const bytes of answer.body ?? []) {
     const piece = decoder.decode(bytes, { stream: true });
-    await terminal.write(terminal.json ? `${JSON.stringify({ text: piece })}\n` : shown.next(piece));
+    await terminal.write(terminal.json ? `${jsonText({ text: piece })}\n` : shown.next(piece));
   }
   if (!terminal.json) await terminal.write(shown.end());
 }

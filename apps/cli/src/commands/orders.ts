@@ -11,7 +11,7 @@ import type { Context, Runner } from '../context.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { orderTable } from '../orders/order-table.ts';
 import { type OrderQuery, orderPages } from '../platform/pages.ts';
-import { counted } from '../terminal/text.ts';
+import { counted, jsonText } from '../terminal/text.ts';
 import { examples, readInteger, readUuid } from './arguments.ts';
 
 interface ListOptions {
@@ -69,7 +69,7 @@ async function listAll(context: Context, query: OrderQuery): Promise<undefined> 
     total = page.total;
     if (terminal.json) {
       for (const [index, order] of page.items.entries()) {
-        await terminal.write(`${written + index === 0 ? '\n' : ',\n'}${JSON.stringify(order)}`);
+        await terminal.write(`${written + index === 0 ? '\n' : ',\n'}${jsonText(order)}`);
       }
     } else if (page.items.length > 0 || written === 0) {
       await terminal.line(tableOrNothing(context, page.items, written === 0));

@@ -2,7 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { describeProgress } from './progress.ts';
 import { idShortener, layOut } from './table.ts';
-import { ago, bar, humanBytes, humanSeconds, oneLine, plain, secondsBetween } from './text.ts';
+import { ago, bar, humanBytes, humanSeconds, jsonText, oneLine, plain, secondsBetween } from './text.ts';
 
 test('Sizes are told in decimal units with three digits', (t) => {
   t.deepEqual([0, 999, 1000, 12_345, 999_499, 999_500, 5_000_000, 1.5e9].map(humanBytes), [
@@ -28,6 +28,16 @@ test('Spans are told in the two units that matter', (t) => {
     '2 h 07 min',
     '3 d 4 h',
   ]);
+});
+
+test('JSON has no character that a terminal acts upon, and is the same value', (t) => {
+  const value = { text: 'a\u001b[31m\u009b31m\u202eb\u2066\u200f\u061c é 😀\u007f' };
+  for (const indent of [undefined, 2]) {
+    const text = jsonText(value, indent);
+    t.notRegex(text, /[^\P{Cc}\n]|\p{Bidi_Control}/u);
+    t.true(text.includes('é 😀'));
+    t.deepEqual(JSON.parse(text), value);
+  }
 });
 
 test('Moments that lie ahead are told as now', (t) => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { styleText } from 'node:util';
+import { jsonText } from './text.ts';
 
 /** A stream of output: a terminal where `isTTY` is true. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -64,8 +65,8 @@ export function createTerminal(options: TerminalOptions): Terminal {
     stderr,
     write,
     line,
-    result: (value, text) => line(json ? JSON.stringify(value, null, 2) : text()),
-    item: (value, text) => line(json ? JSON.stringify(value) : text()),
+    result: (value, text) => line(json ? jsonText(value, 2) : text()),
+    item: (value, text) => line(json ? jsonText(value) : text()),
     note: (text) => void stderr.write(`${text}\n`),
   };
 }

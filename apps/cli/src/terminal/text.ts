@@ -9,6 +9,12 @@ export function plain(text: string): string {
   return text.replaceAll('\r\n', '\n').replaceAll(CONTROL, '\uFFFD');
 }
 
+/** A value as JSON that is safe to show on a terminal: escaped where {@link plain} would replace, it is the same value. */
+export function jsonText(value: unknown, indent?: number): string {
+  const escaped = (control: string) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value, null, indent).replaceAll(/[\u007f-\u009f]|\p{Bidi_Control}/gu, escaped);
+}
+
 /** Like {@link plain}, on one line and of at most `most` characters. */
 export function oneLine(text: string, most = 200): string {
   const line = plain(text).replaceAll(/\s+/g, ' ').trim();
