@@ -1,5 +1,12 @@
 import { text } from 'node:stream/consumers';
-import { type Call, DEFAULT_DISCLOSURE, type Disclosure, PlatformError, type Role } from '@morpheo/common';
+import {
+  type Call,
+  DEFAULT_DISCLOSURE,
+  type Disclosure,
+  type Failure,
+  PlatformError,
+  type Role,
+} from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import test, { type ExecutionContext } from 'ava';
 import { pinned } from '../testing/fake-systems.ts';
@@ -145,6 +152,37 @@ test('Of a failed training its author sees the reason, exit code, memory and rou
       'build stdout an image\nbuild stderr an image\nbuild platform an image\n',
   );
   t.is((await compute.api.getOrder({ params: { id } }, PROBLEM_OWNER)).shown, undefined);
+});
+
+test('The peak of a failure is told in steps of 16 MiB, and what was wrong within a model is not', async (t) => {
+  await using hidden = await openHidden();
+  const { api } = hidden.compute;
+  const failed = async (failure: Failure) => {
+    const body = aLearnuplet();
+    await api.learn({ body }, AUTHOR);
+    await hidden.worker.report(await hidden.worker.mustClaim(), { outcome: 'failed', failure });
+    return async (call: Call) => (await api.getOrder({ params: { id: body.uuid } }, call)).failure;
+  };
+  for (const [peak, told] of [
+    ['77.2 MB', '80 MiB'],
+    ['999 B', '16 MiB'],
+    ['1.3 GB', '1248 MiB'],
+    ['some', undefined],
+  ] as const) {
+    const failure = await failed({
+      reason: 'out_of_memory',
+      step: 'train',
+      message: 'x',
+      exit_code: 137,
+      peak,
+    });
+    t.is((await failure(AUTHOR))?.peak, told);
+    t.is((await failure(PROBLEM_OWNER))?.peak, peak);
+  }
+  const message = `The entry ${SECRET} stands twice.`;
+  const unpacked = await failed({ reason: 'invalid_result', step: 'inputs', message });
+  t.notRegex(JSON.stringify(await unpacked(AUTHOR)), /7213456/);
+  t.is((await unpacked(PROBLEM_OWNER))?.message, message);
 });
 
 test('A problem may disclose the last bytes of a step, which are shown once the attempt is over, or all of it', async (t) => {

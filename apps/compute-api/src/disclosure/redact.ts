@@ -20,9 +20,12 @@ export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failu
   const { reason, step, exit_code, limit, peak } = failure;
   if (reason === 'withheld')
     return isReader(viewer, order) ? { ...failure, hint: FOUND } : { reason, message: WITHHELD };
-  const budget = shownOf(viewer, order, step);
+  // What earlier workers found within a model: it may be as hidden as what a step writes.
+  const saw = step === 'inputs' && reason === 'invalid_result' ? 'results' : step;
+  const budget = shownOf(viewer, order, saw);
   const isPlain = isReader(viewer, order) || policyOf(order).canaries.length === 0;
-  if (step === undefined || seesNoData(step) || (budget === 'all' && isPlain)) return failure;
+  if (step === undefined || saw === undefined || seesNoData(saw) || (budget === 'all' && isPlain))
+    return failure;
   // The lines in it are not looked through for canaries.
   const shown = budget === 'all' ? 'summary' : budget;
   const hasLog = budget === 'all' || typeof budget === 'object';
@@ -37,8 +40,18 @@ export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failu
     ...{ reason, step, message: `The step ${step} ${how}. ${withheld}` },
     ...(exit_code === undefined ? {} : { exit_code }),
     ...(limit === undefined ? {} : { limit }),
-    ...(peak === undefined ? {} : { peak }),
+    ...(peak === undefined ? {} : coarsePeak(peak)),
   };
+}
+
+const UNITS: readonly string[] = ['B', 'kB', 'MB', 'GB', 'TB'];
+
+/** A peak as workers write it (`77.2 MB`), rounded up in MiB; left out where it is written otherwise. */
+function coarsePeak(peak: string): Pick<Failure, 'peak'> {
+  const [, number, unit] = /^(\d+(?:\.\d+)?) ([kMGT]?B)$/.exec(peak) ?? [];
+  const power = UNITS.indexOf(unit ?? '');
+  if (number === undefined || power === -1) return {};
+  return { peak: `${coarse(Number(number) * 1000 ** power, COARSE_BYTES) / 1024 ** 2} MiB` };
 }
 
 /** The record of a step as a viewer may see it; undefined where it is not told. */

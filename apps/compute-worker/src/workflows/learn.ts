@@ -81,7 +81,8 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */
 async function train(learning: Learning, untargeted: Cached, attempt: Attempt): Promise<string> {
   const prepare = async (folder: string) => {
-    if (learning.start !== undefined) await unpackModel(learning.start, join(folder, 'model'), attempt);
+    if (learning.start !== undefined)
+      await unpackModel(learning.start, join(folder, 'model'), attempt, 'train');
     await makeStepFolders('train', folder);
     await placeBlobs(learning.train, join(folder, 'train'), 'copy');
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');

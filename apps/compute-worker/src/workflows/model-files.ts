@@ -16,14 +16,22 @@ const CLASSIC_NAME = 'model_trained.json';
 /** Where the contract has the model in the container. */
 const AT = '/data/model';
 
-/** Unpacks a model into `folder`, which is made. Throws `OrderFailure` with `invalid_result` for a broken archive. */
-export async function unpackModel(model: InputBlob, folder: string, attempt: Attempt): Promise<void> {
+/**
+ * Unpacks a model into `folder`, which is made, for a step. Throws `OrderFailure` with `invalid_result` for a broken
+ * archive, as a failure of that step: it names paths within the model, which who may see the order may not read.
+ */
+export async function unpackModel(
+  model: InputBlob,
+  folder: string,
+  attempt: Attempt,
+  step: 'train' | 'predict',
+): Promise<void> {
   try {
     await unpackArchive(createReadStream(model.path), folder, attempt.treeLimits, attempt.signal);
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     const message = `The ${nameOf(model)} cannot be unpacked. ${error.message}`;
-    throw new OrderFailure('model_archive_broken', { message, step: 'inputs' }, error);
+    throw new OrderFailure('model_archive_broken', { message, step }, error);
   }
 }
 

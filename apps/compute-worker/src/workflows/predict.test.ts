@@ -69,6 +69,15 @@ test('A prediction that failed although it wrote its file is not a result', asyn
   t.is(setup.storage.staged.size, 0);
 });
 
+test('A model that cannot be unpacked fails the step that needs it, and nothing else tells what is in it', async (t) => {
+  await using setup = await openTestWorker();
+  const order = setup.predict({}, { secret: 'a file', 'secret/name': 'within it' });
+  await setup.worker.settle();
+  t.like(failureOf(order), { reason: 'invalid_result', step: 'predict' });
+  t.regex(failureOf(order).message, /secret/);
+  t.false(order.log.some(({ step, text }) => step !== 'predict' && text.includes('secret')));
+});
+
 test('A model that is not there is named', async (t) => {
   await using setup = await openTestWorker();
   const model = randomUUID();

@@ -38,7 +38,7 @@ async function algoOf(model: BlobName, attempt: Attempt): Promise<string> {
 /** Returns the path of the prediction. */
 async function runPredict(algo: Image, model: InputBlob, data: InputBlob, attempt: Attempt): Promise<string> {
   const prepare = async (folder: string) => {
-    await unpackModel(model, join(folder, 'model'), attempt);
+    await unpackModel(model, join(folder, 'model'), attempt, 'predict');
     await nameClassically(join(folder, 'model'));
     await makeStepFolders('predict', folder);
     await placeFile(data.path, join(folder, 'test', data.uuid), attempt.placing);
