@@ -13,6 +13,7 @@ import { pinned } from '../testing/fake-systems.ts';
 import { away, openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
 import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
 import { resultOf, type TestWorker } from '../testing/test-worker.ts';
+import { findInLog, SearchedLogs } from './canaries.ts';
 
 const as = (name: string, role: Role = 'reader'): Call => ({ principal: { name, roles: [role] } });
 const AUTHOR = as('bob', 'orchestrator');
@@ -383,6 +384,48 @@ test('Of a problem with canaries, what others may see of a log is shown once it 
     AUTHOR,
   );
   t.is(body === undefined ? '' : await text(body), await logOf(hidden, running, AUTHOR));
+});
+
+test('The log of an order that has ended is looked through once, however many read it', async (t) => {
+  await using hidden = await openHidden(ALL, ['no such string']);
+  const id = await run(t, hidden, 'train fails');
+  const { read } = hidden.compute.database;
+  const order = await read.selectFrom('orders').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+  let reads = 0;
+  const searched = new SearchedLogs({
+    get read() {
+      reads += 1;
+      return read;
+    },
+  });
+  const [first, ...others] = [searched.holdCanary(order), searched.holdCanary(order)];
+  t.false(await first);
+  const once = reads;
+  t.false((await Promise.all([...others, searched.holdCanary(order)])).includes(true));
+  t.true(once > 0);
+  t.is(reads, once);
+});
+
+test('While a log is looked through for canaries, others run', async (t) => {
+  let turns = 0;
+  const turn = () => {
+    turns += 1;
+    pending = setImmediate(turn);
+  };
+  let pending = setImmediate(turn);
+  const chunk = {
+    at: '',
+    attempt: 1,
+    step: 'train' as const,
+    stream: 'stdout' as const,
+    text: 'x'.repeat(65_536),
+  };
+  const entries = (async function* () {
+    for (let position = 1; position <= 32; position++) yield { position, chunk };
+  })();
+  t.is(await findInLog(['no such string'], entries), undefined);
+  clearImmediate(pending);
+  t.true(turns >= 8, `${turns}`);
 });
 
 test('A result that storage withholds for a canary fails the order, and tells the problem’s owner alone why', async (t) => {

@@ -1,7 +1,7 @@
 import type { LogChunk } from '@morpheo/common';
 import type { LogEntry } from '../attempts/log-store.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { findInLog } from './canaries.ts';
+import type { SearchedLogs } from './canaries.ts';
 import { momentFor } from './redact.ts';
 import { limitsOf, policyOf, seesNoData, shownOf, type Viewer } from './shown.ts';
 
@@ -14,6 +14,7 @@ export interface ReadLog {
   readonly again: () => AsyncIterable<LogEntry>;
   /** Asked when the entries have ended: whether no more will come, since the order has ended. */
   readonly isOver: () => boolean;
+  readonly searched: SearchedLogs;
 }
 
 /**
@@ -30,7 +31,7 @@ export async function* limitedLog(log: ReadLog, viewer: Viewer, from: number): A
 }
 
 async function* limitedChunks(log: ReadLog, viewer: Viewer): AsyncGenerator<LogChunk> {
-  const { order, entries, again, isOver } = log;
+  const { order, entries, again, isOver, searched } = log;
   const { canaries } = policyOf(order);
   yield* noticeOf(order, viewer);
   if (canaries.length === 0) {
@@ -39,7 +40,7 @@ async function* limitedChunks(log: ReadLog, viewer: Viewer): AsyncGenerator<LogC
   }
   // What may hold a canary is looked through as a whole before anything of it is shown.
   yield* shownChunks(only(entries, true), { order, isOver }, viewer);
-  if (!isOver() || (await findInLog(canaries, again())) !== undefined) return;
+  if (!isOver() || (await searched.holdCanary(order))) return;
   yield* shownChunks(only(again(), false), { order, isOver }, viewer);
 }
 

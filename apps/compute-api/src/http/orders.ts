@@ -1,9 +1,8 @@
-import { type Api, type Call, type ComputeContract, hasEnded, LogText, streamOf } from '@morpheo/common';
-import { type LogEntry, wholeLog } from '../attempts/log-store.ts';
+import { type Api, type Call, type ComputeContract, LogText, streamOf } from '@morpheo/common';
+import type { LogEntry } from '../attempts/log-store.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
-import { limitedLog } from '../disclosure/log.ts';
-import { seesAll, type Viewer, viewerOf } from '../disclosure/shown.ts';
+import { viewerOf } from '../disclosure/shown.ts';
 import { cancelOrder, retryOrder } from '../orders/cancel-retry.ts';
 import type { Followers } from '../orders/follow.ts';
 import { countOrders, listOrders, orderRow, orderView } from '../orders/queries.ts';
@@ -66,7 +65,7 @@ export function orderHandlers(
     orderLog: async ({ params, query }, call) => {
       const start = await following(params.id, undefined, call);
       const entries =
-        query.follow === true ? followers.log(start) : storedLog(database, params.id, start.viewer);
+        query.follow === true ? followers.log(start) : followers.storedLog(params.id, start.viewer);
       return {
         status: 200,
         headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
@@ -74,14 +73,6 @@ export function orderHandlers(
       };
     },
   };
-}
-
-/** What a viewer may see of the log of an order as it is now. */
-async function* storedLog(database: ComputeDatabase, id: string, viewer: Viewer): AsyncGenerator<LogEntry> {
-  const order = await orderRow(database, id);
-  const again = () => wholeLog(database, id);
-  if (seesAll(viewer, order)) yield* again();
-  else yield* limitedLog({ order, entries: again(), again, isOver: () => hasEnded(order.status) }, viewer, 0);
 }
 
 async function* textOf(

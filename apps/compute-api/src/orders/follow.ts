@@ -1,8 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import { hasEnded, type LogChunk, type OrderEvent, type ServerEvent } from '@morpheo/common';
-import { type LogEntry, logAfter } from '../attempts/log-store.ts';
+import { type LogEntry, logAfter, wholeLog } from '../attempts/log-store.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { EventRow, OrderRow } from '../db/schema.ts';
+import { SearchedLogs } from '../disclosure/canaries.ts';
 import { withHeldBack } from '../disclosure/history.ts';
 import { limitedLog } from '../disclosure/log.ts';
 import { seesAll, type Viewer } from '../disclosure/shown.ts';
@@ -32,9 +33,11 @@ export class Followers {
   readonly #database: ComputeDatabase;
   readonly #news = new EventEmitter().setMaxListeners(0);
   readonly #watched: WatchedOrders;
+  readonly #searched: SearchedLogs;
 
   constructor(database: ComputeDatabase) {
     this.#database = database;
+    this.#searched = new SearchedLogs(database);
     this.#watched = new WatchedOrders(database, (order) => this.announce(order));
   }
 
@@ -81,8 +84,18 @@ export class Followers {
       return;
     }
     const again = () => this.#wholeLog({ ...following, from: 0 });
-    const log = { order, entries: again(), again, isOver: () => signal?.aborted !== true };
+    const isOver = () => signal?.aborted !== true;
+    const log = { order, entries: again(), again, isOver, searched: this.#searched };
     yield* limitedLog(log, viewer, from);
+  }
+
+  /** What a viewer may see of an order's log as it is now. */
+  async *storedLog(id: string, viewer: Viewer): AsyncGenerator<LogEntry> {
+    const order = await orderRow(this.#database, id);
+    const again = () => wholeLog(this.#database, id);
+    const isOver = () => hasEnded(order.status);
+    const log = { order, entries: again(), again, isOver, searched: this.#searched };
+    yield* seesAll(viewer, order) ? again() : limitedLog(log, viewer, 0);
   }
 
   /** The order, once it is known who may see what of it; undefined where the follower leaves before. */
