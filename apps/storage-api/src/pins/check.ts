@@ -1,9 +1,16 @@
-import { ANONYMOUS, type MissingUse, type PinAnswer, type PinRequest, type Sample } from '@morpheo/common';
+import {
+  ANONYMOUS,
+  isAllowed,
+  type MissingUse,
+  type PinAnswer,
+  type PinRequest,
+  type Sample,
+} from '@morpheo/common';
 import type { ResourceRow, StorageTransaction } from '../metadata/schema.ts';
 import type { PeopleRights } from '../people/rights.ts';
-import { type GranteesByKey, granteesOfAll, keyOf } from '../permissions/grants.ts';
-import type { Asker, PermissionRules } from '../permissions/relations.ts';
-import { missingRights } from '../permissions/rights.ts';
+import { type GranteesByKey, grantedAmong, granteesOfAll, keyOf } from '../permissions/grants.ts';
+import { type Asker, type PermissionRules, relationTo } from '../permissions/relations.ts';
+import { missingRights, type RightsQuestion } from '../permissions/rights.ts';
 import { isPublic, publicSamplesOf } from './samples.ts';
 import { modelsAlgo, type Things } from './things.ts';
 
@@ -48,28 +55,68 @@ export async function standingOf(
 /** So much of what is missing is told: the rest of a long list says nothing more. */
 const MOST_TOLD = 100;
 
-/** The refusals of those orders that lack what they name, or the right to it; by order. */
-export function refusalsOf(
+/** What came of checking orders. */
+export interface Checked {
+  /** Of those that lack what they name, or the right to it, by order. */
+  readonly refusals: ReadonlyMap<string, Refusal>;
+  /** What there is for each order, by order: what its owner may not even see is absent. */
+  readonly visible: ReadonlyMap<string, Things>;
+}
+
+/** Checks whether what orders name is there, and whether their owners may use it. */
+export async function checkOrders(
+  transaction: StorageTransaction,
   { rules }: Pick<OrderRules, 'rules'>,
   { askers, grantees }: Pick<Standing, 'askers' | 'grantees'>,
   requests: readonly PinRequest[],
   things: Things,
-): ReadonlyMap<string, Refusal> {
-  const refusals = requests.flatMap((request): Refusal[] => {
-    // First: the other checks tell what its owner may use, who has not placed an order of the platform.
-    const secret = request.public_only === true ? secretData(request, things) : [];
-    if (secret.length > 0) return [refusal(request.order, 'forbidden', secretMessage(secret), secret)];
-    const missing = missingThings(request, things);
-    if (missing.length > 0)
-      return [refusal(request.order, 'input_not_found', inputMessage(missing), missing)];
+): Promise<Checked> {
+  const refusals = new Map<string, Refusal>();
+  const visible = new Map<string, Things>();
+  for (const request of requests) {
     const asker = askers.get(request.owner);
-    if (asker === undefined) return [];
-    const rights = missingRights({ things, grantees, rules, asker }, request.uses);
-    return rights.length === 0
-      ? []
-      : [refusal(request.order, 'forbidden', rightsMessage(request, rights), rights)];
-  });
-  return new Map(refusals.map((one) => [one.order, one]));
+    if (asker === undefined) throw new Error(`Nobody has looked up who ${request.owner} is`);
+    const seen = await visibleTo(transaction, { things, grantees, rules, asker }, request);
+    const refused = refusalOf(request, things, { things: seen, grantees, rules, asker });
+    visible.set(request.order, seen);
+    if (refused !== undefined) refusals.set(request.order, refused);
+  }
+  return { refusals, visible };
+}
+
+function refusalOf(request: PinRequest, all: Things, known: RightsQuestion): Refusal | undefined {
+  // First: the other checks tell what its owner may use, who has not placed an order of the platform.
+  const secret = request.public_only === true ? secretData(request, all) : [];
+  if (secret.length > 0) return refusal(request.order, 'forbidden', secretMessage(secret), secret);
+  const missing = missingThings(request, known.things);
+  if (missing.length > 0)
+    return refusal(request.order, 'input_not_found', inputMessage(request, missing), missing);
+  const rights = missingRights(known, request.uses);
+  return rights.length === 0
+    ? undefined
+    : refusal(request.order, 'forbidden', rightsMessage(request, rights), rights);
+}
+
+/** What there is for an order: without what its owner may not even see, of which a refusal must tell nothing. */
+async function visibleTo(
+  transaction: StorageTransaction,
+  question: RightsQuestion,
+  request: PinRequest,
+): Promise<Things> {
+  const { things, rules, asker } = question;
+  const isSeen = (row: ResourceRow, granted: boolean) =>
+    isAllowed(row.type, 'describe', relationTo(row, granted, asker, rules));
+  const lacking = missingRights(question, request.uses).flatMap((use) =>
+    use.need === 'use' ? (things.get(keyOf(use)) ?? []) : [],
+  );
+  const others = lacking.filter((row) => !isSeen(row, false));
+  if (others.length === 0) return things;
+  const granted = await grantedAmong(transaction, others, asker, rules);
+  const hidden = new Set(others.filter((row) => !isSeen(row, granted.has(keyOf(row)))).map(keyOf));
+  if (hidden.size === 0) return things;
+  const rest = new Map([...things].filter(([key]) => !hidden.has(key)));
+  // Without its problem an order may lack data that was granted to that.
+  return await visibleTo(transaction, { ...question, things: rest }, request);
 }
 
 /** The refusal of an order whose result would have an id that is taken. */
@@ -141,11 +188,12 @@ function lack({ type, uuid }: Pick<ResourceRow, 'type' | 'uuid'>, need: string, 
   return [{ type, uuid, need, owner }];
 }
 
-function inputMessage(missing: readonly MissingUse[]): string {
+function inputMessage({ owner }: PinRequest, missing: readonly MissingUse[]): string {
   const nameless = missing.find(({ need }) => need === 'algo');
   if (nameless !== undefined) return `Storage does not know which algo made model ${nameless.uuid}.`;
   const how = missing.every(({ type }) => type === 'model') ? 'Train it' : 'Upload it';
-  return `There is no ${listed(missing, ({ type, uuid }) => `${type} ${uuid}`)} on storage. ${how}, or correct the order.`;
+  const what = listed(missing, ({ type, uuid }) => `${type} ${uuid}`);
+  return `There is no ${what} on storage, or ${owner} was not given it. ${how}, ask its owner for a grant, or correct the order.`;
 }
 
 function rightsMessage({ owner }: PinRequest, missing: readonly MissingUse[]): string {

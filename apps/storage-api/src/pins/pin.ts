@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { ANONYMOUS, NIL_UUID, type PinAnswer, type PinRequest } from '@morpheo/common';
 import type { StorageDatabase, StorageTransaction } from '../metadata/schema.ts';
 import { keyOf } from '../permissions/grants.ts';
-import { type OrderRules, type Refusal, refusalsOf, standingOf, takenRefusal } from './check.ts';
+import { checkOrders, type OrderRules, type Refusal, standingOf, takenRefusal } from './check.ts';
 import { type Known, keptPolicy, policyOf } from './policy.ts';
 import { releasePins } from './release.ts';
 import { freeIds, keepReservedIds, reserveIds } from './reserved.ts';
@@ -88,7 +88,9 @@ async function pinDue(
   );
   const things = await holdThings(transaction, wanted);
   const standing = await standingOf(transaction, rules.people, wanted, things);
-  const refusals = new Map(refusalsOf(rules, standing, wanted, things));
+  const checked = await checkOrders(transaction, rules, standing, wanted, things);
+  const refusals = new Map(checked.refusals);
+  const thingsOf = ({ order }: PinRequest) => checked.visible.get(order) ?? new Map();
   for (const request of wanted)
     if (taken.has(request.order) && !refusals.has(request.order))
       refusals.set(request.order, takenRefusal(request));
@@ -96,11 +98,11 @@ async function pinDue(
   await freeIds(transaction, [...refusals.keys(), ...unkept]);
   const pins = wanted
     .filter(({ order }) => !refusals.has(order))
-    .map((request) => ({ request, sets: setsOf(request, things) }));
+    .map((request) => ({ request, sets: setsOf(request, thingsOf(request)) }));
   await holdSets(transaction, new Map(pins.map(({ request, sets }) => [request.order, sets])));
   const rows = await writeHeads(
     transaction,
-    pins.map(({ request, sets }) => headOf(request, sets, { rules, standing, things })),
+    pins.map(({ request, sets }) => headOf(request, sets, { rules, standing, things: thingsOf(request) })),
   );
   return { rows, refusals };
 }

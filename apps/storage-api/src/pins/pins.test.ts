@@ -1,4 +1,4 @@
-import type { ResourceType } from '@morpheo/common';
+import type { PermissionsChange, PinRequest, ResourceType } from '@morpheo/common';
 import { refused, textOf } from '../testing/expect.ts';
 import { type OpenTestStorage, testOnEngines } from '../testing/on-engines.ts';
 import type { TestStorage } from '../testing/open-storage.ts';
@@ -132,7 +132,7 @@ testOnEngines('What is missing is named, and nothing is kept', async (t, open) =
     outcome: 'refused',
     order: id(1001),
     reason: 'input_not_found',
-    message: `There is no problem ${id(77)} on storage. Upload it, or correct the order.`,
+    message: `There is no problem ${id(77)} on storage, or ann was not given it. Upload it, ask its owner for a grant, or correct the order.`,
     missing: [{ type: 'problem', uuid: id(77), need: 'upload', owner: '' }],
   });
   await t.notThrowsAsync(
@@ -140,6 +140,56 @@ testOnEngines('What is missing is named, and nothing is kept', async (t, open) =
   );
   t.deepEqual(await storage.database.read.selectFrom('pins').selectAll().execute(), []);
 });
+
+/** What an order of bob is answered, with each of its ids as `X`. */
+async function askedByBob(
+  storage: TestStorage,
+  uses: PinRequest['uses'],
+  kind: PinRequest['kind'] = 'learn',
+) {
+  const request = (kind === 'learn' ? learnRequest : predictRequest)(++orders, { owner: 'bob', uses });
+  const { order: _, ...answer } = await pin(storage, request);
+  return JSON.parse(JSON.stringify(answer).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'X'));
+}
+
+let orders = 500;
+
+testOnEngines(
+  'What the owner of an order may not see is refused as what is not there; what they see, with who can give it',
+  async (t, open) => {
+    await using storage = await openWithNamed(open);
+    const query = { algo: NAMED.algo, uuid: NAMED.model };
+    await storage.api.uploadModel({ query, body: bodyOf('model') }, ANN);
+    const say = async (type: ResourceType, uuid: string, body: PermissionsChange) =>
+      await storage.api.setPermissions({ params: { type, uuid }, body }, ANN);
+    const { uses } = learnRequest(1);
+    for (const [n, use] of uses.entries()) {
+      for (const { type, uuid } of uses) await say(type, uuid, { visibility: 'open' });
+      await say(use.type, use.uuid, { visibility: 'private' });
+      const hidden = await askedByBob(storage, uses);
+      t.deepEqual(hidden, await askedByBob(storage, uses.with(n, { ...use, uuid: id(404) })), use.as);
+      t.like(hidden, { reason: 'input_not_found', missing: [{ need: 'upload', owner: '' }] });
+    }
+    const predict = predictRequest(1).uses;
+    await say('data', NAMED.train, { visibility: 'open' });
+    const gone = predict.map((use) => (use.as === 'model' ? { ...use, uuid: id(404) } : use));
+    t.deepEqual(await askedByBob(storage, predict, 'predict'), await askedByBob(storage, gone, 'predict'));
+    await say('model', NAMED.model, { visibility: 'open' });
+    await say('problem', NAMED.problem, { visibility: 'private' });
+    const { pin: _, ...hidden } = await askedByBob(storage, predict, 'predict');
+    const without = predict.map((use) => (use.as === 'problem' ? { ...use, uuid: id(404) } : use));
+    const { pin: __, ...nameless } = await askedByBob(storage, without, 'predict');
+    t.deepEqual(hidden, nameless, 'a prediction runs nothing of its problem');
+    await say('problem', NAMED.problem, { visibility: 'open' });
+    await say('data', NAMED.test, { visibility: 'open', purpose: 'train' });
+    t.like(await askedByBob(storage, uses), {
+      ...{
+        reason: 'forbidden',
+        message: 'bob may not use data X of ann to test. Its owner can allow it; or correct the order.',
+      },
+    });
+  },
+);
 
 testOnEngines('An id that is taken, or kept for another order, is refused', async (t, open) => {
   await using storage = await openWithNamed(open);
