@@ -130,6 +130,14 @@ export const settings = defineSettings({
     default: 5,
     help: 'How often an order is tried that the platform fails.',
   },
+  orderData: {
+    flag: 'order-data',
+    env: 'MORPHEO_COMPUTE_ORDER_DATA',
+    // Storage checks no order that names more than 50,000 things.
+    schema: z.coerce.number().int().min(2).max(49_000),
+    default: 40_000,
+    help: 'How many data sets an order may name, those to train on and those to test on together.',
+  },
   foreignWorkers: {
     flag: 'foreign-workers',
     env: 'MORPHEO_COMPUTE_FOREIGN_WORKERS',
@@ -169,6 +177,8 @@ export interface ComputeSettings {
   readonly ageingMs: number;
   /** How often an order is tried that the platform fails. */
   readonly attempts: number;
+  /** How many data sets an order may name. */
+  readonly orderData: number;
   /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
   readonly foreignWorkers?: ForeignWorkers | undefined;
   /** Between two attempts. */
@@ -186,6 +196,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   gpuPatienceMs: 60_000,
   ageingMs: 600_000,
   attempts: 5,
+  orderData: 40_000,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },
   everyMs: 1000,

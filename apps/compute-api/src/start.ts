@@ -40,7 +40,8 @@ async function open(
   broker.ping().catch((error: unknown) => {
     log.warn({ error }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
   });
-  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs, foreignTimeoutMs } = config;
+  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs, orderData, foreignTimeoutMs } =
+    config;
   const foreignWorkers = config.foreignWorkers === true ? { timeoutMs: foreignTimeoutMs } : undefined;
   const { ticketKeyFile: file } = config;
   const tickets = file === undefined ? undefined : stack.use(await followTicketKeys({ file, log }));
@@ -63,7 +64,16 @@ async function open(
       rateLimits: rateLimitsOf(config),
       streamLimits: streamLimitsOf(config),
       settings: {
-        ...{ ...COMPUTE_DEFAULTS, leaseMs, renewMs, attempts, gpuPatienceMs, ageingMs, foreignWorkers },
+        ...{
+          ...COMPUTE_DEFAULTS,
+          leaseMs,
+          renewMs,
+          attempts,
+          gpuPatienceMs,
+          ageingMs,
+          orderData,
+          foreignWorkers,
+        },
       },
       version: VERSION,
       log,

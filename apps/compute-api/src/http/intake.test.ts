@@ -31,6 +31,21 @@ for (const [rule, members] of LEARN_RULES) {
   });
 }
 
+testOnEngines(
+  'A learnuplet that names more data sets than are allowed is refused',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute({ orderData: 5 });
+    const ids = (count: number) => Array.from({ length: count }, () => randomUUID());
+    const body = (train: number) => aLearnuplet({ train_data: ids(train), test_data: ids(2) });
+    await t.notThrowsAsync(compute.api.learn({ body: body(3) }));
+    const refusal = {
+      code: 'invalid_order',
+      message: /name 6 data sets, and may name 5 together.*--order-data/,
+    };
+    await t.throwsAsync(compute.api.learn({ body: body(4) }), refusal);
+  },
+);
+
 const PRED_RULES: readonly [string, Parameters<typeof aPreduplet>[0]][] = [
   ['id field is unset', { uuid: NIL_UUID, problem: NIL_UUID }],
   ['problem field is unset', { problem: NIL_UUID }],

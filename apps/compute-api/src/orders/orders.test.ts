@@ -169,6 +169,40 @@ testOnEngines(
   },
 );
 
+testOnEngines(
+  'A page of orders with long lists ends before it is large, and the next goes on',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const train_data = Array.from({ length: 9000 }, () => randomUUID());
+    const bodies = Array.from({ length: 5 }, () => aLearnuplet({ train_data }));
+    for (const body of bodies) await compute.unchecked.learn({ body });
+    const pages: string[][] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await compute.api.listOrders({ query: { cursor } });
+      t.is(page.total, 5);
+      t.true(JSON.stringify(page).length < 1.5e6);
+      t.deepEqual(page.items[0]?.train_data, train_data);
+      pages.push(page.items.map(({ id }) => id));
+      cursor = page.next;
+    } while (cursor !== undefined);
+    t.deepEqual(
+      pages.map(({ length }) => length),
+      [2, 2, 1],
+    );
+    t.deepEqual(pages.flat().toSorted(byText), bodies.map(({ uuid }) => uuid).toSorted(byText));
+  },
+);
+
+testOnEngines('An order that is larger than a page is a page', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const train_data = Array.from({ length: 30_000 }, () => randomUUID());
+  for (let n = 0; n < 2; n++) await compute.unchecked.learn({ body: aLearnuplet({ train_data }) });
+  const first = await compute.api.listOrders({ query: {} });
+  const second = await compute.api.listOrders({ query: { cursor: first.next } });
+  t.deepEqual([first.items.length, second.items.length, second.next], [1, 1, undefined]);
+});
+
 testOnEngines('The history is followed live, and from any entry on', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker();

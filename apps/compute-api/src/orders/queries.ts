@@ -6,7 +6,7 @@ import {
   PAGE,
   PlatformError,
 } from '@morpheo/common';
-import type { ExpressionBuilder } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { EventRow, OrderRow, Schema } from '../db/schema.ts';
 import { limitsOf, type Viewer } from '../disclosure/shown.ts';
@@ -25,7 +25,10 @@ export interface OrderFilter {
   readonly cursor?: string | undefined;
 }
 
-/** A page of orders, newest first. Throws `invalid_request` for a cursor that is not one of ours. */
+/** How many bytes of orders a page has before it ends, in what is stored of them: lists of data sets may be long. */
+const PAGE_BYTES = 2 ** 20;
+
+/** A page of orders, newest first: it ends by their number or their bytes, whichever comes first. Throws `invalid_request` for a cursor that is not one of ours. */
 export async function listOrders(
   { read }: ComputeDatabase,
   filter: OrderFilter,
@@ -33,9 +36,10 @@ export async function listOrders(
 ): Promise<{ items: OrderSummary[]; total: number; next?: string }> {
   const limit = filter.limit ?? PAGE.usual;
   const after = filter.cursor === undefined ? undefined : readCursor(filter.cursor);
-  const rows = await read
+  const found = await read
     .selectFrom('orders')
-    .selectAll()
+    .select(['id', 'created_at'])
+    .select(sql<number>`octet_length(spec) + coalesce(octet_length(result), 0)`.as('bytes'))
     .where((row) =>
       row.and([matches(row, filter), after === undefined ? row.lit(true) : olderThan(row, after)]),
     )
@@ -48,10 +52,35 @@ export async function listOrders(
     .select((row) => row.fn.countAll<number>().as('total'))
     .where((row) => matches(row, filter))
     .executeTakeFirstOrThrow();
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  const next = rows.length > limit && last !== undefined ? { next: cursorOf(last) } : {};
-  return { items: items.map((row) => summaryOf(row, viewer)), total: Number(total), ...next };
+  const page = found.slice(0, fitting(found.slice(0, limit)));
+  const last = page.at(-1);
+  const next = found.length > page.length && last !== undefined ? { next: cursorOf(last) } : {};
+  const rows = await rowsOf(
+    read,
+    page.map(({ id }) => id),
+  );
+  return { items: rows.map((row) => summaryOf(row, viewer)), total: Number(total), ...next };
+}
+
+/** How many of these make a page: one at least, and as many as have no more bytes than a page. */
+function fitting(found: readonly { readonly bytes: number }[]): number {
+  let bytes = 0;
+  const over = found.findIndex((one) => {
+    bytes += Number(one.bytes);
+    return bytes > PAGE_BYTES;
+  });
+  return over === -1 ? found.length : Math.max(1, over);
+}
+
+async function rowsOf(read: ComputeDatabase['read'], ids: readonly string[]): Promise<OrderRow[]> {
+  if (ids.length === 0) return [];
+  return await read
+    .selectFrom('orders')
+    .selectAll()
+    .where('id', 'in', ids)
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .execute();
 }
 
 /** The order's row. Throws `not_found`. */
@@ -135,7 +164,7 @@ function olderThan(row: Row, after: { at: number; id: string }) {
   return row(row.refTuple('created_at', 'id'), '<', row.tuple(after.at, after.id));
 }
 
-function cursorOf(row: OrderRow): string {
+function cursorOf(row: Pick<OrderRow, 'created_at' | 'id'>): string {
   return `${row.created_at}.${row.id}`;
 }
 

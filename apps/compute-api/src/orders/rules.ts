@@ -4,6 +4,7 @@ import {
   MOST_OWNER_CHARACTERS,
   MOST_PRIORITY,
   NIL_UUID,
+  type OrderSpec,
   type Preduplet,
   WIRE_STATUSES,
 } from '@morpheo/common';
@@ -40,6 +41,14 @@ export function brokenPredictRule(uplet: Preduplet): string | undefined {
   if (uplet.model === NIL_UUID) return 'model field is required';
   if (uplet.data === NIL_UUID) return 'Nil UUID in data field';
   return brokenStatusRule(uplet.status) ?? brokenExtraRule(uplet);
+}
+
+/** Ours: an order is read whole, also for a list or a message, so the data sets that it names have a bound. */
+export function brokenDataRule({ kind, uplet }: OrderSpec, most: number): string | undefined {
+  if (kind !== 'learn') return undefined;
+  const named = uplet.train_data.length + uplet.test_data.length;
+  if (named <= most) return undefined;
+  return `train_data and test_data name ${named} data sets, and may name ${most} together. Make several orders of it, or have the operator raise --order-data`;
 }
 
 function brokenListRule(field: string, ids: readonly string[]): string | undefined {

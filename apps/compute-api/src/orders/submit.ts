@@ -7,6 +7,7 @@ import type { OrderRow } from '../db/schema.ts';
 import { refuseUnfit } from '../foreign/limits.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { kindOf } from './kinds.ts';
+import { brokenDataRule } from './rules.ts';
 import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
 
 /**
@@ -17,12 +18,12 @@ import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
  */
 export async function submitOrder(
   database: ComputeDatabase,
-  { ageingMs, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'foreignWorkers'>,
+  { ageingMs, orderData, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'foreignWorkers'>,
   posted: OrderSpec,
   principal: Call['principal'],
 ): Promise<void> {
   const kind = kindOf(posted.kind);
-  const broken = kind.brokenRule(posted);
+  const broken = kind.brokenRule(posted) ?? brokenDataRule(posted, orderData);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
   if (foreignWorkers !== undefined) refuseUnfit(posted);
   const owner = ownerOf(posted.uplet.owner, principal);
