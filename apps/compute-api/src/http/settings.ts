@@ -1,6 +1,6 @@
 import type { Api, ComputeContract } from '@morpheo/common';
 import type { ComputeDatabase } from '../db/database.ts';
-import { listOwners, setWeight, weightOf } from '../owners/owners.ts';
+import { checkSetsDefaults, listOwners, setWeight, weightOf } from '../owners/owners.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
@@ -25,7 +25,8 @@ export function settingHandlers(database: ComputeDatabase): Handlers {
       return { gpus: row?.gpus ?? 0 };
     },
     // They are applied where an order is inserted.
-    setProblemDefaults: async ({ params, body: { gpus } }) => {
+    setProblemDefaults: async ({ params, body: { gpus } }, call) => {
+      checkSetsDefaults(call?.principal);
       await database.write(async ({ db }) => {
         await db
           .insertInto('problem_defaults')

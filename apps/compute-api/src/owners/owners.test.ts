@@ -60,6 +60,20 @@ testOnEngines('A person cancels and retries no order of somebody else', async (t
   }
 });
 
+testOnEngines('A person sets the defaults of no problem, unless as an admin', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const { api } = compute;
+  const person = (role: Role) => ({ principal: { name: 'eve', roles: [role], isPerson: true } });
+  const input = (gpus: number) => ({ params: { problem: aLearnuplet().problem }, body: { gpus } });
+  const refusal = { code: 'forbidden', message: /Ask an admin/ };
+  const refused = input(64);
+  await t.throwsAsync(api.setProblemDefaults(refused, person('orchestrator')), refusal);
+  t.deepEqual(await api.getProblemDefaults({ params: refused.params }), { gpus: 0 });
+  for (const call of [undefined, person('admin'), caller('lab', 'orchestrator'), caller('ann', 'admin')]) {
+    t.deepEqual(await api.setProblemDefaults(input(2), call), { gpus: 2 });
+  }
+});
+
 for (const [what, members] of [
   ['an empty owner', { owner: '' }],
   ['an owner of two lines', { owner: 'a\nb' }],

@@ -48,6 +48,18 @@ export function checkOrderOwner(owner: string, principal: Call['principal']): vo
   );
 }
 
+/**
+ * Throws `forbidden` where a person who is no admin would set what orders of a problem ask for: whose problem it is, is not
+ * known here, and who asks for more GPUs than there are stops its orders.
+ */
+export function checkSetsDefaults(principal: Call['principal']): void {
+  if (principal?.isPerson !== true || speaksForOthers(principal)) return;
+  throw new PlatformError(
+    'forbidden',
+    `${principal.name} may not set the defaults of a problem: that is for admins, and for orchestrators of the credentials file. Ask an admin, or say in each order how many GPUs it needs.`,
+  );
+}
+
 /** Admins, and orchestrators of the credentials file. */
 function speaksForOthers(principal: Call['principal']): boolean {
   const speaks = (role: Role) =>
