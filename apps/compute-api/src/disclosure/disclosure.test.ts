@@ -367,6 +367,8 @@ test('A canary in a log withholds the result and the log; the problem’s owner 
   t.notRegex(await logOf(hidden, id, AUTHOR), /7213456/);
   t.notRegex(await allOf(hidden, id, AUTHOR), /number 2/);
   t.regex(await allOf(hidden, id, PROBLEM_OWNER), /step train printed holds the canary number 2/);
+  const { failure } = await hidden.compute.api.getOrder({ params: { id } }, PROBLEM_OWNER);
+  t.regex(failure?.hint ?? '', /^Correct the algorithm/, 'the owner is not sent to the owner');
   await eventually(t, (t) => t.true(hidden.compute.calls.includes(`discard ${id}`)));
 });
 
