@@ -206,7 +206,7 @@ export async function changeProblem(
 
 /**
  * Removes a thing, in one transaction, and returns the digests that nothing refers to since. Throws `not_found`, and
- * `in_use` while models refer to an algo.
+ * `in_use` while models of its owner, or orders that are under way, refer to an algo.
  */
 export async function removeResource(
   database: StorageDatabase,
@@ -218,7 +218,7 @@ export async function removeResource(
     const row = await lockResource(transaction, type, uuid);
     if (row === undefined) throw noSuchResource(type, uuid);
     await permit(transaction, row);
-    if (type === 'algo') await refuseWhileUsed(transaction, uuid);
+    if (type === 'algo') await refuseWhileUsed(transaction, row);
     await transaction.deleteFrom('resources').where('type', '=', type).where('uuid', '=', uuid).execute();
     await transaction.deleteFrom('grants').where('type', '=', type).where('uuid', '=', uuid).execute();
     await keepId(transaction, row);
@@ -264,11 +264,16 @@ async function updateProblem(
   return { resource: toResource(after), freed: await forgetBlobs(transaction, [before.sha256]) };
 }
 
-async function refuseWhileUsed(transaction: StorageTransaction, algo: string): Promise<void> {
+/** Models of others do not keep an algo: its owner may not even see them. */
+async function refuseWhileUsed(
+  transaction: StorageTransaction,
+  { uuid: algo, owner }: ResourceRow,
+): Promise<void> {
   const model = await transaction
     .selectFrom('resources')
     .select('uuid')
     .where('algo', '=', algo)
+    .where('owner', '=', owner)
     .limit(1)
     .executeTakeFirst();
   const staged = await transaction

@@ -50,6 +50,22 @@ testOnEngines(
   },
 );
 
+testOnEngines('Models of others do not keep an algo from being deleted', async (t, open) => {
+  await using storage = await open();
+  const { api } = storage;
+  const place = { params: { type: 'algo' as const, uuid: id(1) } };
+  const query = { uuid: id(1), visibility: 'open' } as const;
+  await api.upload({ params: { type: 'algo' }, query, body: bodyOf('algo') }, ANN);
+  const model = async (uuid: string, call: Call) =>
+    await api.uploadModel({ query: { algo: id(1), uuid }, body: bodyOf('model') }, call);
+  await model(id(2), MALLORY);
+  await model(id(3), ANN);
+  await refused(t, api.remove(place, ANN), 'in_use', new RegExp(`by the model ${id(3)}`));
+  await api.remove({ params: { type: 'model', uuid: id(3) } }, ANN);
+  await t.notThrowsAsync(api.remove(place, ANN));
+  t.is((await api.get({ params: { type: 'model', uuid: id(2) } }, MALLORY)).algo, id(1));
+});
+
 testOnEngines('An id that a problem gave up when it was renamed stays its owner’s', async (t, open) => {
   await using storage = await open();
   await upload(storage, ANN, 'problem', id(1));
