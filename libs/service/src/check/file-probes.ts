@@ -1,9 +1,14 @@
 import { constants } from 'node:fs';
 import { access, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { errnoOf, PlatformError } from '@morpheo/common';
-import { type CredentialEntry, createCallers, openTicketKeys, readCredentials } from '../http/index.ts';
+import {
+  type CredentialEntry,
+  checkKeyPair,
+  createCallers,
+  openTicketKeys,
+  readCredentials,
+} from '../http/index.ts';
 import type { Probe } from './run-check.ts';
 
 const GIB = 1024 ** 3;
@@ -67,7 +72,7 @@ export function ticketKeysProbe(file: string | undefined, unsaid?: string): Prob
 export function tlsProbe(certificate: string, key: string): Probe {
   return {
     ask: async () => {
-      createSecureContext({ cert: await readFile(certificate), key: await readFile(key) });
+      checkKeyPair({ cert: await readFile(certificate, 'utf8'), key: await readFile(key, 'utf8') });
       return certificate;
     },
     remedy: 'Correct --cert and --key: PEM files that belong together.',

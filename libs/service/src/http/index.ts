@@ -46,6 +46,12 @@ export {
 } from './rates/settings.ts';
 export type { StreamLimits } from './rates/streams.ts';
 export type { Limits } from './routes/parse-input.ts';
-export { type HttpServer, type ListenOptions, type ListenTls, listen } from './server/listen.ts';
+export {
+  checkKeyPair,
+  type HttpServer,
+  type ListenOptions,
+  type ListenTls,
+  listen,
+} from './server/listen.ts';
 export { type Check, checksOf, type Warn } from './server/ready.ts';
 export { createHttpApp, type HttpApp, type ServeOptions } from './server/serve.ts';

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { copyFile, mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -29,8 +29,22 @@ test('An address of another machine is told with a remedy', async (t) => {
   });
 });
 
-test('A certificate that is none is refused', async (t) => {
-  await t.throwsAsync(() => openSmallService({ tls: { cert: 'x', key: 'y' } }), { code: 'invalid_request' });
+test('A certificate and a key that are no pair are refused, also where one is empty', async (t) => {
+  await using authority = await createAuthority();
+  const [one, other] = [
+    await authority.certify('one', 'IP:127.0.0.1'),
+    await authority.certify('other', 'IP:127.0.0.1'),
+  ];
+  const key = await readFile(one.keyFile, 'utf8');
+  // Whoever replaces a file by writing into it leaves it empty for a moment.
+  const pairs = [
+    { cert: 'x', key: 'y' },
+    { cert: one.cert, key: '' },
+    { cert: '', key },
+    { cert: one.cert, key: key.slice(0, 100) },
+    { cert: other.cert, key },
+  ];
+  for (const tls of pairs) await t.throwsAsync(() => openSmallService({ tls }), { code: 'invalid_request' });
 });
 
 test('A certificate that is replaced is shown to new connections, and those that are open stay', async (t) => {

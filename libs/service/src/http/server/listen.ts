@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
@@ -107,15 +108,23 @@ function createWith({ tls }: ListenOptions): Server {
 /** What a TLS server is made with, or goes on with. Throws `invalid_request` where certificate and key are no pair. */
 function secured({ cert, key }: Pick<ListenTls, 'cert' | 'key'>): SecureContextOptions {
   const options = { cert, key, minVersion: 'TLSv1.2' } as const;
+  checkKeyPair(options);
+  return options;
+}
+
+/** Throws `invalid_request` where the PEM texts of a certificate and a key do not belong together, or are none. */
+export function checkKeyPair({ cert, key }: Pick<ListenTls, 'cert' | 'key'>): void {
+  const wrong = 'The TLS certificate and key are no pair of PEM texts.';
   try {
-    // A server that gets a wrong pair keeps half of it.
-    createSecureContext(options);
-    return options;
+    // A server that gets a wrong pair keeps half of it, and takes an empty text for none: then no handshake succeeds.
+    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
+      createSecureContext({ cert, key });
+      return;
+    }
   } catch (cause) {
-    throw new PlatformError('invalid_request', 'The TLS certificate and key are no pair of PEM texts.', {
-      cause,
-    });
+    throw new PlatformError('invalid_request', wrong, { cause });
   }
+  throw new PlatformError('invalid_request', wrong);
 }
 
 /** Gives new connections the certificate that is in the files; those that are open stay as they are. */
