@@ -60,6 +60,7 @@ export function createStorageMeters(metrics: Metrics): StorageMeters {
   );
   const scrubbed = counter('scrubbed_bytes', 'Bytes that a scrub has read and compared with their digests');
   for (const zero of [uploads, bytes, hits, saved, damaged, scrubbed]) zero.add({}, 0);
+  for (const what of ['half_written', 'orphan']) swept.add({ what }, 0);
   const addBytes = coarsely((size) => bytes.add({}, size));
   const addSaved = coarsely((size) => saved.add({}, size));
   return {

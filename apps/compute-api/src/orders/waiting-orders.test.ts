@@ -107,9 +107,13 @@ everywhere(
     compute.checks.before = isOver;
     grew.length = 0;
     await worker.finish(claim);
-    await eachOnce(t, database, 'ready', ids);
-    t.true(Math.max(...grew) <= MOST, `a transaction changed ${Math.max(...grew)} orders`);
-    check();
+    try {
+      await eachOnce(t, database, 'ready', ids);
+      t.true(Math.max(...grew) <= MOST, `a transaction changed ${Math.max(...grew)} orders`);
+    } finally {
+      // Nothing is closed while checks are held up.
+      check();
+    }
     await eventually(t, async (t) => {
       t.is((await compute.api.listOrders({ query: { status: 'todo' } })).total, ids.length);
     });

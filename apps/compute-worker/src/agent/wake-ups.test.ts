@@ -94,8 +94,8 @@ test('A cancellation that arrives by NSQ stops what runs, and leaves no channel'
 
 test('A worker that compute-api does not know yet leaves every message to others', async (t) => {
   await using nsqd = await startNsqd();
-  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log });
-  await using publisher = openNsqBroker({ nsqds: [nsqd.tcp], log });
+  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], times, log });
+  await using publisher = openNsqBroker({ nsqds: [nsqd.tcp], times, log });
   const compute = new MemoryCompute();
   compute.fault = (call) => (call === 'registerWorker' ? new PlatformError('not_found', '404') : undefined);
   await using setup = await openTestWorker({ broker, compute });
@@ -105,7 +105,7 @@ test('A worker that compute-api does not know yet leaves every message to others
   t.regex(await topic(), /"channels":\[\],"depth":1,/);
   compute.fault = () => undefined;
   const order = setup.learn();
-  await eventually(t, (again) => again.is(reportOf(order).outcome, 'done'), 10_000);
+  await eventually(t, (again) => again.is(reportOf(order).outcome, 'done'));
   await eventually(t, async (again) => again.regex(await topic(), /"channel_name":"compute","depth":0,/));
 });
 

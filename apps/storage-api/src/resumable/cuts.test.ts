@@ -123,8 +123,8 @@ test('an end that fails by our fault is made up for when the offset is asked for
   const path = pathOf(await tus.create(BYTES.length, DATA));
   const [staging, away] = [join(service.folder, 'staging'), join(service.folder, 'away')];
   await rename(staging, away);
-  t.is((await tus.patch(path, 0, BYTES)).status, 500);
-  t.is((await tus.head(path)).status, 500);
+  t.is((await tus.patch(path, 0, BYTES)).status, 503);
+  t.is((await tus.head(path)).status, 503);
   t.is((await service.call('admin', `/data/${id(1)}`)).status, 404);
   await rename(away, staging);
   t.is(offsetOf(await tus.head(path)), BYTES.length);
