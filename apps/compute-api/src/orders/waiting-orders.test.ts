@@ -66,7 +66,7 @@ everywhere(
     await using compute = await openTestCompute({}, counted(database, grew));
     const maker = aLearnuplet();
     await compute.api.learn({ body: maker });
-    const ids = await seedWaiting(compute, maker.uuid, engine.name === 'sqlite' ? 1800 : 50);
+    const ids = await seedWaiting(compute, maker.uuid, engine.name === 'sqlite' ? 600 : 50);
     const [first = '', , last = ''] = ids;
     ids.push(...(await seedWaiting(compute, first, 120)));
     let deep = last;

@@ -19,6 +19,20 @@ const both: Migrations = {
 };
 const owner = 'demo';
 
+test('Where the server gives one connection alone, opening fails in place of waiting for ever', async (t) => {
+  const real = await server();
+  await using address = await real.createDatabase();
+  const user = `single_${address.database}`;
+  await real.query(`create role ${user} login password 'single' connection limit 1`);
+  const opening = openPostgres({
+    address: { ...address, user, password: 'single' },
+    owner,
+    migrations: first,
+  });
+  await t.throwsAsync(opening, { code: 'unavailable' });
+  await real.query(`drop role ${user}`);
+});
+
 test('While a step waits for a table that somebody reads, all others go on with it; who is waited for is logged', async (t) => {
   t.timeout(120_000);
   const real = await server();

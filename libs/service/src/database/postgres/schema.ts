@@ -103,16 +103,19 @@ async function logWait(pool: ConnectionPool, log: Log): Promise<void> {
  */
 export async function refusePooler(pool: ConnectionPool): Promise<void> {
   const first = await pool.connect();
-  const second = await pool.connect();
   try {
     const own = await backendOf(first);
-    await second.query('begin', []);
-    const other = await backendOf(second);
-    await second.query('rollback', []);
-    if (own === other) throw new PlatformError('unavailable', `${pool.name} ${POOLED}.`);
+    const second = await pool.connect();
+    try {
+      await second.query('begin', []);
+      const other = await backendOf(second);
+      await second.query('rollback', []);
+      if (own === other) throw new PlatformError('unavailable', `${pool.name} ${POOLED}.`);
+    } finally {
+      second.release();
+    }
   } finally {
     first.release();
-    second.release();
   }
 }
 
