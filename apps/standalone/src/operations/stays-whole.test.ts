@@ -5,11 +5,13 @@ import { mkdtempDisposable, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { computeClient } from '@morpheo/client';
 import { openDummyRuntime } from '@morpheo/compute-worker';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { type Connection, startPlatform } from '../index.ts';
+import { readOrMakeSecrets } from '../secrets.ts';
 
 const CLI = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
 const FREE_PORTS = ['storage', 'compute', 'orchestrator'].flatMap((part) => [`--${part}-port`, '0']);
@@ -24,11 +26,15 @@ test('A platform whose worker was superseded says that it is not ready, starts i
   const [worker] = (await platform.compute.listWorkers({})).items;
   const boot = randomUUID();
   const body = { boot, name: 'another', runtime: 'process', slots: { learn: 1, predict: 1 } };
-  await platform.compute.registerWorker({ params: { worker: worker?.id ?? '' }, body });
+  // Its own credentials: a worker belongs to the caller who registered it.
+  const credentials = { name: 'worker', secret: (await readOrMakeSecrets(folder.path)).worker };
+  const another = computeClient({ url: platform.connection.compute, credentials });
+  await another.registerWorker({ params: { worker: worker?.id ?? '' }, body });
   await eventually(t, async (t) => t.is(await ready(), 503));
   await eventually(t, async (t) => t.is(await ready(), 200));
   const [again] = (await platform.compute.listWorkers({})).items;
-  t.like(again, { id: worker?.id, name: 'standalone' });
+  t.like(again, { name: 'standalone', alive: true });
+  t.not(again?.id, worker?.id, 'an id that was taken over is given up');
 });
 
 test('A platform whose "morpheo up" is killed stops by itself', async (t) => {
