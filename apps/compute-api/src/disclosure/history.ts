@@ -4,7 +4,14 @@ import { isHeld, type Seen, type Viewer } from './shown.ts';
 
 /** Whatever of these an entry is, no more happens in its attempt. */
 const OVER: readonly OrderEvent['what'][] = [
-  ...(['released', 'lost', 'error', 'publishing', 'done', 'failed', 'cancelled', 'retried'] as const),
+  'released',
+  'lost',
+  'error',
+  'publishing',
+  'done',
+  'failed',
+  'cancelled',
+  'retried',
 ];
 
 /** Entries of an order's history, oldest first, and the order as it is known then. */

@@ -11,7 +11,6 @@ import {
   learnuplet,
   type OrderView,
   preduplet,
-  type StorageContract,
 } from '@morpheo/common';
 import {
   type ContainerRuntime,
@@ -269,7 +268,7 @@ function clientsAs(services: ServicesWithRoles, name: string) {
   const [storage, compute] = services.services.map(({ url }) => url);
   const credentials = services.credentialsOf(name);
   return {
-    storage: storageClient({ url: storage ?? '', credentials }) as Api<StorageContract>,
+    storage: storageClient({ url: storage ?? '', credentials }),
     compute: computeClient({ url: compute ?? '', credentials }),
   };
 }

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Crash, Failure, Report } from './report.ts';
 
 /** So many files may fail once and pass alone before a run is red for that. */
-export const MOST_UNSTABLE = 6;
+export const MOST_UNSTABLE = 3;
 
 /** A file that failed, and the folder of its package. */
 export interface FailedFile {

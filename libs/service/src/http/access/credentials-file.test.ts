@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { cheapHash } from '../testing/cheap-hash.ts';
-import { readCredentials } from './credentials-file.ts';
+import { parseCredentials, readCredentials } from './credentials-file.ts';
 
 test('A credentials file is read, and a faulty one is refused by name', async (t) => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'credentials-'));
@@ -25,4 +25,10 @@ test('A credentials file is read, and a faulty one is refused by name', async (t
     t.true(error?.message.includes(path));
   }
   await t.throwsAsync(readCredentials(`${path}.gone`), { code: 'invalid_request' });
+});
+
+test('A file that is no JSON is named, and nothing of it is quoted', (t) => {
+  const error = t.throws(() => parseCredentials('[{"name": hush', 'callers.json'));
+  t.regex(error.message, /^The credentials file callers\.json should be .*: It is not JSON\.$/);
+  t.notRegex(`${error.message} ${String(error.cause)}`, /hush/);
 });

@@ -1,6 +1,7 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { CREDENTIAL_ROLES, errnoOf, isPlatformError, PlatformError } from '@morpheo/common';
 import { z } from 'zod';
+import { writeWhole } from './directory-copy.ts';
 import { indexCallers } from './known-callers.ts';
 
 const file = z.array(
@@ -50,12 +51,9 @@ export function parseCredentials(text: string, path: string): FileCredential[] {
 export async function writeCredentials(path: string, entries: readonly FileCredential[]): Promise<void> {
   const text = `${JSON.stringify(entries, null, 2)}\n`;
   parseCredentials(text, path);
-  const temporary = `${path}.${process.pid}`;
   try {
-    await writeFile(temporary, text, { mode: 0o600, flush: true });
-    await rename(temporary, path);
+    await writeWhole(path, text);
   } catch (cause) {
-    await rm(temporary, { force: true });
     throw failed(path, 'written', cause);
   }
 }
@@ -63,11 +61,10 @@ export async function writeCredentials(path: string, entries: readonly FileCrede
 function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    const why = cause instanceof SyntaxError ? cause.message : 'see the cause';
+  } catch {
+    // What the parser says quotes the file.
     throw invalid(
-      `The credentials file ${path} should be a JSON list of {name, roles, secretHash}: ${why}`,
-      cause,
+      `The credentials file ${path} should be a JSON list of {name, roles, secretHash}: It is not JSON.`,
     );
   }
 }

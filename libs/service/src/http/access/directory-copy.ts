@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Directory, directory, errnoOf } from '@morpheo/common';
 import { z } from 'zod';
@@ -26,17 +26,26 @@ export async function readCopy(path: string): Promise<DirectoryCopy | undefined>
 
 /** Writes a copy, whole or not at all, readable by this user alone; its folder is made where there is none. */
 export async function writeCopy(path: string, { etag, directory: people }: DirectoryCopy): Promise<void> {
-  const temporary = `${path}.${process.pid}`;
-  const write = async () =>
-    await writeFile(temporary, JSON.stringify({ etag, directory: people }), { mode: 0o600, flush: true });
+  const text = JSON.stringify({ etag, directory: people });
   try {
-    await write();
+    await writeWhole(path, text);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await write();
+    await writeWhole(path, text);
   }
-  await rename(temporary, path);
+}
+
+/** Writes a file, whole or not at all, readable by this user alone. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await writeFile(temporary, text, { mode: 0o600, flush: true });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 /** Notes that storage-api said the same again. Resolves to false where the copy is there no more. */
