@@ -21,27 +21,30 @@ export interface LoadResult {
 }
 
 /**
- * Posts JSON by a number of callers, each on a connection of its own, until the time is over and the last answer is
- * there. It speaks just enough HTTP/1.1 to do that, so that it takes little of the machine from the server: the
+ * Posts JSON by a number of callers, each on a connection of its own, once at least, until the time is over and the
+ * last answer is there; the time begins when all are connected. It speaks just enough HTTP/1.1 to do that, so that it takes little of the machine from the server: the
  * generators that there are take several times as long for a request as a bare server does. Throws at the first answer
  * that is no 202.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const accepted: string[] = [];
   const latencies: number[] = [];
+  await using callers = new AsyncDisposableStack();
+  const opened = await Promise.all(Array.from({ length: options.callers }, () => openCaller(options)));
+  for (const caller of opened) callers.use(caller);
   const started = performance.now();
   const until = started + options.ms;
   await Promise.all(
-    Array.from({ length: options.callers }, async () => {
-      await using caller = await openCaller(options);
-      for (let now = performance.now(); now < until; ) {
+    opened.map(async (caller) => {
+      let now = performance.now();
+      do {
         const { id, body } = options.next();
         await caller.post(body);
         accepted.push(id);
         const answered = performance.now();
         latencies.push(answered - now);
         now = answered;
-      }
+      } while (now < until);
     }),
   );
   return { accepted, latencies, seconds: (performance.now() - started) / 1000 };
