@@ -30,6 +30,11 @@ export interface PostgresServer extends AsyncDisposable {
   readonly caFile: string | undefined;
   /** Makes a database; a copy of `template` where one is named, which nobody may use at that moment. */
   createDatabase(template?: string): Promise<TestDatabase>;
+  /**
+   * A database of a kind (`a-z`, digits and `_`, at most 20) that somebody has left, or a new one. Disposing leaves it
+   * for the next, who takes it for a new one but for its schema: first its rows have to go.
+   */
+  takeDatabase(kind: string): Promise<TestDatabase>;
   /** Ends the server and all its processes at once, as `kill -9`. */
   kill(): Promise<void>;
   /** Shuts the server down as an administrator does who does not wait for its clients. */
@@ -106,28 +111,53 @@ export async function startPostgres({
 /** What can be asked of a server that runs. */
 export function postgresOn(
   target: PostgresTarget,
-): Pick<PostgresServer, 'target' | 'createDatabase' | 'query'> {
+): Pick<PostgresServer, 'target' | 'createDatabase' | 'takeDatabase' | 'query'> {
   return {
     target,
     createDatabase: (template) => createDatabase(target, template),
+    takeDatabase: (kind) => takeDatabase(target, kind),
     query: (sql, database = target.database) => queryOf({ ...target, database }, sql),
   };
 }
 
 async function createDatabase(target: PostgresTarget, template = 'template0'): Promise<TestDatabase> {
-  const database = `test_${randomUUID().replaceAll('-', '')}`;
+  const database = `test_${randomDigits()}`;
   await queryOf(target, `create database ${database} template ${template}`);
+  // A server that a test has left dead takes its databases with it.
+  return testDatabase(target, database, `drop database if exists ${database} with (force)`);
+}
+
+/** The name tells whether somebody has it: of several who would rename one, a single one can. */
+async function takeDatabase(target: PostgresTarget, kind: string): Promise<TestDatabase> {
+  const [database, free] = [`taken_${kind}_${randomDigits()}`, `free_${kind}_`];
+  const left = await queryOf(target, `select datname from pg_database where starts_with(datname, '${free}')`);
+  const release = `alter database ${database} rename to ${free}${randomDigits()}`;
+  for (const { datname } of left) {
+    const isOurs = await queryOf(target, `alter database ${datname} rename to ${database}`).then(
+      () => true,
+      () => false,
+    );
+    if (isOurs) return testDatabase(target, database, release);
+  }
+  await queryOf(target, `create database ${database} template template0`);
+  return testDatabase(target, database, release);
+}
+
+function testDatabase(target: PostgresTarget, database: string, release: string): TestDatabase {
   const { user, password, host, port } = target;
   return {
     ...{ host, port, database, user, password },
     url: `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`,
-    // A server that a test has left dead takes its databases with it.
     [Symbol.asyncDispose]: () =>
-      queryOf(target, `drop database if exists ${database} with (force)`).then(
+      queryOf(target, release).then(
         () => undefined,
         () => undefined,
       ),
   };
+}
+
+function randomDigits(): string {
+  return randomUUID().replaceAll('-', '');
 }
 
 async function queryOf(target: PostgresTarget, sql: string): Promise<Record<string, unknown>[]> {

@@ -6,7 +6,8 @@ import { type PostgresServer, postgresOn, startPostgres } from './postgres.ts';
 import { missingParts } from './with-parts.ts';
 
 /** A PostgreSQL server that others use as well: nobody ends it, and who disposes of it lets go. */
-export type SharedPostgres = Pick<PostgresServer, 'target' | 'createDatabase' | 'query'> & AsyncDisposable;
+export type SharedPostgres = Pick<PostgresServer, 'target' | 'createDatabase' | 'takeDatabase' | 'query'> &
+  AsyncDisposable;
 
 /** A MinIO server that others use as well: nobody ends it, and who disposes of it lets go. */
 export type SharedMinio = Pick<MinioServer, 'endpoint' | 'credentials' | 'client' | 'createBucket'> &
