@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, mkdir, open, opendir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { constants, mkdirSync } from 'node:fs';
+import { access, mkdir, open, opendir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock, PlatformError } from '@morpheo/common';
 import type { BlobStore, ByteRange, ReceivedBlob, ReceiveOptions, StoredBlob } from '../blob-store.ts';
@@ -112,7 +112,8 @@ class LocalBlobStore implements BlobStore {
 
   async *list(): AsyncGenerator<{ digest: string; size: number; storedAt: Date }> {
     for (const subfolder of SUBFOLDERS) {
-      for await (const { name } of await opendir(join(this.#folders.blobs, subfolder))) {
+      // Its names at once, a 256th of all: one after another costs four times the work where there are few.
+      for (const name of await readdir(join(this.#folders.blobs, subfolder))) {
         const found = DIGEST.test(name) ? await statOrNull(this.#path(name)) : null;
         if (found !== null) yield { digest: name, ...found };
       }
@@ -155,10 +156,11 @@ class LocalBlobStore implements BlobStore {
 
 /** All subfolders are made beforehand, so that a put has one folder to sync and not a new one above it. */
 async function makeFolders(folder: string, folders: Folders): Promise<void> {
-  await mkdir(folders.staging, { recursive: true, mode: 0o750 });
-  await Promise.all(
-    SUBFOLDERS.map((subfolder) => mkdir(join(folders.blobs, subfolder), { recursive: true, mode: 0o750 })),
-  );
+  const how = { recursive: true, mode: 0o750 } as const;
+  for (const path of [folders.staging, folders.blobs]) await mkdir(path, how);
+  const there = new Set(await readdir(folders.blobs));
+  // One call after another and not by way of other threads: that is four times quicker, and nobody is served yet.
+  for (const name of SUBFOLDERS) if (!there.has(name)) mkdirSync(join(folders.blobs, name), how);
   for (const parent of [folders.blobs, folder, join(folder, '..')]) await syncFolder(parent);
 }
 
