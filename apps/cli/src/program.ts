@@ -2,6 +2,7 @@ import { VERSION } from '@morpheo/common';
 import { Command } from 'commander';
 import { addDefaults } from './commands/defaults.ts';
 import { addGet } from './commands/get.ts';
+import { addGroup } from './commands/group.ts';
 import { addLeaderboard } from './commands/leaderboard.ts';
 import { addLogs } from './commands/logs.ts';
 import { addLearn, addPredict } from './commands/new-order.ts';
@@ -88,6 +89,7 @@ export function createProgram(options: ProgramOptions): Command {
     .description('What there is to do and what was done.');
   addOrdersList(orders, run);
   addOneOrder(orders, run);
+  addGroup(program, run);
   addLogs(program, run);
   addLeaderboard(program, run);
   program.commandsGroup('Help:').helpCommand('help [command]', 'show the help of a command');

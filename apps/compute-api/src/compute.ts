@@ -9,6 +9,8 @@ import type { ComputeSettings } from './config.ts';
 import { ComputeDatabase } from './db/database.ts';
 import type { Schema } from './db/schema.ts';
 import { type ForeignApi, foreignHandlers } from './foreign/handlers.ts';
+import { GroupActions } from './groups/actions.ts';
+import { GroupFollowers } from './groups/follow.ts';
 import { createHandlers } from './http/handlers.ts';
 import { countChanges, countTakeovers } from './observe/metrics.ts';
 import { measureQueue } from './observe/queue-metrics.ts';
@@ -57,6 +59,8 @@ export function startCompute(parts: ComputeParts): Compute {
   database.onCommitted(broadcastCancellations(broker, log));
   measureQueue(metrics, database, settings.leaseMs);
   const followers = new Followers(database);
+  const groupFollowers = new GroupFollowers(database);
+  const groupActions = new GroupActions({ database, settings, log });
   const dispatcher = new Dispatcher({ ...parts, database });
   database.onCommitted(({ event }) => {
     if (event === 'accepted') dispatcher.check();
@@ -69,14 +73,18 @@ export function startCompute(parts: ComputeParts): Compute {
     followers.announce(order);
     dispatcher.wake();
   });
+  const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
+  const { signTicket } = parts;
   return {
-    api: createHandlers({ database, settings, followers, signTicket: parts.signTicket }),
+    api: createHandlers({ database, settings, followers, groupActions, groupFollowers, signTicket }),
     foreign:
       settings.foreignWorkers === undefined ? undefined : foreignHandlers(database, settings.foreignWorkers),
     checkEffects: async (lane) => await checkEffects(database, lane),
     async [Symbol.asyncDispose]() {
+      groupNews[Symbol.dispose]();
       changes[Symbol.dispose]();
       news[Symbol.dispose]();
+      await groupActions[Symbol.asyncDispose]();
       await reaper[Symbol.asyncDispose]();
       await dispatcher[Symbol.asyncDispose]();
     },

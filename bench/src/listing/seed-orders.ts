@@ -90,6 +90,9 @@ function rowOf(index: number, at: number): OrderRow {
     result:
       status === 'done' ? JSON.stringify({ uuid: uplet.model_end, sha256: '0'.repeat(64), size: 1 }) : null,
     failure: null,
+    group_name: null,
+    score: null,
+    reason: null,
     events: 1,
     effects: 0,
     created_at: at,

@@ -72,6 +72,12 @@ export const MOST_PRIORITY = 10;
 /** The longest name that an owner of orders may have, in characters. */
 export const MOST_OWNER_CHARACTERS = 100;
 
+/** The most orders that may ever be placed in one group. */
+export const MOST_GROUP_ORDERS = 10_000;
+
+/** The name of a group of orders. It stands in paths, so that it is never `.` or `..`. */
+export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+
 /** What the owner of orders is called that came without credentials. */
 export const ANONYMOUS = 'anonymous';
 
@@ -79,10 +85,11 @@ export const ANONYMOUS = 'anonymous';
 export const MOST_WEIGHT = 1000;
 
 /**
- * A training order as the originals post and queue it; absent members have the originals' zero values. Three are ours:
+ * A training order as the originals post and queue it; absent members have the originals' zero values. Four are ours:
  * `gpus`, how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see
  * `setProblemDefaults`). `owner`, on whose share it is run: the caller where absent. `priority` among the orders of its
- * owner, from -10 to 10: 0 where absent.
+ * owner, from -10 to 10: 0 where absent. `group`, the group of its owner that it belongs to, by its name (see
+ * {@link GROUP_NAME}); none where absent.
  */
 export const learnuplet = goStruct({
   uuid: goUuid,
@@ -101,12 +108,13 @@ export const learnuplet = goStruct({
   gpus: goOptionalInt,
   owner: goOptionalString,
   priority: goOptionalInt,
+  group: goOptionalString,
 });
 
 /** See {@link learnuplet}. */
 export type Learnuplet = z.output<typeof learnuplet>;
 
-/** A prediction order as the originals post and queue it; `gpus`, `owner`, `priority` as for {@link learnuplet}. */
+/** A prediction order as the originals post and queue it; `gpus`, `owner`, `priority`, `group` as for {@link learnuplet}. */
 export const preduplet = goStruct({
   uuid: goUuid,
   problem: goUuid,
@@ -121,6 +129,7 @@ export const preduplet = goStruct({
   gpus: goOptionalInt,
   owner: goOptionalString,
   priority: goOptionalInt,
+  group: goOptionalString,
 });
 
 /** See {@link preduplet}. */

@@ -46,6 +46,26 @@ export function isAllowed(type: ResourceType, action: Action, relation: Relation
   return PERMISSIONS[type][action].includes(relation);
 }
 
+/**
+ * What may be done with a group of orders. `see`: that it is there, its figures, and which orders are in it; `add`: place
+ * orders in it; `cancel` and `retry`: its orders, all at once.
+ */
+export const GROUP_ACTIONS = ['see', 'add', 'cancel', 'retry'] as const;
+
+/** What may be done with a group of orders; see {@link GROUP_ACTIONS}. */
+export type GroupAction = (typeof GROUP_ACTIONS)[number];
+
+/**
+ * Who may do what with a group of orders. As admins count here all who may order in the name of others: orchestrators of
+ * the credentials file. To everybody else a group is not there.
+ */
+export const GROUP_PERMISSIONS: Readonly<Record<GroupAction, readonly Relation[]>> = {
+  see: OWN,
+  add: OWN,
+  cancel: OWN,
+  retry: OWN,
+};
+
 /** Who may use a resource beside its owner: nobody, or everybody who is known. */
 export const VISIBILITIES = ['private', 'open'] as const;
 

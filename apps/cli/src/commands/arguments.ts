@@ -1,4 +1,4 @@
-import { NIL_UUID, uuid } from '@morpheo/common';
+import { GROUP_NAME, NIL_UUID, uuid } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
@@ -9,6 +9,14 @@ export function readUuid(text: string): string {
     text === NIL_UUID
       ? 'It is the nil UUID.'
       : 'It should be a UUID such as 6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11.',
+  );
+}
+
+/** Reads the name of a group of orders. For commander: throws `InvalidArgumentError`. */
+export function readGroupName(text: string): string {
+  if (GROUP_NAME.test(text)) return text;
+  throw new InvalidArgumentError(
+    'It should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit.',
   );
 }
 

@@ -141,6 +141,16 @@ test('An order has a priority and an owner where it is told', async (t) => {
   t.is((await morpheo([...LEARN, '--priority', '11'], { env })).code, 2);
 });
 
+test('An order is placed in a group where it is told', async (t) => {
+  await using fixture = await setUp();
+  const { env } = fixture;
+  t.is((await morpheo([...LEARN, '--group', 'sweep-1', '-q'], { env })).code, 0);
+  t.is(fixture.learned[0]?.group, 'sweep-1');
+  const wrong = await morpheo([...LEARN, '--group', '-x/y'], { env });
+  t.is(wrong.code, 2);
+  t.regex(wrong.stderr, /letters, digits, dots, hyphens and underscores/);
+});
+
 test('An order can be watched at once', async (t) => {
   await using fixture = await setUp();
   const text = await morpheo([...LEARN, '--watch'], { env: fixture.env });

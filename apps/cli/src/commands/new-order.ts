@@ -12,7 +12,7 @@ import type { Context, Runner } from '../context.ts';
 import { type ExitCode, usageError } from '../exit-codes.ts';
 import { watchOrder } from '../orders/follow.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
-import { examples, readInteger, readUuid } from './arguments.ts';
+import { examples, readGroupName, readInteger, readUuid } from './arguments.ts';
 
 /** The options that every kind of order takes. */
 interface NewOrderOptions {
@@ -21,6 +21,7 @@ interface NewOrderOptions {
   readonly gpus?: number;
   readonly priority?: number;
   readonly owner?: string;
+  readonly group?: string;
   readonly watch?: boolean;
   readonly quiet?: boolean;
 }
@@ -105,6 +106,7 @@ function newOrderOptions(command: Command): Command {
       '--owner <name>',
       'on whose share it is run (default: who calls; another takes the role orchestrator)',
     )
+    .option('--group <name>', 'a group that it belongs to; see morpheo group', readGroupName)
     .option('-w, --watch', 'watch the order until it ends; the exit code tells how')
     .option('-q, --quiet', "print the order's id alone");
 }
@@ -160,6 +162,7 @@ function newOrder(workflow: string, options: NewOrderOptions) {
     gpus: options.gpus,
     owner: options.owner,
     priority: options.priority,
+    group: options.group,
   };
 }
 

@@ -12,7 +12,7 @@ import type { ExitCode } from '../exit-codes.ts';
 import { orderTable } from '../orders/order-table.ts';
 import { type OrderQuery, orderPages } from '../platform/pages.ts';
 import { counted, jsonText } from '../terminal/text.ts';
-import { examples, readInteger, readUuid } from './arguments.ts';
+import { examples, readGroupName, readInteger, readUuid } from './arguments.ts';
 
 interface ListOptions {
   readonly kind?: OrderKind;
@@ -20,6 +20,7 @@ interface ListOptions {
   readonly problem?: string;
   readonly algo?: string;
   readonly owner?: string;
+  readonly group?: string;
   readonly limit?: number;
   readonly cursor?: string;
   readonly all?: boolean;
@@ -36,11 +37,13 @@ export function addOrdersList(orders: Command, run: Runner): void {
     .option('--problem <uuid>', 'only orders of this problem', readUuid)
     .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
     .option('--owner <name>', 'only orders on the share of this owner')
+    .option('--group <name>', 'only orders of this group (yours, or that of --owner)', readGroupName)
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
     .option('--all', 'all of them, page by page')
     .action(run(list));
   examples(command, [
+    ['morpheo orders list --group sweep', 'the orders of one of your groups'],
     ['morpheo orders list --status failed', 'what failed'],
     ['morpheo orders list --all --json', 'everything, for a script: {"items":[…],"total":n}'],
   ]);

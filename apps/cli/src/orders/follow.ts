@@ -9,7 +9,7 @@ import { failureDetails, resultLine } from './order-text.ts';
 /** The first and the longest pause before a connection is opened again, in milliseconds. */
 const PAUSE_MS = { first: 250, most: 5_000 } as const;
 
-/** A stream of events about an order, opened after the event of an id or from its beginning. */
+/** A stream of events, opened after the event of an id or from its beginning. */
 export type OpenStream<T> = (
   lastEventId: string | undefined,
   signal: AbortSignal | undefined,
@@ -26,8 +26,20 @@ export async function followOrder<T>(
   open: OpenStream<T>,
   each: (data: T) => Promise<void>,
 ): Promise<OrderView> {
-  const { signal, terminal } = context;
   await getOrder(context, id);
+  return await followTo(context, open, each, () => getOrder(context, id));
+}
+
+/**
+ * Hands every event of a stream to `each` until it ends by itself, as {@link followOrder} does; resolves with what `read`
+ * reads then.
+ */
+export async function followTo<T, R>(
+  { signal, terminal }: Context,
+  open: OpenStream<T>,
+  each: (data: T) => Promise<void>,
+  read: () => Promise<R>,
+): Promise<R> {
   let opened = 0;
   const events = resumeEvents<T>({
     signal,
@@ -40,7 +52,7 @@ export async function followOrder<T>(
   });
   for await (const event of events) await each(event.data);
   // Following outlasts a restart of the service.
-  return await retry(() => getOrder(context, id), {
+  return await retry(read, {
     ...{ firstMs: PAUSE_MS.first, mostMs: PAUSE_MS.most, jitter: 0, signal },
     retryIf: (error) => isPlatformError(error) && error.retry,
   });

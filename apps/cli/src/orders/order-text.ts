@@ -114,6 +114,7 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['sample', order.sample_order],
     ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
     ['owner', oneLine(order.owner, 100)],
+    ['group', order.group],
     ['priority', order.priority === 0 ? undefined : String(order.priority)],
     ...placeFields(order),
     ['data', order.data],

@@ -265,4 +265,31 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '013-groups': async (schema) => {
+    const whole = (column: ColumnDefinitionBuilder) => column.notNull().defaultTo(0);
+    await schema.schema.alterTable('orders').addColumn('group_name', 'text').execute();
+    await schema.schema.alterTable('orders').addColumn('score', 'double precision').execute();
+    await schema.schema.alterTable('orders').addColumn('reason', 'text').execute();
+    await schema.schema
+      .createTable('order_groups')
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('name', 'text', (column) => column.notNull())
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('posted', 'integer', whole)
+      .addColumn('asked', 'text')
+      .addColumn('asked_by', 'text')
+      .addColumn('asked_at', 'bigint')
+      .addColumn('under_way', 'integer', whole)
+      .addPrimaryKeyConstraint('order_groups_key', ['owner', 'name'])
+      .execute();
+    for (const index of [
+      // All that is asked of a group as a whole is in it, so that no order is read for that.
+      sql`create index orders_group on orders
+        (owner, group_name, created_at, id, status, ended_at, reason, workflow, score) where group_name is not null`,
+      sql`create index order_groups_newest on order_groups (owner, created_at, name)`,
+      sql`create index order_groups_under_way on order_groups (asked_at) where under_way = 1`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

@@ -11,7 +11,7 @@ import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 
 /** The tables that grow with every order. */
-const GROWS = /^SCAN (orders|attempts|events|logs|outbox)\b/;
+const GROWS = /^SCAN (orders|order_groups|attempts|events|logs|outbox)\b/;
 
 /** What may be read through, and why. */
 const READ_THROUGH: readonly RegExp[] = [
@@ -23,6 +23,8 @@ const READ_THROUGH: readonly RegExp[] = [
   /^SCAN orders USING COVERING INDEX \w+: select count\(\*\) as "total" from "orders" where [^()]*$/,
   // What is due to other systems, which grows while they are away.
   /^SCAN outbox: select "lane", count\(\*\) as "n", .* group by "lane"$/,
+  // The groups of which something is being carried out: an index of these alone.
+  /^SCAN order_groups USING INDEX order_groups_under_way: .* where under_way = 1 .* limit \? *$/,
   // Of these tests: see `openTestCompute`.
   /^SCAN outbox: select "n" from "outbox" where "effect" = \? limit \?$/,
 ];
@@ -71,7 +73,13 @@ test('No query of a service looks through a table that grows', async (t) => {
 /** Calls what compute-api answers, so that each of its queries is made once at least. */
 async function callEverything({ api, worker: register }: TestCompute): Promise<void> {
   const worker = await register({ learn: 4, predict: 4 });
-  const [done, lost, cancelled, failed] = [aLearnuplet(), aLearnuplet(), aLearnuplet(), aPreduplet()];
+  const group = 'sweep';
+  const [done, lost, cancelled, failed] = [
+    aLearnuplet({ group }),
+    aLearnuplet({ group }),
+    aLearnuplet(),
+    aPreduplet(),
+  ];
   const next = aLearnuplet({ rank: 1, algo: done.algo, model_start: done.model_end });
   for (const body of [done, lost, cancelled, next]) await api.learn({ body });
   await api.pred({ body: failed });
@@ -96,6 +104,20 @@ async function callEverything({ api, worker: register }: TestCompute): Promise<v
     await api.retryOrder({ params });
   }
   await lookAtOrders({ api }, done.uuid);
+  await lookAtGroup({ api }, group);
+}
+
+async function lookAtGroup({ api }: Pick<TestCompute, 'api'>, name: string): Promise<void> {
+  const one = { params: { name }, query: {} };
+  await api.listOrderGroups({ query: {} });
+  await api.listOrderGroups({ query: { cursor: '1.x' } });
+  await api.listOrders({ query: { group: name } });
+  await api.listOrders({ query: { group: name, status: 'done' } });
+  await api.getOrderGroup(one);
+  await api.cancelOrderGroup(one);
+  await Array.fromAsync(await api.orderGroupEvents(one));
+  await api.retryOrderGroup({ ...one, body: {} });
+  await api.retryOrderGroup({ ...one, body: { cancelled: true } });
 }
 
 async function lookAtOrders({ api }: Pick<TestCompute, 'api'>, id: string): Promise<void> {

@@ -1,4 +1,4 @@
-import type { AttemptOutcome, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
+import type { AttemptOutcome, FailureReason, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
 import type { Transaction } from 'kysely';
 
 /**
@@ -18,6 +18,7 @@ export interface Schema {
   shares: ShareRow;
   samples: SampleRow;
   foreign_messages: ForeignMessageRow;
+  order_groups: OrderGroupRow;
 }
 
 /** A transaction on the tables of compute-api. */
@@ -80,6 +81,14 @@ export interface OrderRow {
   result: string | null;
   /** JSON of a `Failure`. */
   failure: string | null;
+  /** The group of its owner that it belongs to. */
+  group_name: string | null;
+  /**
+   * The overall score of what is done as everybody may see it, and why it failed or was cancelled: as `result` and
+   * `failure` have them, to be found by an index. Null in what ended before there were groups.
+   */
+  score: number | null;
+  reason: FailureReason | null;
   /** The `traceparent` (W3C Trace Context) of what placed the order, where somebody traces it. */
   trace: string | null;
   /** How many rows of `events` the order has. */
@@ -202,4 +211,19 @@ export interface ShareRow {
   start_tag: number;
   /** The finish tag of its last claim. */
   finish_tag: number;
+}
+
+/** A group of orders of one owner: it is there from its first order on. How its orders stand is read from them alone. */
+export interface OrderGroupRow {
+  owner: string;
+  name: string;
+  created_at: number;
+  /** How many orders were ever placed in it: never more than a group may have. */
+  posted: number;
+  /** What was asked last of all its orders at once: `retry_all` is of the cancelled ones as well. */
+  asked: 'cancel' | 'retry' | 'retry_all' | null;
+  asked_by: string | null;
+  asked_at: number | null;
+  /** 1 while that is being carried out, else 0. The row is its own outbox for it. */
+  under_way: number;
 }

@@ -101,7 +101,12 @@ export function resultFor(
 
 /** When something happened to an order, as a viewer may know it, in milliseconds; up to its first attempt exactly. */
 export function momentFor(viewer: Viewer, order: Seen, attempt: number, ms: number): number {
-  return attempt === 0 || seesAll(viewer, order) ? ms : coarse(ms, COARSE_MS);
+  return attempt === 0 || seesAll(viewer, order) ? ms : coarseMoment(ms);
+}
+
+/** A time in milliseconds as everybody may know it, whatever the order saw. */
+export function coarseMoment(ms: number): number {
+  return coarse(ms, COARSE_MS);
 }
 
 function coarse(value: number, unit: number): number {

@@ -8,11 +8,14 @@ import {
 } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
 import { pinOf } from '../orders/store.ts';
+import { speaksForOthers } from '../owners/owners.ts';
 
 /** Who looks at an order. */
 export interface Viewer {
   readonly name: string;
   readonly admin: boolean;
+  /** Whether they may order in the name of others. */
+  readonly forOthers: boolean;
 }
 
 /** What it is decided from what somebody sees of an order. */
@@ -39,7 +42,8 @@ const CLOSED = { hidden: true, readers: [] as string[], disclosure: NOTHING, sam
 /** Who calls. Calls within this process are as an admin's. */
 export function viewerOf(call: Call | undefined): Viewer {
   const { name = '', roles = ['admin'] as const } = call?.principal ?? {};
-  return { name, admin: roles.includes('admin') };
+  const forOthers = call?.principal === undefined || speaksForOthers(call.principal);
+  return { name, admin: roles.includes('admin'), forOthers };
 }
 
 /**

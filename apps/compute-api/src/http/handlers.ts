@@ -2,9 +2,12 @@ import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
+import type { GroupActions } from '../groups/actions.ts';
+import type { GroupFollowers } from '../groups/follow.ts';
 import type { Followers } from '../orders/follow.ts';
 import { submitOrder } from '../orders/submit.ts';
 import { attemptHandlers } from './attempts.ts';
+import { groupHandlers } from './groups.ts';
 import { orderHandlers } from './orders.ts';
 import { settingHandlers } from './settings.ts';
 
@@ -13,6 +16,8 @@ export interface HandlerParts {
   readonly database: ComputeDatabase;
   readonly settings: ComputeSettings;
   readonly followers: Followers;
+  readonly groupActions: GroupActions;
+  readonly groupFollowers: GroupFollowers;
   readonly signTicket: SignTicket | undefined;
 }
 
@@ -21,6 +26,8 @@ export function createHandlers({
   database,
   settings,
   followers,
+  groupActions,
+  groupFollowers,
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
   async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
@@ -37,6 +44,7 @@ export function createHandlers({
       return { message: 'Pred-uplet ingested' };
     },
     ...orderHandlers(database, settings, followers),
+    ...groupHandlers(database, groupActions, groupFollowers),
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
   };

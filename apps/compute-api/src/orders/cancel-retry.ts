@@ -30,11 +30,16 @@ export async function cancelOrder(
     if (status === 'pending' && lease_until === null) {
       throw new PlatformError('wrong_state', `Order ${id} has its result already, which is being published.`);
     }
-    const failure = failureOf('order_cancelled', { message: `Cancelled by ${nameOf(principal)}.` });
-    const cancelled = await endOrder(tx, order, { status: 'cancelled', failure });
-    if (lease_until !== null) await closeAttempt(tx, order, 'cancelled');
-    return cancelled;
+    return await cancelTaken(tx, order, nameOf(principal));
   });
+}
+
+/** Ends an order that this transaction has locked, which has not ended and has no result yet; `by` says who wants it. */
+export async function cancelTaken(tx: Tx, order: OrderRow, by: string): Promise<OrderRow> {
+  const failure = failureOf('order_cancelled', { message: `Cancelled by ${by}.` });
+  const cancelled = await endOrder(tx, order, { status: 'cancelled', failure });
+  if (order.lease_until !== null) await closeAttempt(tx, order, 'cancelled');
+  return cancelled;
 }
 
 /**
@@ -54,13 +59,18 @@ export async function retryOrder(
         `Order ${id} is ${order.status}: only what failed or was cancelled can be tried again.`,
       );
     }
-    const start = await startOf(tx, order);
-    return await changeOrder(tx, order, {
-      event: 'retried',
-      details: { by: nameOf(principal) },
-      set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
-      effects: start.waits_for === null ? [PIN_ORDER] : [],
-    });
+    return await retryTaken(tx, order, nameOf(principal));
+  });
+}
+
+/** Begins an order again that this transaction has locked, and that has failed or was cancelled. */
+export async function retryTaken(tx: Tx, order: OrderRow, by: string): Promise<OrderRow> {
+  const start = await startOf(tx, order);
+  return await changeOrder(tx, order, {
+    event: 'retried',
+    details: { by },
+    set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
+    effects: start.waits_for === null ? [PIN_ORDER] : [],
   });
 }
 
@@ -68,6 +78,7 @@ const FRESH = {
   charged: 0,
   lost_beside: 0,
   failure: null,
+  reason: null,
   ended_at: null,
   pin: null,
   worker: null,
@@ -82,6 +93,7 @@ async function takeOf(tx: Tx, id: string, principal: Call['principal']): Promise
   return order;
 }
 
-function nameOf(principal: Call['principal']): string {
+/** What the history calls who asked for something. */
+export function nameOf(principal: Call['principal']): string {
   return principal?.name ?? 'an unnamed caller';
 }

@@ -2,26 +2,33 @@ import { CANCEL_TOPIC, type Failure, type OrderEvent } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Database } from '@morpheo/service/database';
 import type { Log } from '@morpheo/service/log';
-import type { OrderRow } from '../db/schema.ts';
+import type { OrderGroupRow, OrderRow } from '../db/schema.ts';
 
 /** A change of an order that is in its history, and on disk. */
 export interface Change {
   readonly event: OrderEvent['what'];
   /** The order as it is since. */
   readonly order: Pick<OrderRow, 'id' | 'kind' | 'status' | 'attempt'> &
-    Partial<Pick<OrderRow, 'worker' | 'created_at' | 'ended_at'>>;
+    Partial<Pick<OrderRow, 'worker' | 'created_at' | 'ended_at' | 'owner' | 'group_name'>>;
   /** Whether an attempt ran until then. */
   readonly ran?: boolean;
   readonly failure?: Pick<Failure, 'reason' | 'step'> | undefined;
 }
 
-/** What is notified between the compute-apis on one database; the text is the id of the order. */
+/** What is notified between the compute-apis on one database; the text is the id of the order, where it does not say otherwise. */
 export const CHANNELS = {
   /** The order's history or log grew: its followers look again. */
   news: 'order_news',
   /** Its state changed as well: something may be due that a dispatcher carries out. */
   change: 'order_change',
+  /** The state of an order of a group changed, or it was placed: who watches the group looks again. The text is its key. */
+  group: 'group_news',
 } as const;
+
+/** What is notified of a group: which one it is, as a text. */
+export function groupKeyText({ owner, name }: Pick<OrderGroupRow, 'owner' | 'name'>): string {
+  return JSON.stringify([owner, name]);
+}
 
 /** After these nothing is due, or the dispatcher itself made them and looks again anyway. A new order has no follower. */
 const WITHOUT_WORK: ReadonlySet<Change['event']> = new Set([
@@ -33,9 +40,21 @@ const WITHOUT_WORK: ReadonlySet<Change['event']> = new Set([
   'checked',
 ]);
 
+/** These leave an order in the state that it had. */
+const WITHIN_STATE: ReadonlySet<Change['event']> = new Set([
+  'step_started',
+  'step_ended',
+  'told',
+  'resumed',
+  'publishing',
+]);
+
 /** Notifies every compute-api on the database of changes. */
 export function notifyOf(database: Pick<Database<unknown>, 'notify'>): (change: Change) => void {
   return ({ event, order }) => {
+    const { owner, group_name: name = null } = order;
+    if (owner !== undefined && name !== null && !WITHIN_STATE.has(event))
+      database.notify(CHANNELS.group, groupKeyText({ owner, name }));
     if (event === 'accepted') return;
     database.notify(WITHOUT_WORK.has(event) ? CHANNELS.news : CHANNELS.change, order.id);
   };

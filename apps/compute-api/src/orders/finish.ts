@@ -85,6 +85,7 @@ const REFUSALS: ReadonlyMap<ErrorCode, Failure['reason']> = new Map([
 async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
   const { status } = ending;
   const failure = ending.status === 'done' ? null : ending.failure;
+  const result = failure === null ? toldResult(order) : null;
   return await changeOrder(tx, order, {
     event: status,
     details: failure === null ? {} : { failure },
@@ -96,22 +97,25 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
       waits_for: null,
       ...NOT_ISOLATED,
       failure: failure === null ? null : JSON.stringify(failure),
+      reason: failure?.reason ?? null,
+      score: result?.performance?.perf ?? null,
       ...(failure === null ? {} : { result: null }),
     },
-    effects: effectsOf(order, failure === null),
+    effects: effectsOf(order, failure === null, result),
   });
 }
 
-function effectsOf(order: OrderRow, isDone: boolean): Effect[] {
-  const result = isDone ? (JSON.parse(order.result ?? 'null') as MadeResult | null) : null;
-  const message = kindOf(order.kind).endMessage(result && toldResult(order, result));
+function effectsOf(order: OrderRow, isDone: boolean, told: MadeResult | null): Effect[] {
+  const message = kindOf(order.kind).endMessage(told);
   // Of one that is done the publication lets go; while it waits for a start model, nothing is held for it.
   const isHeld = !isDone && (order.attempt > 0 || order.waits_for === null);
   return isHeld ? [{ do: 'discard_results', round: order.round }, message] : [message];
 }
 
 /** What the orchestrator is told, which shows it to others: exact scores only where everybody may see all. */
-function toldResult(order: OrderRow, result: MadeResult): MadeResult {
+function toldResult(order: OrderRow): MadeResult | null {
+  const result = JSON.parse(order.result ?? 'null') as MadeResult | null;
+  if (result === null) return null;
   return policyOf(order).readers === 'everybody' ? result : withCoarseScores(order, result);
 }
 

@@ -10,7 +10,7 @@ import { type ExpressionBuilder, sql } from 'kysely';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { EventRow, OrderRow, Schema } from '../db/schema.ts';
 import { limitsOf, type Viewer } from '../disclosure/shown.ts';
-import { keptOwner } from '../owners/owners.ts';
+import { keptOwner, mayWithGroups } from '../owners/owners.ts';
 import { attemptViewOf, summaryOf } from './views.ts';
 
 /** What a list is narrowed to. */
@@ -21,6 +21,8 @@ export interface OrderFilter {
   readonly algo?: string | undefined;
   /** As `/v1` shows it. */
   readonly owner?: string | undefined;
+  /** Of the owner; of the viewer where none is named. */
+  readonly group?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -34,15 +36,16 @@ export async function listOrders(
   filter: OrderFilter,
   viewer: Viewer,
 ): Promise<{ items: OrderSummary[]; total: number; next?: string }> {
+  if (filter.group !== undefined && !mayWithGroups('see', ownerIn(filter, viewer) ?? '', viewer))
+    return { items: [], total: 0 };
+  const matches = matching(filter, viewer);
   const limit = filter.limit ?? PAGE.usual;
   const after = filter.cursor === undefined ? undefined : readCursor(filter.cursor);
   const found = await read
     .selectFrom('orders')
     .select(['id', 'created_at'])
     .select(sql<number>`octet_length(spec) + coalesce(octet_length(result), 0)`.as('bytes'))
-    .where((row) =>
-      row.and([matches(row, filter), after === undefined ? row.lit(true) : olderThan(row, after)]),
-    )
+    .where((row) => row.and([matches(row), after === undefined ? row.lit(true) : olderThan(row, after)]))
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(limit + 1)
@@ -50,7 +53,7 @@ export async function listOrders(
   const { total } = await read
     .selectFrom('orders')
     .select((row) => row.fn.countAll<number>().as('total'))
-    .where((row) => matches(row, filter))
+    .where(matches)
     .executeTakeFirstOrThrow();
   const page = found.slice(0, fitting(found.slice(0, limit)));
   const last = page.at(-1);
@@ -149,14 +152,17 @@ export async function countOrders({ read }: ComputeDatabase): Promise<Record<str
 
 type Row = ExpressionBuilder<Schema, 'orders'>;
 
-function matches(row: Row, filter: OrderFilter) {
-  const { kind, status, problem, algo } = filter;
-  const owner = filter.owner === undefined ? undefined : keptOwner(filter.owner);
-  return row.and(
-    Object.fromEntries(
-      Object.entries({ kind, status, problem, algo, owner }).filter(([, value]) => value !== undefined),
-    ),
-  );
+function matching(filter: OrderFilter, viewer: Viewer) {
+  const { kind, status, problem, algo, group: group_name } = filter;
+  const columns = { kind, status, problem, algo, owner: ownerIn(filter, viewer), group_name };
+  const wanted = Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== undefined));
+  return (row: Row) => row.and(wanted);
+}
+
+/** The owner as it is kept: where a group is named without one, the viewer. */
+function ownerIn({ owner, group }: OrderFilter, viewer: Viewer): string | undefined {
+  if (owner !== undefined) return keptOwner(owner);
+  return group === undefined ? undefined : keptOwner(viewer.name);
 }
 
 /** As one comparison of two columns: of an `or`, engines read all that is newer. */

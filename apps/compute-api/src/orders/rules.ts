@@ -1,4 +1,5 @@
 import {
+  GROUP_NAME,
   type Learnuplet,
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
@@ -69,8 +70,10 @@ function brokenRankRule(rank: number): string | undefined {
   return rank >= 0 ? undefined : `rank field should be 0 or more (provided: ${rank})`;
 }
 
-function brokenExtraRule({ gpus, owner, priority }: Learnuplet | Preduplet): string | undefined {
-  return brokenGpusRule(gpus) ?? brokenOwnerRule(owner) ?? brokenPriorityRule(priority);
+function brokenExtraRule({ gpus, owner, priority, group }: Learnuplet | Preduplet): string | undefined {
+  return (
+    brokenGpusRule(gpus) ?? brokenOwnerRule(owner) ?? brokenPriorityRule(priority) ?? brokenGroupRule(group)
+  );
 }
 
 function brokenGpusRule(gpus: number | undefined): string | undefined {
@@ -88,4 +91,9 @@ function brokenOwnerRule(owner: string | undefined): string | undefined {
 function brokenPriorityRule(priority: number | undefined): string | undefined {
   if (priority === undefined || Math.abs(priority) <= MOST_PRIORITY) return undefined;
   return `priority field should be from -${MOST_PRIORITY} to ${MOST_PRIORITY} (provided: ${priority})`;
+}
+
+function brokenGroupRule(group: string | undefined): string | undefined {
+  if (group === undefined || GROUP_NAME.test(group)) return undefined;
+  return 'group field should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit';
 }

@@ -23,7 +23,7 @@ export async function trySample(tx: Tx, failed: OrderRow, failure: Failure): Pro
   if (step !== 'train' && step !== 'perf' && step !== 'results') return;
   if (!(await isDue(tx, spec.uplet.algo))) return;
   const ids = { uuid: randomUUID(), model_end: randomUUID(), model_start: NIL_UUID };
-  const uplet = { ...spec.uplet, ...ids, ...sample, rank: 0, status: 'todo' };
+  const uplet = { ...spec.uplet, ...ids, ...sample, rank: 0, status: 'todo', group: undefined };
   const { problem, workflow, owner, priority, gpus, trace } = failed;
   await insertOrder(tx, {
     ...{ id: ids.uuid, kind: 'learn', status: 'waiting', spec: JSON.stringify({ kind: 'learn', uplet }) },
@@ -31,6 +31,8 @@ export async function trySample(tx: Tx, failed: OrderRow, failure: Failure): Pro
     identity: '',
     ...kindOf('learn').columnsOf({ kind: 'learn', uplet }),
     ...{ problem, workflow, owner, priority, gpus, trace, waits_for: null, aheadMs: 0, sample_of: failed.id },
+    // Nobody posted it: it is in no group.
+    group_name: null,
   });
 }
 

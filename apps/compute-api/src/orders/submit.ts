@@ -5,6 +5,7 @@ import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { refuseUnfit } from '../foreign/limits.ts';
+import { joinGroup, takeGroup } from '../groups/store.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { kindOf } from './kinds.ts';
 import { brokenDataRule } from './rules.ts';
@@ -13,8 +14,8 @@ import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
 /**
  * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
  * again changes nothing; the same id with another body throws
- * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, and where orders are for
- * foreign workers, what is too large for their queue `too_large`.
+ * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, a group that is full or was
+ * cancelled `wrong_state`, and where orders are for foreign workers, what is too large for their queue `too_large`.
  */
 export async function submitOrder(
   database: ComputeDatabase,
@@ -29,17 +30,22 @@ export async function submitOrder(
   const owner = ownerOf(posted.uplet.owner, principal);
   concerns(posted.uplet.uuid);
   const spec = kind.completed(posted);
-  const { uuid: id, problem, workflow, priority = 0, gpus = null } = spec.uplet;
+  const { uuid: id, problem, workflow, priority = 0, gpus = null, group = null } = spec.uplet;
   const row = {
     ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted), problem, workflow },
     ...kind.columnsOf(spec),
-    ...{ gpus, owner, priority, aheadMs: priority * ageingMs },
+    ...{ gpus, owner, priority, group_name: group, aheadMs: priority * ageingMs },
   };
   await span('place order', { kind: spec.kind }, async () => {
     const trace = currentTraceparent() ?? null;
     await database.write(async (tx) => {
+      // Before any order, as all do that take both: else two would wait for each other.
+      const joined = group === null ? undefined : await takeGroup(tx, { owner, name: group });
       const start = await startOf(tx, row);
-      if (await insertOrder(tx, { ...row, ...start, trace })) return;
+      if (await insertOrder(tx, { ...row, ...start, trace })) {
+        if (joined !== undefined) await joinGroup(tx, joined);
+        return;
+      }
       const existing = await takeOrder(tx, id);
       if (existing?.identity === row.identity) return;
       throw new PlatformError(

@@ -2,7 +2,7 @@ import type { AttemptView, Failure, OrderEvent, OrderSummary, StepRecord } from 
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
 import { isHeld, type Viewer } from '../disclosure/shown.ts';
-import { shownOwner } from '../owners/owners.ts';
+import { mayWithGroups, shownOwner } from '../owners/owners.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
 import { specOf } from './store.ts';
 
@@ -22,6 +22,7 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
     gpus: row.gpus,
     owner: shownOwner(row.owner),
     priority: row.priority,
+    ...(mayWithGroups('see', row.owner, viewer) ? present({ group: row.group_name }) : {}),
     attempt: row.attempt,
     created_at: time(row.created_at),
     ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),

@@ -1,10 +1,13 @@
 import {
   ANONYMOUS,
   type Call,
+  GROUP_PERMISSIONS,
+  type GroupAction,
   type OrderKind,
   type OwnerView,
   PAGE,
   PlatformError,
+  type Relation,
   type Role,
 } from '@morpheo/common';
 import { type RawBuilder, sql } from 'kysely';
@@ -60,8 +63,18 @@ export function checkSetsDefaults(principal: Call['principal']): void {
   );
 }
 
-/** Admins, and orchestrators of the credentials file. */
-function speaksForOthers(principal: Call['principal']): boolean {
+/** Whether somebody may do this with the groups of an owner, who is named as it is kept: see {@link GROUP_PERMISSIONS}. */
+export function mayWithGroups(
+  action: GroupAction,
+  owner: string,
+  { name, forOthers }: { readonly name: string; readonly forOthers: boolean },
+): boolean {
+  const own: Relation = keptOwner(name) === owner ? 'owner' : 'none';
+  return GROUP_PERMISSIONS[action].includes(forOthers ? 'admin' : own);
+}
+
+/** Who may order in the name of others: admins, and orchestrators of the credentials file. */
+export function speaksForOthers(principal: Call['principal']): boolean {
   const speaks = (role: Role) =>
     role === 'admin' || (role === 'orchestrator' && principal?.isPerson !== true);
   return principal?.roles.some(speaks) ?? false;

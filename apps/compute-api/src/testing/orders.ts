@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type Learnuplet, learnuplet, type Preduplet, preduplet } from '@morpheo/common';
+import {
+  hasEnded,
+  type Learnuplet,
+  learnuplet,
+  type OrderStatus,
+  type Preduplet,
+  preduplet,
+} from '@morpheo/common';
 import { sql } from 'kysely';
 import type { TestCompute } from './open-test-compute.ts';
 
@@ -60,4 +67,28 @@ export async function seedWaiting(
     }
   });
   return ids;
+}
+
+/** Adds a group with orders of these states at once, the oldest first; returns their ids. Nothing is due for any of them. */
+export async function seedGroup(
+  { database }: Pick<TestCompute, 'database'>,
+  { owner, name }: { readonly owner: string; readonly name: string },
+  states: readonly OrderStatus[],
+): Promise<string[]> {
+  const spec = JSON.stringify({ kind: 'learn', uplet: aLearnuplet({ group: name }) });
+  const rows = states.map((status) => ({ id: randomUUID(), status }));
+  await database.write(async (tx) => {
+    await sql`
+      insert into order_groups (owner, name, created_at, posted, under_way)
+      values (${owner}, ${name}, ${database.now}, ${rows.length}, 0)`.execute(tx);
+    for (const [n, { id, status }] of rows.entries()) {
+      const ended = hasEnded(status) ? sql`${database.now} - 1000` : null;
+      await sql`
+        insert into orders (id, kind, status, spec, identity, problem, workflow, owner, group_name, turn_at, attempt, charged,
+          publishes, events, effects, due_at, created_at, ended_at)
+        values (${id}, 'learn', ${status}, ${spec}, '', '', '', ${owner}, ${name}, ${database.now}, 0, 0,
+          0, 0, 0, ${database.now} + 3600000, ${database.now} - 10000 + ${sql.lit(n)}, ${ended})`.execute(tx);
+    }
+  });
+  return rows.map(({ id }) => id);
 }

@@ -1,5 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { ACTIONS, PERMISSIONS, PURPOSES, RELATIONS, RESOURCE_TYPES } from '@morpheo/common';
+import {
+  ACTIONS,
+  GROUP_ACTIONS,
+  GROUP_PERMISSIONS,
+  PERMISSIONS,
+  PURPOSES,
+  RELATIONS,
+  RESOURCE_TYPES,
+} from '@morpheo/common';
 import { DEFAULT_SETTINGS } from '@morpheo/storage-api';
 import test from 'ava';
 
@@ -26,6 +34,11 @@ test('The page on permissions shows the table that storage-api decides by', (t) 
     const expected = ACTIONS.map((action) => PERMISSIONS[type][action].join(', ') || 'nobody');
     t.deepEqual(rows.get(type), expected, type);
   }
+});
+
+test('The page on permissions shows the table that compute-api decides by who may do what with groups of orders', (t) => {
+  const rows = rowsOf(GROUP_ACTIONS);
+  for (const action of GROUP_ACTIONS) t.is(rows.get(action)?.at(-1), GROUP_PERMISSIONS[action].join(', '));
 });
 
 test('The page on permissions explains every relation, action and purpose, and the defaults of the operator', (t) => {

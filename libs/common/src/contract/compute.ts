@@ -11,6 +11,7 @@ import {
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
+import { groupName, groups } from './groups.ts';
 import { orchestratorContract } from './orchestrator.ts';
 import {
   logChunk,
@@ -40,6 +41,17 @@ const resume = z.object({
 const WITHHELD =
   'Of steps that saw data which the caller may not read, it has what the problem discloses (see `shown` of an order).';
 
+/** What keeps an order from being taken in. `wrong_state`: its group is full, or was cancelled. */
+const PLACING = [
+  'invalid_json',
+  'invalid_order',
+  'forbidden',
+  'conflict',
+  'wrong_state',
+  'too_large',
+  'unavailable',
+] as const;
+
 /** compute-api: the four routes of the original, and ours for people (`/v1`) and for workers. */
 export const computeContract = defineContract({
   title: 'Morpheo compute API',
@@ -67,7 +79,7 @@ export const computeContract = defineContract({
       body: goJson(learnuplet),
       status: 202,
       response: json(message),
-      errors: ['invalid_json', 'invalid_order', 'forbidden', 'conflict', 'too_large', 'unavailable'],
+      errors: [...PLACING],
       classic: true,
     },
     pred: {
@@ -79,7 +91,7 @@ export const computeContract = defineContract({
       body: goJson(preduplet),
       status: 202,
       response: json(message),
-      errors: ['invalid_json', 'invalid_order', 'forbidden', 'conflict', 'too_large', 'unavailable'],
+      errors: [...PLACING],
       classic: true,
     },
     listOrders: {
@@ -95,6 +107,8 @@ export const computeContract = defineContract({
         problem: uuid.optional(),
         algo: uuid.optional(),
         owner: z.string().min(1).max(MOST_OWNER_CHARACTERS).optional(),
+        /** A group of the `owner`; of the caller where that is absent. */
+        group: groupName.optional(),
       }),
       status: 200,
       response: json(orderPage),
@@ -267,6 +281,7 @@ export const computeContract = defineContract({
       response: json(z.object({ paused: z.boolean() })),
       errors: ['invalid_request', 'invalid_json'],
     },
+    ...groups,
     ...attempts,
   },
 });

@@ -49,6 +49,8 @@ export const orderSummary = z.object({
   owner: z.string(),
   /** Its priority among the orders of its owner, from -10 to 10. */
   priority: z.int(),
+  /** The group of its owner that it belongs to; told to those alone who may see the group. */
+  group: z.string().optional(),
   /** How often it was claimed; the fencing token of the attempt that holds it. */
   attempt: z.int(),
   created_at: timestamp,

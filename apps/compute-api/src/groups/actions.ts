@@ -1,0 +1,132 @@
+import type { Call } from '@morpheo/common';
+import { type Loop, startLoop } from '@morpheo/service/lifecycle';
+import type { Log } from '@morpheo/service/log';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { OrderGroupRow, OrderRow } from '../db/schema.ts';
+import { cancelTaken, nameOf, retryTaken } from '../orders/cancel-retry.ts';
+import { takeOrder } from '../orders/store.ts';
+import { askOfGroup, type GroupKey, settleGroup, takeUnderWay } from './store.ts';
+
+/** How many orders one transaction changes: others need not wait long for it. */
+const AT_ONCE = 50;
+
+/** What {@link GroupActions} works with. */
+export interface GroupActionParts {
+  readonly database: ComputeDatabase;
+  readonly settings: { readonly everyMs: number };
+  readonly log: Log;
+}
+
+/**
+ * Cancels and retries all orders of groups. What is asked is noted in the row of the group first, and then carried out
+ * some orders at a time, by whichever compute-api comes to it: also after a restart.
+ */
+export class GroupActions implements AsyncDisposable {
+  readonly #database: ComputeDatabase;
+  readonly #loop: Loop;
+
+  /** Starts what carries it out. */
+  constructor({ database, settings: { everyMs }, log }: GroupActionParts) {
+    this.#database = database;
+    this.#loop = startLoop({
+      name: 'groups',
+      everyMs,
+      log,
+      // A transaction a round, so that calls which came meanwhile go first.
+      work: async (signal) => {
+        while (!signal.aborted && (await database.write(async (tx) => await carryOn(tx))));
+      },
+    });
+  }
+
+  /**
+   * Ends all orders of a group that have not ended, but for those whose result is being published; no order is placed in
+   * it any more, so that none is missed. Resolves when it is certain, and the first are cancelled. Throws `not_found`.
+   */
+  async cancel(key: GroupKey, principal: Call['principal']): Promise<void> {
+    await this.#ask(key, 'cancel', principal);
+  }
+
+  /**
+   * Begins those orders of a group again that had failed by now, and with `cancelled` those that were cancelled; orders are
+   * placed in it again. Resolves and throws as {@link cancel}.
+   */
+  async retry(key: GroupKey, cancelled: boolean, principal: Call['principal']): Promise<void> {
+    await this.#ask(key, cancelled ? 'retry_all' : 'retry', principal);
+  }
+
+  /** Stops after the transaction under way. What is left goes on with the next process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loop[Symbol.asyncDispose]();
+  }
+
+  async #ask(
+    key: GroupKey,
+    asked: NonNullable<OrderGroupRow['asked']>,
+    principal: Call['principal'],
+  ): Promise<void> {
+    await this.#database.write(async (tx) => await askOfGroup(tx, key, asked, nameOf(principal)));
+    await this.#database.write(async (tx) => await carryOn(tx, key));
+    this.#loop.wake();
+  }
+}
+
+/**
+ * Carries out some of what is asked of a group (see {@link takeUnderWay}). False where nothing is asked of any. The group
+ * stays locked meanwhile, so that nobody else is at it, and what is asked stays the same.
+ */
+async function carryOn(tx: Tx, key?: GroupKey): Promise<boolean> {
+  const group = await takeUnderWay(tx, key);
+  if (group === undefined) return false;
+  const ids = await nextOf(tx, group);
+  for (const id of ids) {
+    const order = await takeOrder(tx, id);
+    // It may have ended meanwhile, also with an order before it, whose model it waits for.
+    if (order !== undefined && concerns(group, order)) await apply(tx, group, order);
+  }
+  if (ids.length < AT_ONCE) await settleGroup(tx, group);
+  return true;
+}
+
+async function apply(tx: Tx, { asked, asked_by }: OrderGroupRow, order: OrderRow): Promise<void> {
+  const by = asked_by ?? '';
+  if (asked === 'cancel') await cancelTaken(tx, order, by);
+  else await retryTaken(tx, order, by);
+}
+
+/** What is asked concerns these: of those that failed, only what had by then, so that what fails again is left alone. */
+function concerns({ asked, asked_at }: OrderGroupRow, order: OrderRow): boolean {
+  const { status, lease_until, ended_at } = order;
+  if (asked === 'cancel')
+    return OPEN.some((one) => one === status) && (status !== 'pending' || lease_until !== null);
+  return RETRIED[asked ?? 'retry'].some((one) => one === status) && Number(ended_at) <= Number(asked_at);
+}
+
+const OPEN = ['waiting', 'todo', 'pending'] as const;
+const RETRIED = { retry: ['failed'], retry_all: ['failed', 'cancelled'] } as const;
+
+/**
+ * The next orders that it concerns. Those that wait for the model of another come before that one when they are cancelled,
+ * so that they do not fail for want of it, and after it when they begin again, so that they wait for it.
+ */
+async function nextOf({ db }: Tx, { owner, name, asked, asked_at }: OrderGroupRow): Promise<string[]> {
+  const all = db
+    .selectFrom('orders')
+    .select('id')
+    .where('owner', '=', owner)
+    .where('group_name', '=', name)
+    .limit(AT_ONCE);
+  const next =
+    asked === 'cancel'
+      ? all
+          .where('status', 'in', OPEN)
+          .where((row) => row.or([row('status', '<>', 'pending'), row('lease_until', 'is not', null)]))
+          .orderBy('created_at', 'desc')
+          .orderBy('id', 'desc')
+      : all
+          .where('status', 'in', RETRIED[asked ?? 'retry'])
+          .where('ended_at', '<=', asked_at)
+          .orderBy('created_at')
+          .orderBy('id');
+  return (await next.execute()).map(({ id }) => id);
+}
