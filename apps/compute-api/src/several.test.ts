@@ -81,7 +81,7 @@ test('Two services on one database hand out each order once, and report each onc
 });
 
 test('Of two reapers one takes an order back, and its late worker is refused by both services', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using several = await openSeveral(2, { attempts: 9, leaseMs: 600_000 });
   const [one, other] = several.computes;
   if (one === undefined || other === undefined) return t.fail();

@@ -22,7 +22,7 @@ test.before('The executables are made', async (t) => {
 
 // Before the others: it makes a program that they start.
 test.serial('What is made is not made again, unless a source of it changes', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await eventually(t, async (t) => {
     // Somebody may be writing at the sources while this runs.
     await run('make', ['all-bin'], { cwd: ROOT });
@@ -46,7 +46,7 @@ test('A service refuses to start with a setting that it does not know', async (t
 });
 
 test('A training goes through three executables, and each shows its pages and stops when told', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using place = await openPlace();
   const { folder, secrets, credentials, ticketKeys } = place;
   const common = ['--port', '0', '--credentials', credentials, '--ticket-key-file', ticketKeys];

@@ -10,7 +10,7 @@ import { ROOT } from '../executables/programs.ts';
 const MAIN = join(ROOT, 'packaging/src/watch/main.ts');
 
 test('A program starts again for each change of a file, also once the file was replaced', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   await using place = await mkdtempDisposable(join(tmpdir(), 'morpheo-watch-'));
   const at = (name: string) => join(place.path, name);
   const write = async (name: string, text: string) => await writeFile(at(name), text);

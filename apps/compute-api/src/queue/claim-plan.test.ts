@@ -41,7 +41,7 @@ function watched(database: Database<Schema>, looks: Looks[]): Database<Schema> {
 }
 
 withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alone', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const address = await (await server()).createDatabase();
   const database = await openDatabase<Schema>(
     { engine: 'postgres', address, poolSize: 4 },

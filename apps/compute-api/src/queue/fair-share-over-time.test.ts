@@ -42,7 +42,7 @@ async function cancelDue({ api, database }: TestCompute, owner: string): Promise
 testOnEngines(
   'Shares follow the weights, whatever is cancelled or ends at once',
   async (t, openTestCompute, engine) => {
-    t.timeout(60_000 + ORDERS * 300);
+    t.timeout(300_000 + ORDERS * 300);
     await using compute = await openTestCompute();
     const worker = await compute.worker({ learn: SLOTS, predict: 1 });
     // A server takes many times as long, and decides the same.

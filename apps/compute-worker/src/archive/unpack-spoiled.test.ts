@@ -45,7 +45,7 @@ function spoil(
 }
 
 test('An archive with spoilt bytes is unpacked within its limits or refused, and leaves nothing then', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using box = await temporaryFolder();
   const out = join(box.path, 'inside', 'out');
   const ends = { unpacked: 0, refused: 0 };

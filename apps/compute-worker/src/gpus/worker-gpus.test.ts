@@ -122,7 +122,7 @@ const order = fc.record({
 });
 
 test('Whatever orders ask for and however they end, no GPU is given twice and all come back', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const world = fc.record({
     gpus: fc.nat({ max: 3 }),
     gpuSlots: fc.integer({ min: 1, max: 2 }),

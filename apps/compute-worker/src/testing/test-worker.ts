@@ -61,7 +61,7 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
         folder: folder.path,
         log,
       },
-      ...{ name: 'test', slots: { learn: 1, predict: 1 }, pollMs: 60_000, graceMs: 10_000 },
+      ...{ name: 'test', slots: { learn: 1, predict: 1 }, pollMs: 100, graceMs: 10_000 },
       limits: { ...DEFAULT_LIMITS, ...limits },
       ...rest,
     }),

@@ -208,7 +208,7 @@ async function reserveAndExpire(t: ExecutionContext, fixture: Fixture): Promise<
 }
 
 async function interrupted(t: ExecutionContext, blobs: Flags): Promise<void> {
-  t.timeout(60_000 + UPLOADS * 20_000);
+  t.timeout(300_000 + UPLOADS * 20_000);
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-interrupted-'));
   t.teardown(() => rm(folder, { recursive: true }));
   const port = await freePort();

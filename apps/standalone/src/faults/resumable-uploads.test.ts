@@ -21,7 +21,7 @@ const MAIN = mainOf('cli');
 
 /** A service behind a proxy, and a file to upload through it. */
 async function setUp(t: ExecutionContext) {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-resume-'));
   stack.defer(async () => await rm(folder, { recursive: true }));

@@ -53,7 +53,7 @@ function computeFlags(folder: string, { storage, orchestrator, credentials }: Co
 }
 
 test('A check of a service tells of each part whether it is well, and changes nothing', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-check-'));
   const platform = await startPlatform({ folder: folder.path, log: silentLog });
   const { connection } = platform;
@@ -92,7 +92,7 @@ test('A check of a service tells of each part whether it is well, and changes no
 });
 
 test('A check tells of ticket keys and credentials that the start, or every attempt, would fail on', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-check-'));
   const path = (name: string): string => join(folder.path, name);
   const platform = await startPlatform({ folder: path('platform'), log: silentLog });

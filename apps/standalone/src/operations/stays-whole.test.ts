@@ -17,7 +17,7 @@ const CLI = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
 const FREE_PORTS = ['storage', 'compute', 'orchestrator'].flatMap((part) => [`--${part}-port`, '0']);
 
 test('A platform whose worker was superseded says that it is not ready, starts it again, and is ready', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
   const openRuntime = async () => openDummyRuntime();
   await using platform = await startPlatform({ folder: folder.path, openRuntime, log: silentLog });
@@ -38,7 +38,7 @@ test('A platform whose worker was superseded says that it is not ready, starts i
 });
 
 test('A platform whose "morpheo up" is killed stops by itself', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
   const up = spawn(process.execPath, [CLI, 'up', '--home', folder.path, ...FREE_PORTS], { stdio: 'ignore' });
   const file = join(folder.path, 'connection.json');

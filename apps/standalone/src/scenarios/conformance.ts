@@ -55,7 +55,7 @@ export function testScenarios({ start, test = ava, wallMs }: ScenarioPlatform): 
   ava.after.always(
     'After all of it nothing is left over, and the platform is as healthy as before',
     async (t) => {
-      t.timeout(60_000);
+      t.timeout(300_000);
       if (started !== undefined) {
         await using stack = new AsyncDisposableStack();
         const running = stack.use(await started);

@@ -21,7 +21,7 @@ const ENGINES = [
 for (const version of VERSIONS) {
   for (const [engine, test] of ENGINES) {
     test(`Data that ${version} stored on ${engine} is read as it was, and goes on`, async (t) => {
-      t.timeout(120_000);
+      t.timeout(300_000);
       const stored = await readDescription(folderOf(version), engine);
       const expected = version === BEFORE_CHECKS ? toBeChecked(stored) : stored;
       await using place = await restore(version, engine);

@@ -113,7 +113,7 @@ async function allRefused(t: ExecutionContext, place: Rotting): Promise<void> {
 }
 
 async function bitRot(t: ExecutionContext, place: Rotting): Promise<void> {
-  t.timeout(60_000 + BLOBS * 1000);
+  t.timeout(300_000 + BLOBS * 1000);
   const figures = async () => {
     const all = await readFigures(place.service.url);
     return [all.get('morpheo_storage_damaged_blobs_found_total'), all.get('morpheo_storage_damaged_blobs')];

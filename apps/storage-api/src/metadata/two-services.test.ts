@@ -52,7 +52,7 @@ test('Of the results of an order one is published, whoever is asked', async (t) 
 });
 
 test('Who changes, publishes and deletes things of its own waits for nobody in a circle, whatever bytes they share', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using two = await openTwo(postgres);
   const blobs = ['a', 'b', 'c'].map(blob);
   const some = (): StoredBlob => blobs[Math.floor(Math.random() * blobs.length)] ?? blob('a');
@@ -83,7 +83,7 @@ test('Who changes, publishes and deletes things of its own waits for nobody in a
 });
 
 test('Whatever two services add and delete at once, blobs are those that are referred to', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using two = await openTwo(postgres);
   const act = async (index: number): Promise<void> => {
     const service = two.service(index);

@@ -103,7 +103,7 @@ testOnEngines('An order that ends while it is pinned is pinned to nobody', async
 });
 
 test('Whoever pins, ends, changes and deletes at once waits for nobody in a circle, and blobs are those that are referred to', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using two = await openTwo(postgres);
   const rules = {
     people: createPeopleRights(() => ['admin']),

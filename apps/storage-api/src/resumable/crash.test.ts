@@ -53,7 +53,7 @@ async function requireWhole(t: ExecutionContext, folder: string, service: Servic
 }
 
 test('an upload goes on after each of many kills, and at most a chunk is sent again', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const folder = await temporaryFolder(t);
   const bytes = randomBytes(SIZE);
   const sent = { bytes: 0 };
@@ -92,7 +92,7 @@ async function isWritten(folder: string, size: number): Promise<boolean> {
 }
 
 test('an upload that is killed at its very end is there whole, or ends when it is asked for', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const bytes = randomBytes(2 * CHUNK);
   const ends = { whole: 0, later: 0 };
   for (let round = 0; round < 6; round++) {

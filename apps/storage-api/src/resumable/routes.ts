@@ -103,9 +103,9 @@ function headHandler(context: UploadContext): Routes['headUpload'] {
   return async ({ params: { upload: id }, headers }, call) => {
     requireVersion(headers);
     let upload = await ownUpload(context, id, call);
-    // A client that hears that all has come sends nothing more: what a crash left undone is done now.
-    const whole = upload.received === upload.size && upload.finished_at === null;
-    if (whole) upload = await context.alone(id, () => finishAgain(context, id, call));
+    // A client that hears that all has come sends nothing more: what a crash left undone is done now. While a chunk
+    // comes, `locked` keeps the client from sending one that could only be refused.
+    if (upload.finished_at === null) upload = await context.alone(id, () => finishAgain(context, id, call));
     const length = { 'upload-length': String(upload.size), 'upload-metadata': upload.metadata };
     return { headers: { ...stateHeaders(context, upload, await offsetOf(context, upload)), ...length } };
   };

@@ -20,7 +20,7 @@ async function openTwo() {
 }
 
 test('puts and removals by two processes never lose a committed blob', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using two = await openTwo();
   const bytes = Buffer.from('contested');
   const digest = sha256(bytes);
@@ -78,7 +78,7 @@ async function announceAsDead(
 }
 
 test('what a dead process announced holds until it is swept', async (t: ExecutionContext) => {
-  t.timeout(30_000);
+  t.timeout(300_000);
   await using two = await openTwo();
   const bytes = Buffer.from('held');
   const digest = sha256(bytes);

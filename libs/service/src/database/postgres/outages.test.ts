@@ -42,7 +42,7 @@ async function writeOn(
 }
 
 test('What was acknowledged is there after the server was killed, and writes go on [D1]', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using server = await startPostgres();
   const log = memoryLog();
   await using database = await openOn(server, log);
@@ -74,7 +74,7 @@ test('What was acknowledged is there after the server was killed, and writes go 
 });
 
 test('A server that shuts down refuses, and is found again when it is back [D5] [D15]', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using server = await startPostgres();
   await using database = await openOn(server);
   await addNote(database, 'before');
@@ -88,7 +88,7 @@ test('A server that shuts down refuses, and is found again when it is back [D5] 
 });
 
 test('A server that is frozen is given up in time, and nothing that hung is told as done', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using server = await startPostgres();
   await using database = await openOn(server, memoryLog(), { connectMs: 8_000, statementMs: 1_000 });
   await addNote(database, 'before');
@@ -105,7 +105,7 @@ test('A server that is frozen is given up in time, and nothing that hung is told
 });
 
 test('Notifications are heard again after the server was away', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   await using server = await startPostgres();
   const log = memoryLog();
   await using listener = await openOn(server, log);

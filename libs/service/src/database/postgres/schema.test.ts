@@ -34,7 +34,7 @@ test('Where the server gives one connection alone, opening fails in place of wai
 });
 
 test('While a step waits for a table that somebody reads, all others go on with it; who is waited for is logged', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const real = await server();
   await using address = await real.createDatabase();
   await using old = await openPostgres<{ a: { id: string } }>({ address, owner, migrations: first });

@@ -26,6 +26,9 @@ export type TestOnEngines<Schema> = (
   run: (t: ExecutionContext, engine: TestEngine<Schema>) => Promise<void>,
 ) => void;
 
+/** What is to happen happens late on a busy machine; the bounds of a service have tests of their own. */
+const PATIENT = { connectMs: 60_000, statementMs: 60_000, lockMs: 60_000, idleInTransactionMs: 60_000 };
+
 /** The most databases of a test file at once: each has connections of its own. */
 const MOST_AT_ONCE = 4;
 
@@ -94,7 +97,7 @@ class PostgresEngine<Schema> implements TestEngine<Schema>, AsyncDisposable {
     this.#server ??= openSharedPostgres();
     const server = await this.#server;
     const address = this.#free.pop() ?? (await server.takeDatabase(this.#kind));
-    const database = { engine: 'postgres', address, poolSize: 4 } as const;
+    const database = { engine: 'postgres', address, poolSize: 4, times: PATIENT } as const;
     return {
       database,
       open: async () => await openDatabase(database, this.#options),

@@ -129,7 +129,7 @@ function heldBytes(): number {
 }
 
 test('However many addresses come, the memory for them is bounded', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const guard = createRateGuard({ perSecond: 1000, burst: 1000, guessesPerMinute: 1000 }, undefined);
   const before = heldBytes();
   // What is guessed is remembered for a minute, which is longer than this takes.
