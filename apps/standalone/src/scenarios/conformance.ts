@@ -43,7 +43,8 @@ export function testScenarios({ start, test = ava, wallMs }: ScenarioPlatform): 
     .toSorted()) {
     const one = scenario.parse(JSON.parse(readFileSync(join(FOLDER, name), 'utf8')));
     test(`${name.slice(0, 2)} ${one.title}`, async (t) => {
-      t.timeout(300_000);
+      // All of them begin at once, and wait for one another.
+      t.timeout(900_000);
       const orders = await runScenario(one, await platform());
       for (const [order, expected] of Object.entries(one.expect)) {
         const view = orders.get(order);

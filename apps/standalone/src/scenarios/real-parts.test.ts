@@ -11,7 +11,7 @@ import { testScenarios } from './conformance.ts';
 testScenarios({
   test: withParts(test, 'nsq', 'postgres', 'minio', 'docker'),
   start: startOnRealParts,
-  wallMs: 20_000,
+  wallMs: 40_000,
 });
 
 /** The platform on NSQ, PostgreSQL, S3 and Docker-in-Docker. */

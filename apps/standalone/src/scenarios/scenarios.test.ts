@@ -1,4 +1,4 @@
 import { startPlatform } from '../platform.ts';
 import { testScenarios } from './conformance.ts';
 
-testScenarios({ start: startPlatform, wallMs: 8000 });
+testScenarios({ start: startPlatform, wallMs: 20_000 });
