@@ -123,3 +123,34 @@ test('Whoever follows an order at one service hears at once what happens at anot
   // Whoever only looks now and then does so once in a second, whatever the machine.
   t.true(median < 600, `${median} ms`);
 });
+
+test('Two services on one database cancel a group together, each of its orders once', async (t) => {
+  t.timeout(180_000);
+  await using several = await openSeveral(2);
+  const [one, other] = several.computes as [TestCompute, TestCompute];
+  const sweep = { params: { name: 'sweep' }, query: {} };
+  const chain = [aLearnuplet({ group: 'sweep' })];
+  for (let rank = 1; rank < 8; rank++)
+    chain.push(aLearnuplet({ group: 'sweep', rank, model_start: chain[rank - 1]?.model_end ?? '' }));
+  for (const body of chain) await one.api.learn({ body });
+  const placing = Array.from({ length: 60 }, async (_, n) => {
+    const { unchecked } = n % 2 === 0 ? one : other;
+    return await unchecked.learn({ body: aLearnuplet({ group: 'sweep' }) }).catch(() => undefined);
+  });
+  await Promise.all([
+    ...placing,
+    one.api.cancelOrderGroup(sweep),
+    other.api.cancelOrderGroup(sweep),
+    one.api.cancelOrderGroup(sweep),
+  ]);
+  await eventually(t, async (t) => {
+    const { counts, orders, asked } = await other.api.getOrderGroup(sweep);
+    t.deepEqual([counts.cancelled, asked?.under_way], [orders, false]);
+  });
+  const ends = await one.database.read
+    .selectFrom('events')
+    .select('order_id')
+    .where('what', 'in', ['cancelled', 'failed'])
+    .execute();
+  t.is(ends.length, new Set(ends.map(({ order_id }) => order_id)).size);
+});

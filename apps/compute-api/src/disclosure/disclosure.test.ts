@@ -55,7 +55,7 @@ const FAILURES = {
 
 /** Places a training order and runs it to an end; every step that sees data prints what it should not. */
 async function run(t: ExecutionContext, { compute, worker }: Case, end: End): Promise<string> {
-  const body = aLearnuplet();
+  const body = aLearnuplet({ group: 'sweep' });
   await compute.api.learn({ body }, AUTHOR);
   const claim = await worker.mustClaim();
   const params = { id: claim.order, attempt: claim.attempt };
@@ -110,6 +110,12 @@ async function allOf({ compute }: Case, id: string, { principal }: Call): Promis
     await Array.fromAsync(await api.orderEvents({ params: { id }, headers }, call)),
     await Array.fromAsync(await api.orderLogEvents({ params: { id }, headers }, call)),
   ];
+  const group = { params: { name: 'sweep' }, query: { owner: 'bob' } };
+  if (principal?.name === 'bob' || principal?.name === 'root') {
+    parts.push(await api.listOrderGroups({ query: { owner: 'bob' } }, call));
+    parts.push(await api.getOrderGroup(group, call));
+    parts.push(await Array.fromAsync(await api.orderGroupEvents(group, call)));
+  }
   for (const follow of [false, true]) {
     const { body } = await api.orderLog({ params: { id }, query: { follow } }, call);
     parts.push(body === undefined ? '' : await text(body));

@@ -31,6 +31,9 @@ import {
   type ServicesWithRoles,
 } from '../testing/services-with-roles.ts';
 
+/** The group of Bob's orders. */
+const GROUP = 'sweep';
+
 /** A problem whose steps print all that they see and put it into their scores; it fails in perf or names strange scores where told to. */
 const PROBLEM = `
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -228,7 +231,7 @@ async function workThrough(services: ServicesWithRoles, hidden: Hidden) {
     ids.model.push(model_end);
     return learnuplet.parse({
       ...{ uuid: randomUUID(), problem, workflow: problem, algo, model_start: algo, model_end },
-      ...{ rank: 0, train_data: [train], test_data: [tested], status: 'todo' },
+      ...{ rank: 0, train_data: [train], test_data: [tested], status: 'todo', group: GROUP },
     });
   };
   const trainings = {
@@ -307,7 +310,7 @@ async function everyAnswer(services: ServicesWithRoles, who: string, ids: Ids): 
   return answers;
 }
 
-/** The paths of a route with each id that fits it; of people and groups with the name of who owns what is hidden. */
+/** The paths of a route with each id that fits it; of people and groups with the name of who owns what is hidden, and of Bob's orders. */
 function pathsOf({ method, path }: Endpoint, ids: Ids): string[] {
   if (method !== 'GET') return [];
   if (!path.includes(':')) return [path];
@@ -319,7 +322,7 @@ function pathsOf({ method, path }: Endpoint, ids: Ids): string[] {
     );
   }
   const kind = Object.entries(things).find(([type]) => path.startsWith(`/${type}/`));
-  const own = path.startsWith('/v1/orders/') ? order : (kind?.[1] ?? ['ada']);
+  const own = path.startsWith('/v1/orders/') ? order : (kind?.[1] ?? ['ada', GROUP]);
   const filled = own.map((id) => fill(path, id));
   return path.endsWith('/log') ? [...filled, ...filled.map((one) => `${one}?follow=true`)] : filled;
 }
