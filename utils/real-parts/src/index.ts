@@ -16,7 +16,7 @@ export { startPostgres } from './postgres.ts';
 export { type Random, randomFrom, sampleSize } from './random.ts';
 export { startServer } from './server-process.ts';
 export type { Flags, ServiceOptions } from './service-process.ts';
-export { mainOf, ServiceProcess } from './service-process.ts';
+export { LOAD_JOINED, mainOf, ServiceProcess } from './service-process.ts';
 export type { RunParts, SharedDind, SharedMinio, SharedPostgres } from './shared.ts';
 export { openSharedDind, openSharedMinio, openSharedPostgres, startRunParts } from './shared.ts';
 export type { SmallDisk } from './small-disk.ts';

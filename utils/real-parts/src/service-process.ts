@@ -28,6 +28,11 @@ export interface ServiceOptions {
   readonly restartAfterMs?: number;
 }
 
+const { NODE_COMPILE_CACHE, MORPHEO_TEST_PACKAGES } = process.env;
+/** Arguments of Node: a program gets the packages that the tests' settings have joined from there (`packages/`). */
+export const LOAD_JOINED: readonly string[] =
+  MORPHEO_TEST_PACKAGES === undefined ? [] : ['--import', new URL('packages/load.js', import.meta.url).href];
+
 const LOOK_EVERY_MS = 10;
 const KEPT_FOR_ERRORS = 4096;
 
@@ -119,9 +124,10 @@ export class ServiceProcess implements AsyncDisposable {
 
   #spawn(further: Flags): ChildProcess {
     const { main, node = [], args = [], flags = {}, env = process.env, cwd, output = 'keep' } = this.#options;
-    const child = spawn(process.execPath, [...node, main, ...args, ...flagsOf({ ...flags, ...further })], {
+    const all = [...LOAD_JOINED, ...node, main, ...args, ...flagsOf({ ...flags, ...further })];
+    const child = spawn(process.execPath, all, {
       ...(cwd !== undefined && { cwd }),
-      env: { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...env },
+      env: { NODE_COMPILE_CACHE, MORPHEO_TEST_PACKAGES, ...env },
       stdio: output === 'show' ? ['ignore', 2, 2] : ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

@@ -35,7 +35,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'cli-table3': ['apps/cli/src/terminal/', 'bench/src/'],
   'eventsource-parser': ['libs/client/src/'],
   '@sinonjs/fake-timers': ['simulation/src/'],
-  esbuild: ['packaging/src/'],
+  esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
   'get-port': ['utils/real-parts/src/'],
   ava: ['chaos/src/', 'utils/real-parts/src/test-run/'],

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { LOAD_JOINED } from '@morpheo/real-parts';
 
 /** A service in a process of its own. */
 export interface ServiceProcess extends AsyncDisposable {
@@ -23,7 +24,8 @@ export interface ChildBucket {
 /** Starts a service on a folder, with its bytes there or in a bucket; see `service-child.ts`. */
 export async function spawnService(folder: string, bucket?: ChildBucket): Promise<ServiceProcess> {
   const told = bucket === undefined ? [folder] : [folder, JSON.stringify(bucket)];
-  const child = fork(fileURLToPath(new URL('service-child.ts', import.meta.url)), told);
+  const main = fileURLToPath(new URL('service-child.ts', import.meta.url));
+  const child = fork(main, told, { execArgv: [...LOAD_JOINED] });
   const exited = once(child, 'exit');
   const ask = async (question: string): Promise<unknown> => {
     const answered = once(child, 'message');

@@ -47,7 +47,7 @@ export const REPORTING = isReported
       observeRun,
       require: [fileURLToPath(new URL('note-file.js', import.meta.url))],
     }
-  : {};
+  : { require: [] };
 
 async function observeRun({ events }: ObservedRun): Promise<void> {
   const { pid } = process;
