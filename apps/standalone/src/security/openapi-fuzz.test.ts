@@ -10,14 +10,15 @@ import {
   orchestratorContract,
   serviceContract,
   storageContract,
+  TUS_CHUNK_TYPE,
 } from '@morpheo/common';
-import { freePorts, requireProgram, withParts } from '@morpheo/real-parts';
+import { freePorts, requireProgram, sampleSize, withParts } from '@morpheo/real-parts';
 import test from 'ava';
 import { KillablePlatform } from '../testing/killable-platform.ts';
 
 const run = promisify(execFile);
-const SECONDS = Number(process.env.FUZZ_SECONDS ?? 12);
-const MOST_SECONDS = 60;
+/** How many requests are made up at random for each route, beside those that schemathesis derives from its schema. */
+const EXAMPLES = sampleSize('FUZZ_EXAMPLES', { small: 5, full: 200 });
 const SEED = Number(process.env.SEED ?? 1);
 
 /** A check of schemathesis that is not made of some routes. */
@@ -52,9 +53,13 @@ const EXCLUSIONS: readonly Exclusion[] = [
   },
   {
     check: 'positive_data_acceptance',
-    reason:
-      'Integers beyond 2^53 are refused, a bound of JSON that the document does not repeat for each of them.',
-    of: ({ body }) => body?.type === 'json' && body.go !== true,
+    reason: 'A schema cannot count the bytes of a text, which canaries have eight of at least.',
+    of: ({ method, path }) => method === 'PUT' && path.startsWith('/v1/permissions/'),
+  },
+  {
+    check: 'positive_data_acceptance',
+    reason: 'The types of things that an order may use as this or that are told in words.',
+    of: ({ path }) => path === '/v1/pins',
   },
   {
     check: 'positive_data_acceptance',
@@ -67,11 +72,11 @@ const EXCLUSIONS: readonly Exclusion[] = [
       'Names are written in one way alone (NFC), without control characters, which a pattern cannot say.',
     of: ({ path }) => path.includes('/:name'),
   },
-  {
-    check: 'positive_data_acceptance',
+  ...(['positive_data_acceptance', 'negative_data_rejection'] as const).map((check) => ({
+    check,
     reason: 'The tus protocol answers 412 to another version of it.',
-    of: ({ path }) => path.startsWith('/v1/uploads'),
-  },
+    of: ({ path }: Endpoint) => path.startsWith('/v1/uploads'),
+  })),
 ];
 
 withParts(test, 'schemathesis').serial(
@@ -91,7 +96,7 @@ withParts(test, 'schemathesis').serial(
       const auth = `${credentials.name}:${credentials.secret}`;
       const output = await fuzz({ url: `http://127.0.0.1:${port}`, auth, contract });
       t.log(/\d+ generated, .*/.exec(output)?.[0] ?? output.slice(-300));
-      t.regex(output, /(\d{3,}) generated, \1 passed/, output.slice(-4000));
+      t.regex(output, /(\d{3,}) generated, \1 passed/, failuresIn(output));
       t.true((await fetch(`http://127.0.0.1:${port}/health`)).ok);
     }
     await platform.kill();
@@ -99,27 +104,28 @@ withParts(test, 'schemathesis').serial(
   },
 );
 
+/** Schemathesis makes bytes only of the types that it is told are bytes. */
+const HOOKS = `
+import schemathesis
+schemathesis.serializer.alias('${TUS_CHUNK_TYPE}', 'application/octet-stream')
+`;
+
 interface Fuzzed {
   readonly url: string;
   readonly auth: string;
   readonly contract: Contract;
 }
 
-/** What is printed of a run with a hundred requests at least: on a busy machine it is given more time. */
-async function fuzz(fuzzed: Fuzzed, seconds = SECONDS): Promise<string> {
-  const output = await fuzzFor(fuzzed, seconds);
-  const isEnough = /\d{3,} generated/.test(output);
-  return isEnough || seconds > MOST_SECONDS ? output : await fuzz(fuzzed, seconds * 3);
-}
-
-async function fuzzFor({ url, auth, contract }: Fuzzed, seconds: number): Promise<string> {
+/** What schemathesis prints of its run. Bounded by its number of requests, so that what it finds is the same on every machine. */
+async function fuzz({ url, auth, contract }: Fuzzed): Promise<string> {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-fuzz-'));
   const config = join(folder.path, 'schemathesis.toml');
-  await writeFile(config, fuzzConfig(contract));
+  await writeFile(config, `hooks = "hooks.py"\n\n${fuzzConfig(contract)}`);
+  await writeFile(join(folder.path, 'hooks.py'), HOOKS);
   const options = {
     url,
     auth,
-    'max-time': String(seconds),
+    'max-examples': String(EXAMPLES),
     seed: String(SEED),
     phases: 'coverage,fuzzing',
   };
@@ -147,4 +153,11 @@ function fuzzConfig({ endpoints }: Contract): string {
       return lines.length === 0 ? '' : `[[operations]]\ninclude-operation-id = "${key}"\n${lines.join('')}\n`;
     })
     .join('');
+}
+
+/** What it says of each failure and error, without what comes before them and after. */
+function failuresIn(output: string): string {
+  return (
+    /=+ (?:ERRORS|FAILURES) =+[\s\S]*?(?==+ (?:WARNINGS|SUMMARY) =+)/.exec(output)?.[0] ?? output
+  ).slice(0, 8000);
 }

@@ -14,11 +14,11 @@ export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema 
     io,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
-      // Noise: the bounds of exact integers, and a promise that no member will ever be added to an answer.
+      // Noise in answers: the bounds of exact integers, and a promise that no member will ever be added.
+      if (io === 'input') return;
       if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      if (io === 'output' && jsonSchema.additionalProperties === false)
-        delete jsonSchema.additionalProperties;
+      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
     },
   });
   return rest;
