@@ -83,7 +83,10 @@ test('The document tells who may call and with what', (t) => {
       'application/json': {
         schema: {
           type: 'object',
-          properties: { name: { type: 'string' }, size: { type: 'integer' } },
+          properties: {
+            name: { type: 'string' },
+            size: { type: 'integer', minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER },
+          },
           required: ['name', 'size'],
         },
       },
