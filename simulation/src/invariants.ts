@@ -14,7 +14,7 @@ const LEADS_TO: Readonly<Record<OrderStatus, readonly OrderStatus[]>> = {
 };
 const ENDED: readonly OrderStatus[] = ['done', 'failed', 'cancelled'];
 
-/** How many orders have not ended, or have effects that did not happen yet. */
+/** How many orders have not ended, or have effects that did not happen yet; groups of which something is under way count too. */
 export async function unsettled(database: Database<Schema>, { accepted }: Customers): Promise<number> {
   const open = await database.read
     .selectFrom('orders')
@@ -23,7 +23,13 @@ export async function unsettled(database: Database<Schema>, { accepted }: Custom
     .execute();
   const due = await database.read.selectFrom('outbox').select('order_id').execute();
   const stored = await database.read.selectFrom('orders').select('id').execute();
+  const groups = await database.read
+    .selectFrom('order_groups')
+    .select('name')
+    .where('under_way', '=', 1)
+    .execute();
   return (
+    groups.length +
     new Set([...open.map(({ id }) => id), ...due.map(({ order_id }) => order_id)]).size +
     (accepted.size - stored.length > 0 ? 1 : 0)
   );
@@ -53,6 +59,10 @@ export async function brokenPromises(
   const broken = [...customers.accepted]
     .filter((id) => !stored.has(id))
     .map((id) => `${id} was accepted and is lost`);
+  for (const { owner, name, posted } of await read.selectFrom('order_groups').selectAll().execute()) {
+    const { length } = orders.filter((order) => order.owner === owner && order.group_name === name);
+    if (length !== posted) broken.push(`the group ${name} has ${length} orders, and has counted ${posted}`);
+  }
   for (const id of rest.holding ?? []) broken.push(`${id} has ended, and storage still holds what it named`);
   for (const order of orders) {
     const say = (what: string): void => void broken.push(`${order.id} ${what}`);

@@ -21,7 +21,13 @@ type Posted =
   | { readonly kind: 'learn'; readonly body: Learnuplet }
   | { readonly kind: 'predict'; readonly body: Preduplet };
 
-/** Orders are posted, each again and again until it is accepted; some are cancelled or asked to be tried again. */
+/** The groups that some orders are placed in. */
+const GROUPS = ['odd', 'even'] as const;
+
+/**
+ * Orders are posted, each again and again until it is accepted; some are cancelled or asked to be tried again, alone or with
+ * their group.
+ */
 export async function haveOrdersPosted({
   random,
   trace,
@@ -37,16 +43,30 @@ export async function haveOrdersPosted({
 }): Promise<Customers> {
   const customers: Customers = { accepted: new Set(), retried: new Set() };
   const posted = drawOrders(random, orders);
-  await Promise.all(
-    posted.map(async (order) => {
+  await Promise.all([
+    ...posted.map(async (order) => {
       await sleep(random.between(0, withinMs));
       await post(api, order);
       customers.accepted.add(order.body.uuid);
       trace.say('customer', `${order.body.uuid.slice(0, 8)} was accepted`);
       await changeMind(order.body.uuid);
     }),
-  );
+    ...GROUPS.map(changeGroup),
+  ]);
   return customers;
+
+  async function changeGroup(name: (typeof GROUPS)[number]): Promise<void> {
+    for (const what of ['cancelOrderGroup', 'retryOrderGroup'] as const) {
+      if (!random.chance(0.4)) continue;
+      await sleep(random.between(0, withinMs / 2));
+      trace.say('customer', `asks for ${what} of ${name}`);
+      const inGroup = posted.filter(({ body }) => body.group === name).map(({ body }) => body.uuid);
+      if (what === 'retryOrderGroup') for (const id of inGroup) customers.retried.add(id);
+      const call = { signal: AbortSignal.timeout(5000) };
+      const input = { params: { name }, query: {}, body: { cancelled: random.chance(0.5) } };
+      await api[what](input, call).catch(() => undefined);
+    }
+  }
 
   async function changeMind(id: string): Promise<void> {
     for (const what of ['cancelOrder', 'retryOrder'] as const) {
@@ -67,17 +87,28 @@ async function post(api: Api<ComputeContract>, order: Posted): Promise<void> {
       else await api.pred({ body: order.body }, patience);
       return;
     } catch (error) {
+      // Its group was cancelled: it is placed in none.
+      if (isPlatformError(error, 'wrong_state')) return await post(api, inNoGroup(order));
       if (isPlatformError(error) && !error.retry) throw error;
       await sleep(500);
     }
   }
 }
 
+function inNoGroup(order: Posted): Posted {
+  if (order.kind === 'learn') return { kind: 'learn', body: { ...order.body, group: undefined } };
+  return { kind: 'predict', body: { ...order.body, group: undefined } };
+}
+
 function drawOrders(random: Random, orders: number): Posted[] {
   const posted: Posted[] = [];
   let last: Learnuplet | undefined;
   for (let i = 0; i < orders; i += 1) {
-    const ids = { uuid: random.uuid(), problem: random.uuid(), workflow: random.uuid(), status: 'todo' };
+    const group = random.chance(0.5) ? random.pick(GROUPS) : undefined;
+    const ids = {
+      ...{ uuid: random.uuid(), problem: random.uuid(), workflow: random.uuid() },
+      ...{ status: 'todo', group },
+    };
     if (random.chance(0.3)) {
       const model = random.chance(0.5) ? last?.model_end : undefined;
       posted.push({

@@ -13,7 +13,8 @@ export function addGroups(program: Command, run: Runner): void {
     .summary('list and change groups of people, to share things with all of them at once')
     .description(
       'Groups of people. What is granted to a group its members may use, from the moment that they are in it until ' +
-        'they are not. It takes the role admin, except to see a group that you are in.',
+        'they are not. It takes the role admin, except to see a group that you are in. Groups of orders are another ' +
+        'thing: "morpheo group".',
     );
   groups
     .command('list', { isDefault: true })
