@@ -14,6 +14,7 @@ import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
+import { addRetention } from './commands/retention.ts';
 import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
@@ -69,6 +70,7 @@ export function createProgram(options: ProgramOptions): Command {
   addWorkers(program, run);
   addQueue(program, run);
   addOwners(program, run);
+  addRetention(program, run);
   program.commandsGroup('People:');
   addPeople(program, run);
   addGroups(program, run);

@@ -12,7 +12,7 @@ import { type ForeignApi, foreignHandlers } from './foreign/handlers.ts';
 import { GroupActions } from './groups/actions.ts';
 import { GroupFollowers } from './groups/follow.ts';
 import { createHandlers } from './http/handlers.ts';
-import { countChanges, countTakeovers } from './observe/metrics.ts';
+import { countChanges, countRemovals, countTakeovers } from './observe/metrics.ts';
 import { measureQueue } from './observe/queue-metrics.ts';
 import { broadcastCancellations, CHANNELS, logChanges, notifyOf } from './orders/changes.ts';
 import { Followers } from './orders/follow.ts';
@@ -20,6 +20,7 @@ import { Dispatcher } from './outbox/dispatcher.ts';
 import type { Lane, Systems } from './outbox/effects.ts';
 import { checkEffects } from './outbox/store.ts';
 import { startReaper } from './queue/lease.ts';
+import { keepRemoving, Retention } from './retention/retention.ts';
 
 /** The parts that compute-api works with; whoever opened them closes them, after it. */
 export interface ComputeParts extends Systems {
@@ -65,6 +66,11 @@ export function startCompute(parts: ComputeParts): Compute {
   database.onCommitted(({ event }) => {
     if (event === 'accepted') dispatcher.check();
   });
+  const retention = new Retention({
+    ...{ database, storage: parts.storage, settings: settings.retention, log },
+    removed: countRemovals(metrics),
+  });
+  const removals = keepRemoving(retention, { everyMs: settings.retention.everyMs, log });
   const reaper = startReaper({ database, settings, log, tookBack: countTakeovers(metrics) });
   // Of every compute-api on this database: whoever follows an order hears of it at once, and what an order's change
   // makes due is carried out by whichever dispatcher comes first.
@@ -76,7 +82,7 @@ export function startCompute(parts: ComputeParts): Compute {
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
   const { signTicket } = parts;
   return {
-    api: createHandlers({ database, settings, followers, groupActions, groupFollowers, signTicket }),
+    api: createHandlers({ database, settings, followers, groupActions, groupFollowers, retention, signTicket }),
     foreign:
       settings.foreignWorkers === undefined ? undefined : foreignHandlers(database, settings.foreignWorkers),
     checkEffects: async (lane) => await checkEffects(database, lane),
@@ -85,6 +91,7 @@ export function startCompute(parts: ComputeParts): Compute {
       changes[Symbol.dispose]();
       news[Symbol.dispose]();
       await groupActions[Symbol.asyncDispose]();
+      await removals[Symbol.asyncDispose]();
       await reaper[Symbol.asyncDispose]();
       await dispatcher[Symbol.asyncDispose]();
     },

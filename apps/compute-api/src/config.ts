@@ -20,6 +20,12 @@ import {
 } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
+import {
+  RETENTION_DEFAULTS,
+  type RetentionSettings,
+  retentionContradictions,
+  retentionSettings,
+} from './retention/settings.ts';
 
 const PREFIX = 'MORPHEO_COMPUTE_';
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -152,6 +158,7 @@ export const settings = defineSettings({
     default: 3_600_000,
     help: "How long a worker of the original may take from its first call to its report, before its order is tried again; more than the worker's own time-outs together.",
   },
+  ...retentionSettings(PREFIX),
   ...traceSettings,
   ...logSettings(PREFIX),
 });
@@ -181,6 +188,8 @@ export interface ComputeSettings {
   readonly orderData: number;
   /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
   readonly foreignWorkers?: ForeignWorkers | undefined;
+  /** What is kept of orders that have ended. */
+  readonly retention: RetentionSettings;
   /** Between two attempts. */
   readonly retryBackOff: BackOff;
   /** Between two tries of an effect (calling the orchestrator, publishing a result). */
@@ -197,6 +206,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   ageingMs: 600_000,
   attempts: 5,
   orderData: 40_000,
+  retention: RETENTION_DEFAULTS,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },
   everyMs: 1000,
@@ -235,6 +245,7 @@ function contradictions(config: ComputeConfig): string[] {
       'Workers could not read what orders name: give --ticket-key-file, the same as to storage-api.',
     );
   }
+  problems.push(...retentionContradictions(config));
   problems.push(...databaseContradictions(config, config.dataDir !== undefined));
   return problems;
 }

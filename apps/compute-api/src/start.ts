@@ -19,6 +19,7 @@ import {
 import { probesOf } from './check.ts';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import { COMPUTE_DEFAULTS, type ComputeConfig, loadConfig, takesAnonymousOrders } from './config.ts';
+import { retentionOf } from './retention/settings.ts';
 import { DATABASE, type DirectorySettings, openComputeService } from './service.ts';
 
 /** Starts compute-api as its flags and environment say; undefined where only help, or a check, was asked for. */
@@ -73,6 +74,7 @@ async function open(
           ageingMs,
           orderData,
           foreignWorkers,
+          retention: retentionOf(config),
         },
       },
       version: VERSION,

@@ -38,6 +38,12 @@ export const settings = defineSettings({
   learn: whole('learn', [0, 1000], 1, 'How many training orders run at once.'),
   predict: whole('predict', [0, 1000], 1, 'How many prediction orders run at once.'),
   attempts: whole('attempts', [1, 1000], 5, 'How often an order is tried that the platform fails.'),
+  keepOrdersDays: whole(
+    'keep-orders-days',
+    [0, 36_500],
+    30,
+    'For how many days an order is kept after its end, with its history and log; the ten best of each problem always. 0: for ever.',
+  ),
   ...traceSettings,
   ...logSettings(PREFIX),
 });

@@ -1,9 +1,12 @@
 import { VERSION } from '@morpheo/common';
+import { COMPUTE_DEFAULTS } from '@morpheo/compute-api';
 import { folderProbe, settingsOrCheck, traceProbes } from '@morpheo/service/check';
 import { type RunningService, startService } from '@morpheo/service/lifecycle';
 import { tracerOf } from '@morpheo/service/trace';
 import { loadConfig } from './config.ts';
 import { startPlatform } from './platform.ts';
+
+const DAY_MS = 86_400_000;
 
 /** Starts the platform as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(
@@ -17,13 +20,14 @@ export async function start(
   return await startService(loaded, {
     name: 'standalone',
     open: async (config, { log, metrics, stack }) => {
-      const { storagePort, computePort, orchestratorPort, learn, predict, attempts } = config;
+      const { storagePort, computePort, orchestratorPort, learn, predict, attempts, keepOrdersDays } = config;
+      const ordersMs = keepOrdersDays === 0 ? null : keepOrdersDays * DAY_MS;
       const platform = stack.use(
         await startPlatform({
           folder: config.home,
           ports: { storage: storagePort, compute: computePort, orchestrator: orchestratorPort },
           slots: { learn, predict },
-          compute: { attempts },
+          compute: { attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),
         }),

@@ -15,7 +15,7 @@ export type ResultStorage = Pick<Api<StorageContract>, 'stageResult'>;
 /** What compute-api needs of storage. */
 export type OrderStorage = Pick<
   Api<StorageContract>,
-  'pinOrders' | 'publishResult' | 'discardResults' | 'get'
+  'pinOrders' | 'publishResult' | 'discardResults' | 'removeResult' | 'get'
 >;
 
 /** What is held for an order; `answer` is undefined where it was released before anything was held. */
@@ -52,6 +52,10 @@ export class SimulatedStorage {
     },
     get: async ({ params: { type, uuid } }) => {
       throw new PlatformError('not_found', `Nobody but attempts stores a ${type} here, nor ${uuid}.`);
+    },
+    removeResult: async ({ params: { order } }) => {
+      if (!this.visible.delete(order)) throw new PlatformError('not_found', `There is no result of ${order}.`);
+      return undefined;
     },
     discardResults: async ({ params: { order }, query: { round = Number.POSITIVE_INFINITY } }) => {
       const held = this.#held.get(order);

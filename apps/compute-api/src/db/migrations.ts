@@ -1,5 +1,6 @@
 import type { Migrations } from '@morpheo/service/database';
 import { type ColumnDefinitionBuilder, sql } from 'kysely';
+import { fillScores } from './fill-scores.ts';
 
 /** The schema's history. A step that was released never changes; what comes next is a step of its own. */
 export const migrations: Migrations = {
@@ -288,6 +289,32 @@ export const migrations: Migrations = {
         (owner, group_name, created_at, id, status, ended_at, reason, workflow, score) where group_name is not null`,
       sql`create index order_groups_newest on order_groups (owner, created_at, name)`,
       sql`create index order_groups_under_way on order_groups (asked_at) where under_way = 1`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
+  '014-retention': async (schema) => {
+    await fillScores(schema);
+    await schema.schema
+      .createTable('removed_orders')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('identity', 'text', (column) => column.notNull())
+      .addColumn('removed_at', 'bigint', (column) => column.notNull())
+      .execute();
+    await schema.schema
+      .createTable('retention_positions')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('ended_at', 'bigint', (column) => column.notNull())
+      .addColumn('id', 'text', (column) => column.notNull())
+      .execute();
+    for (const index of [
+      sql`create index removed_orders_age on removed_orders (removed_at)`,
+      sql`create index orders_ended on orders (ended_at, id) where ended_at is not null`,
+      sql`create index orders_best on orders (workflow, perf desc, created_at, id) where perf is not null`,
+      // What names a model is looked for when the order that made it is old.
+      sql`create index orders_model_start on orders (model_start) where model_start is not null`,
+      sql`create index orders_model on orders (model) where model is not null`,
+      sql`create index foreign_messages_order on foreign_messages (order_id)`,
     ]) {
       await index.execute(schema);
     }

@@ -6,12 +6,14 @@ import { CompiledQuery, type KyselyPlugin, type RootOperationNode } from 'kysely
 import { measureQueue } from '../observe/queue-metrics.ts';
 import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
 import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
+import { retentionOf } from '../testing/retention.ts';
 import { ComputeDatabase } from './database.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
 
 /** The tables that grow with every order. */
-const GROWS = /^SCAN (orders|order_groups|attempts|events|logs|outbox)\b/;
+const GROWS =
+  /^SCAN (orders|other|order_groups|attempts|events|logs|outbox|removed_orders|foreign_messages)\b/;
 
 /** What may be read through, and why. */
 const READ_THROUGH: readonly RegExp[] = [
@@ -71,7 +73,8 @@ test('No query of a service looks through a table that grows', async (t) => {
 });
 
 /** Calls what compute-api answers, so that each of its queries is made once at least. */
-async function callEverything({ api, worker: register }: TestCompute): Promise<void> {
+async function callEverything(compute: TestCompute): Promise<void> {
+  const { api, worker: register } = compute;
   const worker = await register({ learn: 4, predict: 4 });
   const group = 'sweep';
   const [done, lost, cancelled, failed] = [
@@ -105,6 +108,11 @@ async function callEverything({ api, worker: register }: TestCompute): Promise<v
   }
   await lookAtOrders({ api }, done.uuid);
   await lookAtGroup({ api }, group);
+  const nothingKept = { ordersMs: -1000, mostOrders: 1, logsMs: -1000, idsMs: -1000, best: 1 };
+  const retention = retentionOf(compute, { ...nothingKept, removeOutputs: true });
+  await retention.plan();
+  await retention.remove();
+  await retention.remove();
 }
 
 async function lookAtGroup({ api }: Pick<TestCompute, 'api'>, name: string): Promise<void> {

@@ -19,6 +19,8 @@ export interface Schema {
   samples: SampleRow;
   foreign_messages: ForeignMessageRow;
   order_groups: OrderGroupRow;
+  removed_orders: RemovedOrderRow;
+  retention_positions: RetentionPositionRow;
 }
 
 /** A transaction on the tables of compute-api. */
@@ -180,6 +182,21 @@ export interface SampleRow {
 export interface ForeignMessageRow {
   id: string;
   order_id: string;
+}
+
+/** What is left of an order that was removed because of its age: so that the same order sent again is not run again. */
+export interface RemovedOrderRow {
+  id: string;
+  /** As in {@link OrderRow}. */
+  identity: string;
+  removed_at: number;
+}
+
+/** Up to which order, by the time of its end, something has been removed. */
+export interface RetentionPositionRow {
+  name: 'logs';
+  ended_at: number;
+  id: string;
 }
 
 /** A switch of the operator. */

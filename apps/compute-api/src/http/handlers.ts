@@ -6,6 +6,7 @@ import type { GroupActions } from '../groups/actions.ts';
 import type { GroupFollowers } from '../groups/follow.ts';
 import type { Followers } from '../orders/follow.ts';
 import { submitOrder } from '../orders/submit.ts';
+import type { Retention } from '../retention/retention.ts';
 import { attemptHandlers } from './attempts.ts';
 import { groupHandlers } from './groups.ts';
 import { orderHandlers } from './orders.ts';
@@ -18,6 +19,7 @@ export interface HandlerParts {
   readonly followers: Followers;
   readonly groupActions: GroupActions;
   readonly groupFollowers: GroupFollowers;
+  readonly retention: Pick<Retention, 'plan' | 'remove'>;
   readonly signTicket: SignTicket | undefined;
 }
 
@@ -28,6 +30,7 @@ export function createHandlers({
   followers,
   groupActions,
   groupFollowers,
+  retention,
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
   async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
@@ -45,6 +48,8 @@ export function createHandlers({
     },
     ...orderHandlers(database, settings, followers),
     ...groupHandlers(database, groupActions, groupFollowers),
+    planRemoval: async ({ query: { from } }) => await retention.plan(from),
+    removeOld: async ({ body: { from } }, call) => await retention.remove(from, call?.signal),
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
   };

@@ -9,6 +9,7 @@ import { countOrders, listOrders, orderRow, orderView } from '../orders/queries.
 import { summaryOf } from '../orders/views.ts';
 import { explain } from '../queue/explain.ts';
 import { positionOf } from '../queue/position.ts';
+import { isLogRemoved } from '../retention/logs.ts';
 import { isPaused, listWorkers, setPaused } from '../workers/store.ts';
 
 type Handlers = Pick<
@@ -69,10 +70,20 @@ export function orderHandlers(
       return {
         status: 200,
         headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
-        body: streamOf(textOf(entries, query.attempt)),
+        body: streamOf(
+          (await isLogRemoved(database, params.id, settings.retention))
+            ? noticeOf(LOG_REMOVED)
+            : textOf(entries, query.attempt),
+        ),
       };
     },
   };
+}
+
+const LOG_REMOVED = 'The log of this order was removed because of its age.\n';
+
+async function* noticeOf(text: string): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode(text);
 }
 
 async function* textOf(

@@ -1,5 +1,6 @@
 import type { Counter, Metrics } from '@morpheo/service/metrics';
 import type { Change } from '../orders/changes.ts';
+import type { Told } from '../retention/steps.ts';
 
 type ByKind = Counter<'kind'>;
 
@@ -47,6 +48,32 @@ export function countTakeovers(metrics: Metrics): (orders: number) => void {
   });
   takeovers.add({}, 0);
   return (orders) => takeovers.add({}, orders);
+}
+
+/** Counts what is removed because of its age; what it returns is called with each part of it. */
+export function countRemovals(metrics: Metrics): (some: Told) => void {
+  const labels: 'what'[] = ['what'];
+  const removed = metrics.counter({
+    name: 'morpheo_compute_retention_removed_total',
+    help: 'What was removed because of its age: orders, rows of history and logs, outputs, ids of removed orders',
+    labels,
+  });
+  const bytes = metrics.counter({
+    name: 'morpheo_compute_retention_removed_bytes_total',
+    help: 'How many bytes that were, of history, logs and outputs',
+    labels,
+  });
+  return ({ orders, ids, ...amounts }) => {
+    removed.add(
+      { what: 'orders' },
+      Object.values(orders).reduce((sum, count) => sum + count, 0),
+    );
+    removed.add({ what: 'ids' }, ids);
+    for (const what of ['history', 'logs', 'outputs'] as const) {
+      removed.add({ what }, amounts[what].count);
+      bytes.add({ what }, amounts[what].bytes);
+    }
+  };
 }
 
 function countersOf(

@@ -4,7 +4,9 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { checkOrderOwner } from '../owners/owners.ts';
+import { findRemoved } from '../retention/removed-orders.ts';
 import { endOrder } from './finish.ts';
+import { noSuchOrder } from './queries.ts';
 import { changeOrder, takeOrder } from './store.ts';
 import { startOf } from './submit.ts';
 
@@ -88,7 +90,7 @@ const FRESH = {
 
 async function takeOf(tx: Tx, id: string, principal: Call['principal']): Promise<OrderRow> {
   const order = await takeOrder(tx, id);
-  if (order === undefined) throw new PlatformError('not_found', `There is no order ${id}.`);
+  if (order === undefined) throw noSuchOrder(id, await findRemoved(tx, id));
   checkOrderOwner(order.owner, principal);
   return order;
 }

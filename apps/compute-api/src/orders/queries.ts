@@ -8,10 +8,11 @@ import {
 } from '@morpheo/common';
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { ComputeDatabase } from '../db/database.ts';
-import type { EventRow, OrderRow, Schema } from '../db/schema.ts';
+import type { EventRow, OrderRow, RemovedOrderRow, Schema } from '../db/schema.ts';
 import { limitsOf, type Viewer } from '../disclosure/shown.ts';
 import { keptOwner, mayWithGroups } from '../owners/owners.ts';
-import { attemptViewOf, summaryOf } from './views.ts';
+import { findRemoved } from '../retention/removed-orders.ts';
+import { attemptViewOf, summaryOf, time } from './views.ts';
 
 /** What a list is narrowed to. */
 export interface OrderFilter {
@@ -89,8 +90,20 @@ async function rowsOf(read: ComputeDatabase['read'], ids: readonly string[]): Pr
 /** The order's row. Throws `not_found`. */
 export async function orderRow({ read }: ComputeDatabase, id: string): Promise<OrderRow> {
   const row = await read.selectFrom('orders').selectAll().where('id', '=', id).executeTakeFirst();
-  if (row === undefined) throw new PlatformError('not_found', `There is no order ${id}.`);
+  if (row === undefined) throw noSuchOrder(id, await findRemoved({ db: read }, id));
   return row;
+}
+
+/** What is thrown where there is no order of an id, or none any more. */
+export function noSuchOrder(
+  id: string,
+  removed: Pick<RemovedOrderRow, 'removed_at'> | undefined,
+): PlatformError {
+  const why =
+    removed === undefined
+      ? ''
+      : ` any more: it had ended, and was removed because of its age at ${time(Number(removed.removed_at))}`;
+  return new PlatformError('not_found', `There is no order ${id}${why}.`);
 }
 
 /** An order with its attempts, and what of it the viewer does not see. */

@@ -17,7 +17,7 @@ export interface OrderChange {
 
 /**
  * Adds an order, the first entry of its history, and unless it waits for its start model the effect by which storage
- * checks it; false where its id is taken, and then nothing is written.
+ * checks it; false where its id is taken, or was that of an order which was removed, and then nothing is written.
  */
 export async function insertOrder(tx: Tx, row: NewOrder): Promise<boolean> {
   const { now } = tx;
@@ -34,9 +34,15 @@ export async function insertOrder(tx: Tx, row: NewOrder): Promise<boolean> {
       ${now}, ${now})
     on conflict (id) do nothing`.execute(tx.db);
   if (inserted.numAffectedRows === 0n) return false;
-  await sql`
+  // The removal of an order of this id that the first statement has waited for is seen by a later one alone.
+  const begun = await sql`
     insert into events (order_id, n, at, attempt, what, status, details)
-    values (${row.id}, 1, ${now}, 0, 'accepted', ${row.status}, '{}')`.execute(tx.db);
+    select ${row.id}, 1, ${now}, 0, 'accepted', ${row.status}, '{}'
+    where not exists (select 1 from removed_orders where id = ${row.id})`.execute(tx.db);
+  if (begun.numAffectedRows === 0n) {
+    await tx.db.deleteFrom('orders').where('id', '=', row.id).execute();
+    return false;
+  }
   if (effects > 0) {
     await sql`
       insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)

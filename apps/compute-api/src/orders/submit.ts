@@ -7,13 +7,14 @@ import type { OrderRow } from '../db/schema.ts';
 import { refuseUnfit } from '../foreign/limits.ts';
 import { joinGroup, takeGroup } from '../groups/store.ts';
 import { ownerOf } from '../owners/owners.ts';
+import { findRemoved } from '../retention/removed-orders.ts';
 import { kindOf } from './kinds.ts';
 import { brokenDataRule } from './rules.ts';
 import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
 
 /**
  * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
- * again changes nothing; the same id with another body throws
+ * again changes nothing, also for a while after it was removed; the same id with another body throws
  * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, a group that is full or was
  * cancelled `wrong_state`, and where orders are for foreign workers, what is too large for their queue `too_large`.
  */
@@ -46,7 +47,7 @@ export async function submitOrder(
         if (joined !== undefined) await joinGroup(tx, joined);
         return;
       }
-      const existing = await takeOrder(tx, id);
+      const existing = (await takeOrder(tx, id)) ?? (await findRemoved(tx, id));
       if (existing?.identity === row.identity) return;
       throw new PlatformError(
         'conflict',

@@ -80,7 +80,10 @@ function isOfStorage<E extends Effect>(effect: E): effect is Extract<E, StorageE
 
 /** The systems that effects happen in; the orchestrator is absent where nobody is told of orders. */
 export interface Systems {
-  readonly storage: Pick<Api<StorageContract>, 'pinOrders' | 'publishResult' | 'discardResults' | 'get'>;
+  readonly storage: Pick<
+    Api<StorageContract>,
+    'pinOrders' | 'publishResult' | 'discardResults' | 'removeResult' | 'get'
+  >;
   readonly orchestrator: Pick<Api<OrchestratorContract>, 'setWorker' | 'learnDone' | 'predDone'> | undefined;
 }
 

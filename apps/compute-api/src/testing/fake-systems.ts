@@ -83,6 +83,10 @@ export function fakeSystems(
         if (!stored.has(uuid)) throw new PlatformError('not_found', `There is no ${type} ${uuid}.`);
         return { uuid, timestamp_upload: 0 } satisfies Resource;
       },
+      removeResult: async ({ params }) => {
+        storage(`remove ${params.order}`);
+        return undefined;
+      },
       discardResults: async ({ params }) => {
         storage(`discard ${params.order}`);
         return undefined;

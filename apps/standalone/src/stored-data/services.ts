@@ -70,6 +70,7 @@ export async function openStored(options: OpenStored): Promise<StoredServices> {
         ...COMPUTE_DEFAULTS,
         ...{ leaseMs: CENTURY_MS, gpuPatienceMs: 1, attempts: 3, everyMs: 20 },
         ...{ retryBackOff: QUICK, effectBackOff: QUICK },
+        retention: { ...COMPUTE_DEFAULTS.retention, ordersMs: null },
       },
     }),
   );

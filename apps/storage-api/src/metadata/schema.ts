@@ -2,7 +2,14 @@ import type { Purpose, ResourceType, Visibility } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
 import type { Generated, Kysely, Selectable } from 'kysely';
 import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
-import { addCanaries, addDisclosure, addSamples, createPinTables, type PinSchema } from '../pins/tables.ts';
+import {
+  addCanaries,
+  addDisclosure,
+  addSamples,
+  createPinTables,
+  indexPinnedThings,
+  type PinSchema,
+} from '../pins/tables.ts';
 
 /** A blob that is there for readers: without a row its file is none. */
 interface BlobRow {
@@ -148,6 +155,7 @@ export const storageMigrations: Migrations = {
   '008-disclosure': addDisclosure,
   '009-canaries': addCanaries,
   '010-samples': addSamples,
+  '011-pinned-things': indexPinnedThings,
 };
 
 /** What is there already is marked as from before there were owners. */

@@ -81,7 +81,7 @@ const ROUTES: Partial<Record<Route, readonly [Action, Ask]>> = {
 /** Routes that name no resource of somebody, or are not for people; and `list`, which shows what may be described. */
 const OTHERS: readonly Route[] = [
   ...(['index', 'usage', 'list', 'upload'] as const),
-  ...(['stageResult', 'publishResult', 'discardResults', 'pinOrders'] as const),
+  ...(['stageResult', 'publishResult', 'discardResults', 'removeResult', 'pinOrders'] as const),
   ...(['uploadOptions', 'headUpload', 'patchUpload', 'deleteUpload'] as const),
 ];
 

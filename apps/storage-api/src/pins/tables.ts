@@ -98,6 +98,11 @@ export async function addSamples(schema: Kysely<unknown>): Promise<void> {
       .execute();
 }
 
+/** The step of the schema by which it is quick to tell whether a thing is pinned. */
+export async function indexPinnedThings(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema.createIndex('pinned_by_uuid').on('pinned').column('uuid').execute();
+}
+
 /** The step of the schema that adds {@link PinSchema}. */
 export async function createPinTables(schema: Kysely<unknown>): Promise<void> {
   await schema.schema

@@ -20,8 +20,12 @@ import { currentPin, requireOwnResult, ticketOf } from '../pins/attempt.ts';
 import { canariesOf } from '../pins/policy.ts';
 import { expectedOfBody, refuseOverLimit } from '../uploads/expectations.ts';
 import { CanaryGuard } from './canary-guard.ts';
+import { removeResult } from './remove-result.ts';
 
-type ResultRoutes = Pick<Api<StorageContract>, 'stageResult' | 'publishResult' | 'discardResults'>;
+type ResultRoutes = Pick<
+  Api<StorageContract>,
+  'stageResult' | 'publishResult' | 'discardResults' | 'removeResult'
+>;
 
 /**
  * The results of attempts: staged by workers, seen by nobody, and made visible or dropped by whoever keeps the orders.
@@ -68,6 +72,11 @@ export function resultHandlers({ database, keeper, settings, budgets, log }: Sto
       const dropped = await discardResults(database, order, round);
       await keeper.release(dropped);
       log.info({ order, blobs: dropped.length }, 'The results of an order were dropped');
+      return undefined;
+    },
+    removeResult: async ({ params: { order } }) => {
+      await keeper.release(await removeResult(database, order));
+      log.info({ order }, 'The published result of an order was removed');
       return undefined;
     },
   };

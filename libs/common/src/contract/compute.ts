@@ -23,6 +23,7 @@ import {
   whyView,
   workerView,
 } from './orders.ts';
+import { retentionEndpoints } from './retention.ts';
 import { pageQuery } from './service.ts';
 
 const message = z.object({ message: z.string() });
@@ -282,6 +283,7 @@ export const computeContract = defineContract({
       errors: ['invalid_request', 'invalid_json'],
     },
     ...groups,
+    ...retentionEndpoints,
     ...attempts,
   },
 });

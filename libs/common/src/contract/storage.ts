@@ -7,10 +7,9 @@ import { ANYONE_OR_ATTEMPT, downloadEndpoints } from './downloads.ts';
 import { peopleEndpoints } from './people.ts';
 import { permissionEndpoints } from './permissions.ts';
 import { pinEndpoints } from './pins.ts';
-import { RESOURCE_TYPES, resource } from './resources.ts';
+import { RESOURCE_TYPES, resource, usage } from './resources.ts';
 import { pageQuery } from './service.ts';
 import { uploadEndpoints } from './uploads.ts';
-import { usage } from './usage.ts';
 
 const type = z.enum(RESOURCE_TYPES);
 /** Parsed by the handler as the part of a form that has its name. */
@@ -123,6 +122,19 @@ export const storageContract = defineContract({
       status: 204,
       response: nothing,
       errors: ['invalid_request'],
+    },
+    removeResult: {
+      method: 'DELETE',
+      path: '/v1/results/:order/published',
+      summary: 'Remove the model or prediction that an order has made, which was published',
+      description:
+        'What somebody else stored under its id since stays. 404: nothing is left of it; 409: an order that has not ' +
+        'ended names it.',
+      access: ['compute'],
+      params: z.object({ order: uuid }),
+      status: 204,
+      response: nothing,
+      errors: ['invalid_request', 'not_found', 'in_use'],
     },
     ...pinEndpoints,
     ...peopleEndpoints,

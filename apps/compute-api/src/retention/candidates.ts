@@ -1,0 +1,188 @@
+import { hasEnded, ORDER_STATUSES } from '@morpheo/common';
+import { sql } from 'kysely';
+import type { ComputeDatabase } from '../db/database.ts';
+import type { OrderRow } from '../db/schema.ts';
+import type { RetentionSettings } from './settings.ts';
+
+/** A place among the orders that have ended, by the time of their end in milliseconds since 1970. */
+export interface Position {
+  readonly at: number;
+  readonly id: string;
+}
+
+/** Before all orders. */
+export const BEGINNING: Position = { at: 0, id: '' };
+
+/** How many orders one look, and one transaction, has. */
+export const PAGE_ORDERS = 50;
+
+/** An order that has ended, and whether it may be removed. */
+export interface Candidate extends Pick<OrderRow, 'id' | 'kind' | 'status' | 'workflow' | 'result' | 'perf'> {
+  readonly ended_at: number;
+  /** Whether all its effects have happened. */
+  readonly isSettled: boolean;
+  readonly goes: boolean;
+}
+
+/** What a page is read with. */
+interface PageRequest {
+  readonly after: Position;
+  /** Orders that ended before it. */
+  readonly before: Position;
+  readonly best: number;
+}
+
+/** Whether effects of an order have still to happen, such as the call that tells the orchestrator of its end. */
+const HAS_EFFECTS = sql<boolean>`exists (select 1 from outbox where outbox.order_id = orders.id)`;
+
+/** The ends of an order. */
+const ENDED = ORDER_STATUSES.filter(hasEnded);
+
+/**
+ * Whether another order needs one which has ended: it waits for it, was placed because of it, or names the model that it
+ * made. Of orders that have ended those count that ended later, so that no circle of orders keeps itself for ever.
+ */
+const IS_NEEDED = sql<boolean>`(
+  exists (select 1 from orders as other where other.waits_for = orders.id)
+  or exists (select 1 from orders as other where other.sample_of = orders.id)
+  or exists (select 1 from orders as other where other.model_start = orders.model_end and ${uses()})
+  or exists (select 1 from orders as other where other.model = orders.model_end and ${uses()})
+)`;
+
+function uses() {
+  return sql`other.id <> orders.id and (other.ended_at is null
+    or (orders.status = 'done' and (other.ended_at, other.id) > (orders.ended_at, orders.id)))`;
+}
+
+/** The next page of orders that have ended, the oldest end first. */
+export async function candidatesAfter(
+  read: ComputeDatabase['read'],
+  { after, before, best }: PageRequest,
+): Promise<Candidate[]> {
+  const rows = await read
+    // Materialized, so that an engine which thinks of all that is old does not read whole tables for what refers to it.
+    .with(
+      (table) => table('page').materialized(),
+      (db) =>
+        db
+          .selectFrom('orders')
+          .select(['id', 'kind', 'status', 'workflow', 'result', 'perf', 'model_end', 'ended_at'])
+          .where('ended_at', 'is not', null)
+          .where((row) => row(row.refTuple('ended_at', 'id'), '>', row.tuple(after.at, after.id)))
+          .where((row) => row(row.refTuple('ended_at', 'id'), '<', row.tuple(before.at, before.id)))
+          .orderBy('ended_at')
+          .orderBy('id')
+          .limit(PAGE_ORDERS),
+    )
+    .selectFrom('page as orders')
+    .selectAll()
+    .select(sql<number>`case when ${IS_NEEDED} then 1 else 0 end`.as('is_needed'))
+    .select(sql<number>`case when ${HAS_EFFECTS} then 1 else 0 end`.as('has_effects'))
+    .orderBy('ended_at')
+    .orderBy('id')
+    .execute();
+  const kept = await bestOf(
+    read,
+    new Set(rows.flatMap((row) => (row.perf === null ? [] : row.workflow))),
+    best,
+  );
+  return rows.map(({ is_needed, has_effects, ...row }) => ({
+    ...row,
+    ended_at: Number(row.ended_at),
+    isSettled: has_effects === 0,
+    goes: has_effects === 0 && is_needed === 0 && !kept.has(row.id) && hasEnded(row.status),
+  }));
+}
+
+/** Of these orders, those that may be removed as the transaction sees them, locked; what others hold is left out. */
+export async function takeRemovable(db: ComputeDatabase['read'], ids: readonly string[]): Promise<string[]> {
+  return await takeEnded(db, ids, sql<boolean>`not ${HAS_EFFECTS} and not ${IS_NEEDED}`);
+}
+
+/** Of these orders, those that have ended and no effect is due of, locked; what others hold is left out. */
+export async function takeSettled(db: ComputeDatabase['read'], ids: readonly string[]): Promise<string[]> {
+  return await takeEnded(db, ids, sql<boolean>`not ${HAS_EFFECTS}`);
+}
+
+async function takeEnded(
+  db: ComputeDatabase['read'],
+  ids: readonly string[],
+  condition: ReturnType<typeof sql<boolean>>,
+): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const rows = await db
+    .selectFrom('orders')
+    .select('id')
+    .where('id', 'in', ids)
+    .where('status', 'in', ENDED)
+    .where('ended_at', 'is not', null)
+    .where(condition)
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** The best orders of each of these workflows; of equal scores those that came first. */
+async function bestOf(
+  read: ComputeDatabase['read'],
+  workflows: ReadonlySet<string>,
+  most: number,
+): Promise<ReadonlySet<string>> {
+  const best = new Set<string>();
+  if (most === 0) return best;
+  for (const workflow of workflows) {
+    const rows = await read
+      .selectFrom('orders')
+      .select('id')
+      .where('workflow', '=', workflow)
+      .where('perf', 'is not', null)
+      .orderBy('perf', 'desc')
+      .orderBy('created_at')
+      .orderBy('id')
+      .limit(most)
+      .execute();
+    for (const { id } of rows) best.add(id);
+  }
+  return best;
+}
+
+/** How many orders one look passes over. */
+const STEP = 10_000;
+
+/** Orders that ended before this place are too old, or too many; undefined where all are kept. */
+export async function endOfKept(
+  read: ComputeDatabase['read'],
+  { ordersMs, mostOrders }: Pick<RetentionSettings, 'ordersMs' | 'mostOrders'>,
+  now: number,
+): Promise<Position | undefined> {
+  const byAge = ordersMs === null ? undefined : { at: now - ordersMs, id: '' };
+  const byCount = mostOrders === null ? undefined : await newest(read, mostOrders);
+  if (byAge === undefined || byCount === undefined) return byAge ?? byCount;
+  return byCount.at > byAge.at ? byCount : byAge;
+}
+
+/** The place of the last of so many newest orders; undefined where there are fewer. */
+async function newest(read: ComputeDatabase['read'], most: number): Promise<Position | undefined> {
+  let place: Position | undefined;
+  for (let left = most; left > 0; left -= STEP) {
+    const before: Position | undefined = place;
+    const row = await read
+      .selectFrom('orders')
+      .select(['ended_at', 'id'])
+      .where('ended_at', 'is not', null)
+      .where((row) =>
+        before === undefined
+          ? row.lit(true)
+          : row(row.refTuple('ended_at', 'id'), '<', row.tuple(before.at, before.id)),
+      )
+      .orderBy('ended_at', 'desc')
+      .orderBy('id', 'desc')
+      .offset(Math.min(left, STEP) - 1)
+      .limit(1)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    place = { at: Number(row.ended_at), id: row.id };
+  }
+  return place;
+}
