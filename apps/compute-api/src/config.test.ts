@@ -1,6 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
 import { loadConfig, takesAnonymousOrders } from './config.ts';
+import { retentionOf } from './retention/settings.ts';
 
 const STORAGE = ['--storage', 'http://storage', '--storage-user', 'u', '--storage-password', 'p'];
 const ENOUGH = ['--data-dir', '/data', '--insecure-open', ...STORAGE];
@@ -31,6 +32,33 @@ test('Workers ask by themselves where no broker is named', (t) => {
 
 test('The broker is named as in the original, at the port of nsqd', (t) => {
   t.like(values('-broker', 'nsq', '-broker-host', 'nsqd'), { brokerHost: 'nsqd', brokerPort: 4150 });
+});
+
+test('What has ended long ago goes, models only where the operator says so, and off keeps all', (t) => {
+  const day = 86_400_000;
+  t.like(retentionOf(values()), {
+    ...{
+      ordersMs: 30 * day,
+      mostOrders: null,
+      logsMs: null,
+      idsMs: 90 * day,
+      best: 10,
+      removeOutputs: false,
+    },
+  });
+  const off = [
+    '--keep-orders-days',
+    'off',
+    '--keep-orders=off',
+    '--keep-logs-days',
+    '0',
+    '--keep-ids-days=0',
+  ];
+  t.like(retentionOf(values(...off)), { ordersMs: null, mostOrders: null, logsMs: null, idsMs: null });
+  const some = ['--keep-orders-days=2', '--keep-orders=1000', '--keep-logs-days=1', '--remove-outputs'];
+  t.like(retentionOf(values(...some)), {
+    ...{ ordersMs: 2 * day, mostOrders: 1000, logsMs: day, removeOutputs: true },
+  });
 });
 
 test('Several nsqds are named with commas or with the flag again', (t) => {
@@ -75,6 +103,13 @@ const CONTRADICTIONS: readonly [string, readonly string[], RegExp][] = [
   ['workers of the original that hear nothing', ['--foreign-workers'], /through NSQ alone: say --broker nsq/],
   ['an address that is none', ['--broker=nsq', '--nsqd=a:4150,b'], /"b" is not an address such as nsqd:4150/],
   ['a secret for nobody', ['--nsq-secret=s'], /no NSQ is/],
+  ['logs that outlive their orders', ['--keep-logs-days=31'], /no more than --keep-orders-days/],
+  ['a number of days that is none', ['--keep-orders-days=soon'], /from 0 to 36500, or off/],
+  [
+    'outputs to remove that nobody knows',
+    ['--broker=nsq', '--nsqd=a:1', '--foreign-workers', '--remove-outputs'],
+    /leave out --remove-outputs/,
+  ],
   [
     'a certificate without its key',
     ['--broker=nsq', '--nsqd=a:1', '--nsq-ca=c', '--nsq-cert=c'],

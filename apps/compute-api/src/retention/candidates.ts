@@ -33,7 +33,7 @@ interface PageRequest {
 }
 
 /** Whether effects of an order have still to happen, such as the call that tells the orchestrator of its end. */
-const HAS_EFFECTS = sql<boolean>`exists (select 1 from outbox where outbox.order_id = orders.id)`;
+const HAS_EFFECTS = sql<boolean>`exists (select 1 from outbox where outbox.order_id = old.id)`;
 
 /** The ends of an order. */
 const ENDED = ORDER_STATUSES.filter(hasEnded);
@@ -43,15 +43,15 @@ const ENDED = ORDER_STATUSES.filter(hasEnded);
  * made. Of orders that have ended those count that ended later, so that no circle of orders keeps itself for ever.
  */
 const IS_NEEDED = sql<boolean>`(
-  exists (select 1 from orders as other where other.waits_for = orders.id)
-  or exists (select 1 from orders as other where other.sample_of = orders.id)
-  or exists (select 1 from orders as other where other.model_start = orders.model_end and ${uses()})
-  or exists (select 1 from orders as other where other.model = orders.model_end and ${uses()})
+  exists (select 1 from orders as other where other.waits_for = old.id)
+  or exists (select 1 from orders as other where other.sample_of = old.id)
+  or exists (select 1 from orders as other where other.model_start = old.model_end and ${uses()})
+  or exists (select 1 from orders as other where other.model = old.model_end and ${uses()})
 )`;
 
 function uses() {
-  return sql`other.id <> orders.id and (other.ended_at is null
-    or (orders.status = 'done' and (other.ended_at, other.id) > (orders.ended_at, orders.id)))`;
+  return sql`other.id <> old.id and (other.ended_at is null
+    or (old.status = 'done' and (other.ended_at, other.id) > (old.ended_at, old.id)))`;
 }
 
 /** The next page of orders that have ended, the oldest end first. */
@@ -74,7 +74,7 @@ export async function candidatesAfter(
           .orderBy('id')
           .limit(PAGE_ORDERS),
     )
-    .selectFrom('page as orders')
+    .selectFrom('page as old')
     .selectAll()
     .select(sql<number>`case when ${IS_NEEDED} then 1 else 0 end`.as('is_needed'))
     .select(sql<number>`case when ${HAS_EFFECTS} then 1 else 0 end`.as('has_effects'))
@@ -111,11 +111,11 @@ async function takeEnded(
 ): Promise<string[]> {
   if (ids.length === 0) return [];
   const rows = await db
-    .selectFrom('orders')
-    .select('id')
-    .where('id', 'in', ids)
-    .where('status', 'in', ENDED)
-    .where('ended_at', 'is not', null)
+    .selectFrom('orders as old')
+    .select('old.id')
+    .where('old.id', 'in', ids)
+    .where('old.status', 'in', ENDED)
+    .where('old.ended_at', 'is not', null)
     .where(condition)
     .forUpdate()
     .skipLocked()

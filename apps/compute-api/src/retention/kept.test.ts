@@ -19,19 +19,23 @@ testOnEngines(
   'An order of whose end the orchestrator has not heard stays until it has, and keeps its log',
   async (t, openTestCompute) => {
     await using compute = await openTestCompute();
+    const { uuid: id } = aLearnuplet();
     compute.broken.orchestrator = away();
-    const body = aLearnuplet();
-    await compute.api.learn({ body });
-    await compute.api.cancelOrder({ params: { id: body.uuid } });
-    await age(compute, 2, body.uuid);
-    const before = await rowCounts(compute);
+    await compute.api.learn({ body: aLearnuplet({ uuid: id }) });
+    const worker = await compute.worker();
+    const claim = await worker.mustClaim();
+    const params = { id, attempt: claim.attempt };
+    const chunk = { seq: 0, step: 'train' as const, stream: 'stdout' as const, text: 'a line' };
+    await compute.api.appendLog({ params, body: { chunks: [chunk] } });
+    await worker.fail(claim);
+    await age(compute, 2, id);
     const retention = retentionOf(compute, { logsMs: 0 });
     await retention.remove();
-    t.deepEqual(await rowCounts(compute), before);
+    t.like(await rowCounts(compute), { orders: 1, logs: 1 });
     delete compute.broken.orchestrator;
-    await settled(t, compute, body.uuid);
+    await settled(t, compute, id);
     await retention.remove();
-    t.deepEqual(await remaining(compute, [body.uuid]), []);
+    t.deepEqual(await remaining(compute, [id]), []);
   },
 );
 
@@ -118,6 +122,24 @@ testOnEngines('Orders that failed and name the models of one another go', async 
   await retentionOf(compute).remove();
   t.deepEqual(await remaining(compute, [one.uuid, other.uuid]), []);
 });
+
+testOnEngines(
+  'Orders that made models from one another go, one after the other',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const [one, other] = [aLearnuplet(), aLearnuplet()];
+    const ids = [one.uuid, other.uuid];
+    await ended(t, compute, 0.5, { ...one, rank: 1, model_start: other.model_end });
+    await ended(t, compute, 0.5, { ...other, rank: 1, model_start: one.model_end });
+    await age(compute, 3, one.uuid);
+    await age(compute, 2, other.uuid);
+    const retention = retentionOf(compute);
+    await retention.remove();
+    t.deepEqual(await remaining(compute, ids), [one.uuid]);
+    await retention.remove();
+    t.deepEqual(await remaining(compute, ids), []);
+  },
+);
 
 testOnEngines(
   'An order stays while the one is kept that the platform placed because it failed',
