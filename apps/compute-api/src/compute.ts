@@ -82,7 +82,15 @@ export function startCompute(parts: ComputeParts): Compute {
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
   const { signTicket } = parts;
   return {
-    api: createHandlers({ database, settings, followers, groupActions, groupFollowers, retention, signTicket }),
+    api: createHandlers({
+      database,
+      settings,
+      followers,
+      groupActions,
+      groupFollowers,
+      retention,
+      signTicket,
+    }),
     foreign:
       settings.foreignWorkers === undefined ? undefined : foreignHandlers(database, settings.foreignWorkers),
     checkEffects: async (lane) => await checkEffects(database, lane),

@@ -9,6 +9,7 @@ const SLICE: Removal = {
   logs: { count: 3, bytes: 600 },
   outputs: { count: 0, bytes: 0 },
   ids: 7,
+  groups: 1,
 };
 
 test('What would go is summed up over all calls, and nothing is removed', async (t) => {

@@ -60,10 +60,10 @@ function added(a: Sum, b: Sum): Sum {
   const orders = { ...a.orders };
   for (const kind of ORDER_KINDS) orders[kind] += b.orders[kind];
   const amounts = { history: plus('history'), logs: plus('logs'), outputs: plus('outputs') };
-  return { orders, ...amounts, ids: a.ids + b.ids };
+  return { orders, ...amounts, ids: a.ids + b.ids, groups: a.groups + b.groups };
 }
 
-function rowsOf({ orders, history, logs, outputs, ids }: Sum): string[][] {
+function rowsOf({ orders, history, logs, outputs, ids, groups }: Sum): string[][] {
   const row = (what: string, count: number, bytes?: number) => [
     what,
     count.toLocaleString('en'),
@@ -75,5 +75,6 @@ function rowsOf({ orders, history, logs, outputs, ids }: Sum): string[][] {
     row('pieces of logs', logs.count, logs.bytes),
     row('outputs on storage', outputs.count, outputs.bytes),
     row('ids of removed orders', ids),
+    row('groups without orders', groups),
   ];
 }

@@ -308,9 +308,11 @@ export const migrations: Migrations = {
       .addColumn('id', 'text', (column) => column.notNull())
       .execute();
     for (const index of [
+      sql`create index order_groups_age on order_groups (created_at)`,
       sql`create index removed_orders_age on removed_orders (removed_at)`,
       sql`create index orders_ended on orders (ended_at, id) where ended_at is not null`,
-      sql`create index orders_best on orders (workflow, perf desc, created_at, id) where perf is not null`,
+      sql`create index orders_best on orders (workflow, score desc, created_at, id)
+        where score is not null and sample_of is null`,
       // What names a model is looked for when the order that made it is old.
       sql`create index orders_model_start on orders (model_start) where model_start is not null`,
       sql`create index orders_model on orders (model) where model is not null`,

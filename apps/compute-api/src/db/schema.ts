@@ -87,7 +87,7 @@ export interface OrderRow {
   group_name: string | null;
   /**
    * The overall score of what is done as everybody may see it, and why it failed or was cancelled: as `result` and
-   * `failure` have them, to be found by an index. Null in what ended before there were groups.
+   * `failure` have them, to be found by an index. `reason` is null in what ended before there were groups.
    */
   score: number | null;
   reason: FailureReason | null;

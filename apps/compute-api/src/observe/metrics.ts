@@ -55,7 +55,7 @@ export function countRemovals(metrics: Metrics): (some: Told) => void {
   const labels: 'what'[] = ['what'];
   const removed = metrics.counter({
     name: 'morpheo_compute_retention_removed_total',
-    help: 'What was removed because of its age: orders, rows of history and logs, outputs, ids of removed orders',
+    help: 'What was removed because of its age: orders, rows of history and logs, outputs, ids of removed orders, groups without orders',
     labels,
   });
   const bytes = metrics.counter({
@@ -63,12 +63,13 @@ export function countRemovals(metrics: Metrics): (some: Told) => void {
     help: 'How many bytes that were, of history, logs and outputs',
     labels,
   });
-  return ({ orders, ids, ...amounts }) => {
+  return ({ orders, ids, groups, ...amounts }) => {
     removed.add(
       { what: 'orders' },
       Object.values(orders).reduce((sum, count) => sum + count, 0),
     );
     removed.add({ what: 'ids' }, ids);
+    removed.add({ what: 'groups' }, groups);
     for (const what of ['history', 'logs', 'outputs'] as const) {
       removed.add({ what }, amounts[what].count);
       bytes.add({ what }, amounts[what].bytes);

@@ -17,7 +17,8 @@ export const BEGINNING: Position = { at: 0, id: '' };
 export const PAGE_ORDERS = 50;
 
 /** An order that has ended, and whether it may be removed. */
-export interface Candidate extends Pick<OrderRow, 'id' | 'kind' | 'status' | 'workflow' | 'result' | 'perf'> {
+export interface Candidate
+  extends Pick<OrderRow, 'id' | 'kind' | 'status' | 'workflow' | 'result' | 'score'> {
   readonly ended_at: number;
   /** Whether all its effects have happened. */
   readonly isSettled: boolean;
@@ -66,7 +67,7 @@ export async function candidatesAfter(
       (db) =>
         db
           .selectFrom('orders')
-          .select(['id', 'kind', 'status', 'workflow', 'result', 'perf', 'model_end', 'ended_at'])
+          .select(['id', 'kind', 'status', 'workflow', 'result', 'score', 'model_end', 'ended_at'])
           .where('ended_at', 'is not', null)
           .where((row) => row(row.refTuple('ended_at', 'id'), '>', row.tuple(after.at, after.id)))
           .where((row) => row(row.refTuple('ended_at', 'id'), '<', row.tuple(before.at, before.id)))
@@ -83,7 +84,7 @@ export async function candidatesAfter(
     .execute();
   const kept = await bestOf(
     read,
-    new Set(rows.flatMap((row) => (row.perf === null ? [] : row.workflow))),
+    new Set(rows.flatMap((row) => (row.score === null ? [] : row.workflow))),
     best,
   );
   return rows.map(({ is_needed, has_effects, ...row }) => ({
@@ -136,8 +137,10 @@ async function bestOf(
       .selectFrom('orders')
       .select('id')
       .where('workflow', '=', workflow)
-      .where('perf', 'is not', null)
-      .orderBy('perf', 'desc')
+      .where('score', 'is not', null)
+      // Scores on a public sample are none on the problem.
+      .where('sample_of', 'is', null)
+      .orderBy('score', 'desc')
       .orderBy('created_at')
       .orderBy('id')
       .limit(most)

@@ -50,3 +50,19 @@ testOnEngines(
     t.deepEqual(await remaining(compute, [body.uuid]), [body.uuid]);
   },
 );
+
+testOnEngines('A group is forgotten once it has no orders and is old', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const group = 'sweep';
+  const { uuid } = await ended(t, compute, undefined, { group });
+  const forgetful = retentionOf(compute, { idsMs: -1000 });
+  const groups = async () => (await compute.api.listOrderGroups({ query: {} })).total;
+  t.like(await forgetful.remove(), { groups: 0 });
+  t.is(await groups(), 1, 'it has an order');
+  await age(compute, 2, uuid);
+  t.like(await retentionOf(compute).remove(), { orders: { learn: 1 }, groups: 0 });
+  t.is(await groups(), 1, 'it is young');
+  t.like(await forgetful.plan(), { groups: 1 });
+  t.like(await forgetful.remove(), { groups: 1 });
+  t.is(await groups(), 0);
+});

@@ -17,29 +17,3 @@ export async function noteRemoved({ db, now }: Tx, ids: readonly string[]): Prom
     select id, identity, ${now} from orders where id in (${sql.join(ids)})
     on conflict (id) do nothing`.execute(db);
 }
-
-/** Forgets at most `most` of the orders that were removed before a time; returns how many they were. */
-export async function forgetRemoved({ db }: Tx, before: number, most: number): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('removed_orders')
-    .where('id', 'in', (rows) =>
-      rows
-        .selectFrom('removed_orders')
-        .select('id')
-        .where('removed_at', '<', before)
-        .orderBy('removed_at')
-        .limit(most),
-    )
-    .executeTakeFirst();
-  return Number(numDeletedRows);
-}
-
-/** How many orders that were removed before a time are not forgotten yet. */
-export async function countForgettable(read: ComputeDatabase['read'], before: number): Promise<number> {
-  const { n } = await read
-    .selectFrom('removed_orders')
-    .select((row) => row.fn.countAll<number>().as('n'))
-    .where('removed_at', '<', before)
-    .executeTakeFirstOrThrow();
-  return Number(n);
-}

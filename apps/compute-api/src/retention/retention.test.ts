@@ -212,12 +212,12 @@ testOnEngines('Orders from before there were scores are given theirs', async (t,
   await using compute = await openTestCompute();
   const bodies = [await ended(t, compute, 0.25), await ended(t, compute), await ended(t, compute, -3)];
   const scores = async () => {
-    const rows = await compute.database.read.selectFrom('orders').select(['id', 'perf']).execute();
-    return bodies.map(({ uuid }) => rows.find(({ id }) => id === uuid)?.perf);
+    const rows = await compute.database.read.selectFrom('orders').select(['id', 'score']).execute();
+    return bodies.map(({ uuid }) => rows.find(({ id }) => id === uuid)?.score);
   };
   t.deepEqual(await scores(), [0.25, null, -3]);
   await compute.database.write(async (tx) => {
-    await tx.updateTable('orders').set({ perf: null }).execute();
+    await tx.updateTable('orders').set({ score: null }).execute();
     await fillScores(tx);
   });
   t.deepEqual(await scores(), [0.25, null, -3]);

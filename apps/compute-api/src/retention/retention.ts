@@ -99,7 +99,7 @@ const FIRST: Place = { phase: 'orders', after: BEGINNING };
 
 const NOTHING: Told = {
   orders: Object.fromEntries(ORDER_KINDS.map((kind) => [kind, 0])) as Told['orders'],
-  ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0 },
+  ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0, groups: 0 },
 };
 
 function added(a: Told, b: Told): Told {
@@ -112,11 +112,12 @@ function added(a: Told, b: Told): Told {
     logs: plus(a.logs, b.logs),
     outputs: plus(a.outputs, b.outputs),
     ids: a.ids + b.ids,
+    groups: a.groups + b.groups,
   };
 }
 
-function isSomething({ history, logs, outputs, ids }: Told): boolean {
-  return history.count + logs.count + outputs.count + ids > 0;
+function isSomething({ history, logs, outputs, ids, groups }: Told): boolean {
+  return history.count + logs.count + outputs.count + ids + groups > 0;
 }
 
 function textOf({ phase, after: { at, id } }: Place): string {

@@ -10,8 +10,8 @@ import {
   takeRemovable,
   takeSettled,
 } from './candidates.ts';
+import { countForgettable, forgetGroups, forgetRemoved } from './forget.ts';
 import { type OutputStorage, outputsOf, removeOutputs } from './outputs.ts';
-import { countForgettable, forgetRemoved } from './removed-orders.ts';
 import { type Amount, amountsOf, areMoreLogs, logsOf, NONE, plus, removeLogs, removeOrders } from './rows.ts';
 import type { RetentionSettings } from './settings.ts';
 
@@ -46,15 +46,15 @@ export interface RemovingStep extends StepPlace {
   readonly signal: AbortSignal;
 }
 
-const FORGET_AT_ONCE = 2000;
+const FORGET_AT_ONCE = 1000;
 
 /** What the next step would remove: a page of orders at most. */
 export async function planStep(place: StepPlace): Promise<Step> {
   const { database, settings, now, goneBefore, phase } = place;
   const { read } = database;
   if (phase === 'ids') {
-    const ids = settings.idsMs === null ? 0 : await countForgettable(read, now - settings.idsMs);
-    return { ...NOTHING, ids };
+    if (settings.idsMs === null) return NOTHING;
+    return { ...NOTHING, ...(await countForgettable(read, now - settings.idsMs)) };
   }
   const page = await pageOf(place);
   if (phase === 'logs') {
@@ -130,8 +130,11 @@ async function removeLogsOf(place: RemovingStep): Promise<Step> {
 
 async function forgetSome({ database, settings: { idsMs }, now }: RemovingStep): Promise<Step> {
   if (idsMs === null) return NOTHING;
-  const ids = await database.write(async (tx) => await forgetRemoved(tx, now - idsMs, FORGET_AT_ONCE));
-  return ids < FORGET_AT_ONCE ? { ...NOTHING, ids } : { ...NOTHING, ids, next: BEGIN.ids };
+  const before = now - idsMs;
+  const ids = await database.write(async (tx) => await forgetRemoved(tx, before, FORGET_AT_ONCE));
+  const groups = await database.write(async (tx) => await forgetGroups(tx, before, FORGET_AT_ONCE));
+  const isLeft = ids >= FORGET_AT_ONCE || groups >= FORGET_AT_ONCE;
+  return { ...NOTHING, ids, groups, next: isLeft ? BEGIN.ids : undefined };
 }
 
 /** The orders that a step looks at, the oldest end first, and where the next step begins. */
@@ -191,5 +194,5 @@ function byKind(orders: readonly Pick<Candidate, 'kind'>[]): Told['orders'] {
 
 const NOTHING: Told = {
   orders: byKind([]),
-  ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0 },
+  ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0, groups: 0 },
 };

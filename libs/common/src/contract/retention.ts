@@ -20,6 +20,8 @@ export const removal = z.object({
   outputs: amount,
   /** How many orders that were removed before are forgotten: sent again, they would be run again. */
   ids: z.int(),
+  /** How many groups that have no orders any more are forgotten. */
+  groups: z.int(),
   /** `from` of the call that goes on; absent where this one came to the end. */
   next: z.string().optional(),
 });
