@@ -30,7 +30,7 @@ interface PageRequest {
   readonly after: Position;
   /** Orders that ended before it. */
   readonly before: Position;
-  readonly best: number;
+  readonly best: BestOrders;
 }
 
 /** Whether effects of an order have still to happen, such as the call that tells the orchestrator of its end. */
@@ -82,11 +82,9 @@ export async function candidatesAfter(
     .orderBy('ended_at')
     .orderBy('id')
     .execute();
-  const kept = await bestOf(
-    read,
-    new Set(rows.flatMap((row) => (row.score === null ? [] : row.workflow))),
-    best,
-  );
+  const kept = new Set<string>();
+  for (const workflow of new Set(rows.flatMap((row) => (row.score === null ? [] : row.workflow))))
+    for (const id of await best.of(workflow)) kept.add(id);
   return rows.map(({ is_needed, has_effects, ...row }) => ({
     ...row,
     ended_at: Number(row.ended_at),
@@ -124,16 +122,27 @@ async function takeEnded(
   return rows.map(({ id }) => id);
 }
 
-/** The best orders of each of these workflows; of equal scores those that came first. */
-async function bestOf(
-  read: ComputeDatabase['read'],
-  workflows: ReadonlySet<string>,
-  most: number,
-): Promise<ReadonlySet<string>> {
-  const best = new Set<string>();
-  if (most === 0) return best;
-  for (const workflow of workflows) {
-    const rows = await read
+/** The best orders of workflows, of equal scores those that came first; each is looked for once. */
+export class BestOrders {
+  readonly #read: ComputeDatabase['read'];
+  readonly #most: number;
+  readonly #known = new Map<string, readonly string[]>();
+
+  constructor(read: ComputeDatabase['read'], most: number) {
+    this.#read = read;
+    this.#most = most;
+  }
+
+  /** Their ids. */
+  async of(workflow: string): Promise<readonly string[]> {
+    const known = this.#known.get(workflow) ?? (await this.#find(workflow));
+    this.#known.set(workflow, known);
+    return known;
+  }
+
+  async #find(workflow: string): Promise<readonly string[]> {
+    if (this.#most === 0) return [];
+    const rows = await this.#read
       .selectFrom('orders')
       .select('id')
       .where('workflow', '=', workflow)
@@ -143,11 +152,10 @@ async function bestOf(
       .orderBy('score', 'desc')
       .orderBy('created_at')
       .orderBy('id')
-      .limit(most)
+      .limit(this.#most)
       .execute();
-    for (const { id } of rows) best.add(id);
+    return rows.map(({ id }) => id);
   }
-  return best;
 }
 
 /** How many orders one look passes over. */

@@ -3,7 +3,7 @@ import { ORDER_KINDS, type Removal } from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
-import { BEGINNING, endOfKept } from './candidates.ts';
+import { BEGINNING, BestOrders, endOfKept } from './candidates.ts';
 import type { OutputStorage } from './outputs.ts';
 import { NONE, plus } from './rows.ts';
 import type { RetentionSettings } from './settings.ts';
@@ -44,10 +44,11 @@ export class Retention {
     return await this.#slice(from, work, signal);
   }
 
-  async #when(): Promise<Pick<StepPlace, 'now' | 'goneBefore'>> {
+  async #when(): Promise<Pick<StepPlace, 'now' | 'goneBefore' | 'best'>> {
     const { database, settings } = this.#parts;
     const now = await timeOf(database);
-    return { now, goneBefore: await endOfKept(database.read, settings, now) };
+    const goneBefore = await endOfKept(database.read, settings, now);
+    return { now, goneBefore, best: new BestOrders(database.read, settings.best) };
   }
 
   async #slice(

@@ -3,6 +3,7 @@ import type { Log } from '@morpheo/service/log';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import {
   BEGINNING,
+  type BestOrders,
   type Candidate,
   candidatesAfter,
   PAGE_ORDERS,
@@ -34,6 +35,7 @@ export interface StepPlace {
   readonly now: number;
   /** Orders that ended before this place are too old, or too many; undefined where all are kept. */
   readonly goneBefore: Position | undefined;
+  readonly best: BestOrders;
   readonly phase: Phase;
   /** Orders up to this one are done with. */
   readonly after: Position;
@@ -138,9 +140,9 @@ async function forgetSome({ database, settings: { idsMs }, now }: RemovingStep):
 }
 
 /** The orders that a step looks at, the oldest end first, and where the next step begins. */
-async function pageOf({ database: { read }, settings, now, goneBefore, phase, after }: StepPlace) {
+async function pageOf({ database: { read }, settings, now, goneBefore, best, phase, after }: StepPlace) {
   const isOfOrders = phase === 'orders';
-  const { logsMs, best } = settings;
+  const { logsMs } = settings;
   const logsBefore = logsMs === null ? undefined : { at: now - logsMs, id: '' };
   const before = isOfOrders ? goneBefore : logsBefore;
   const begin = isOfOrders ? after : later(after, await logsRemovedUntil(read));
