@@ -54,7 +54,8 @@ export class SimulatedStorage {
       throw new PlatformError('not_found', `Nobody but attempts stores a ${type} here, nor ${uuid}.`);
     },
     removeResult: async ({ params: { order } }) => {
-      if (!this.visible.delete(order)) throw new PlatformError('not_found', `There is no result of ${order}.`);
+      if (!this.visible.delete(order))
+        throw new PlatformError('not_found', `There is no result of ${order}.`);
       return undefined;
     },
     discardResults: async ({ params: { order }, query: { round = Number.POSITIVE_INFINITY } }) => {
