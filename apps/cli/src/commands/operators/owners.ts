@@ -1,11 +1,11 @@
 import { ANONYMOUS, MOST_WEIGHT, type OwnerView, PAGE, type Usage } from '@morpheo/common';
 import type { Command } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import { CliError, EXIT } from '../exit-codes.ts';
-import { pages } from '../platform/pages.ts';
-import { type Column, layOut } from '../terminal/table.ts';
-import { humanBytes, oneLine } from '../terminal/text.ts';
-import { examples, readInteger } from './arguments.ts';
+import type { Context, Runner } from '../../context.ts';
+import { CliError, EXIT } from '../../exit-codes.ts';
+import { pages } from '../../platform/pages.ts';
+import { type Column, layOut } from '../../terminal/table.ts';
+import { humanBytes, oneLine } from '../../terminal/text.ts';
+import { examples, readInteger } from '../arguments.ts';
 
 /** Adds `morpheo owners`. */
 export function addOwners(program: Command, run: Runner): void {

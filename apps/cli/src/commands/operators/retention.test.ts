@@ -1,7 +1,7 @@
 import type { Removal } from '@morpheo/common';
 import test from 'ava';
-import { morpheo } from '../testing/morpheo.ts';
-import { fakePlatform } from '../testing/platform.ts';
+import { morpheo } from '../../testing/morpheo.ts';
+import { fakePlatform } from '../../testing/platform.ts';
 
 const SLICE: Removal = {
   orders: { learn: 1000, predict: 1 },

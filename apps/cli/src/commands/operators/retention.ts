@@ -1,9 +1,9 @@
 import { ORDER_KINDS, type Removal } from '@morpheo/common';
 import type { Command } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import { type Column, layOut } from '../terminal/table.ts';
-import { humanBytes } from '../terminal/text.ts';
-import { examples } from './arguments.ts';
+import type { Context, Runner } from '../../context.ts';
+import { type Column, layOut } from '../../terminal/table.ts';
+import { humanBytes } from '../../terminal/text.ts';
+import { examples } from '../arguments.ts';
 
 /** Adds `morpheo retention`. */
 export function addRetention(program: Command, run: Runner): void {
