@@ -44,6 +44,8 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
     parent: _,
     ...rest
   } = options;
+  // With a broker its messages alone bring orders; without one the worker has to ask.
+  const pollMs = options.broker === undefined ? 100 : 600_000;
   const storage = new MemoryStorage();
   const log = memoryLog();
   const dummy = openDummyRuntime({
@@ -61,7 +63,7 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
         folder: folder.path,
         log,
       },
-      ...{ name: 'test', slots: { learn: 1, predict: 1 }, pollMs: 100, graceMs: 10_000 },
+      ...{ name: 'test', slots: { learn: 1, predict: 1 }, pollMs, graceMs: 10_000 },
       limits: { ...DEFAULT_LIMITS, ...limits },
       ...rest,
     }),
