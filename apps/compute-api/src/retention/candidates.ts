@@ -161,22 +161,30 @@ export class BestOrders {
 /** How many orders one look passes over. */
 const STEP = 10_000;
 
-/** Orders that ended before this place are too old, or too many; undefined where all are kept. */
+/**
+ * Orders that ended before this place are too old, or too many; undefined where all are kept. One look passes over `step`
+ * orders at most.
+ */
 export async function endOfKept(
   read: ComputeDatabase['read'],
   { ordersMs, mostOrders }: Pick<RetentionSettings, 'ordersMs' | 'mostOrders'>,
   now: number,
+  step = STEP,
 ): Promise<Position | undefined> {
   const byAge = ordersMs === null ? undefined : { at: now - ordersMs, id: '' };
-  const byCount = mostOrders === null ? undefined : await newest(read, mostOrders);
+  const byCount = mostOrders === null ? undefined : await newest(read, mostOrders, step);
   if (byAge === undefined || byCount === undefined) return byAge ?? byCount;
   return byCount.at > byAge.at ? byCount : byAge;
 }
 
 /** The place of the last of so many newest orders; undefined where there are fewer. */
-async function newest(read: ComputeDatabase['read'], most: number): Promise<Position | undefined> {
+async function newest(
+  read: ComputeDatabase['read'],
+  most: number,
+  step: number,
+): Promise<Position | undefined> {
   let place: Position | undefined;
-  for (let left = most; left > 0; left -= STEP) {
+  for (let left = most; left > 0; left -= step) {
     const before: Position | undefined = place;
     const row = await read
       .selectFrom('orders')
@@ -189,7 +197,7 @@ async function newest(read: ComputeDatabase['read'], most: number): Promise<Posi
       )
       .orderBy('ended_at', 'desc')
       .orderBy('id', 'desc')
-      .offset(Math.min(left, STEP) - 1)
+      .offset(Math.min(left, step) - 1)
       .limit(1)
       .executeTakeFirst();
     if (row === undefined) return undefined;

@@ -1,13 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { Database } from '@morpheo/service/database';
 import { silentLog } from '@morpheo/service/log';
+import { createMetrics } from '@morpheo/service/metrics';
 import { eventually } from '@morpheo/service/testing';
 import { sql } from 'kysely';
 import { ComputeDatabase } from '../db/database.ts';
 import { fillScores } from '../db/fill-scores.ts';
 import type { Schema } from '../db/schema.ts';
+import { countRemovals } from '../observe/metrics.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import { age, ended, HOUR_MS, remaining, retentionOf, rowCounts } from '../testing/retention.ts';
 import { watchedDatabase } from '../testing/watched-database.ts';
+import { endOfKept } from './candidates.ts';
 import { keepRemoving, type Retention } from './retention.ts';
 import { RETENTION_DEFAULTS } from './settings.ts';
 
@@ -44,6 +48,39 @@ testOnEngines(
     await age(compute, 2, ids[2] ?? '');
     await retention.remove();
     t.deepEqual(await remaining(compute, ids), ids.slice(3), 'by its age');
+  },
+);
+
+testOnEngines('The newest orders are counted a step at a time', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const { read } = compute.database;
+  const ids: string[] = [];
+  for (let n = 0; n < 5; n++) ids.push((await ended(t, compute)).uuid);
+  for (const [n, id] of ids.entries()) await age(compute, n, id);
+  const lastOf = async (mostOrders: number, step: number) =>
+    (await endOfKept(read, { ordersMs: null, mostOrders }, 0, step))?.id;
+  for (const step of [1, 2, 3, 100]) {
+    for (const most of [1, 2, 3, 4, 5]) t.is(await lastOf(most, step), ids[most - 1], `${most} by ${step}`);
+    t.is(await lastOf(6, step), undefined);
+  }
+});
+
+testOnEngines(
+  'What is removed is counted, and what messages called the orders goes with them',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const { uuid: order_id } = await ended(t, compute);
+    await compute.database.write(async (tx) => {
+      await tx.insertInto('foreign_messages').values({ id: randomUUID(), order_id }).execute();
+    });
+    await age(compute, 2, order_id);
+    const metrics = createMetrics();
+    const { history } = await retentionOf(compute, {}, { removed: countRemovals(metrics) }).remove();
+    const figures = await metrics.expose();
+    t.regex(figures, /^morpheo_compute_retention_removed_total\{what="orders"\} 1$/m);
+    t.regex(figures, /^morpheo_compute_retention_removed_bytes_total\{what="logs"\} 6$/m);
+    t.true(figures.includes(`removed_total{what="history"} ${history.count}`));
+    t.deepEqual(await compute.database.read.selectFrom('foreign_messages').selectAll().execute(), []);
   },
 );
 
