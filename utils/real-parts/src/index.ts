@@ -10,7 +10,7 @@ export type { NsqdOptions, NsqServer } from './nsq.ts';
 export { startNsqd, startNsqlookupd } from './nsq.ts';
 export type { PgBouncer } from './pgbouncer.ts';
 export { startPgBouncer } from './pgbouncer.ts';
-export { findProgram, partsFolder, requireProgram } from './place.ts';
+export { findProgram, partsFolder, quickFolder, requireProgram } from './place.ts';
 export type { PostgresServer, PostgresTarget, StartPostgres, TestDatabase } from './postgres.ts';
 export { startPostgres } from './postgres.ts';
 export { type Random, randomFrom, sampleSize } from './random.ts';

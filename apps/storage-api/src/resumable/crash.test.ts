@@ -1,8 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { quickFolder } from '@morpheo/real-parts';
 import test, { type ExecutionContext } from 'ava';
 import { id, sha256 } from '../testing/requests.ts';
 import { type ServiceProcess, spawnService } from '../testing/spawn-service.ts';
@@ -14,7 +14,7 @@ const PIECE = 64 * 1024;
 const KILLS = 12;
 
 async function temporaryFolder(t: ExecutionContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'storage-resume-'));
+  const folder = await mkdtemp(join(quickFolder(), 'storage-resume-'));
   t.teardown(() => rm(folder, { recursive: true }));
   return folder;
 }

@@ -1,9 +1,9 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { CREDENTIAL_ROLES, type Role } from '@morpheo/common';
+import { quickFolder } from '@morpheo/real-parts';
 import { type CredentialEntry, createCallers, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openStorageService, type StorageService, type StorageServiceOptions } from '../service.ts';
@@ -41,7 +41,7 @@ export async function openTestService(
   given?: string,
 ): Promise<TestService> {
   await using stack = new AsyncDisposableStack();
-  const folder = given ?? (await mkdtemp(join(tmpdir(), 'storage-service-')));
+  const folder = given ?? (await mkdtemp(join(quickFolder(), 'storage-service-')));
   if (given === undefined) stack.defer(() => rm(folder, { recursive: true }));
   const service = stack.use(
     await openStorageService({

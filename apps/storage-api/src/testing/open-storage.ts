@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quickFolder } from '@morpheo/real-parts';
 import { openSqlite } from '@morpheo/service/database';
 import { type MemoryLog, memoryLog } from '@morpheo/service/log';
 import { type BlobStore, openLocalBlobStore } from '../blobs/index.ts';
@@ -29,7 +29,7 @@ export async function openTestStorage(
   given?: StorageDatabase,
 ): Promise<TestStorage> {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'storage-api-'));
+  const folder = await mkdtemp(join(quickFolder(), 'storage-api-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const log = memoryLog();
   const database = stack.use(

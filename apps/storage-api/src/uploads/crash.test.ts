@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quickFolder } from '@morpheo/real-parts';
 import test from 'ava';
 import { FORM_TYPE, formBytes, sha256, sorted } from '../testing/requests.ts';
 import { type ServiceProcess, spawnService } from '../testing/spawn-service.ts';
@@ -92,7 +92,7 @@ async function filesIn(folder: string): Promise<string[]> {
 
 test('a service that is killed at any moment keeps what it acknowledged, and nothing half', async (t) => {
   t.timeout(180_000);
-  const folder = await mkdtemp(join(tmpdir(), 'storage-crash-'));
+  const folder = await mkdtemp(join(quickFolder(), 'storage-crash-'));
   t.teardown(() => rm(folder, { recursive: true }));
   const sent: Sent = { digests: new Map(), acknowledged: new Set(), news: new EventEmitter() };
   for (let round = 0; round < ROUNDS; round++) {

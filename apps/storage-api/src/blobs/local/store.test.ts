@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { isPlatformError } from '@morpheo/common';
+import { quickFolder } from '@morpheo/real-parts';
 import test from 'ava';
 import { inPieces, testBlobStore } from '../conformance/index.ts';
 import { putBlob } from '../index.ts';
 import { openLocalBlobStore } from './store.ts';
 
 async function openTemporary() {
-  const folder = await mkdtemp(join(tmpdir(), 'blob-store-'));
+  const folder = await mkdtemp(join(quickFolder(), 'blob-store-'));
   const store = await openLocalBlobStore({ folder });
   const fileOf = (digest: string) => join(folder, 'blobs', digest.slice(0, 2), digest);
   return {
