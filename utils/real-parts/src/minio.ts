@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { freePort } from './free-ports.ts';
-import { requireProgram } from './place.ts';
+import { quickFolder, requireProgram } from './place.ts';
 import { startServer } from './server-process.ts';
 import { mountSmallDisk, type SmallDisk } from './small-disk.ts';
 
@@ -49,7 +48,7 @@ const run = promisify(execFile);
 /** Starts the machine's MinIO on a free port, with no data. */
 export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): Promise<MinioServer> {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'minio-'));
+  const folder = await mkdtemp(join(quickFolder(), 'minio-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const data = join(folder, 'data');
   await mkdir(data);

@@ -26,17 +26,19 @@ export function requireProgram(name: string): string {
 }
 
 const MEMORY = '/dev/shm';
-const ENOUGH_BYTES = 2 * 1024 ** 3;
+const ENOUGH_BYTES = 4 * 1024 ** 3;
 
 /**
- * The parent of a test's folder that outlives no process but the test's own: in memory, where the machine has room for
- * it, else where temporary files are. Hundreds of small files that are made, synced and removed cost a disk much more.
+ * The parent of folders that nobody reads after the test: in memory where the machine has 4 GiB to spare, else where
+ * temporary files are. Many small files that are made, synced and removed cost a disk far more work. Programs may not
+ * be allowed to be run from there.
  */
 export function quickFolder(): string {
   try {
-    const { bavail, bsize } = statfsSync(MEMORY);
     accessSync(MEMORY, constants.W_OK);
-    return bavail * bsize >= ENOUGH_BYTES ? MEMORY : tmpdir();
+    const { bavail, bsize } = statfsSync(MEMORY);
+    const hasRoom = Math.min(bavail * bsize, process.availableMemory()) >= ENOUGH_BYTES;
+    return hasRoom ? MEMORY : tmpdir();
   } catch {
     return tmpdir();
   }

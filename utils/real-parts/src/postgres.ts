@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePort } from './free-ports.ts';
-import { partsFolder, requireProgram } from './place.ts';
+import { partsFolder, quickFolder, requireProgram } from './place.ts';
 import { type ServerProcess, startServer } from './server-process.ts';
 
 /** How to reach one database of a test's server. */
@@ -23,7 +23,7 @@ export interface TestDatabase extends PostgresTarget, AsyncDisposable {
   readonly url: string;
 }
 
-/** A PostgreSQL server of a test: its disk is synced, it listens on 127.0.0.1, and it goes with all its data. */
+/** A PostgreSQL server of a test: it syncs what it writes, listens on 127.0.0.1, and goes with all its data. */
 export interface PostgresServer extends AsyncDisposable {
   readonly target: PostgresTarget;
   /** The PEM file of the authority that signed its certificate, which is for 127.0.0.1; where it speaks TLS. */
@@ -54,7 +54,7 @@ export interface StartPostgres {
   /** Settings of the server beside those of a test. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly tls?: boolean;
-  /** Where its data lies and stays, and what is there is used; a folder that goes with it where absent. */
+  /** Where its data lies and stays, and what is there is used; a folder that goes with it, in memory, where absent. */
   readonly folder?: string;
 }
 
@@ -69,7 +69,7 @@ export async function startPostgres({
 }: StartPostgres = {}): Promise<PostgresServer> {
   const account = await accountOf();
   await using stack = new AsyncDisposableStack();
-  const folder = kept ?? (await mkdtemp(join(tmpdir(), 'postgres-')));
+  const folder = kept ?? (await mkdtemp(join(quickFolder(), 'postgres-')));
   if (kept === undefined) stack.defer(() => rm(folder, { recursive: true, force: true }));
   const data = await makeData(folder, account);
   const caFile = tls ? await makeCertificate(data, account) : undefined;

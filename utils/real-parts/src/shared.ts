@@ -57,9 +57,9 @@ export async function startRunParts(): Promise<RunParts> {
   if (hasDocker) await removeOrphanProjects();
   await using stack = new AsyncDisposableStack();
   const [postgres, minio, dind] = await Promise.all([
-    startPostgres({ settings: { max_connections: '600', shared_buffers: '128MB' } }).then((part) =>
-      stack.use(part),
-    ),
+    startPostgres({
+      settings: { max_connections: '600', shared_buffers: '128MB', max_wal_size: '256MB' },
+    }).then((part) => stack.use(part)),
     startMinio().then((part) => stack.use(part)),
     hasDocker ? startDind({ memory: 6 * 1024 ** 3 }).then((part) => stack.use(part)) : undefined,
   ]);
