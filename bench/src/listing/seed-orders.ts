@@ -67,6 +67,7 @@ function rowOf(index: number, at: number): OrderRow {
     round: 1,
     pin: null,
     gpus: 0,
+    needs: '',
     asks_gpus: 0,
     owner: '',
     priority: 0,

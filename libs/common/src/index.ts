@@ -21,6 +21,7 @@ export * from './ends.ts';
 export * from './errors.ts';
 export * from './failure.ts';
 export * from './log-text.ts';
+export * from './needs.ts';
 export * from './order.ts';
 export * from './permissions.ts';
 export * from './retry.ts';

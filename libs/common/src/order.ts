@@ -3,6 +3,7 @@ import { STEPS } from './failure.ts';
 import {
   goInt,
   goOptionalInt,
+  goOptionalNeeds,
   goOptionalString,
   goString,
   goStruct,
@@ -85,11 +86,11 @@ export const ANONYMOUS = 'anonymous';
 export const MOST_WEIGHT = 1000;
 
 /**
- * A training order as the originals post and queue it; absent members have the originals' zero values. Four are ours:
+ * A training order as the originals post and queue it; absent members have the originals' zero values. Five are ours:
  * `gpus`, how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see
- * `setProblemDefaults`). `owner`, on whose share it is run: the caller where absent. `priority` among the orders of its
- * owner, from -10 to 10: 0 where absent. `group`, the group of its owner that it belongs to, by its name (see
- * {@link GROUP_NAME}); none where absent.
+ * `setProblemDefaults`). `needs`, what its worker has to offer (see `orderNeeds`): nothing where absent. `owner`, on
+ * whose share it is run: the caller where absent. `priority` among the orders of its owner, from -10 to 10: 0 where
+ * absent. `group`, the group of its owner that it belongs to, by its name (see {@link GROUP_NAME}); none where absent.
  */
 export const learnuplet = goStruct({
   uuid: goUuid,
@@ -106,6 +107,7 @@ export const learnuplet = goStruct({
   timestamp_request: goInt,
   timestamp_done: goInt,
   gpus: goOptionalInt,
+  needs: goOptionalNeeds,
   owner: goOptionalString,
   priority: goOptionalInt,
   group: goOptionalString,
@@ -114,7 +116,7 @@ export const learnuplet = goStruct({
 /** See {@link learnuplet}. */
 export type Learnuplet = z.output<typeof learnuplet>;
 
-/** A prediction order as the originals post and queue it; `gpus`, `owner`, `priority`, `group` as for {@link learnuplet}. */
+/** A prediction order as the originals post and queue it; `gpus`, `needs`, `owner`, `priority`, `group` as for {@link learnuplet}. */
 export const preduplet = goStruct({
   uuid: goUuid,
   problem: goUuid,
@@ -127,6 +129,7 @@ export const preduplet = goStruct({
   timestamp_done: goInt,
   prediction_storage_uuid: goUuid,
   gpus: goOptionalInt,
+  needs: goOptionalNeeds,
   owner: goOptionalString,
   priority: goOptionalInt,
   group: goOptionalString,

@@ -3,7 +3,7 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow, WorkerRow } from '../db/schema.ts';
 import { changeOrder } from '../orders/store.ts';
 import { type Grant, grantOf, leaseUntil } from '../queue/lease.ts';
-import { registerWorker } from '../workers/store.ts';
+import { registerWorker, type WorkerInfo } from '../workers/store.ts';
 import type { AttemptRef } from './fence.ts';
 import { loseAttempts } from './report.ts';
 
@@ -21,7 +21,7 @@ export const MOST_RESUMPTIONS = 10;
 export async function register(
   database: ComputeDatabase,
   settings: ComputeSettings,
-  worker: Omit<WorkerRow, 'seen_at'>,
+  worker: WorkerInfo,
   resume: readonly AttemptRef[],
 ): Promise<Grant[]> {
   return await database.write(async (tx) => {

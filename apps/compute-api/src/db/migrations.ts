@@ -321,4 +321,38 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '015-needs-and-offers': async (schema) => {
+    await schema.schema
+      .alterTable('orders')
+      .addColumn('needs', 'text', (column) => column.notNull().defaultTo(''))
+      .execute();
+    for (const [table, of] of [
+      ['need_terms', 'id'],
+      ['offers', 'worker'],
+    ] as const) {
+      await schema.schema
+        .createTable(table)
+        .addColumn(of, 'text', (column) => column.notNull())
+        .addColumn('term', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint(`${table}_key`, [of, 'term'])
+        .execute();
+    }
+    // What workers of before have said of themselves.
+    await sql`insert into offers (worker, term) select id, 'runtime=' || runtime from workers
+      where runtime in ('docker', 'process')`.execute(schema);
+    await schema.schema
+      .alterTable('shares')
+      .addColumn('elsewhere', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+    // Orders of different needs have a queue each: many that no worker can run are not in the way of the others.
+    await schema.schema.dropIndex('orders_turn').execute();
+    await schema.schema.dropIndex('orders_gpus').execute();
+    for (const index of [
+      sql`create index orders_turn on orders (status, kind, needs, asks_gpus, owner, turn_at, id, due_at, gpus)`,
+      sql`create index orders_gpus on orders (status, needs, created_at, id, kind, due_at, gpus, gpus_kept_by) where asks_gpus = 1`,
+      sql`create index orders_needs on orders (owner, needs) where needs <> '' and status in ('waiting', 'todo', 'pending')`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

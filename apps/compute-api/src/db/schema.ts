@@ -12,6 +12,8 @@ export interface Schema {
   logs: LogRow;
   outbox: OutboxRow;
   workers: WorkerRow;
+  need_terms: NeedTermRow;
+  offers: OfferRow;
   switches: SwitchRow;
   problem_defaults: ProblemDefaultsRow;
   owners: OwnerRow;
@@ -45,6 +47,8 @@ export interface OrderRow {
   gpus: number;
   /** 1 where `gpus` is not 0, else 0: orders with and without have a queue each. */
   asks_gpus: number;
+  /** The id of what it needs of its worker, see {@link NeedTermRow}; empty where that is nothing. */
+  needs: string;
   /** The worker that keeps the GPUs that come free for this order, once it has waited long for them. */
   gpus_kept_by: string | null;
   /** On whose share it is run; empty for what came without credentials. */
@@ -172,6 +176,18 @@ export interface WorkerRow {
   caller: string | null;
 }
 
+/** A term of what orders need, such as `arch=amd64`; all with one id belong together. Written once, and never changed. */
+export interface NeedTermRow {
+  id: string;
+  term: string;
+}
+
+/** A term that a worker offers, as it last described itself. */
+export interface OfferRow {
+  worker: string;
+  term: string;
+}
+
 /** When an algorithm was last tried on a public sample because it had failed on hidden data. */
 export interface SampleRow {
   algo: string;
@@ -218,16 +234,18 @@ export interface OwnerRow {
 }
 
 /**
- * How much of the claims of a kind an owner has had, as start-time fair queueing counts it: in millionths of a claim of
- * an owner of weight 1. Absent for an owner that never was charged.
+ * How much of the claims an owner has had, as start-time fair queueing counts it by the clock of a kind: in millionths of a
+ * claim of an owner of weight 1. Absent for an owner that never was charged.
  */
 export interface ShareRow {
   kind: OrderKind;
   owner: string;
-  /** The start tag of its last claim; the greatest of a kind is the virtual time of the kind. */
+  /** The start tag of its last claim of the kind; the greatest of a kind is the virtual time of the kind. */
   start_tag: number;
-  /** The finish tag of its last claim. */
+  /** The finish tag of that claim, moved by the claim of another kind that `elsewhere` is about. */
   finish_tag: number;
+  /** 1 where a claim of another kind was counted since its last claim of this kind, else 0. */
+  elsewhere: number;
 }
 
 /** A group of orders of one owner: it is there from its first order on. How its orders stand is read from them alone. */

@@ -1,4 +1,12 @@
-import { type Api, type Call, type Claim, type ComputeContract, PlatformError } from '@morpheo/common';
+import {
+  type Api,
+  type Call,
+  type Claim,
+  type ComputeContract,
+  PlatformError,
+  RUNTIMES,
+  termsOf,
+} from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import type { CalledAttempt } from '../attempts/fence.ts';
 import { appendLog } from '../attempts/log-store.ts';
@@ -36,7 +44,8 @@ export function attemptHandlers(
   return {
     registerWorker: async ({ params, body }, call) => {
       refuseOurs();
-      const { slots, gpus = NO_GPUS, resume, ...rest } = body;
+      const { slots, gpus = NO_GPUS, resume, arch, labels, ...rest } = body;
+      const runtime = RUNTIMES.find((known) => known === body.runtime);
       const worker = {
         id: params.worker,
         caller: callerOf(call),
@@ -46,6 +55,7 @@ export function attemptHandlers(
         gpus: JSON.stringify(gpus.devices),
         learn_slots: slots.learn,
         predict_slots: slots.predict,
+        offers: termsOf({ runtime, arch, labels }),
       };
       const granted = await register(database, settings, worker, resume ?? []);
       const resumed = await Promise.all(granted.map(ticketed));

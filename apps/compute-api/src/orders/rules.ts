@@ -4,8 +4,10 @@ import {
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
   MOST_PRIORITY,
+  type NamedTerms,
   NIL_UUID,
   type OrderSpec,
+  orderNeeds,
   type Preduplet,
   WIRE_STATUSES,
 } from '@morpheo/common';
@@ -70,15 +72,29 @@ function brokenRankRule(rank: number): string | undefined {
   return rank >= 0 ? undefined : `rank field should be 0 or more (provided: ${rank})`;
 }
 
-function brokenExtraRule({ gpus, owner, priority, group }: Learnuplet | Preduplet): string | undefined {
+function brokenExtraRule(uplet: Learnuplet | Preduplet): string | undefined {
+  const { gpus, needs, owner, priority, group } = uplet;
   return (
-    brokenGpusRule(gpus) ?? brokenOwnerRule(owner) ?? brokenPriorityRule(priority) ?? brokenGroupRule(group)
+    brokenGpusRule(gpus) ??
+    brokenNeedsRule(needs) ??
+    brokenOwnerRule(owner) ??
+    brokenPriorityRule(priority) ??
+    brokenGroupRule(group)
   );
 }
 
 function brokenGpusRule(gpus: number | undefined): string | undefined {
   if (gpus === undefined || (gpus >= 0 && gpus <= MOST_GPUS)) return undefined;
   return `gpus field should be from 0 to ${MOST_GPUS} (provided: ${gpus})`;
+}
+
+function brokenNeedsRule(needs: NamedTerms | undefined): string | undefined {
+  if (needs === undefined) return undefined;
+  const [issue] = orderNeeds.safeParse(needs).error?.issues ?? [];
+  if (issue === undefined) return undefined;
+  // Of a key, zod tells what is wrong with it in an issue of its own.
+  const said = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+  return `${['needs', ...issue.path].join('.')}: ${said}`;
 }
 
 function brokenOwnerRule(owner: string | undefined): string | undefined {

@@ -24,13 +24,24 @@ export async function trySample(tx: Tx, failed: OrderRow, failure: Failure): Pro
   if (!(await isDue(tx, spec.uplet.algo))) return;
   const ids = { uuid: randomUUID(), model_end: randomUUID(), model_start: NIL_UUID };
   const uplet = { ...spec.uplet, ...ids, ...sample, rank: 0, status: 'todo', group: undefined };
-  const { problem, workflow, owner, priority, gpus, trace } = failed;
+  const { problem, workflow, owner, priority, needs, gpus, trace } = failed;
   await insertOrder(tx, {
     ...{ id: ids.uuid, kind: 'learn', status: 'waiting', spec: JSON.stringify({ kind: 'learn', uplet }) },
     // Of no order that somebody posts.
     identity: '',
     ...kindOf('learn').columnsOf({ kind: 'learn', uplet }),
-    ...{ problem, workflow, owner, priority, gpus, trace, waits_for: null, aheadMs: 0, sample_of: failed.id },
+    ...{
+      problem,
+      workflow,
+      owner,
+      priority,
+      needs,
+      gpus,
+      trace,
+      waits_for: null,
+      aheadMs: 0,
+      sample_of: failed.id,
+    },
     // Nobody posted it: it is in no group.
     group_name: null,
   });

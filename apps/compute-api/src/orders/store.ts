@@ -26,9 +26,9 @@ export async function insertOrder(tx: Tx, row: NewOrder): Promise<boolean> {
   // Written out, since orders come in by the thousand: to build these takes longer than to run them.
   const inserted = await sql`
     insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
-      waits_for, sample_of, group_name, trace, gpus, asks_gpus, owner, priority, turn_at, attempt, charged, publishes, events, effects, due_at, created_at)
+      waits_for, sample_of, group_name, trace, needs, gpus, asks_gpus, owner, priority, turn_at, attempt, charged, publishes, events, effects, due_at, created_at)
     values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
-      ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.sample_of ?? null}, ${row.group_name}, ${row.trace},
+      ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.sample_of ?? null}, ${row.group_name}, ${row.trace}, ${row.needs},
       ${gpus}, case when ${gpus} > 0 then 1 else 0 end,
       ${row.owner}, ${row.priority}, ${now} - ${row.aheadMs}, 0, 0, 0, 1, ${effects},
       ${now}, ${now})
@@ -190,6 +190,7 @@ export interface NewOrder
     | 'model_end'
     | 'waits_for'
     | 'trace'
+    | 'needs'
     | 'owner'
     | 'priority'
     | 'group_name'

@@ -9,6 +9,7 @@ import { joinGroup, takeGroup } from '../groups/store.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
 import { kindOf } from './kinds.ts';
+import { boundNeeds, keepNeeds, needsIdOf } from './needs.ts';
 import { brokenDataRule } from './rules.ts';
 import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
 
@@ -31,11 +32,11 @@ export async function submitOrder(
   const owner = ownerOf(posted.uplet.owner, principal);
   concerns(posted.uplet.uuid);
   const spec = kind.completed(posted);
-  const { uuid: id, problem, workflow, priority = 0, gpus = null, group = null } = spec.uplet;
+  const { uuid: id, problem, workflow, priority = 0, gpus = null, needs, group = null } = spec.uplet;
   const row = {
     ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted), problem, workflow },
     ...kind.columnsOf(spec),
-    ...{ gpus, owner, priority, group_name: group, aheadMs: priority * ageingMs },
+    ...{ gpus, needs: needsIdOf(needs), owner, priority, group_name: group, aheadMs: priority * ageingMs },
   };
   await span('place order', { kind: spec.kind }, async () => {
     const trace = currentTraceparent() ?? null;
@@ -44,6 +45,8 @@ export async function submitOrder(
       const joined = group === null ? undefined : await takeGroup(tx, { owner, name: group });
       const start = await startOf(tx, row);
       if (await insertOrder(tx, { ...row, ...start, trace })) {
+        await keepNeeds(tx, needs);
+        await boundNeeds(tx, row);
         if (joined !== undefined) await joinGroup(tx, joined);
         return;
       }

@@ -1,4 +1,11 @@
-import type { AttemptView, Failure, OrderEvent, OrderSummary, StepRecord } from '@morpheo/common';
+import {
+  type AttemptView,
+  type Failure,
+  type OrderEvent,
+  type OrderSummary,
+  orderNeeds,
+  type StepRecord,
+} from '@morpheo/common';
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
 import { isHeld, type Viewer } from '../disclosure/shown.ts';
@@ -10,6 +17,7 @@ import { specOf } from './store.ts';
 
 /** An order as a list shows it. */
 export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
+  const spec = specOf(row);
   return {
     id: row.id,
     kind: row.kind,
@@ -17,9 +25,10 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
     problem: row.problem,
     workflow: row.workflow,
     ...present({ algo: row.algo, model: row.model, model_start: row.model_start, model_end: row.model_end }),
-    ...kindOf(row.kind).summaryOf(specOf(row)),
+    ...kindOf(row.kind).summaryOf(spec),
     ...present({ sample_of: row.sample_of }),
     gpus: row.gpus,
+    ...(spec.uplet.needs === undefined ? {} : { needs: orderNeeds.parse(spec.uplet.needs) }),
     owner: shownOwner(row.owner),
     priority: row.priority,
     ...(mayWithGroups('see', row.owner, viewer) ? present({ group: row.group_name }) : {}),

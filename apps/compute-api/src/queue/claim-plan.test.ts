@@ -48,7 +48,11 @@ withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alo
     { owner: 'compute_api', migrations },
   );
   await using compute = await openTestCompute({}, database);
-  for (let owner = 0; owner < 10; owner++) await seedQueue(compute, `owner-${owner}`, 5000);
+  // Half of them no worker can run.
+  const needs = { arch: 'riscv64' };
+  for (const nobodys of [{ needs }, {}]) {
+    for (let owner = 0; owner < 10; owner++) await seedQueue(compute, `owner-${owner}`, 2500, nobodys);
+  }
   await sql`analyze orders`.execute(database.read);
   const { id, boot } = await compute.worker({ learn: 10, predict: 10 });
   const looks: Looks[] = [];

@@ -52,10 +52,11 @@ async function decide(
     waited === undefined
       ? await takeNextShare(tx, {
           ...offer,
+          worker: worker.id,
           fitsGpus: fitsGpus(offer, reservation),
           mayRun: mayRunHere(tx, load, leaseMs),
         })
-      : { order: waited, isCharged: true };
+      : { order: waited, isCrowded: true };
   if (next === undefined) return null;
   // Isolation: an order that has to be run alone waits until the worker runs nothing.
   if (isIsolated(next.order) && load.runs > 0) {
@@ -64,7 +65,7 @@ async function decide(
   }
   const started = await startAttempt(tx, next.order, claimant, leaseMs);
   // Last, so that the owner's other claims wait as short as can be.
-  if (next.isCharged) await chargeOwner(tx, started);
+  await chargeOwner(tx, started, next.isCrowded);
   return started;
 }
 

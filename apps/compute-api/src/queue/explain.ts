@@ -1,12 +1,12 @@
-import { type Failure, hasEnded, type WhyView } from '@morpheo/common';
+import { describeTerms, type Failure, hasEnded, termsOf, type WhyView } from '@morpheo/common';
 import type { ComputeSettings } from '../config.ts';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { failureFor } from '../disclosure/redact.ts';
 import type { Viewer } from '../disclosure/shown.ts';
-import { startModelOf } from '../orders/store.ts';
+import { specOf, startModelOf } from '../orders/store.ts';
 import { time } from '../orders/views.ts';
-import { gpusFor, isPaused, slotsFor, type WorkerGpus } from '../workers/store.ts';
+import { gpusFor, isPaused, type Lack, lacksOf, slotsFor, type WorkerGpus } from '../workers/store.ts';
 import { reservedBy } from './gpu-reservation.ts';
 import { isIsolated, isolatedOn } from './isolation.ts';
 import { duration, mostGpus, standingOf } from './position.ts';
@@ -111,13 +111,15 @@ async function reasonOf(order: OrderRow, viewer: Viewer, database: ComputeDataba
 }
 
 async function queued(order: OrderRow, database: ComputeDatabase, leaseMs: number): Promise<WhyView> {
-  const slots = await slotsFor(database, leaseMs, order.kind);
-  if (slots === 0) {
+  const lacks = await lacksOf(database, leaseMs, order);
+  if (lacks.length === 0) {
     const sentence = `No worker for ${order.kind} orders is alive; start one, or give one slots for this kind.`;
     return { code: 'no_worker', sentence };
   }
-  const lack = lackOfGpus(order, await gpusFor(database, leaseMs, order.kind));
+  const lack = lackOfOffers(order, lacks) ?? lackOfGpus(order, await gpusFor(database, leaseMs, order));
   if (lack !== undefined) return lack;
+  const all = `${await slotsFor(database, leaseMs, order)} slots`;
+  const slots = order.needs === '' ? all : `${all} of workers that offer ${describeTerms(neededBy(order))}`;
   if (isIsolated(order)) return isolated(order);
   const { before, startsInMs, basis } = await standingOf(order, database, leaseMs);
   const expected =
@@ -127,7 +129,7 @@ async function queued(order: OrderRow, database: ComputeDatabase, leaseMs: numbe
   if (before === 0) {
     return {
       code: 'workers_busy',
-      sentence: `It is next, as soon as one of ${slots} slots is free. ${starts}`,
+      sentence: `It is next, as soon as one of ${slots} is free. ${starts}`,
       before: 0,
       ...expected,
     };
@@ -135,10 +137,32 @@ async function queued(order: OrderRow, database: ComputeDatabase, leaseMs: numbe
   const others = before === 1 ? '1 order of its kind is' : `${before} orders of its kind are`;
   return {
     code: 'position',
-    sentence: `By the owners' shares, ${others} before it, for ${slots} slots. ${starts}`,
+    sentence: `By the owners' shares, ${others} before it, for ${slots}. ${starts}`,
     before,
     ...expected,
   };
+}
+
+/** Why no worker can run an order, by what it needs; undefined where one that lives offers all of that. */
+function lackOfOffers(order: OrderRow, workers: readonly Lack[]): WhyView | undefined {
+  const [nearest, ...others] = workers.toSorted((a, b) => a.terms.length - b.terms.length);
+  if (nearest === undefined || nearest.terms.length === 0) return undefined;
+  const nowhere = nearest.terms.filter((term) => others.every(({ terms }) => terms.includes(term)));
+  const advice = 'Start one that does, or cancel it and order it again without';
+  if (nowhere.length === 1 && nowhere[0] === 'runtime=docker') {
+    const sentence = `It needs Docker, and no living worker for ${order.kind} orders runs containers in Docker. ${advice}.`;
+    return { code: 'needs_docker', sentence };
+  }
+  const sentence =
+    nowhere.length > 0
+      ? `No living worker for ${order.kind} orders offers ${describeTerms(nowhere)}. ${advice}.`
+      : `No living worker for ${order.kind} orders offers all that it needs, ${describeTerms(neededBy(order))}: worker ${nearest.worker} comes nearest, and lacks ${describeTerms(nearest.terms)}. ${advice}.`;
+  return { code: 'no_worker_offers', sentence };
+}
+
+/** What an order needs, by terms. */
+function neededBy(order: OrderRow): string[] {
+  return termsOf(specOf(order).uplet.needs ?? {});
 }
 
 /** Why an order that asks for GPUs does not get them; undefined where it could, as far as GPUs go. */

@@ -1,4 +1,4 @@
-import type { Learnuplet, Role } from '@morpheo/common';
+import { type Learnuplet, ORDER_KINDS, type OrderKind, type Role } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import fc from 'fast-check';
 import { sql } from 'kysely';
@@ -208,19 +208,81 @@ testOnEngines('Claims without rivals cost an owner nothing', async (t, openTestC
   t.deepEqual(await compute.database.read.selectFrom('shares').selectAll().execute(), []);
 });
 
-testOnEngines('Each kind is shared by itself', async (t, openTestCompute) => {
+testOnEngines('An owner is counted over all kinds', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const worker = await compute.worker(SLOTS);
   await seedQueue(compute, 'a', 10);
   await seedQueue(compute, 'b', 10);
   await claimOwners(compute, worker, 10);
-  const body = aPreduplet();
-  await compute.api.pred({ body }, caller('a', 'orchestrator'));
-  await compute.api.pred({ body: aPreduplet() }, caller('c', 'orchestrator'));
-  const claim = { boot: worker.boot, kinds: ['predict' as const], free_gpus: 0 };
-  const { claim: claimed } = await compute.api.claimOrder({ params: { worker: worker.id }, body: claim });
-  t.is(claimed?.order, body.uuid);
+  const [older, younger] = [aPreduplet(), aPreduplet()];
+  await compute.api.pred({ body: older }, caller('a', 'orchestrator'));
+  await compute.api.pred({ body: younger }, caller('c', 'orchestrator'));
+  t.is((await worker.mustClaim(0, ['predict'])).order, younger.uuid);
+  t.is((await worker.mustClaim(0, ['predict'])).order, older.uuid);
 });
+
+testOnEngines(
+  'Trainings without rivals count among predictions that have some',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const worker = await compute.worker(SLOTS);
+    await seedQueue(compute, 'a', 20);
+    for (const owner of ['a', 'b']) await seedQueue(compute, owner, 20, { kind: 'predict' });
+    const claims = { a: 0, b: 0 };
+    for (let n = 0; n < 12; n++) {
+      // However many there are between two predictions, they are counted as one.
+      await worker.mustClaim(0, ['learn']);
+      if (n < 3) await worker.mustClaim(0, ['learn']);
+      const { owner } = await worker.mustClaim(0, ['predict']);
+      claims[owner as 'a' | 'b']++;
+    }
+    t.deepEqual(claims, { a: 4, b: 8 });
+  },
+);
+
+testOnEngines('Each kind is shared by what its owners have of all kinds', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker(SLOTS);
+  const owner = fc.record({
+    weight: fc.integer({ min: 1, max: 5 }),
+    kinds: fc.constantFrom<OrderKind[]>(['learn'], ['predict'], ['learn', 'predict']),
+  });
+  const cases = fc.record({
+    given: fc.array(owner, { minLength: 2, maxLength: 4 }),
+    slots: fc.array(fc.constantFrom<OrderKind>('learn', 'predict'), { minLength: 20, maxLength: 20 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ given, slots }) => {
+      await emptyQueue(compute);
+      const owners = given.map((one, n) => ({ ...one, name: `owner-${n}`, claims: [] as OrderKind[] }));
+      for (const { name, weight, kinds } of owners) {
+        await weigh(compute, name, weight);
+        for (const kind of kinds) await seedQueue(compute, name, 20, { kind });
+      }
+      for (const slot of slots) {
+        const claim = await worker.claim(0, [slot]);
+        owners.find(({ name }) => name === claim?.owner)?.claims.push(slot);
+        for (const kind of ORDER_KINDS) {
+          const rivals = owners.filter(({ kinds }) => kinds.includes(kind));
+          for (const one of rivals) {
+            for (const other of rivals) {
+              const apart = Math.abs(
+                countedAs(kind, one) / one.weight - countedAs(kind, other) / other.weight,
+              );
+              t.true(apart <= 2 / one.weight + 2 / other.weight + 0.001, JSON.stringify({ kind, owners }));
+            }
+          }
+        }
+      }
+    }),
+    { numRuns: 6 },
+  );
+});
+
+/** As how many claims of a kind those of an owner count: one each, and one for those of other kinds before the next. */
+function countedAs(kind: OrderKind, { claims }: { readonly claims: readonly OrderKind[] }): number {
+  return claims.filter((claimed, n) => claimed === kind || n === 0 || claims[n - 1] === kind).length;
+}
 
 testOnEngines('Claims at the same time get different orders', async (t, openTestCompute) => {
   await using compute = await openTestCompute();

@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { ComputeSettings } from '../config.ts';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow, WorkerRow } from '../db/schema.ts';
+import { offersAll, offersToOrder } from './matching.ts';
 
 /**
  * Orders that ask for many GPUs shall not wait for ever behind those that ask for few: a worker reserves what comes
@@ -29,51 +30,21 @@ export function reservedBy(order: Pick<OrderRow, 'gpus_kept_by'>): string | null
 
 /**
  * The oldest order that has waited long enough, that this worker could run with all its GPUs but not with those that
- * it offers, and that no other living worker reserves GPUs for: from now on this worker reserves those that come free
+ * it offers now, and that no other living worker reserves GPUs for: from now on this worker reserves those that come free
  * for it. Undefined where there is none. Whichever worker has room first takes the order all the same.
  */
 export async function reserveGpus(
-  { db, now }: Tx,
+  tx: Tx,
   worker: WorkerRow,
   { gpus: free }: Offer,
-  { leaseMs, gpuPatienceMs }: ComputeSettings,
+  settings: ComputeSettings,
 ): Promise<Reservation | undefined> {
   if (free >= worker.gpu_total) return undefined;
   const kinds = ORDER_KINDS.filter((kind) => worker[`${kind}_slots`] > 0);
   if (kinds.length === 0) return undefined;
-  // Not locked: whoever claims the order in between may have it.
-  const oldest = await db
-    .selectFrom('orders')
-    .select(['id', 'created_at', 'gpus_kept_by'])
-    .where('status', '=', 'todo')
-    // Written out, so that the index of these alone is used.
-    .where(sql<boolean>`asks_gpus = 1`)
-    .where('gpus', '>', free)
-    .where('gpus', '<=', worker.gpu_total)
-    .where('kind', 'in', kinds)
-    .where('due_at', '<=', sql<number>`${now} - ${gpuPatienceMs}`)
-    .where((row) =>
-      row.or([
-        row('gpus_kept_by', 'is', null),
-        row('gpus_kept_by', '=', worker.id),
-        row.not(
-          row.exists(
-            row
-              .selectFrom('workers')
-              .select('workers.id')
-              .whereRef('workers.id', '=', 'orders.gpus_kept_by')
-              .whereRef('workers.gpu_total', '>=', 'orders.gpus')
-              .where('workers.seen_at', '>', sql<number>`${now} - ${leaseMs}`),
-          ),
-        ),
-      ]),
-    )
-    .orderBy('created_at')
-    .orderBy('id')
-    .limit(1)
-    .executeTakeFirst();
+  const oldest = await oldestToReserveFor(tx, { worker, free, kinds }, settings);
   if (oldest !== undefined && oldest.gpus_kept_by !== worker.id) {
-    await db
+    await tx.db
       .updateTable('orders')
       .set({ gpus_kept_by: worker.id })
       .where('id', '=', oldest.id)
@@ -81,6 +52,41 @@ export async function reserveGpus(
       .execute();
   }
   return oldest;
+}
+
+/** Not locked: whoever claims the order in between may have it. */
+async function oldestToReserveFor(
+  { db, now }: Tx,
+  {
+    worker,
+    free,
+    kinds,
+  }: { readonly worker: WorkerRow; readonly free: number; readonly kinds: readonly OrderKind[] },
+  { leaseMs, gpuPatienceMs }: ComputeSettings,
+): Promise<Pick<OrderRow, 'id' | 'created_at' | 'gpus_kept_by'> | undefined> {
+  // Written out, so that the index of these alone is used.
+  const asking = sql`status = 'todo' and asks_gpus = 1`;
+  const keeper = sql`select 1 from workers where workers.id = orders.gpus_kept_by and workers.gpu_total >= orders.gpus
+    and workers.seen_at > ${now} - ${sql.lit(leaseMs)} and ${offersAll(sql`workers.id`, sql`orders.needs`)}`;
+  // One look into the index for each of the needs, however many orders have them.
+  const { rows } = await sql<Pick<OrderRow, 'id' | 'created_at' | 'gpus_kept_by'>>`
+    with recursive asked (needs) as (
+      select min(needs) from orders where ${asking}
+      union all
+      select (select min(needs) from orders where ${asking} and orders.needs > asked.needs)
+      from asked where asked.needs is not null
+    ), oldest (id) as materialized (
+      select (
+        select id from orders
+        where ${asking} and orders.needs = asked.needs and gpus > ${free} and gpus <= ${worker.gpu_total}
+          and kind in (${sql.join(kinds)}) and due_at <= ${now} - ${sql.lit(gpuPatienceMs)}
+          and (gpus_kept_by is null or gpus_kept_by = ${worker.id} or not exists (${keeper}))
+        order by created_at, id limit 1)
+      from asked where asked.needs is not null and ${offersAll(sql`${worker.id}`, sql`asked.needs`)}
+    )
+    select id, created_at, gpus_kept_by from orders where id in (select id from oldest)
+    order by created_at, id limit 1`.execute(db);
+  return rows[0];
 }
 
 /** The order for which this worker has reserved GPUs, where they are enough now; locked. */
@@ -98,6 +104,7 @@ export async function takeReserved(
     .where('kind', 'in', kinds)
     .where('due_at', '<=', now)
     .where('gpus', '<=', gpus)
+    .where(offersToOrder(worker))
     .orderBy('created_at')
     .orderBy('id')
     .limit(1)

@@ -3,6 +3,7 @@ import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { PAUSED } from '../workers/store.ts';
 import type { Offer } from './gpu-reservation.ts';
+import { offersToOrder } from './matching.ts';
 
 /**
  * An order may kill the worker that runs it, and with it what runs beside it. Which one did it is not known; so one
@@ -69,7 +70,8 @@ export async function loadOf({ db, now }: Tx, worker: string, leaseMs: number): 
       ${PAUSED} as paused,
       (select count(*) from orders where ${its}) as runs,
       (select coalesce(max(alone), 0) from orders where ${its}) as isolated,
-      (select min(id) from orders where alone_on = ${worker} and alone = 1 and status = 'todo' and due_at <= ${now})
+      (select min(id) from orders where alone_on = ${worker} and alone = 1 and status = 'todo' and due_at <= ${now}
+        and ${offersToOrder(worker)})
         as reserved_for,
       (select count(*) from (${living}) as living) as living,
       (select count(*) from orders where alone = 1 and lease_until is not null and worker <> ${worker}) as isolating,

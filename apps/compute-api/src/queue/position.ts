@@ -3,8 +3,9 @@ import { sql } from 'kysely';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
-import { gpusFor, isPaused, slotsFor, type WorkerGpus } from '../workers/store.ts';
+import { gpusFor, isAbleTo, isPaused, slotsFor, type WorkerGpus } from '../workers/store.ts';
 import { CLAIM_COST, virtualTime } from './fair-share.ts';
+import { offersAll, waitingNeeds } from './matching.ts';
 
 /** So many of the latest orders of a kind tell how long one takes. */
 const LATEST = 50;
@@ -42,17 +43,20 @@ export async function standingOf(
   database: ComputeDatabase,
   leaseMs: number,
 ): Promise<Standing> {
-  const most = mostGpus(await gpusFor(database, leaseMs, order.kind));
-  const before = await countBefore(order, database, most);
+  const most = mostGpus(await gpusFor(database, leaseMs, order));
+  const before = await countBefore(order, database, { leaseMs, most });
   const unknown = (basis: string): Standing => ({ before, startsInMs: undefined, basis });
   if (await isPaused(database.read)) return unknown('No basis: the queue is paused.');
-  const slots = await slotsFor(database, leaseMs, order.kind);
-  if (slots === 0) return unknown(`No basis: no worker for ${order.kind} orders is alive.`);
+  const slots = await slotsFor(database, leaseMs, order);
+  if (slots === 0) {
+    const lacks = order.needs === '' ? 'is alive' : 'that offers what it needs is alive';
+    return unknown(`No basis: no worker for ${order.kind} orders ${lacks}.`);
+  }
   if (order.gpus > most) return unknown('No basis: no living worker has as many GPUs as it asks for.');
   const took = await latestDurations(order.kind, database);
   if (took.length === 0) return unknown(`No basis: no ${order.kind} order has been done yet.`);
   const median = took[took.length >> 1] ?? 0;
-  const free = Math.max(0, slots - (await running(order.kind, database)));
+  const free = Math.max(0, slots - (await running(order, database)));
   const startsInMs = before < free ? 0 : Math.ceil(((before - free + 1) * median) / slots);
   const others = before === 1 ? '1 order' : `${before} orders`;
   const last =
@@ -88,8 +92,14 @@ interface Backlog {
   readonly cost: number;
 }
 
-async function countBefore(order: OrderRow, database: ComputeDatabase, most: number): Promise<number> {
-  const backlogs = await backlogsOf(order, database, most);
+/** Which workers an estimate is about: those heard of within `leaseMs`, whose most GPUs are `most`. */
+interface Workers {
+  readonly leaseMs: number;
+  readonly most: number;
+}
+
+async function countBefore(order: OrderRow, database: ComputeDatabase, workers: Workers): Promise<number> {
+  const backlogs = await backlogsOf(order, database, workers);
   const own = backlogs.find(({ owner }) => owner === order.owner);
   // It has just been claimed.
   if (own === undefined) return 0;
@@ -106,16 +116,27 @@ function claimsBefore({ orders, firstTurn, tag: first, cost }: Backlog, tag: num
   return Math.min(orders, strictly + ties);
 }
 
-async function backlogsOf(order: OrderRow, database: ComputeDatabase, most: number): Promise<Backlog[]> {
-  // What no worker has GPUs for holds nobody up.
+async function backlogsOf(
+  order: OrderRow,
+  database: ComputeDatabase,
+  { leaseMs, most }: Workers,
+): Promise<Backlog[]> {
+  // What no worker that could run it has GPUs for, or offers what it needs, does not hold it up.
   const { rows } = await sql<Backlog>`
-    with present (tag) as (select ${virtualTime(order.kind)}),
+    with recursive present (tag) as (select ${virtualTime(order.kind)}),
+    ${waitingNeeds([order.kind])}, rival (needs) as (
+      select waiting.needs from waiting
+      where waiting.needs = ${order.needs} or (waiting.needs is not null and exists (
+        select 1 from workers
+        where ${isAbleTo(database, leaseMs, order)} and ${offersAll(sql`workers.id`, sql`waiting.needs`)}))
+    ),
     backlog (owner, orders, earlier, turn) as (
       select owner, count(*),
         sum(case when turn_at < ${order.turn_at} or (turn_at = ${order.turn_at} and id < ${order.id}) then 1 else 0 end),
         min(turn_at)
       from orders
-      where status = 'todo' and kind = ${order.kind} and asks_gpus in (0, 1) and due_at <= ${database.now}
+      where status = 'todo' and kind = ${order.kind} and needs in (select needs from rival)
+        and asks_gpus in (0, 1) and due_at <= ${database.now}
         and gpus <= ${Math.max(most, order.gpus)}
       group by owner)
     select backlog.owner, backlog.orders, backlog.earlier, backlog.turn as "firstTurn",
@@ -146,12 +167,14 @@ async function latestDurations(kind: OrderKind, database: ComputeDatabase): Prom
   return rows.map(({ took }) => Math.max(0, Number(took))).sort((a, b) => a - b);
 }
 
-async function running(kind: OrderKind, database: ComputeDatabase): Promise<number> {
-  const { count } = await database.read
+/** How many orders of the kind run on workers that offer what an order needs. */
+async function running({ kind, needs }: OrderRow, { read }: ComputeDatabase): Promise<number> {
+  const { count } = await read
     .selectFrom('orders')
     .select((row) => row.fn.countAll<number>().as('count'))
     .where('lease_until', '>', 0)
     .where('kind', '=', kind)
+    .where(offersAll(sql`orders.worker`, sql`${needs}`))
     .executeTakeFirstOrThrow();
   return Number(count);
 }

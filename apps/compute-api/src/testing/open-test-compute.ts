@@ -10,7 +10,7 @@ import { migrations } from '../db/migrations.ts';
 import type { Schema } from '../db/schema.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { type Broken, FakeChecks, fakeSystems } from './fake-systems.ts';
-import { TestWorker } from './test-worker.ts';
+import { type TestOffers, TestWorker } from './test-worker.ts';
 
 /** Quick, so that what is left to a loop happens within a test. */
 const QUICK: ComputeSettings = {
@@ -39,7 +39,12 @@ export interface TestCompute extends AsyncDisposable {
   readonly calls: string[];
   readonly broken: Broken;
   /** `gpus`: how many the worker has, and `gpuSlots` how many orders may share one. */
-  worker(slots?: { learn: number; predict: number }, gpus?: number, gpuSlots?: number): Promise<TestWorker>;
+  worker(
+    slots?: { learn: number; predict: number },
+    gpus?: number,
+    gpuSlots?: number,
+    offers?: TestOffers,
+  ): Promise<TestWorker>;
 }
 
 /** Opens one; `settings` are merged over quick ones, and the database, one in memory where absent, is closed with it. */
@@ -76,8 +81,8 @@ export async function openTestCompute(
     published,
     calls,
     broken,
-    worker: async (slots, gpus, gpuSlots) =>
-      await TestWorker.register(compute.api, randomUUID(), slots, gpus, gpuSlots),
+    worker: async (slots, gpus, gpuSlots, offers) =>
+      await TestWorker.register(compute.api, randomUUID(), slots, gpus, gpuSlots, offers),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }

@@ -3,11 +3,14 @@ import {
   hasEnded,
   type Learnuplet,
   learnuplet,
+  type NamedTerms,
+  type OrderKind,
   type OrderStatus,
   type Preduplet,
   preduplet,
 } from '@morpheo/common';
 import { sql } from 'kysely';
+import { keepNeeds, needsIdOf } from '../orders/needs.ts';
 import type { TestCompute } from './open-test-compute.ts';
 
 /** A training order as an orchestrator would post it, with fresh ids. */
@@ -24,16 +27,22 @@ export function aPreduplet(members: Partial<Preduplet> = {}): Preduplet {
 }
 
 /** Adds due orders of an owner at once, as though they had come one a millisecond in the last hours. */
-export async function seedQueue({ database }: TestCompute, owner: string, orders: number): Promise<void> {
-  const uplet = aLearnuplet();
-  const spec = JSON.stringify({ kind: 'learn', uplet });
+export async function seedQueue(
+  { database }: TestCompute,
+  owner: string,
+  orders: number,
+  { kind = 'learn', needs }: { readonly kind?: OrderKind; readonly needs?: NamedTerms } = {},
+): Promise<void> {
+  const uplet = kind === 'learn' ? aLearnuplet({ needs }) : aPreduplet({ needs });
+  const spec = JSON.stringify({ kind, uplet });
   await database.write(async (tx) => {
+    await keepNeeds({ db: tx }, needs);
     const at = sql`${database.now} - 10000000 + n.i`;
     await sql`
-      insert into orders (id, kind, status, spec, identity, problem, workflow, owner, turn_at, attempt, charged,
+      insert into orders (id, kind, status, spec, identity, problem, workflow, needs, owner, turn_at, attempt, charged,
         publishes, events, effects, due_at, created_at)
       with recursive n (i) as (select 1 union all select i + 1 from n where i < ${sql.lit(orders)})
-      select cast(${`${randomUUID()} `} as text) || cast(n.i as text), 'learn', 'todo', cast(${spec} as text), '', '', '',
+      select cast(${`${randomUUID()} `} as text) || cast(n.i as text), ${sql.lit(kind)}, 'todo', cast(${spec} as text), '', '', '', ${sql.lit(needsIdOf(needs))},
         cast(${owner} as text), ${at}, 0, 0, 0, 0, 0, ${at}, ${at} from n`.execute(tx);
   });
 }

@@ -1,12 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import type { Api, Claim, ComputeContract, Failure, OrderResult, OrderStatus, Report } from '@morpheo/common';
+import type {
+  Api,
+  Claim,
+  ComputeContract,
+  Failure,
+  Input,
+  OrderKind,
+  OrderResult,
+  OrderStatus,
+  Report,
+} from '@morpheo/common';
 
 /** How long an order is waited for that is to be due. */
 const PATIENCE_MS = 10_000;
 
 /** The scores of a result that a test makes up. */
 export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
+
+/** What a worker says that it offers. */
+export type TestOffers = Partial<
+  Pick<Input<ComputeContract['endpoints']['registerWorker']>['body'], 'runtime' | 'arch' | 'labels'>
+>;
 
 /** A worker as compute-api sees one: it makes the calls, and runs nothing. */
 export class TestWorker {
@@ -26,6 +41,7 @@ export class TestWorker {
     slots = { learn: 1, predict: 1 },
     gpus = 0,
     gpuSlots = 1,
+    offers: TestOffers = {},
   ): Promise<TestWorker> {
     const worker = new TestWorker(api, id);
     const devices = Array.from({ length: gpus }, (_, n) => ({
@@ -39,6 +55,7 @@ export class TestWorker {
       runtime: 'none',
       slots,
       gpus: { devices, slots: gpuSlots },
+      ...offers,
     };
     await api.registerWorker({ params: { worker: id }, body });
     return worker;
@@ -59,17 +76,17 @@ export class TestWorker {
     return resumed;
   }
 
-  /** Claims the next order of any kind that asks for no more GPUs than are free; null where none is due. */
-  async claim(freeGpus = 0): Promise<Claim | null> {
-    const body = { boot: this.boot, kinds: ['learn' as const, 'predict' as const], free_gpus: freeGpus };
+  /** Claims the next order of the kinds, of any where absent, that asks for no more GPUs than are free; null where none is due. */
+  async claim(freeGpus = 0, kinds: OrderKind[] = ['learn', 'predict']): Promise<Claim | null> {
+    const body = { boot: this.boot, kinds, free_gpus: freeGpus };
     return (await this.api.claimOrder({ params: { worker: this.id }, body })).claim;
   }
 
   /** Claims the next order, which may still be checked for a moment; throws where none is due after a while. */
-  async mustClaim(freeGpus = 0): Promise<Claim> {
+  async mustClaim(freeGpus = 0, kinds?: OrderKind[]): Promise<Claim> {
     const deadline = performance.now() + PATIENCE_MS;
     do {
-      const claim = await this.claim(freeGpus);
+      const claim = await this.claim(freeGpus, kinds);
       if (claim !== null) return claim;
       await setTimeout(5);
     } while (performance.now() < deadline);

@@ -1,8 +1,12 @@
-import { type GpuDevice, type OrderKind, PlatformError, type WorkerView } from '@morpheo/common';
+import { ARCHITECTURES, type GpuDevice, namedBy, PlatformError, type WorkerView } from '@morpheo/common';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { type ComputeDatabase, type Tx, timeOf } from '../db/database.ts';
 import type { AttemptRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
+import { offersAll } from '../queue/matching.ts';
+
+/** What a worker says of itself: its row, and the terms that it offers to orders. */
+export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & { readonly offers: readonly string[] };
 
 /**
  * Keeps what a worker says of itself; its new boot puts an end to the calls of earlier ones. An id belongs to the
@@ -11,7 +15,7 @@ import { time } from '../orders/views.ts';
  */
 export async function registerWorker(
   { db, now }: Tx,
-  worker: Omit<WorkerRow, 'seen_at'>,
+  { offers, ...worker }: WorkerInfo,
   leaseMs: number,
 ): Promise<void> {
   const row = { ...worker, seen_at: now };
@@ -45,6 +49,12 @@ export async function registerWorker(
     .returning('id')
     .executeTakeFirst();
   if (kept === undefined) throw isOfOthers(id);
+  await db.deleteFrom('offers').where('worker', '=', id).execute();
+  if (offers.length === 0) return;
+  await db
+    .insertInto('offers')
+    .values(offers.map((term) => ({ worker: id, term })))
+    .execute();
 }
 
 /** Of a row of workers: whether this caller may speak for it. Nobody is asked where callers have no names. */
@@ -123,17 +133,55 @@ export async function setPaused({ db }: Tx, paused: boolean): Promise<void> {
     .execute();
 }
 
-/** What living workers have; `leaseMs`: one that was not heard of for so long counts as gone. */
-function living({ read, now }: ComputeDatabase, leaseMs: number) {
-  return read.selectFrom('workers').where('seen_at', '>', sql<number>`${now} - ${leaseMs}`);
+/**
+ * Of a row of workers: whether it lives, takes a kind and offers what some needs are about. `leaseMs`: one that was not
+ * heard of for so long counts as gone.
+ */
+export function isAbleTo(
+  { now }: Pick<ComputeDatabase, 'now'>,
+  leaseMs: number,
+  { kind, needs }: Demand,
+): RawBuilder<boolean> {
+  return sql<boolean>`workers.seen_at > ${now} - ${sql.lit(leaseMs)} and ${sql.ref(`workers.${kind}_slots`)} > 0
+    and ${offersAll(sql`workers.id`, sql`${needs}`)}`;
 }
 
-/** How many orders of a kind the living workers run at once. */
-export async function slotsFor(database: ComputeDatabase, leaseMs: number, kind: OrderKind): Promise<number> {
-  const { slots } = await living(database, leaseMs)
-    .select((row) => row.fn.sum<number | null>(`${kind}_slots`).as('slots'))
+/** What an order asks of its worker, GPUs apart: its kind, and the id of what it needs, empty where that is nothing. */
+export type Demand = Pick<OrderRow, 'kind' | 'needs'>;
+
+/** How many orders of a kind the living workers that offer what is needed run at once. */
+export async function slotsFor(database: ComputeDatabase, leaseMs: number, demand: Demand): Promise<number> {
+  const { slots } = await database.read
+    .selectFrom('workers')
+    .where(isAbleTo(database, leaseMs, demand))
+    .select((row) => row.fn.sum<number | null>(`${demand.kind}_slots`).as('slots'))
     .executeTakeFirstOrThrow();
   return Number(slots ?? 0);
+}
+
+/** A living worker that takes a kind, and what it does not offer of what is needed. */
+export interface Lack {
+  readonly worker: string;
+  readonly terms: readonly string[];
+}
+
+/** What each living worker that takes a kind lacks of what is needed; a worker that lacks nothing stands there too. */
+export async function lacksOf(
+  database: ComputeDatabase,
+  leaseMs: number,
+  { kind, needs }: Demand,
+): Promise<Lack[]> {
+  const { rows } = await sql<{ worker: string; term: string | null }>`
+    select workers.id as worker, need_terms.term as term
+    from workers left join need_terms on need_terms.id = ${needs} and not exists (
+      select 1 from offers where offers.worker = workers.id and offers.term = need_terms.term)
+    where ${isAbleTo(database, leaseMs, { kind, needs: '' })}
+    order by workers.id, need_terms.term`.execute(database.read);
+  const lacks = new Map<string, string[]>();
+  for (const { worker, term } of rows) {
+    lacks.set(worker, [...(lacks.get(worker) ?? []), ...(term === null ? [] : [term])]);
+  }
+  return [...lacks].map(([worker, terms]) => ({ worker, terms }));
 }
 
 /** The GPUs of a worker. */
@@ -144,13 +192,18 @@ export interface WorkerGpus {
   readonly free: number;
 }
 
-/** The GPUs of the living workers that take a kind: how many each has, and how many it could lease now. */
+/**
+ * The GPUs of the living workers that take a kind and offer what is needed: how many each has, and how many it could
+ * lease now.
+ */
 export async function gpusFor(
   database: ComputeDatabase,
   leaseMs: number,
-  kind: OrderKind,
+  demand: Demand,
 ): Promise<WorkerGpus[]> {
-  const workers = await living(database, leaseMs)
+  const workers = await database.read
+    .selectFrom('workers')
+    .where(isAbleTo(database, leaseMs, demand))
     .select(['id', 'gpu_total', 'gpu_slots'])
     .select((row) =>
       row
@@ -161,7 +214,6 @@ export async function gpusFor(
         .where('orders.lease_until', '>', 0)
         .as('leased'),
     )
-    .where(`${kind}_slots`, '>', 0)
     .execute();
   return workers.map(({ id, gpu_total: total, gpu_slots, leased }) => ({
     worker: id,
@@ -180,6 +232,11 @@ export async function listWorkers(database: ComputeDatabase, leaseMs: number): P
     .orderBy('seen_at', 'desc')
     .limit(1000)
     .execute();
+  const offers = await read
+    .selectFrom('offers')
+    .selectAll()
+    .where('worker', 'in', workers.length === 0 ? [''] : workers.map(({ id }) => id))
+    .execute();
   const running = await read
     .selectFrom('orders')
     .innerJoin('attempts', (join) =>
@@ -191,17 +248,27 @@ export async function listWorkers(database: ComputeDatabase, leaseMs: number): P
     .execute();
   return workers.map((worker) => {
     const its = running.filter((order) => order.worker === worker.id);
-    return viewOf(worker, worker.seen_at > now - leaseMs, its);
+    const terms = offers.filter((offer) => offer.worker === worker.id).map(({ term }) => term);
+    return viewOf(worker, worker.seen_at > now - leaseMs, its, terms);
   });
 }
 
 type Running = Pick<OrderRow, 'id' | 'kind' | 'attempt' | 'gpus'> & Pick<AttemptRow, 'started_at'>;
 
-function viewOf(worker: WorkerRow, alive: boolean, running: readonly Running[]): WorkerView {
+function viewOf(
+  worker: WorkerRow,
+  alive: boolean,
+  running: readonly Running[],
+  terms: readonly string[],
+): WorkerView {
+  const { arch, labels } = namedBy(terms) ?? {};
+  const architecture = ARCHITECTURES.find((known) => known === arch);
   return {
     id: worker.id,
     name: worker.name,
     runtime: worker.runtime,
+    ...(architecture === undefined ? {} : { arch: architecture }),
+    ...(labels === undefined ? {} : { labels }),
     alive,
     last_seen_at: time(worker.seen_at),
     slots: { learn: worker.learn_slots, predict: worker.predict_slots },

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { failure, STEPS } from '../failure.ts';
+import { ARCHITECTURES, labels } from '../needs.ts';
 import { MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { json, nothing } from './contract.ts';
@@ -75,7 +76,12 @@ export const attempts = {
       z.object({
         boot,
         name: z.string().max(200),
+        /** `docker` or `process`; any other is shown, and offers nothing to orders that need a runtime. */
         runtime: z.string().max(100),
+        /** The architecture of what it runs; absent: not known yet, and orders that need one do not come here. */
+        arch: z.enum(ARCHITECTURES).optional(),
+        /** What else it offers, as its operator says. */
+        labels: labels.optional(),
         slots: z.object({ learn: z.int().min(0), predict: z.int().min(0) }),
         /** The GPUs that it leases to orders, and how many orders may share one; absent: it has none. */
         gpus: z
@@ -102,7 +108,8 @@ export const attempts = {
     summary:
       'Take the oldest due order of the kinds that fits; null where none is due, or the queue is paused',
     description:
-      'An order fits that asks for no more GPUs than `free_gpus`. One that has waited long for GPUs has a worker ' +
+      'An order fits that asks for no more GPUs than `free_gpus`, and needs nothing that the worker did not offer when it ' +
+      'registered. One that has waited long for GPUs has a worker ' +
       'keep those that come free: until it fits there, that worker gets no younger order that asks for any.',
     access: ['worker'],
     params: worker,

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { disclosed, SEEING_STEPS } from '../disclosure.ts';
 import { failure } from '../failure.ts';
+import { ARCHITECTURES, labels, orderNeeds } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
 import { pageOf, timestamp } from './service.ts';
 
@@ -45,6 +46,8 @@ export const orderSummary = z.object({
   sample_of: z.string().optional(),
   /** How many GPUs its algorithm gets. */
   gpus: z.int(),
+  /** What its worker has to offer; absent where it runs anywhere. */
+  needs: orderNeeds.optional(),
   /** On whose share it is run. */
   owner: z.string(),
   /** Its priority among the orders of its owner, from -10 to 10. */
@@ -72,8 +75,8 @@ export const ownerView = z.object({
   /** Orders that a worker holds. */
   running: z.int(),
   /**
-   * By kind, from 0 to 1: what part of the claims it gets while all that have due orders of the kind now have them;
-   * absent where it has none.
+   * By kind, from 0 to 1: what part of the claims it gets by its weight while all that have due orders of the kind now
+   * have them, and none of them is served in another kind too; absent where it has none.
    */
   share: z.object({ learn: z.number().optional(), predict: z.number().optional() }),
 });
@@ -174,6 +177,8 @@ export const whyView = z.object({
     'backing_off',
     'no_worker',
     'workers_busy',
+    'no_worker_offers',
+    'needs_docker',
     'too_few_gpus',
     'gpus_busy',
     'position',
@@ -207,6 +212,10 @@ export const workerView = z.object({
   id: z.string(),
   name: z.string(),
   runtime: z.string(),
+  /** The architecture of what it runs; absent where it did not say. */
+  arch: z.enum(ARCHITECTURES).optional(),
+  /** What else it offers to orders that need it; absent where that is nothing. */
+  labels: labels.optional(),
   alive: z.boolean(),
   last_seen_at: timestamp,
   /** How many orders of each kind it runs at once. */

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { NamedTerms } from '../needs.ts';
 import { GoUuidError, NIL_UUID, parseGoUuid } from '../uuid.ts';
 
 /**
@@ -140,6 +141,55 @@ export const goOptionalString = z
   })
   .meta({ type: ['string', 'null'] })
   .optional();
+
+const namedTerms = z.strictObject({
+  runtime: z.string().optional(),
+  arch: z.string().optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+});
+
+/**
+ * What an order needs, a field of ours: null, absence and an object that names nothing are absence. Its members are put in
+ * order, so that the same needs are the same text; their values are not checked. An unknown member is refused, since an
+ * order that drops a need would run where it must not.
+ */
+export const goOptionalNeeds = z
+  .unknown()
+  .transform((value, context): NamedTerms | undefined => {
+    if (value === null || value === undefined) return undefined;
+    if (typeof value !== 'object' || Array.isArray(value) || value instanceof Fraction) {
+      context.addIssue({ code: 'custom', message: mismatch(value, 'needs') });
+      return z.NEVER;
+    }
+    const parsed = namedTerms.safeParse(value);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      const path = ['needs', ...(issue?.path ?? [])].join('.');
+      context.addIssue({ code: 'custom', message: `${path}: ${issue?.message ?? 'does not fit'}` });
+      return z.NEVER;
+    }
+    return inOrder(parsed.data);
+  })
+  .meta({
+    type: ['object', 'null'],
+    properties: {
+      runtime: { type: 'string' },
+      arch: { type: 'string' },
+      labels: { type: 'object', additionalProperties: { type: 'string' } },
+    },
+    additionalProperties: false,
+  })
+  .optional();
+
+function inOrder({ runtime, arch, labels = {} }: NamedTerms): NamedTerms | undefined {
+  const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  const named = {
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(arch === undefined ? {} : { arch }),
+    ...(sorted.length === 0 ? {} : { labels: Object.fromEntries(sorted) }),
+  };
+  return Object.keys(named).length === 0 ? undefined : named;
+}
 
 /** A text field; null and absence are the empty text. */
 export const goString = z
