@@ -56,6 +56,7 @@ async function open(
       folder,
       name: config.name ?? hostname(),
       slots: { learn: config.learnParallelism, predict: config.predictParallelism },
+      labels: config.labels,
       gpus: config.gpus,
       gpuSlots: config.gpuSlots,
       limits: limitsOf(config),

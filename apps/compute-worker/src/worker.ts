@@ -5,6 +5,7 @@ import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import { WorkerAgent } from './agent/agent.ts';
+import { findArchitecture } from './agent/architecture.ts';
 import { type Identity, takeIdentity } from './agent/identity.ts';
 import type { Slots } from './agent/poller.ts';
 import { Recovery } from './agent/recovery.ts';
@@ -36,6 +37,8 @@ export interface WorkerOptions {
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
+  /** What it offers to orders that need it, beside its runtime and architecture; nothing where absent. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Which of the runtime's GPUs it leases to orders; `auto` where absent. */
   readonly gpus?: GpuChoice | undefined;
   /** How many orders may share a GPU; 1 where absent. */
@@ -93,6 +96,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   await runtime.recover(recovery.attempts);
   const gpus = new GpuAllocator([], options.gpuSlots);
   const search = opening.use(await searchGpus({ runtime, choice: options.gpus ?? 'auto', gpus, log }));
+  const architecture = opening.use(await findArchitecture({ runtime, log }));
   const cache = opening.use(
     await openCache({ folder: join(folder, CACHE), limitBytes: cacheBytes, onUse: meters.cacheUsed, log }),
   );
@@ -107,9 +111,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { logBytes } = limits;
   const onTakenOver = async () => await identity.giveUp();
   const settings = { id, onTakenOver, pollMs, graceMs, logBytes };
-  const agent = new WorkerAgent({ ...options, ...settings, gpus, recovery, work, meters });
+  const agent = new WorkerAgent({ ...options, ...settings, architecture, gpus, recovery, work, meters });
   opening.defer(async () => await agent.close());
-  void search.late.then(() => agent.reregister());
+  for (const { late } of [search, architecture]) void late.then(() => agent.reregister());
   const opened = opening.move();
   let closed: Promise<void> | undefined;
   return {

@@ -1,4 +1,4 @@
-import { GROUP_NAME, NIL_UUID, uuid } from '@morpheo/common';
+import { GROUP_NAME, NIL_UUID, namedBy, type OrderNeeds, orderNeeds, termsOf, uuid } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
@@ -32,6 +32,22 @@ export function readInteger(least: number, most: number): (text: string) => numb
 /** Reads an option that may be given several times: all that were given. */
 export function collect(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
+}
+
+/** Reads an option that names needs, such as `runtime=docker,label.zone=a`, which may be given several times. */
+export function readNeeds(text: string, before: OrderNeeds = {}): OrderNeeds {
+  const terms = text.split(',').map((term) => term.trim());
+  const named = namedBy([...termsOf(before), ...terms]);
+  if (named === undefined) {
+    throw new InvalidArgumentError(
+      'It should be runtime=…, arch=… and label.<key>=…, each once, with commas between.',
+    );
+  }
+  const read = orderNeeds.safeParse(named);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  const said = issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message;
+  throw new InvalidArgumentError(`${issue?.path.join('.') ?? ''}: ${said ?? ''}.`);
 }
 
 /** Adds examples to a command's help: each is a command line and what it does. */

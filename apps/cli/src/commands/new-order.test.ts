@@ -77,6 +77,26 @@ test('A training is ordered by the beginnings of ids', async (t) => {
   t.is(stderr, `Watch it with: morpheo orders watch ${body?.uuid.slice(0, 8)}\n`);
 });
 
+test('An order names what its worker has to offer', async (t) => {
+  await using fixture = await setUp();
+  const needs = ['--needs', 'runtime=docker, arch=arm64,label.zone=a', '--needs', 'label.example.org/disk='];
+  t.is((await morpheo([...LEARN, ...needs], { env: fixture.env })).code, 0);
+  t.deepEqual(fixture.learned[0]?.needs, {
+    ...{ runtime: 'docker', arch: 'arm64' },
+    labels: { 'example.org/disk': '', zone: 'a' },
+  });
+  for (const [wrong, said] of [
+    ['zone=a', /It should be runtime=…, arch=… and label\.<key>=…/],
+    ['arch=amd64,arch=arm64', /each once/],
+    ['arch=x86_64', /arch: .*amd64/],
+    ['label.-zone=a', /labels\.-zone: should be a name/],
+  ] as const) {
+    const { code, stderr } = await morpheo([...LEARN, '--needs', wrong], { env: fixture.env });
+    t.is(code, 2);
+    t.regex(stderr, said);
+  }
+});
+
 test('The same order again is the same but for its time', async (t) => {
   await using fixture = await setUp();
   const argv = [...LEARN, '--uuid', IDS.order, '--json'];

@@ -5,6 +5,7 @@ import {
   MOST_PRIORITY,
   NIL_UUID,
   type OrderKind,
+  type OrderNeeds,
   type Preduplet,
 } from '@morpheo/common';
 import type { Command } from 'commander';
@@ -12,13 +13,14 @@ import type { Context, Runner } from '../context.ts';
 import { type ExitCode, usageError } from '../exit-codes.ts';
 import { watchOrder } from '../orders/follow.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
-import { examples, readGroupName, readInteger, readUuid } from './arguments.ts';
+import { examples, readGroupName, readInteger, readNeeds, readUuid } from './arguments.ts';
 
 /** The options that every kind of order takes. */
 interface NewOrderOptions {
   readonly problem?: string;
   readonly uuid?: string;
   readonly gpus?: number;
+  readonly needs?: OrderNeeds;
   readonly priority?: number;
   readonly owner?: string;
   readonly group?: string;
@@ -63,6 +65,10 @@ export function addLearn(program: Command, run: Runner): void {
   examples(command, [
     ['morpheo learn --problem-workflow 7d4a --algo a1b6 --train 1111 --test 2222 --watch', 'train and watch'],
     [
+      'morpheo learn … --needs runtime=docker,arch=amd64,label.zone=a',
+      'on a worker that offers these alone (see: morpheo workers)',
+    ],
+    [
       'morpheo learn … --rank 1 --model-start f3b0 --train 4444 --test 2222',
       'go on from the model of the rank before',
     ],
@@ -96,6 +102,11 @@ function newOrderOptions(command: Command): Command {
       '--gpus <n>',
       "how many GPUs the algorithm is to have (default: the problem's)",
       readInteger(0, MOST_GPUS),
+    )
+    .option(
+      '--needs <terms>',
+      'what its worker has to offer: runtime=docker or process, arch=amd64 (or another), label.<key>=<value>; with commas, or the option again (default: nothing)',
+      readNeeds,
     )
     .option(
       '--priority <n>',
@@ -160,6 +171,7 @@ function newOrder(workflow: string, options: NewOrderOptions) {
     timestamp_request: Math.floor(Date.now() / 1000),
     timestamp_done: 0,
     gpus: options.gpus,
+    needs: options.needs,
     owner: options.owner,
     priority: options.priority,
     group: options.group,

@@ -44,6 +44,8 @@ test('Workers are shown with what they run', async (t) => {
     id: IDS.worker,
     name: 'left \u001b[1mone',
     runtime: 'process',
+    arch: 'amd64' as const,
+    labels: { zone: 'a' },
     alive: true,
     last_seen_at: '2025-11-22T15:51:00.000Z',
     slots: { learn: 2, predict: 1 },
@@ -53,11 +55,15 @@ test('Workers are shown with what they run', async (t) => {
     ],
   };
   const gpus = { devices: [], slots: 1, leased: 0 };
-  const items = [worker, { ...worker, id: IDS.other, alive: false, running: [], gpus }];
+  const { arch: _arch, labels: _labels, ...old } = worker;
+  const items = [worker, { ...old, id: IDS.other, alive: false, running: [], gpus }];
   await using platform = await fakePlatform({ compute: { listWorkers: async () => ({ items }) } });
   const { stdout } = await morpheo(['workers'], { env: platform.env });
-  t.regex(stdout, /^left .\[1mone +99999999 +alive +process +1\/2 +0\/1 +3\/4 +\d+ d ago +6c7a2f5e #3$/m);
-  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +0\/2 +0\/1 +– +\d+ d ago +–$/m);
+  t.regex(
+    stdout,
+    /^left .\[1mone +99999999 +alive +process +arch=amd64,label\.zone=a +1\/2 +0\/1 +3\/4 +\d+ d ago +6c7a2f5e #3$/m,
+  );
+  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +– +0\/2 +0\/1 +– +\d+ d ago +–$/m);
   t.false(stdout.includes('\u001b'));
   t.deepEqual(JSON.parse((await morpheo(['workers', '--json'], { env: platform.env })).stdout), { items });
 });

@@ -1,5 +1,5 @@
 import type { WorkerView } from '@morpheo/common';
-import { ORDER_STATUSES } from '@morpheo/common';
+import { ORDER_STATUSES, termsOf } from '@morpheo/common';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { paintStatus } from '../orders/order-text.ts';
@@ -12,7 +12,7 @@ export function addWorkers(program: Command, run: Runner): void {
   const command = program
     .command('workers')
     .summary('show the workers and what they run')
-    .description('Show the workers and what they run.')
+    .description('Show the workers, what they offer to orders that need it, and what they run.')
     .action(run(workers));
   examples(command, [['morpheo workers', 'who is there']]);
 }
@@ -36,6 +36,7 @@ const WORKER_COLUMNS: readonly Column[] = [
   { title: 'id' },
   { title: 'state' },
   { title: 'runtime' },
+  { title: 'offers' },
   { title: 'learn', align: 'right' },
   { title: 'predict', align: 'right' },
   { title: 'gpus', align: 'right' },
@@ -54,6 +55,7 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
       short(worker.id),
       worker.alive ? paint('green', 'alive') : paint('red', 'lost'),
       oneLine(worker.runtime, 20),
+      offersText(worker),
       usedSlots(worker, 'learn'),
       usedSlots(worker, 'predict'),
       usedGpus(worker),
@@ -62,6 +64,11 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
     ]);
     return layOut(paint, WORKER_COLUMNS, rows);
   });
+}
+
+/** What it offers beside its runtime, as `--needs` of an order has it. */
+function offersText({ arch, labels }: WorkerView): string {
+  return oneLine(termsOf({ arch, labels }).join(','), 100) || '–';
 }
 
 function usedSlots(worker: WorkerView, kind: 'learn' | 'predict'): string {

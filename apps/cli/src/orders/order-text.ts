@@ -7,6 +7,7 @@ import {
   type OrderView,
   type Performance,
   SEEING_STEPS,
+  termsOf,
 } from '@morpheo/common';
 import { disclosureText } from '../platform/disclosure.ts';
 import type { Look, Paint } from '../terminal/terminal.ts';
@@ -113,6 +114,7 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['sample of', order.sample_of],
     ['sample', order.sample_order],
     ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
+    ['needs', order.needs === undefined ? undefined : oneLine(termsOf(order.needs).join(', '), 1000)],
     ['owner', oneLine(order.owner, 100)],
     ['group', order.group],
     ['priority', order.priority === 0 ? undefined : String(order.priority)],

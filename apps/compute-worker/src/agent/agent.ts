@@ -5,6 +5,7 @@ import { AttemptAborted } from '../attempt/outcome.ts';
 import { type AttemptOptions, runAttempt } from '../attempt/run.ts';
 import { GpuAllocator } from '../gpus/allocator.ts';
 import type { ContainerRuntime } from '../runtime/index.ts';
+import type { FoundArchitecture } from './architecture.ts';
 import { Leases } from './leases.ts';
 import { Poller, type Slots } from './poller.ts';
 import type { Recovery } from './recovery.ts';
@@ -25,6 +26,10 @@ export interface AgentOptions extends AttemptOptions {
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
+  /** What the operator says that it offers. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** What it offers of itself, once that is known; absent: nothing. */
+  readonly architecture?: Pick<FoundArchitecture, 'name'> | undefined;
   /** What the attempts lease their GPUs from; absent: there are none. */
   readonly gpus?: GpuAllocator;
   /** The attempts that an earlier process of the worker left; absent: none. */
@@ -53,13 +58,32 @@ export class WorkerAgent {
   readonly #listening: Promise<void>;
 
   constructor(options: AgentOptions) {
-    const { compute, id, name, runtime, slots, gpus = new GpuAllocator([]), recovery, pollMs, log } = options;
+    const {
+      compute,
+      id,
+      name,
+      runtime,
+      slots,
+      labels,
+      architecture,
+      gpus = new GpuAllocator([]),
+      recovery,
+      pollMs,
+      log,
+    } = options;
     this.#options = options;
     this.#stopped.promise.catch(() => undefined);
     this.#registration = new Registration({
       compute,
       worker: id,
-      info: { boot: randomUUID(), name, runtime: runtime.name, slots },
+      info: {
+        boot: randomUUID(),
+        name,
+        runtime: runtime.name,
+        slots,
+        ...(labels === undefined ? {} : { labels }),
+      },
+      architecture,
       recovery,
       gpus,
       signal: this.#closing.signal,
@@ -110,12 +134,15 @@ export class WorkerAgent {
     this.#poller.wake();
   }
 
-  /** Registers again, with GPUs that were found since, and looks for orders that they fit. Never throws. */
+  /** Registers again, with what was found since, and looks for orders that it fits. Never throws. */
   reregister(): void {
     const registering = this.#registration.reregister().then(() => this.#poller.wake());
     registering.catch((error: unknown) => {
       if (!this.#closing.signal.aborted)
-        this.#options.log.error({ error }, 'The GPUs cannot be registered with compute-api');
+        this.#options.log.error(
+          { error },
+          'What the worker offers now cannot be registered with compute-api',
+        );
     });
   }
 

@@ -12,6 +12,7 @@ import {
 import type { Log } from '@morpheo/service/log';
 import { callPeer } from '../clients.ts';
 import type { GpuAllocator } from '../gpus/allocator.ts';
+import type { FoundArchitecture } from './architecture.ts';
 
 type Endpoints = ComputeContract['endpoints'];
 
@@ -37,7 +38,9 @@ export interface Resumption {
 export interface RegistrationOptions {
   readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
   readonly worker: string;
-  readonly info: Omit<WorkerInfo, 'gpus' | 'resume'>;
+  readonly info: Omit<WorkerInfo, 'gpus' | 'arch' | 'resume'>;
+  /** The architecture that it offers, once that is known. */
+  readonly architecture?: Pick<FoundArchitecture, 'name'> | undefined;
   /** Its attempts are named when the worker registers for the first time. */
   readonly recovery?: { readonly attempts: Held[] } | undefined;
   /** The GPUs that the worker has, and how many are free at a claim. */
@@ -134,13 +137,14 @@ export class Registration {
   }
 
   async #registerOnce(signal: AbortSignal): Promise<LeaseTerms> {
-    const { compute, worker, info, gpus, recovery } = this.#options;
+    const { compute, worker, info, architecture, gpus, recovery } = this.#options;
     const askedAt = performance.now();
     const devices = gpus.gpus.map(({ id, name, memoryBytes }) => ({ id, name, memory_bytes: memoryBytes }));
     // Named once: when a worker registers again, they run already.
     const resume = this.#resumption === undefined ? (recovery?.attempts ?? []) : [];
     const body = {
       ...info,
+      arch: architecture?.name,
       gpus: { devices, slots: gpus.slots },
       ...(resume.length === 0 ? {} : { resume }),
     };

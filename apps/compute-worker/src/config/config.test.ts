@@ -53,6 +53,20 @@ test('A container may run for 20 minutes where nothing else is said', (t) => {
   t.like(config, { learnTimeout: 1_200_000, learnParallelism: 1, port: undefined });
 });
 
+test('A worker offers labels, given several times or with commas between', (t) => {
+  const config = values([...ENOUGH, ...STORAGE, '--label', 'zone=a,example.org/disk=', '--label', 'rack=7']);
+  t.deepEqual(config.labels, { zone: 'a', 'example.org/disk': '', rack: '7' });
+  t.is(values([...ENOUGH, ...STORAGE]).labels, undefined);
+  for (const [bad, said] of [
+    ['zone', /should be labels such as zone=a/],
+    ['zone=a,zone=b', /each key once/],
+    ['-zone=a', /-zone should be a name of at most 63/],
+    ['zone=a b', /zone should be at most 63 letters/],
+  ] as const) {
+    t.throws(() => values([...ENOUGH, ...STORAGE, `--label=${bad}`]), { message: said });
+  }
+});
+
 test('Sizes and durations have units', (t) => {
   const config = values([...ENOUGH, ...STORAGE, '--memory', '512MiB', '--cache=2TiB', '--grace', '1.5s'], {});
   t.like(config, { memory: 512 * 1024 ** 2, cache: 2 * 1024 ** 4, grace: 1500 });

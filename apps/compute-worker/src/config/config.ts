@@ -20,6 +20,7 @@ import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { gpuSettings } from '../gpus/settings.ts';
 import { dockerProblems, dockerSettings } from './docker.ts';
+import { offerSettings } from './labels.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 
 const PREFIX = 'MORPHEO_WORKER_';
@@ -61,6 +62,7 @@ export const settings = defineSettings({
   },
   ...dockerSettings,
   ...gpuSettings,
+  ...offerSettings,
   ...peerSettings(PREFIX, {
     name: 'compute',
     service: 'compute-api',

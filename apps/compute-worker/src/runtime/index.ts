@@ -37,6 +37,7 @@ import type { Step } from '@morpheo/common';
  * - [R31] Disposing kills what still runs, and nothing runs any more; [R32] doing it twice is harmless.
  * - [R33] The environment of a run has `PYTHONUNBUFFERED`, unless its image sets that: what a program printed has come
  *   before it is killed.
+ * - [R34] `machine` is what programs that it runs are made for, by the name that `uname -m` has for it there.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -52,6 +53,8 @@ export interface ContainerRuntime {
    * Absent: never any.
    */
   gpus?(options: FindGpusOptions): Promise<readonly Gpu[]>;
+  /** The name of the machine whose programs it runs, such as `x86_64`. Throws `unavailable`. Absent: nobody can tell. */
+  machine?(signal: AbortSignal): Promise<string>;
   /**
    * Rejects with the reason in one line when nothing can run: `unavailable`, or `disk_full` while the runtime is known
    * to have no room for an image.

@@ -17,7 +17,10 @@ import { learnOrder, predictOrder } from './orders.ts';
 /** What a test may want to be otherwise. */
 export interface TestWorkerOptions
   extends Partial<
-    Pick<WorkerOptions, 'slots' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics'>
+    Pick<
+      WorkerOptions,
+      'slots' | 'labels' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics'
+    >
   > {
   readonly script?: DummyRuntimeOptions['script'];
   /** The GPUs of the dummy. */

@@ -20,6 +20,12 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
     },
   );
 
+  test.serial(`${name}: It tells what programs are made for [R34]`, async (t) => {
+    await using fixture = await openFixture(harness);
+    const { stdout } = await fixture.run({ sh: 'uname -m' });
+    t.is(await fixture.runtime.machine?.(AbortSignal.timeout(60_000)), stdout.trim());
+  });
+
   test.serial(`${name}: A shell runs as well as node does [R7]`, async (t) => {
     await using fixture = await openFixture(harness);
     const result = await fixture.run({ sh: 'echo "$1-$2"; echo wrong >&2; exit 3' }, { args: ['x'] });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { abortable } from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import { diskFull } from '../../files/disk-full.ts';
 import { remembered, WorkUnderWay } from '../driver.ts';
@@ -139,6 +140,10 @@ class DockerRuntime implements ContainerRuntime {
     return await this.#work.do(options.signal, (signal) =>
       findDockerGpus(name, probe, { ...options, signal }),
     );
+  }
+
+  async machine(signal: AbortSignal): Promise<string> {
+    return (await abortable(this.#daemon.facts(), signal)).machine;
   }
 
   async ping(signal?: AbortSignal): Promise<void> {

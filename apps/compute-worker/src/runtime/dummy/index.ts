@@ -1,4 +1,5 @@
 import { access, readFile, stat } from 'node:fs/promises';
+import { machine } from 'node:os';
 import { join } from 'node:path';
 import { OrderFailure, PlatformError, sleep } from '@morpheo/common';
 import { WorkUnderWay } from '../driver.ts';
@@ -99,6 +100,10 @@ class Dummy implements DummyRuntime {
     if (this.#recoveries > 0 || this.calls.length > 0)
       throw this.#misuse('recover is called once, before anything else');
     this.#recoveries += 1;
+  }
+
+  async machine(): Promise<string> {
+    return machine();
   }
 
   async gpus({ signal }: FindGpusOptions): Promise<readonly Gpu[]> {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, realpath } from 'node:fs/promises';
+import { machine } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
@@ -91,6 +92,10 @@ class ProcessRuntime implements ContainerRuntime {
 
   async gpus(options: FindGpusOptions): Promise<readonly Gpu[]> {
     return await this.#work.do(options.signal, (signal) => findHostGpus({ ...options, signal }));
+  }
+
+  async machine(): Promise<string> {
+    return machine();
   }
 
   async ping(): Promise<void> {

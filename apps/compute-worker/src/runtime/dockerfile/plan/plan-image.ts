@@ -1,3 +1,4 @@
+import { architectureOf } from '@morpheo/common';
 import { buildFailure } from '../failure.ts';
 import type { Dockerfile } from '../syntax/instructions.ts';
 import type { Action } from './actions.ts';
@@ -50,13 +51,6 @@ const SCRATCH: BaseConfig = {
   ...NOTHING,
   environment: new Map([['PATH', '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin']]),
 };
-/** What Docker calls them. */
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  aarch64: 'arm64',
-  armv7l: 'arm',
-  i686: '386',
-};
 /** Layers of an image have a bound in the kernel. */
 const ACTIONS = 100;
 
@@ -98,7 +92,7 @@ export async function planImage(dockerfile: Dockerfile, options: PlanOptions): P
 
 /** What `ARG TARGETARCH` and the like are, before any line is read. */
 function platformOf(machine: string): [string, string][] {
-  const architecture = ARCHITECTURES[machine] ?? machine;
+  const architecture = architectureOf(machine) ?? machine;
   return ['BUILD', 'TARGET'].flatMap((which): [string, string][] => [
     [`${which}PLATFORM`, `linux/${architecture}`],
     [`${which}OS`, 'linux'],

@@ -1,0 +1,29 @@
+import { labels, namedBy } from '@morpheo/common';
+import { defineSettings } from '@morpheo/service/config';
+import { z } from 'zod';
+
+/** Labels as a setting has them: `key=value`, several with commas between. */
+const labelList = z.string().transform((text, context) => {
+  const terms = text.split(',').map((term) => `label.${term.trim()}`);
+  const named = terms.every((term) => term.includes('=')) ? namedBy(terms)?.labels : undefined;
+  const read = labels.safeParse(named);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  const said =
+    named === undefined
+      ? 'should be labels such as zone=a, each key once'
+      : `${issue?.path.join('.') ?? ''} ${issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message}`;
+  context.addIssue({ code: 'custom', message: said });
+  return z.NEVER;
+});
+
+/** What a worker offers by the word of its operator. */
+export const offerSettings = defineSettings({
+  labels: {
+    flag: 'label',
+    env: 'MORPHEO_WORKER_LABEL',
+    schema: labelList.optional(),
+    list: true,
+    help: 'What the worker offers to orders that need it, such as zone=a. Keys and values as labels of Kubernetes.',
+  },
+});
