@@ -8,6 +8,7 @@ import {
   GoJsonError,
   goInt,
   goOptionalInt,
+  goOptionalNeeds,
   goString,
   goStruct,
   goUuid,
@@ -175,5 +176,23 @@ test('A field of ours that is absent or null is kept apart from 0', (t) => {
   for (const wrong of ['"2"', '1.5', '[]', 'true', '1e2']) {
     const error = t.throws(() => decodeGoJson(`{"gpus": ${wrong}}`, ours), { instanceOf: GoJsonError });
     t.regex(error.message, /^json: cannot unmarshal .* into Go value of type int$/);
+  }
+});
+
+test('Needs are the same however they are written, and an unknown one is refused', (t) => {
+  const ours = goStruct({ needs: goOptionalNeeds });
+  const one = decodeGoJson('{"needs": {"labels": {"b": "2", "a": "1"}, "arch": "amd64"}}', ours);
+  t.is(JSON.stringify(one), '{"needs":{"arch":"amd64","labels":{"a":"1","b":"2"}}}');
+  for (const nothing of ['{}', '{"needs": null}', '{"needs": {}}', '{"needs": {"labels": {}}}']) {
+    t.is(JSON.stringify(decodeGoJson(nothing, ours)), '{}');
+  }
+  for (const [wrong, said] of [
+    ['"docker"', /^json: cannot unmarshal string into Go value of type needs$/],
+    ['1.5', /^json: cannot unmarshal number 1\.5 /],
+    ['{"cpu": 4}', /^needs: .*cpu/],
+    ['{"arch": 64}', /^needs\.arch: /],
+    ['{"labels": {"a": null}}', /^needs\.labels\.a: /],
+  ] as const) {
+    t.throws(() => decodeGoJson(`{"needs": ${wrong}}`, ours), { instanceOf: GoJsonError, message: said });
   }
 });
