@@ -102,6 +102,8 @@ testOnEngines('Ten thousand orders of one owner keep no other waiting', async (t
   const view = await compute.api.getOrder({ params: { id: first } });
   t.like(view, { owner: 'other', priority: 0 });
   t.true((view.queue?.place ?? 0) <= 2);
+  // Whoever claims passes over an order whose announcement is being noted.
+  await eventually(t, (t) => t.true(compute.published.some(({ message }) => message.includes(first))));
   t.true((await claimOwners(compute, worker, 2)).includes('other'));
 });
 
