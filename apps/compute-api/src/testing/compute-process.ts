@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, mainOf, ServiceProcess } from '@morpheo/real-parts';
+import { freePort, mainOf, quickFolder, ServiceProcess } from '@morpheo/real-parts';
 
 /** compute-api as a process of its own, open to everybody, on a folder and a port that stay when it is killed. */
 export class ComputeProcess extends ServiceProcess {
@@ -44,5 +43,5 @@ export class ComputeProcess extends ServiceProcess {
 
 /** Makes a {@link ComputeProcess} that does not run yet. */
 export async function computeProcess(): Promise<ComputeProcess> {
-  return new ComputeProcess(await mkdtemp(join(tmpdir(), 'morpheo-compute-process-')), await freePort());
+  return new ComputeProcess(await mkdtemp(join(quickFolder(), 'morpheo-compute-process-')), await freePort());
 }

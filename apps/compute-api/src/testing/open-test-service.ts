@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quickFolder } from '@morpheo/real-parts';
 import { openMemoryBroker } from '@morpheo/service/broker';
 import { createCallers, hashSecret } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
@@ -17,7 +17,7 @@ export async function openTestService(
   options: Partial<ComputeServiceOptions> = {},
 ): Promise<{ url: string } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), 'morpheo-compute-'));
+  const folder = await mkdtemp(join(quickFolder(), 'morpheo-compute-'));
   stack.defer(async () => await rm(folder, { recursive: true }));
   const broker = stack.use(openMemoryBroker());
   const entry = { name: ADMIN.name, roles: ['admin' as const], secretHash: await hashSecret(ADMIN.secret) };

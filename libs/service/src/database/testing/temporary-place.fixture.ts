@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quickFolder } from '@morpheo/real-parts';
 import { openSqlite } from '../index.ts';
 import type { Place } from './conformance-schema.ts';
 
 /** A folder for one database, removed with it. */
 export async function temporaryPlace(): Promise<Place & { readonly file: string }> {
-  const path = await mkdtemp(join(tmpdir(), 'sqlite-'));
+  const path = await mkdtemp(join(quickFolder(), 'sqlite-'));
   const file = join(path, 'deeper', 'database.sqlite');
   return {
     file,
