@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Call, isPlatformError } from '@morpheo/common';
+import { type Call, isPlatformError, type Learnuplet, NIL_UUID } from '@morpheo/common';
 import { type Database, openSqlite } from '@morpheo/service/database';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
@@ -41,8 +41,8 @@ testOnEngines(
     await api.learn({ body: other }, ann);
     await worker.finish(await worker.mustClaim());
     const running = await worker.mustClaim();
-    const { asked } = await api.cancelOrderGroup(SWEEP, ann);
-    t.like(asked, { what: 'cancel', by: 'ann', under_way: false });
+    t.like((await api.cancelOrderGroup(SWEEP, ann)).asked, { what: 'cancel', by: 'ann' });
+    await eventually(t, async (t) => t.false((await api.getOrderGroup(SWEEP, ann)).asked?.under_way));
     await t.throwsAsync(worker.finish(running), { code: 'stale_attempt' });
     await eventually(t, async (t) =>
       t.deepEqual((await api.getOrderGroup(SWEEP, ann)).counts, { ...NONE, done: 1, cancelled: 2 }),
@@ -161,12 +161,23 @@ testOnEngines(
     await using compute = await openTestCompute();
     const { api } = compute;
     const worker = await compute.worker();
-    const chain = [aLearnuplet({ group: 'sweep' })];
-    for (let rank = 1; rank < 4; rank++)
-      chain.push(aLearnuplet({ group: 'sweep', rank, model_start: chain[rank - 1]?.model_end ?? '' }));
+    // By their ids each is later than the one that waits for it, and by their time none.
+    const ids = Array.from({ length: 4 }, () => randomUUID()).toSorted((one, other) =>
+      one < other ? 1 : -1,
+    );
+    const chain: Learnuplet[] = [];
+    for (const [rank, uuid] of ids.entries()) {
+      const model_start = chain.at(-1)?.model_end ?? NIL_UUID;
+      chain.push(aLearnuplet({ uuid, group: 'sweep', rank, model_start }));
+    }
     for (const body of chain) await api.learn({ body }, ann);
+    await compute.database.write(async (tx) => {
+      await tx.updateTable('orders').set({ created_at: 1 }).execute();
+    });
     await api.cancelOrderGroup(SWEEP, ann);
-    t.deepEqual((await api.getOrderGroup(SWEEP, ann)).counts, { ...NONE, cancelled: 4 });
+    await eventually(t, async (t) =>
+      t.deepEqual((await api.getOrderGroup(SWEEP, ann)).counts, { ...NONE, cancelled: 4 }),
+    );
     t.is((await api.retryOrderGroup({ ...SWEEP, body: {} }, ann)).counts.cancelled, 4);
     await api.retryOrderGroup({ ...SWEEP, body: { cancelled: true } }, ann);
     for (const { uuid } of chain) {
@@ -211,6 +222,20 @@ testOnEngines(
     t.is(retried.length, 70);
   },
 );
+
+test('Orders that name the models of one another begin again', async (t) => {
+  await using compute = await openTestCompute();
+  const { api } = compute;
+  const [one, other] = [aLearnuplet({ group: 'sweep', rank: 1 }), aLearnuplet({ group: 'sweep', rank: 1 })];
+  await api.learn({ body: { ...one, model_start: other.model_end } }, ann);
+  await api.cancelOrderGroup(SWEEP, ann);
+  await api.retryOrderGroup({ ...SWEEP, body: {} }, ann);
+  await api.learn({ body: { ...other, model_start: one.model_end } }, ann);
+  await api.cancelOrderGroup(SWEEP, ann);
+  t.is((await api.retryOrderGroup({ ...SWEEP, body: { cancelled: true } }, ann)).counts.cancelled, 0);
+  await api.cancelOrderGroup(SWEEP, ann);
+  t.is((await api.getOrderGroup(SWEEP, ann)).counts.cancelled, 2);
+});
 
 test('What is not there can be neither cancelled nor retried, and nothing is made of it', async (t) => {
   await using compute = await openTestCompute();

@@ -4,7 +4,7 @@ import type { Log } from '@morpheo/service/log';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderGroupRow, OrderRow } from '../db/schema.ts';
 import { cancelTaken, nameOf, retryTaken } from '../orders/cancel-retry.ts';
-import { takeOrder } from '../orders/store.ts';
+import { makerOf, startModelOf, takeWaiting } from '../orders/store.ts';
 import { askOfGroup, type GroupKey, settleGroup, takeUnderWay } from './store.ts';
 
 /** How many orders one transaction changes: others need not wait long for it. */
@@ -71,32 +71,70 @@ export class GroupActions implements AsyncDisposable {
   }
 }
 
+/** What became of the orders of one round, each of which was come to once. */
+interface Round {
+  readonly group: OrderGroupRow;
+  readonly seen: Set<string>;
+  changed: number;
+  /** Somebody else is at them: they are looked at again in a later round. */
+  held: number;
+}
+
 /**
- * Carries out some of what is asked of a group (see {@link takeUnderWay}). False where nothing is asked of any. The group
- * stays locked meanwhile, so that nobody else is at it, and what is asked stays the same.
+ * Carries out some of what is asked of a group (see {@link takeUnderWay}); false where there is nothing more to do at once.
+ * The group stays locked meanwhile, so that nobody else is at it, and what is asked stays the same. For an order that
+ * somebody else has locked it does not wait: who checks orders locks many of them, in another order.
  */
 async function carryOn(tx: Tx, key?: GroupKey): Promise<boolean> {
   const group = await takeUnderWay(tx, key);
   if (group === undefined) return false;
   const ids = await nextOf(tx, group);
-  for (const id of ids) {
-    const order = await takeOrder(tx, id);
-    // It may have ended meanwhile, also with an order before it, whose model it waits for.
-    if (order !== undefined && concerns(group, order)) await apply(tx, group, order);
+  const round: Round = { group, seen: new Set(), changed: 0, held: 0 };
+  for (const id of ids) await apply(tx, round, id);
+  const isOver = ids.length < AT_ONCE && round.held === 0;
+  if (isOver) await settleGroup(tx, group);
+  return isOver || round.changed > 0;
+}
+
+/**
+ * Does with an order what is asked, where it concerns it still. Those of the group that wait for its model are cancelled
+ * before it, so that they do not fail for want of it; it begins again after the order that makes its start model, so that it
+ * waits for that. Orders may name one another's models in a circle.
+ */
+async function apply(tx: Tx, round: Round, id: string): Promise<void> {
+  const { group, seen } = round;
+  if (seen.has(id)) return;
+  seen.add(id);
+  const order = await takeUnlessHeld(tx, id);
+  if (order === undefined) round.held += 1;
+  if (order === undefined || !concerns(group, order)) return;
+  const by = group.asked_by ?? '';
+  if (group.asked === 'cancel') {
+    for (const waiting of await takeWaiting(tx, id, AT_ONCE)) await apply(tx, round, waiting.id);
+    await cancelTaken(tx, order, by);
+  } else {
+    const model = startModelOf(order);
+    const maker = model === null ? undefined : await makerOf(tx, model, order.owner);
+    if (maker !== undefined) await apply(tx, round, maker.id);
+    await retryTaken(tx, order, by);
   }
-  if (ids.length < AT_ONCE) await settleGroup(tx, group);
-  return true;
+  round.changed += 1;
 }
 
-async function apply(tx: Tx, { asked, asked_by }: OrderGroupRow, order: OrderRow): Promise<void> {
-  const by = asked_by ?? '';
-  if (asked === 'cancel') await cancelTaken(tx, order, by);
-  else await retryTaken(tx, order, by);
+async function takeUnlessHeld({ db }: Tx, id: string): Promise<OrderRow | undefined> {
+  return await db
+    .selectFrom('orders')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
 }
 
-/** What is asked concerns these: of those that failed, only what had by then, so that what fails again is left alone. */
-function concerns({ asked, asked_at }: OrderGroupRow, order: OrderRow): boolean {
+/** What is asked concerns these of the group: of those that failed, only what had by then, so that what fails again is left alone. */
+function concerns({ owner, name, asked, asked_at }: OrderGroupRow, order: OrderRow): boolean {
   const { status, lease_until, ended_at } = order;
+  if (order.owner !== owner || order.group_name !== name) return false;
   if (asked === 'cancel')
     return OPEN.some((one) => one === status) && (status !== 'pending' || lease_until !== null);
   return RETRIED[asked ?? 'retry'].some((one) => one === status) && Number(ended_at) <= Number(asked_at);
@@ -105,10 +143,7 @@ function concerns({ asked, asked_at }: OrderGroupRow, order: OrderRow): boolean 
 const OPEN = ['waiting', 'todo', 'pending'] as const;
 const RETRIED = { retry: ['failed'], retry_all: ['failed', 'cancelled'] } as const;
 
-/**
- * The next orders that it concerns. Those that wait for the model of another come before that one when they are cancelled,
- * so that they do not fail for want of it, and after it when they begin again, so that they wait for it.
- */
+/** The next orders that it concerns: the newest are cancelled first, and the oldest begin first, as chains have it. */
 async function nextOf({ db }: Tx, { owner, name, asked, asked_at }: OrderGroupRow): Promise<string[]> {
   const all = db
     .selectFrom('orders')

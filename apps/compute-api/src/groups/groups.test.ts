@@ -54,6 +54,7 @@ testOnEngines(
     t.is(total, 4);
     t.is(items[0]?.group, 'sweep');
     await api.cancelOrderGroup(SWEEP, ann);
+    await eventually(t, async (t) => t.truthy((await api.getOrderGroup(SWEEP, ann)).ended_at));
     const ended = await api.getOrderGroup(SWEEP, ann);
     t.deepEqual(ended.counts, { waiting: 0, todo: 0, pending: 0, done: 4, failed: 1, cancelled: 1 });
     t.regex(ended.ended_at ?? '', /0\.000Z$/);
