@@ -81,6 +81,8 @@ export async function startPostgres({
     max_connections: '200',
     shared_buffers: '32MB',
     fsync: 'on',
+    // In its folder, with which it goes: what lies in the system's place stays when the server is killed.
+    dynamic_shared_memory_type: 'mmap',
     log_min_messages: 'fatal',
     ...(tls && { ssl: 'on', ssl_cert_file: 'server.crt', ssl_key_file: 'server.key' }),
     ...settings,
