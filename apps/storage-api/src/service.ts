@@ -81,8 +81,9 @@ export interface StorageService extends Pick<Storage, 'api' | 'sweep' | 'scrub' 
 }
 
 /**
- * Opens storage-api: the database first, which holds the folder against a second process, the intake last, so that it
- * closes first. What a process that died here left half-written is removed before anybody is answered.
+ * Opens storage-api: the database first, which holds the folder against a second process, and the intake when all that
+ * answers is there, so that it closes before. What a process that died here left half-written is removed before anybody
+ * is answered; what else nobody needs, afterwards.
  */
 export async function openStorageService(options: StorageServiceOptions): Promise<StorageService> {
   const { dataFolder, log, settings, tracer, warnings = {}, metrics = createMetrics() } = options;
@@ -110,11 +111,6 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     callers: options.callers,
   });
   stack.use(await followPeople(database, storage, { everyMs: options.peopleEveryMs, log }));
-  stack.use(
-    startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, log, work: (signal) => storage.sweep(signal) }),
-  );
-  const { scrubEveryMs = DEFAULT_SETTINGS.scrubEveryMs } = settings ?? {};
-  if (scrubEveryMs !== null) stack.use(scrubLoop(storage.scrub, scrubEveryMs, log));
   const app = createHttpApp({
     contract: storageContract,
     api: storage.api,
@@ -132,6 +128,12 @@ export async function openStorageService(options: StorageServiceOptions): Promis
     log,
   });
   const server = stack.use(await listen(app, options));
+  // Nobody waits for it: what is looked through grows with all that is kept.
+  stack.use(
+    startLoop({ name: 'sweep', everyMs: SWEEP_EVERY_MS, log, work: (signal) => storage.sweep(signal) }),
+  );
+  const { scrubEveryMs = DEFAULT_SETTINGS.scrubEveryMs } = settings ?? {};
+  if (scrubEveryMs !== null) stack.use(scrubLoop(storage.scrub, scrubEveryMs, log));
   const opened = stack.move();
   return {
     api: storage.api,

@@ -1,5 +1,12 @@
 import type { Log } from '@morpheo/service/log';
-import { hasBlob, hasOwnBlob, isDamaged, markDamaged, type OwnBlob } from '../metadata/blobs.ts';
+import {
+  hasBlob,
+  hasOwnBlob,
+  isDamaged,
+  markDamaged,
+  type OwnBlob,
+  recordedAmong,
+} from '../metadata/blobs.ts';
 import type { StorageDatabase } from '../metadata/schema.ts';
 import type { StorageMeters } from '../metrics.ts';
 import type { BlobStore, ReceiveOptions, StoredBlob } from './index.ts';
@@ -45,6 +52,9 @@ export interface BlobKeeper {
   sweep(graceMs: number, how?: { readonly dryRun?: boolean; readonly signal?: AbortSignal }): Promise<Swept>;
 }
 
+/** So many blobs that the store lists are looked up in one statement. */
+const LOOKED_UP = 100;
+
 /** The {@link BlobKeeper} of a store and of the database whose rows refer to its blobs. */
 export function createBlobKeeper(
   blobs: BlobStore,
@@ -78,11 +88,30 @@ export function createBlobKeeper(
     }
   }
 
-  async function removeOrphans(before: number, { dryRun, signal }: SweepHow): Promise<Swept['orphans']> {
-    const removed = { blobs: 0, bytes: 0 };
+  /** The old ones of what the store lists that had no row when they were looked up, many at once. */
+  async function* unrecorded(before: number, signal?: AbortSignal): AsyncGenerator<StoredBlob> {
+    let page: StoredBlob[] = [];
+    const lookUp = async (): Promise<StoredBlob[]> => {
+      const known = await recordedAmong(
+        database.read,
+        page.map(({ digest }) => digest),
+      );
+      return page.filter(({ digest }) => !known.has(digest));
+    };
     for await (const { digest, size, storedAt } of blobs.list()) {
       signal?.throwIfAborted();
-      if (storedAt.getTime() > before || (await isReferenced(digest))) continue;
+      if (storedAt.getTime() > before) continue;
+      page.push({ digest, size });
+      if (page.length < LOOKED_UP) continue;
+      yield* await lookUp();
+      page = [];
+    }
+    if (page.length > 0) yield* await lookUp();
+  }
+
+  async function removeOrphans(before: number, { dryRun, signal }: SweepHow): Promise<Swept['orphans']> {
+    const removed = { blobs: 0, bytes: 0 };
+    for await (const { digest, size } of unrecorded(before, signal)) {
       const needed = async () =>
         (await isReferenced(digest)) || ((await blobs.stat(digest))?.storedAt.getTime() ?? 0) > before;
       try {

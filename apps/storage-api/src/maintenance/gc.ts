@@ -12,20 +12,19 @@ export interface Collected extends Swept {
 /**
  * Removes what nobody needs: results that nobody published, the bytes that only they held, blobs without a row, and
  * what dead writers left. What is referred to, is being uploaded, or was put within the grace stays. Every reference
- * is a row, and a blob is removed while nobody can record one for it; so one look is enough. `dryRun` only counts.
+ * is a row, and a blob is removed while nobody can record one for it; so one look is enough. However much is kept, it
+ * is looked through in pages, between which others are served. `dryRun` only counts.
  */
 export async function collectGarbage(
   { database, keeper, settings, log }: StorageParts,
   { dryRun = false, signal }: { readonly dryRun?: boolean; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Collected> {
   const { orphanGraceMs, stagedMaxAgeMs } = settings;
-  const found = await expiredBlobs(database, stagedMaxAgeMs);
-  let expired: readonly StoredBlob[] = found;
+  const look = dryRun ? expiredBlobs : discardExpired;
+  let expired = await look(database, stagedMaxAgeMs, signal);
   if (!dryRun) {
-    const freed = await discardExpired(database, stagedMaxAgeMs);
-    const removed = new Set(await keeper.release(freed));
-    const sizes = new Map(found.map(({ digest, size }) => [digest, size]));
-    expired = [...removed].map((digest) => ({ digest, size: sizes.get(digest) ?? 0 }));
+    const removed = new Set(await keeper.release(expired.map(({ digest }) => digest)));
+    expired = expired.filter(({ digest }) => removed.has(digest));
   }
   const swept = await keeper.sweep(orphanGraceMs, { dryRun, ...(signal === undefined ? {} : { signal }) });
   const collected = { ...swept, expired: { blobs: expired.length, bytes: sum(expired) } };

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { ResourceType } from '@morpheo/common';
 import { type RawBuilder, sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
@@ -86,18 +87,60 @@ export async function forgetBlobs(
   return forgotten;
 }
 
-/** The blobs that nothing refers to; of what is staged only that counts for which `counts` holds. */
-export async function unreferencedBlobs(
+/** So many blobs are looked at in one statement: some milliseconds, in which nobody else is served. */
+const LOOKED_AT = 500;
+
+/** How {@link unreferencedBlobs} looks. */
+export interface Look {
+  /** Which of what is staged counts; all where absent. */
+  readonly counts?: RawBuilder<unknown> | undefined;
+  /** Ends the look between two pages. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The blobs that nothing refers to, page by page in the order of their digests, outside of any transaction: between
+ * two pages others are served, and may refer to what was named. Rejects with the reason of the signal.
+ */
+export async function* unreferencedBlobs(
   read: StorageTransaction,
-  counts: RawBuilder<unknown> = sql`1 = 1`,
-): Promise<StoredBlob[]> {
-  const { rows } = await sql<{ digest: string; size: number | string }>`
-    select sha256 as digest, size from blobs
-    where not exists (select 1 from resources where resources.sha256 = blobs.sha256)
-      and not exists (select 1 from pinned where pinned.sha256 = blobs.sha256)
-      and not exists (select 1 from staged where staged.sha256 = blobs.sha256 and ${counts})
-  `.execute(read);
-  return rows.map(({ digest, size }) => ({ digest, size: Number(size) }));
+  { counts = sql`1 = 1`, signal }: Look = {},
+): AsyncGenerator<StoredBlob[]> {
+  for (let after = ''; ; await setImmediate()) {
+    signal?.throwIfAborted();
+    const last = await read
+      .selectFrom('blobs')
+      .select('sha256')
+      .where('sha256', '>', after)
+      .orderBy('sha256')
+      .limit(1)
+      .offset(LOOKED_AT - 1)
+      .executeTakeFirst();
+    const page =
+      last === undefined ? sql`sha256 > ${after}` : sql`sha256 > ${after} and sha256 <= ${last.sha256}`;
+    const { rows } = await sql<{ digest: string; size: number | string }>`
+      select sha256 as digest, size from blobs where ${page}
+        and not exists (select 1 from resources where resources.sha256 = blobs.sha256)
+        and not exists (select 1 from pinned where pinned.sha256 = blobs.sha256)
+        and not exists (select 1 from staged where staged.sha256 = blobs.sha256 and ${counts})
+    `.execute(read);
+    if (rows.length > 0) yield rows.map(({ digest, size }) => ({ digest, size: Number(size) }));
+    if (last === undefined) return;
+    after = last.sha256;
+  }
+}
+
+/** Which of the blobs are there for readers. */
+export async function recordedAmong(
+  read: StorageTransaction,
+  digests: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await read
+    .selectFrom('blobs')
+    .select('sha256')
+    .where('sha256', 'in', [...digests])
+    .execute();
+  return new Set(rows.map(({ sha256 }) => sha256));
 }
 
 /** True where a blob is there for readers. */

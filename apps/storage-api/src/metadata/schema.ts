@@ -156,6 +156,7 @@ export const storageMigrations: Migrations = {
   '009-canaries': addCanaries,
   '010-samples': addSamples,
   '011-pinned-things': indexPinnedThings,
+  '012-staged-by-age': indexStagedByAge,
 };
 
 /** What is there already is marked as from before there were owners. */
@@ -285,4 +286,9 @@ async function indexUploadsByCreator(schema: Kysely<unknown>): Promise<void> {
     .on('uploads')
     .columns(['creator', 'finished_at', 'size'])
     .execute();
+}
+
+/** The step of the schema by which it is quick to tell which results have waited for too long. */
+async function indexStagedByAge(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema.createIndex('staged_by_age').on('staged').column('staged_at').execute();
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { PlatformError, type Resource, type Ticket, type Visibility } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
@@ -199,29 +200,68 @@ export async function discardResults(
   });
 }
 
+/** So many rows go in one transaction: it holds up those who write, and each row may free a blob. */
+const MOST_AT_ONCE = 200;
+
 /**
- * Drops what was staged more than `ageMs` ago, and forgets blobs that nothing refers to, in one transaction. Returns
- * the digests of these.
+ * Drops what was staged more than `ageMs` ago, and forgets blobs that nothing refers to, a few in each transaction and
+ * none while it looks for them. Returns what was forgotten. Rejects with the reason of the signal.
  */
-export async function discardExpired(database: StorageDatabase, ageMs: number): Promise<readonly string[]> {
-  return await database.write(async (transaction) => {
-    await forgetReleased(transaction, database.now, ageMs);
-    const old = await transaction
-      .deleteFrom('staged')
-      .where(({ eb }) => eb(eb(eb.ref('staged_at'), '+', ageMs), '<', database.now))
-      .returning('sha256')
-      .execute();
-    const unreferenced = await unreferencedBlobs(transaction);
-    return await forgetBlobs(transaction, [
-      ...old.map(({ sha256 }) => sha256),
-      ...unreferenced.map(({ digest }) => digest),
-    ]);
-  });
+export async function discardExpired(
+  database: StorageDatabase,
+  ageMs: number,
+  signal?: AbortSignal,
+): Promise<readonly StoredBlob[]> {
+  const { now } = database;
+  const forgotten: StoredBlob[] = [];
+  for (let goesOn = true; goesOn; await setImmediate()) {
+    signal?.throwIfAborted();
+    const done = await database.write(async (transaction) => {
+      const released = await forgetReleased(transaction, now, ageMs, MOST_AT_ONCE);
+      return { released, ...(await dropOld(transaction, now, ageMs)) };
+    });
+    goesOn = done.released === MOST_AT_ONCE || done.dropped === MOST_AT_ONCE;
+    forgotten.push(...done.forgotten);
+  }
+  for await (const page of unreferencedBlobs(database.read, { signal }))
+    forgotten.push(...(await database.write(async (transaction) => await forgetThose(transaction, page))));
+  return forgotten;
 }
 
-/** The blobs of {@link discardExpired}: those that nothing else refers to. */
-export async function expiredBlobs({ read, now }: StorageDatabase, ageMs: number): Promise<StoredBlob[]> {
-  return await unreferencedBlobs(read, sql<number>`staged.staged_at + ${ageMs} >= ${now}`);
+/** Drops the oldest of what was staged more than `ageMs` ago. */
+async function dropOld(
+  transaction: StorageTransaction,
+  now: StorageDatabase['now'],
+  ageMs: number,
+): Promise<{ readonly dropped: number; readonly forgotten: readonly StoredBlob[] }> {
+  const isOld = sql<boolean>`staged_at < ${now} - ${sql.lit(ageMs)}`;
+  const { rows } = await sql<{ digest: string; size: number | string }>`
+    delete from staged where ${isOld} and (order_id, attempt) in (
+      select order_id, attempt from staged where ${isOld} order by staged_at limit ${sql.lit(MOST_AT_ONCE)}
+    ) returning sha256 as digest, size
+  `.execute(transaction);
+  const blobs = rows.map(({ digest, size }) => ({ digest, size: Number(size) }));
+  return { dropped: rows.length, forgotten: await forgetThose(transaction, blobs) };
+}
+
+/** Those of the blobs that {@link forgetBlobs} forgets, with their sizes. */
+async function forgetThose(
+  transaction: StorageTransaction,
+  blobs: readonly StoredBlob[],
+): Promise<StoredBlob[]> {
+  const sizes = new Map(blobs.map(({ digest, size }) => [digest, size]));
+  const gone = await forgetBlobs(transaction, [...sizes.keys()]);
+  return gone.map((digest) => ({ digest, size: sizes.get(digest) ?? 0 }));
+}
+
+/** What {@link discardExpired} would forget: the blobs that nothing refers to but what it would drop. */
+export async function expiredBlobs(
+  { read, now }: StorageDatabase,
+  ageMs: number,
+  signal?: AbortSignal,
+): Promise<StoredBlob[]> {
+  const counts = sql`staged.staged_at >= ${now} - ${sql.lit(ageMs)}`;
+  return (await Array.fromAsync(unreferencedBlobs(read, { counts, signal }))).flat();
 }
 
 /** Forgets what is staged for an order, which the transaction has locked, and what else it has let go of. */

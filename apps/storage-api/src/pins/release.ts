@@ -60,14 +60,19 @@ export async function noteRound(
   await transaction.updateTable('pins').set({ round }).where('order_id', '=', order).execute();
 }
 
-/** Forgets, within a transaction, orders that were released more than `ageMs` ago. */
+/** Forgets, within a transaction, the `most` orders that were released first, more than `ageMs` ago; says how many. */
 export async function forgetReleased(
   transaction: StorageTransaction,
   now: StorageDatabase['now'],
   ageMs: number,
-): Promise<void> {
-  await transaction
-    .deleteFrom('pins')
-    .where(({ eb }) => eb(eb(eb.ref('released_at'), '+', sql.lit(ageMs)), '<', now))
-    .execute();
+  most: number,
+): Promise<number> {
+  const isOld = sql<boolean>`released_at < ${now} - ${sql.lit(ageMs)}`;
+  // Looked at once more for each: an order may have been pinned again while its row was waited for.
+  const { rows } = await sql`
+    delete from pins where ${isOld} and order_id in (
+      select order_id from pins where ${isOld} order by released_at limit ${sql.lit(most)}
+    ) returning order_id
+  `.execute(transaction);
+  return rows.length;
 }

@@ -1,4 +1,5 @@
 import { PlatformError } from '@morpheo/common';
+import { sql } from 'kysely';
 import type { Within } from '../metadata/resources.ts';
 import type { StorageDatabase, StorageTransaction, UploadRow } from '../metadata/schema.ts';
 import { requireQuota } from '../quotas/check.ts';
@@ -84,7 +85,7 @@ export async function expiredUploads({ read, now }: StorageDatabase, ageMs: numb
   const rows = await read
     .selectFrom('uploads')
     .select('id')
-    .where(({ eb }) => eb(eb(eb.ref('touched_at'), '+', ageMs), '<', now))
+    .where('touched_at', '<', sql<number>`${now} - ${sql.lit(ageMs)}`)
     .execute();
   return rows.map(({ id }) => id);
 }
