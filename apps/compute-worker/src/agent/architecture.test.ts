@@ -29,16 +29,16 @@ test('A runtime that cannot tell has no architecture', async (t) => {
 });
 
 test('A worker says what it offers, its architecture once the runtime tells it', async (t) => {
-  let isUp = false;
+  const daemon: { architecture?: string } = {};
   const machine = async () => {
-    if (isUp) return 'aarch64';
+    if (daemon.architecture !== undefined) return daemon.architecture;
     throw new PlatformError('unavailable', 'The daemon starts.');
   };
   const openRuntime = async () => Object.assign(openDummyRuntime(), { machine });
   await using setup = await openTestWorker({ openRuntime, labels: { zone: 'a' } });
   await eventually(t, (inner) => inner.is(setup.compute.registrations.length, 1));
   t.like(setup.compute.registrations[0], { arch: undefined, labels: { zone: 'a' } });
-  isUp = true;
+  daemon.architecture = 'aarch64';
   await eventually(t, (inner) => inner.is(setup.compute.registrations.length, 2));
   t.like(setup.compute.registrations[1], { arch: 'arm64', labels: { zone: 'a' } });
 });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { type Learnuplet, learnuplet, type OrderView, type Preduplet, preduplet } from '@morpheo/common';
 import type { Platform } from '../platform.ts';
 import type { Scenario, ScenarioStep } from './scenario.ts';
@@ -39,7 +40,10 @@ class Run {
     else if ('predict' in step)
       await this.#post(step.predict, { kind: 'predict', body: this.#predicting(step.with) });
     else if ('again' in step) await this.#post(step.again, this.#postedAs(step.again));
+    else if ('waits' in step) await this.#waits(step.waits, step.why);
     else if ('cancel' in step) await this.#cancel(step.cancel, step.when);
+    else if ('cancelGroup' in step)
+      await this.#apis.compute.cancelOrderGroup({ params: { name: step.cancelGroup }, query: {} });
     else {
       await this.#ended(step.retry);
       await this.#apis.compute.retryOrder({ params: { id: this.#postedAs(step.retry).body.uuid } });
@@ -58,6 +62,8 @@ class Run {
     return learnuplet.parse({
       ...this.#ids(),
       algo,
+      group: step.group,
+      needs: step.needs,
       model_end: randomUUID(),
       train_data: [step.train === 'unknown' ? randomUUID() : this.#data],
       test_data: [this.#data],
@@ -91,10 +97,17 @@ class Run {
     else await this.#apis.compute.pred({ body: order.body });
   }
 
-  async #cancel(name: string, when: string): Promise<void> {
+  async #waits(name: string, why: string): Promise<void> {
+    const params = { id: this.#postedAs(name).body.uuid };
+    while ((await this.#apis.compute.whyOrder({ params })).code !== why) await setTimeout(20);
+  }
+
+  async #cancel(name: string, when: string | undefined): Promise<void> {
     const id = this.#postedAs(name).body.uuid;
-    for await (const event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} })) {
-      if (event.event === 'step_started' && event.data.details.step === when) break;
+    if (when !== undefined) {
+      for await (const event of await this.#apis.compute.orderEvents({ params: { id }, headers: {} })) {
+        if (event.event === 'step_started' && event.data.details.step === when) break;
+      }
     }
     await this.#apis.compute.cancelOrder({ params: { id } });
   }

@@ -1,4 +1,4 @@
-import { FAILURES, type FailureReason, ORDER_STATUSES, STEPS } from '@morpheo/common';
+import { FAILURES, type FailureReason, ORDER_STATUSES, orderNeeds, STEPS, whyView } from '@morpheo/common';
 import { z } from 'zod';
 
 const name = z.string().min(1);
@@ -12,13 +12,19 @@ const step = z.union([
     algo: program,
     after: name.optional(),
     train: z.literal('unknown').optional(),
+    group: name.optional(),
+    needs: orderNeeds.optional(),
   }),
   /** Orders a prediction with the model of an order, or with an unknown one. */
   z.strictObject({ predict: name, with: name }),
   /** Posts the same body once more. */
   z.strictObject({ again: name }),
-  /** Cancels an order once it is in a step. */
-  z.strictObject({ cancel: name, when: z.enum(STEPS) }),
+  /** Waits until the reason why an order waits is this one. */
+  z.strictObject({ waits: name, why: whyView.shape.code }),
+  /** Cancels an order once it is in a step, or at once. */
+  z.strictObject({ cancel: name, when: z.enum(STEPS).optional() }),
+  /** Cancels all orders of a group. */
+  z.strictObject({ cancelGroup: name }),
   /** Tries an order again once it has failed. */
   z.strictObject({ retry: name }),
 ]);
