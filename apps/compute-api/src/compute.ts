@@ -19,6 +19,7 @@ import { Followers } from './orders/follow.ts';
 import { Dispatcher } from './outbox/dispatcher.ts';
 import type { Lane, Systems } from './outbox/effects.ts';
 import { checkEffects } from './outbox/store.ts';
+import { OpenOrders } from './owners/open-orders.ts';
 import { startReaper } from './queue/lease.ts';
 import { keepRemoving, Retention } from './retention/retention.ts';
 
@@ -61,7 +62,8 @@ export function startCompute(parts: ComputeParts): Compute {
   measureQueue(metrics, database, settings.leaseMs);
   const followers = new Followers(database);
   const groupFollowers = new GroupFollowers(database);
-  const groupActions = new GroupActions({ database, settings, log });
+  const openOrders = new OpenOrders({ database, most: settings.openOrders });
+  const groupActions = new GroupActions({ database, openOrders, settings, log });
   const dispatcher = new Dispatcher({ ...parts, database });
   database.onCommitted(({ event }) => {
     if (event === 'accepted') dispatcher.check();
@@ -85,6 +87,7 @@ export function startCompute(parts: ComputeParts): Compute {
     api: createHandlers({
       database,
       settings,
+      openOrders,
       followers,
       groupActions,
       groupFollowers,

@@ -144,6 +144,13 @@ export const settings = defineSettings({
     default: 40_000,
     help: 'How many data sets an order may name, those to train on and those to test on together.',
   },
+  openOrders: {
+    flag: 'open-orders',
+    env: 'MORPHEO_COMPUTE_OPEN_ORDERS',
+    schema: z.coerce.number().int().min(0).max(1_000_000_000),
+    default: 1_000_000,
+    help: 'How many orders of one owner may be open, that is waiting, due or running; more are refused with 429. 0: any number.',
+  },
   foreignWorkers: {
     flag: 'foreign-workers',
     env: 'MORPHEO_COMPUTE_FOREIGN_WORKERS',
@@ -186,6 +193,8 @@ export interface ComputeSettings {
   readonly attempts: number;
   /** How many data sets an order may name. */
   readonly orderData: number;
+  /** How many open orders an owner may have; 0: any number. */
+  readonly openOrders: number;
   /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
   readonly foreignWorkers?: ForeignWorkers | undefined;
   /** What is kept of orders that have ended. */
@@ -206,6 +215,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   ageingMs: 600_000,
   attempts: 5,
   orderData: 40_000,
+  openOrders: 1_000_000,
   retention: RETENTION_DEFAULTS,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },

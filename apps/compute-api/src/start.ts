@@ -41,8 +41,18 @@ async function open(
   broker.ping().catch((error: unknown) => {
     log.warn({ error }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
   });
-  const { host, port, hosts, leaseMs, attempts, gpuPatienceMs, ageingMs, orderData, foreignTimeoutMs } =
-    config;
+  const {
+    host,
+    port,
+    hosts,
+    leaseMs,
+    attempts,
+    gpuPatienceMs,
+    ageingMs,
+    orderData,
+    openOrders,
+    foreignTimeoutMs,
+  } = config;
   const foreignWorkers = config.foreignWorkers === true ? { timeoutMs: foreignTimeoutMs } : undefined;
   const { ticketKeyFile: file } = config;
   const tickets = file === undefined ? undefined : stack.use(await followTicketKeys({ file, log }));
@@ -73,6 +83,7 @@ async function open(
           gpuPatienceMs,
           ageingMs,
           orderData,
+          openOrders,
           foreignWorkers,
           retention: retentionOf(config),
         },

@@ -355,4 +355,9 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '016-open-orders': async (schema) => {
+    await sql`create index orders_open on orders (owner, status) where status in ('waiting', 'todo', 'pending')`.execute(
+      schema,
+    );
+  },
 };

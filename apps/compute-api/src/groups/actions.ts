@@ -5,6 +5,7 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderGroupRow, OrderRow } from '../db/schema.ts';
 import { cancelTaken, nameOf, retryTaken } from '../orders/cancel-retry.ts';
 import { makerOf, startModelOf, takeWaiting } from '../orders/store.ts';
+import type { OpenOrders } from '../owners/open-orders.ts';
 import { askOfGroup, type GroupKey, settleGroup, takeUnderWay } from './store.ts';
 
 /** How many orders one transaction changes: others need not wait long for it. */
@@ -13,6 +14,7 @@ const AT_ONCE = 50;
 /** What {@link GroupActions} works with. */
 export interface GroupActionParts {
   readonly database: ComputeDatabase;
+  readonly openOrders: OpenOrders;
   readonly settings: { readonly everyMs: number };
   readonly log: Log;
 }
@@ -23,18 +25,20 @@ export interface GroupActionParts {
  */
 export class GroupActions implements AsyncDisposable {
   readonly #database: ComputeDatabase;
+  readonly #openOrders: OpenOrders;
   readonly #loop: Loop;
 
   /** Starts what carries it out. */
-  constructor({ database, settings: { everyMs }, log }: GroupActionParts) {
+  constructor({ database, openOrders, settings: { everyMs }, log }: GroupActionParts) {
     this.#database = database;
+    this.#openOrders = openOrders;
     this.#loop = startLoop({
       name: 'groups',
       everyMs,
       log,
       // A transaction a round, so that calls which came meanwhile go first.
       work: async (signal) => {
-        while (!signal.aborted && (await database.write(async (tx) => await carryOn(tx))));
+        while (!signal.aborted && (await database.write(async (tx) => await carryOn(tx, openOrders))));
       },
     });
   }
@@ -49,7 +53,8 @@ export class GroupActions implements AsyncDisposable {
 
   /**
    * Begins those orders of a group again that had failed by now, and with `cancelled` those that were cancelled; orders are
-   * placed in it again. Resolves and throws as {@link cancel}.
+   * placed in it again. Resolves and throws as {@link cancel}, and throws `rate_limited` where they are more than its owner
+   * may have open. If others take that room before they have begun, those that are left stay as they are.
    */
   async retry(key: GroupKey, cancelled: boolean, principal: Call['principal']): Promise<void> {
     await this.#ask(key, cancelled ? 'retry_all' : 'retry', principal);
@@ -65,8 +70,13 @@ export class GroupActions implements AsyncDisposable {
     asked: NonNullable<OrderGroupRow['asked']>,
     principal: Call['principal'],
   ): Promise<void> {
-    await this.#database.write(async (tx) => await askOfGroup(tx, key, asked, nameOf(principal)));
-    await this.#database.write(async (tx) => await carryOn(tx, key));
+    const room = asked === 'cancel' ? Number.POSITIVE_INFINITY : await this.#openOrders.room(key.owner);
+    await this.#database.write(async (tx) => {
+      await askOfGroup(tx, key, asked, nameOf(principal));
+      const more = asked === 'cancel' ? 0 : await countRetried(tx, key, asked);
+      if (more > room) throw this.#openOrders.refusal(key.owner, more);
+    });
+    await this.#database.write(async (tx) => await carryOn(tx, this.#openOrders, key));
     this.#loop.wake();
   }
 }
@@ -74,6 +84,8 @@ export class GroupActions implements AsyncDisposable {
 /** What became of the orders of one round, each of which was come to once. */
 interface Round {
   readonly group: OrderGroupRow;
+  /** How many may begin again: more would be beyond what their owner may have open. */
+  readonly room: number;
   readonly seen: Set<string>;
   changed: number;
   /** Somebody else is at them: they are looked at again in a later round. */
@@ -85,13 +97,16 @@ interface Round {
  * The group stays locked meanwhile, so that nobody else is at it, and what is asked stays the same. For an order that
  * somebody else has locked it does not wait: who checks orders locks many of them, in another order.
  */
-async function carryOn(tx: Tx, key?: GroupKey): Promise<boolean> {
+async function carryOn(tx: Tx, openOrders: OpenOrders, key?: GroupKey): Promise<boolean> {
   const group = await takeUnderWay(tx, key);
   if (group === undefined) return false;
   const ids = await nextOf(tx, group);
-  const round: Round = { group, seen: new Set(), changed: 0, held: 0 };
+  const isRetry = group.asked !== 'cancel';
+  const room = isRetry ? await openOrders.roomIn(tx, group.owner) : Number.POSITIVE_INFINITY;
+  const round: Round = { group, room, seen: new Set(), changed: 0, held: 0 };
   for (const id of ids) await apply(tx, round, id);
-  const isOver = ids.length < AT_ONCE && round.held === 0;
+  if (isRetry) openOrders.added(group.owner, round.changed);
+  const isOver = (ids.length < AT_ONCE && round.held === 0) || round.changed >= room;
   if (isOver) await settleGroup(tx, group);
   return isOver || round.changed > 0;
 }
@@ -116,6 +131,7 @@ async function apply(tx: Tx, round: Round, id: string): Promise<void> {
     const model = startModelOf(order);
     const maker = model === null ? undefined : await makerOf(tx, model, order.owner);
     if (maker !== undefined) await apply(tx, round, maker.id);
+    if (round.changed >= round.room) return;
     await retryTaken(tx, order, by);
   }
   round.changed += 1;
@@ -164,4 +180,20 @@ async function nextOf({ db }: Tx, { owner, name, asked, asked_at }: OrderGroupRo
           .orderBy('created_at')
           .orderBy('id');
   return (await next.execute()).map(({ id }) => id);
+}
+
+/** How many orders of a group begin again. */
+async function countRetried(
+  { db }: Tx,
+  { owner, name }: GroupKey,
+  asked: keyof typeof RETRIED,
+): Promise<number> {
+  const { n } = await db
+    .selectFrom('orders')
+    .select(({ fn }) => fn.countAll<number | string>().as('n'))
+    .where('owner', '=', owner)
+    .where('group_name', '=', name)
+    .where('status', 'in', RETRIED[asked])
+    .executeTakeFirstOrThrow();
+  return Number(n);
 }

@@ -6,6 +6,7 @@ import type { GroupActions } from '../groups/actions.ts';
 import type { GroupFollowers } from '../groups/follow.ts';
 import type { Followers } from '../orders/follow.ts';
 import { submitOrder } from '../orders/submit.ts';
+import type { OpenOrders } from '../owners/open-orders.ts';
 import type { Retention } from '../retention/retention.ts';
 import { attemptHandlers } from './attempts.ts';
 import { groupHandlers } from './groups.ts';
@@ -16,6 +17,7 @@ import { settingHandlers } from './settings.ts';
 export interface HandlerParts {
   readonly database: ComputeDatabase;
   readonly settings: ComputeSettings;
+  readonly openOrders: OpenOrders;
   readonly followers: Followers;
   readonly groupActions: GroupActions;
   readonly groupFollowers: GroupFollowers;
@@ -27,6 +29,7 @@ export interface HandlerParts {
 export function createHandlers({
   database,
   settings,
+  openOrders,
   followers,
   groupActions,
   groupFollowers,
@@ -34,7 +37,7 @@ export function createHandlers({
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
   async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
-    await submitOrder(database, settings, spec, call?.principal);
+    await submitOrder(database, openOrders, settings, spec, call?.principal);
   }
   return {
     index: async () => ['/', '/health', '/learn', '/pred'],
@@ -46,7 +49,7 @@ export function createHandlers({
       await submit({ kind: 'predict', uplet: body }, call);
       return { message: 'Pred-uplet ingested' };
     },
-    ...orderHandlers(database, settings, followers),
+    ...orderHandlers(database, settings, followers, openOrders),
     ...groupHandlers(database, groupActions, groupFollowers),
     planRemoval: async ({ query: { from } }) => await retention.plan(from),
     removeOld: async ({ body: { from } }, call) => await retention.remove(from, call?.signal),

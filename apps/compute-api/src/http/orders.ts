@@ -7,6 +7,7 @@ import { cancelOrder, retryOrder } from '../orders/cancel-retry.ts';
 import type { Followers } from '../orders/follow.ts';
 import { countOrders, listOrders, orderRow, orderView } from '../orders/queries.ts';
 import { summaryOf } from '../orders/views.ts';
+import type { OpenOrders } from '../owners/open-orders.ts';
 import { explain } from '../queue/explain.ts';
 import { positionOf } from '../queue/position.ts';
 import { isLogRemoved } from '../retention/logs.ts';
@@ -32,6 +33,7 @@ export function orderHandlers(
   database: ComputeDatabase,
   settings: ComputeSettings,
   followers: Followers,
+  openOrders: OpenOrders,
 ): Handlers {
   const { leaseMs, foreignWorkers } = settings;
   /** Throws `not_found` before anything is answered. */
@@ -52,7 +54,7 @@ export function orderHandlers(
     cancelOrder: async ({ params }, call) =>
       summaryOf(await cancelOrder(database, params.id, call?.principal), viewerOf(call)),
     retryOrder: async ({ params }, call) =>
-      summaryOf(await retryOrder(database, params.id, call?.principal), viewerOf(call)),
+      summaryOf(await retryOrder(database, openOrders, params.id, call?.principal), viewerOf(call)),
     listWorkers: async () => ({ items: await listWorkers(database, leaseMs) }),
     getQueue: async () => ({ paused: await isPaused(database.read), counts: await countOrders(database) }),
     pauseQueue: async ({ body: { paused } }) => {

@@ -3,6 +3,7 @@ import { closeAttempt } from '../attempts/fence.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
+import type { OpenOrders } from '../owners/open-orders.ts';
 import { checkOrderOwner } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
 import { endOrder } from './finish.ts';
@@ -46,14 +47,21 @@ export async function cancelTaken(tx: Tx, order: OrderRow, by: string): Promise<
 
 /**
  * Begins a failed or cancelled order again: it is checked again, and has all its attempts before it. Throws as
- * {@link cancelOrder} does.
+ * {@link cancelOrder} does, and `rate_limited` where its owner may have no more open orders.
  */
 export async function retryOrder(
   database: ComputeDatabase,
+  openOrders: OpenOrders,
   id: string,
   principal: Call['principal'],
 ): Promise<OrderRow> {
-  return await database.write(async (tx) => {
+  const owner = await database.read
+    .selectFrom('orders')
+    .select('owner')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  using place = owner === undefined ? undefined : await openOrders.place(owner.owner);
+  const retried = await database.write(async (tx) => {
     const order = await takeOf(tx, id, principal);
     if (order.status !== 'failed' && order.status !== 'cancelled') {
       throw new PlatformError(
@@ -61,8 +69,11 @@ export async function retryOrder(
         `Order ${id} is ${order.status}: only what failed or was cancelled can be tried again.`,
       );
     }
+    if (place?.refusal !== undefined) throw place.refusal;
     return await retryTaken(tx, order, nameOf(principal));
   });
+  place?.keep();
+  return retried;
 }
 
 /** Begins an order again that this transaction has locked, and that has failed or was cancelled. */

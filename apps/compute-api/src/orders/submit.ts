@@ -6,6 +6,7 @@ import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { refuseUnfit } from '../foreign/limits.ts';
 import { joinGroup, takeGroup } from '../groups/store.ts';
+import type { OpenOrders } from '../owners/open-orders.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
 import { kindOf } from './kinds.ts';
@@ -17,10 +18,12 @@ import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
  * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
  * again changes nothing, also for a while after it was removed; the same id with another body throws
  * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, a group that is full or was
- * cancelled `wrong_state`, and where orders are for foreign workers, what is too large for their queue `too_large`.
+ * cancelled `wrong_state`, an order beyond those that its owner may have open `rate_limited`, and where orders are for
+ * foreign workers, what is too large for their queue `too_large`.
  */
 export async function submitOrder(
   database: ComputeDatabase,
+  openOrders: OpenOrders,
   { ageingMs, orderData, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'foreignWorkers'>,
   posted: OrderSpec,
   principal: Call['principal'],
@@ -40,7 +43,9 @@ export async function submitOrder(
   };
   await span('place order', { kind: spec.kind }, async () => {
     const trace = currentTraceparent() ?? null;
-    await database.write(async (tx) => {
+    using place = await openOrders.place(owner);
+    if (place.refusal !== undefined && !(await isKnown(database, id))) throw place.refusal;
+    const isNew = await database.write(async (tx) => {
       // Before any order, as all do that take both: else two would wait for each other.
       const joined = group === null ? undefined : await takeGroup(tx, { owner, name: group });
       const start = await startOf(tx, row);
@@ -48,16 +53,23 @@ export async function submitOrder(
         await keepNeeds(tx, needs);
         await boundNeeds(tx, row);
         if (joined !== undefined) await joinGroup(tx, joined);
-        return;
+        return true;
       }
       const existing = (await takeOrder(tx, id)) ?? (await findRemoved(tx, id));
-      if (existing?.identity === row.identity) return;
+      if (existing?.identity === row.identity) return false;
       throw new PlatformError(
         'conflict',
         `There is another order with the uuid ${id}. Send the same body as before, or a new uuid.`,
       );
     });
+    if (isNew) place.keep();
   });
+}
+
+/** Whether there is, or was, an order of this id. */
+async function isKnown({ read }: ComputeDatabase, id: string): Promise<boolean> {
+  const order = await read.selectFrom('orders').select('id').where('id', '=', id).executeTakeFirst();
+  return (order ?? (await findRemoved({ db: read }, id))) !== undefined;
 }
 
 /** How an order begins: it waits for the order that is to make its start model, or else for storage to check it. */
