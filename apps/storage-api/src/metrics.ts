@@ -106,7 +106,7 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
     'type',
   );
   const refresh = async (): Promise<void> => {
-    const own = read.selectFrom('resources').select(['type', 'owner', 'sha256', 'size']).distinct().as('own');
+    const own = read.selectFrom('resources').select(['owner', 'type', 'sha256', 'size']).distinct().as('own');
     const kept = await read.selectFrom(own).select(countAndSize).executeTakeFirst();
     const waiting = await read.selectFrom('staged').select(countAndSize).executeTakeFirst();
     blobs.set({}, Number(kept?.n ?? 0) + Number(waiting?.n ?? 0));
@@ -126,12 +126,11 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
       .executeTakeFirst();
     open.set({}, Number(coming?.n ?? 0));
     openBytes.set({}, coarse(Number(coming?.bytes ?? 0)));
-    const rows = await read
-      .selectFrom('resources')
-      .select('type')
-      .select(countAndSize)
-      .groupBy('type')
-      .execute();
+    // By owner first: so they stand in the index, and nothing is sorted.
+    const { rows } = await sql<{ type: string; n: number | string; bytes: number | string }>`
+      select type, sum(n) as n, sum(bytes) as bytes from (
+        select type, count(*) as n, sum(size) as bytes from resources group by owner, type
+      ) as own group by type`.execute(read);
     for (const type of RESOURCE_TYPES) {
       const row = rows.find((one) => one.type === type);
       resources.set({ type }, Number(row?.n ?? 0));

@@ -119,10 +119,12 @@ export async function* unreferencedBlobs(
     const page =
       last === undefined ? sql`sha256 > ${after}` : sql`sha256 > ${after} and sha256 <= ${last.sha256}`;
     const { rows } = await sql<{ digest: string; size: number | string }>`
-      select sha256 as digest, size from blobs where ${page}
-        and not exists (select 1 from resources where resources.sha256 = blobs.sha256)
-        and not exists (select 1 from pinned where pinned.sha256 = blobs.sha256)
-        and not exists (select 1 from staged where staged.sha256 = blobs.sha256 and ${counts})
+      select sha256 as digest, (select size from blobs where blobs.sha256 = looked.sha256) as size from (
+        select sha256 from blobs where ${page} order by sha256 limit ${sql.lit(LOOKED_AT)}
+      ) as looked
+      where not exists (select 1 from resources where resources.sha256 = looked.sha256)
+        and not exists (select 1 from pinned where pinned.sha256 = looked.sha256)
+        and not exists (select 1 from staged where staged.sha256 = looked.sha256 and ${counts})
     `.execute(read);
     if (rows.length > 0) yield rows.map(({ digest, size }) => ({ digest, size: Number(size) }));
     if (last === undefined) return;

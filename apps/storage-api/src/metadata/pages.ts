@@ -34,22 +34,27 @@ export async function listResources(read: StorageTransaction, request: PageReque
   const { total } = await fitting
     .select(({ fn }) => fn.countAll<number | string>().as('total'))
     .executeTakeFirstOrThrow();
-  let wanted = fitting
-    .selectAll()
+  let inOrder = fitting
     .orderBy('seq', 'desc')
     .orderBy('uuid', 'desc')
     .limit(limit + 1);
-  if (page !== undefined) wanted = wanted.offset(page * limit);
+  if (page !== undefined) inOrder = inOrder.offset(page * limit);
   if (cursor !== undefined) {
     const last = parseCursor(cursor);
-    wanted = wanted.where(({ eb, and, or }) =>
+    inOrder = inOrder.where(({ eb, and, or }) =>
       or([eb('seq', '<', last.seq), and([eb('seq', '=', last.seq), eb('uuid', '<', last.uuid)])]),
     );
   }
-  const rows = await wanted.execute();
+  // What is passed over is passed over in the index: only the rows of the page are read.
+  const found = await fitting.selectAll().where('uuid', 'in', inOrder.select('uuid')).execute();
+  const rows = found.toSorted(newestFirst);
   const last = rows.length > limit ? rows[limit - 1] : undefined;
   const next = last === undefined ? {} : { next: formatCursor(last) };
   return { rows: rows.slice(0, limit), total: Number(total), ...next };
+}
+
+function newestFirst(one: ResourceRow, other: ResourceRow): number {
+  return other.seq - one.seq || (one.uuid < other.uuid ? 1 : -1);
 }
 
 function formatCursor({ seq, uuid }: { seq: number; uuid: string }): string {

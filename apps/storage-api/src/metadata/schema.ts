@@ -1,6 +1,6 @@
 import type { Purpose, ResourceType, Visibility } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
-import type { Generated, Kysely, Selectable } from 'kysely';
+import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
 import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
 import {
   addCanaries,
@@ -157,6 +157,7 @@ export const storageMigrations: Migrations = {
   '010-samples': addSamples,
   '011-pinned-things': indexPinnedThings,
   '012-staged-by-age': indexStagedByAge,
+  '013-figures': indexForFigures,
 };
 
 /** What is there already is marked as from before there were owners. */
@@ -291,4 +292,31 @@ async function indexUploadsByCreator(schema: Kysely<unknown>): Promise<void> {
 /** The step of the schema by which it is quick to tell which results have waited for too long. */
 async function indexStagedByAge(schema: Kysely<unknown>): Promise<void> {
   await schema.schema.createIndex('staged_by_age').on('staged').column('staged_at').execute();
+}
+
+/**
+ * The step of the schema by which the figures of all that is stored (`/v1/usage`, `/metrics`) and pages by number are
+ * read from indexes alone, in their order, without a sort. Counts that are kept would be told at once; but they are
+ * wrong for ever once they are wrong, and every upload would wait for the count of its owner.
+ */
+async function indexForFigures(schema: Kysely<unknown>): Promise<void> {
+  const instead = {
+    resources_by_owner: ['resources_by_owner_and_type', ['owner', 'type', 'sha256', 'size']],
+    resources_by_sha256: ['resources_by_digest', ['sha256', 'size']],
+    resources_in_order: ['resources_by_page', ['type', 'seq', 'uuid']],
+  } as const;
+  for (const [former, [name, columns]] of Object.entries(instead)) {
+    await schema.schema
+      .createIndex(name)
+      .on('resources')
+      .columns([...columns])
+      .execute();
+    await schema.schema.dropIndex(former).execute();
+  }
+  await schema.schema
+    .createIndex('blobs_damaged')
+    .on('blobs')
+    .column('size')
+    .where(sql.ref('damaged_at'), 'is not', null)
+    .execute();
 }

@@ -28,6 +28,11 @@ export function idsInTurn(named: readonly Named[]): string[][] {
   );
 }
 
+/** The types of resources: with them an id is found by the key of its table, which begins with the type. */
+export function typesOf(named: readonly Named[]): ResourceType[] {
+  return [...new Set(named.map(({ type }) => type))];
+}
+
 /** To whom these resources are granted; one that nobody has a grant of is absent. */
 export async function granteesOfAll(
   read: StorageTransaction,
@@ -35,7 +40,8 @@ export async function granteesOfAll(
 ): Promise<GranteesByKey> {
   const found = new Map<string, Set<string>>();
   for (const ids of idsInTurn(named)) {
-    for (const row of await read.selectFrom('grants').selectAll().where('uuid', 'in', ids).execute()) {
+    const ofThese = read.selectFrom('grants').selectAll().where('type', 'in', typesOf(named));
+    for (const row of await ofThese.where('uuid', 'in', ids).execute()) {
       const key = keyOf(row);
       found.set(key, (found.get(key) ?? new Set()).add(row.grantee));
     }
@@ -58,6 +64,7 @@ export async function grantedAmong(
     const rows = await read
       .selectFrom('resources')
       .select(['type', 'uuid'])
+      .where('type', 'in', typesOf(named))
       .where('uuid', 'in', ids)
       .where(isGranted(asker, rules))
       .execute();

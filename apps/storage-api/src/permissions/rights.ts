@@ -1,6 +1,6 @@
 import { ANONYMOUS, isAllowed, type ResourceType, servesPurpose, type UsedAs } from '@morpheo/common';
 import type { ResourceRow, StorageTransaction } from '../metadata/schema.ts';
-import { type GranteesByKey, granteesOfAll, idsInTurn, keyOf } from './grants.ts';
+import { type GranteesByKey, granteesOfAll, idsInTurn, keyOf, typesOf } from './grants.ts';
 import { type Asker, granteesOf, type PermissionRules, relationTo } from './relations.ts';
 
 /** A resource that an order names, and as what. */
@@ -86,8 +86,8 @@ function mayUse(row: ResourceRow, { asker, rules, grantees, problem }: Circumsta
 async function rowsOf(tx: StorageTransaction, uses: readonly Use[]): Promise<Map<string, ResourceRow>> {
   const found = new Map<string, ResourceRow>();
   for (const ids of idsInTurn(uses)) {
-    for (const row of await tx.selectFrom('resources').selectAll().where('uuid', 'in', ids).execute())
-      found.set(keyOf(row), row);
+    const ofThese = tx.selectFrom('resources').selectAll().where('type', 'in', typesOf(uses));
+    for (const row of await ofThese.where('uuid', 'in', ids).execute()) found.set(keyOf(row), row);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 import { PlatformError, type Produced, type ResourceType } from '@morpheo/common';
 import type { StorageTransaction } from '../metadata/schema.ts';
+import { type Named, typesOf } from '../permissions/grants.ts';
 
 /** An id that an order will make something of. */
 export interface Reservation extends Produced {
@@ -32,10 +33,9 @@ export async function reserveIds(
     .returningAll()
     .execute();
   const holders = new Map(rows.map((row) => [keyOf(row), row.order_id]));
-  const uuids = values.map(({ uuid }) => uuid);
-  const there = new Set((await rowsOf(transaction, 'resources', uuids)).map(keyOf));
+  const there = new Set((await rowsOf(transaction, 'resources', values)).map(keyOf));
   const before = new Map(
-    (await rowsOf(transaction, 'former_ids', uuids)).map((row) => [keyOf(row), row.owner] as const),
+    (await rowsOf(transaction, 'former_ids', values)).map((row) => [keyOf(row), row.owner] as const),
   );
   const lost = sorted.filter((one) => {
     const key = keyOf(one);
@@ -47,12 +47,17 @@ export async function reserveIds(
 async function rowsOf(
   transaction: StorageTransaction,
   table: 'resources' | 'former_ids',
-  uuids: readonly string[],
+  named: readonly Named[],
 ) {
   return await transaction
     .selectFrom(table)
     .select(['type', 'uuid', 'owner'])
-    .where('uuid', 'in', [...uuids])
+    .where('type', 'in', typesOf(named))
+    .where(
+      'uuid',
+      'in',
+      named.map(({ uuid }) => uuid),
+    )
     .execute();
 }
 

@@ -8,13 +8,29 @@ interface Entry {
   readonly kind: UsageKind;
   readonly count: number | string;
   readonly bytes: number | string;
-  readonly freeable: number | string;
 }
 
 /** How many resumable uploads have not come to their end, and what they have announced. */
 interface Reserved {
   readonly count: number;
   readonly bytes: number;
+}
+
+/** What else there is: blobs, each once; open uploads; and algos that are in use. */
+interface Other extends Omit<Entry, 'kind'> {
+  readonly kind: 'blobs' | 'reserved' | 'used';
+}
+
+function isOther(row: Entry | Other): row is Other {
+  return row.kind === 'blobs' || row.kind === 'reserved' || row.kind === 'used';
+}
+
+/** What all have, and one owner beside it. */
+interface Held {
+  readonly entries: readonly Entry[];
+  /** Bytes of algos that are in use: they cannot be deleted. */
+  readonly used: number;
+  readonly reserved: Reserved | undefined;
 }
 
 const KINDS: readonly UsageKind[] = [...RESOURCE_TYPES, 'staged'];
@@ -31,24 +47,28 @@ export async function readUsage(
   const only = principal === undefined || principal.roles.includes('admin') ? null : principal.name;
   const mine = only === null ? sql`1 = 1` : sql`owner = ${only}`;
   // One statement, so that all figures are of one moment.
-  const { rows } = await sql<Entry | (Omit<Entry, 'kind'> & { readonly kind: 'blobs' | 'reserved' })>`
-    with held as (
-      select owner, sha256, size from resources where ${mine}
-      union all select owner, sha256, size from staged where ${mine}
-    )
-    select r.owner as owner, r.type as kind, count(*) as count, sum(r.size) as bytes,
-      sum(case when ${inUse} then 0 else r.size end) as freeable
-      from resources r where ${mine} group by r.owner, r.type
+  const { rows } = await sql<Entry | Other>`
+    select owner, type as kind, count(*) as count, sum(size) as bytes
+      from resources where ${mine} group by owner, type
     union all
-    select owner, 'staged', count(*), sum(size), 0 from staged where ${mine} group by owner
+    select r.owner, 'used', count(*), sum(r.size) from resources r where r.type = 'algo' and ${mine} and ${inUse}
+      group by r.owner
     union all
-    select creator, 'reserved', count(*), sum(size), 0 from uploads
+    select owner, 'staged', count(*), sum(size) from staged where ${mine} group by owner
+    union all
+    select creator, 'reserved', count(*), sum(size) from uploads
       where finished_at is null and ${only === null ? sql`1 = 1` : sql`creator = ${only}`} group by creator
     union all
-    select '', 'blobs', count(*), coalesce(sum(size), 0), 0
-      from (select distinct sha256, size from held) as kept
+    select '', 'blobs', count(*), coalesce(sum(size), 0) from (
+      select distinct sha256, size from resources where ${mine}
+      union all select distinct sha256, size from staged s where ${mine}
+        and not exists (select 1 from resources r where r.sha256 = s.sha256 and ${mine})
+    ) as kept
   `.execute(read);
-  const entries = rows.filter((row): row is Entry => row.kind !== 'blobs' && row.kind !== 'reserved');
+  const entries = rows.filter((row): row is Entry => !isOther(row));
+  const used = new Map(
+    rows.flatMap(({ kind, owner, bytes }) => (kind === 'used' ? [[owner, Number(bytes)]] : [])),
+  );
   const reserved = new Map<string, Reserved>(
     rows.flatMap(({ kind, owner, count, bytes }) =>
       kind === 'reserved' ? [[owner, { count: Number(count), bytes: Number(bytes) }]] : [],
@@ -65,7 +85,13 @@ export async function readUsage(
   return {
     owners: [...names]
       .sort(byName)
-      .map((owner) => ownerOf(owner, entries, reserved.get(owner), quotaOf(owner))),
+      .map((owner) =>
+        ownerOf(
+          owner,
+          { entries, used: used.get(owner) ?? 0, reserved: reserved.get(owner) },
+          quotaOf(owner),
+        ),
+      ),
     bytes: logical,
     blobs: Number(kept?.count ?? 0),
     stored_bytes: physical,
@@ -79,8 +105,7 @@ function byName(one: string, other: string): number {
 
 function ownerOf(
   owner: string,
-  entries: readonly Entry[],
-  reserved: Reserved | undefined,
+  { entries, used, reserved }: Held,
   quota: number | undefined,
 ): Usage['owners'][number] {
   const own = entries.filter((entry) => entry.owner === owner);
@@ -91,7 +116,8 @@ function ownerOf(
   return {
     owner,
     bytes: kinds.reduce((sum, { bytes }) => sum + bytes, 0),
-    freeable_bytes: own.reduce((sum, { freeable }) => sum + Number(freeable), 0),
+    freeable_bytes:
+      own.reduce((sum, { kind, bytes }) => sum + (kind === 'staged' ? 0 : Number(bytes)), 0) - used,
     ...(reserved === undefined ? {} : { open_uploads: reserved.count, reserved_bytes: reserved.bytes }),
     ...(quota === undefined ? {} : { quota }),
     kinds,

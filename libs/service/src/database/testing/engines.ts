@@ -4,6 +4,7 @@ import type { ExecutionContext, TestFn } from 'ava';
 import { type Database, type DatabasePlace, type OpenDatabase, openDatabase } from '../index.ts';
 
 export { type Dump, dumpTables } from './dump.ts';
+export { type RecordedQueries, recordQueries } from './plans.ts';
 
 /** An engine that tests run on. */
 export interface TestEngine<Schema> {
