@@ -88,6 +88,37 @@ testOnEngines(
   },
 );
 
+testOnEngines(
+  'what fills many pages is swept to the last one, and what is needed stays',
+  async (t, openTestStorage) => {
+    await using storage = await openTestStorage({ stagedMaxAgeMs: 1 });
+    const { database } = storage;
+    const blobs = Array.from({ length: 1100 }, (_, n) => ({ sha256: sha256(`${n}`), size: 1, stored_at: 1 }));
+    const needed = blobs.filter((_, n) => n % 100 === 0).map(({ sha256: digest }) => digest);
+    const resources = needed.map((digest, n) => ({
+      ...{ type: 'data' as const, uuid: id(n), sha256: digest, size: 1, uploaded_at: 1, seq: n },
+      ...{ owner: 'ann', visibility: 'private' as const, purpose: 'open' as const, problems: '' },
+    }));
+    const staged = blobs.slice(0, 450).map(({ sha256: digest }, n) => ({
+      ...{ order_id: id(n), attempt: 1, type: 'prediction' as const, uuid: id(n), sha256: digest },
+      ...{ size: 1, staged_at: 1, owner: '' },
+    }));
+    const pins = staged.map(({ order_id }) => ({ order_id, round: 1, released_at: 1 }));
+    await database.write(async (write) => {
+      await write.insertInto('blobs').values(blobs).execute();
+      await write.insertInto('resources').values(resources).execute();
+      await write.insertInto('staged').values(staged).execute();
+      await write.insertInto('pins').values(pins).execute();
+    });
+    t.is((await storage.collect({ dryRun: true })).expired.blobs, blobs.length - needed.length);
+    await storage.sweep();
+    const left = await database.read.selectFrom('blobs').select('sha256').execute();
+    t.deepEqual(sorted(left.map(({ sha256: digest }) => digest)), sorted(needed));
+    for (const table of ['staged', 'pins'] as const)
+      t.deepEqual(await database.read.selectFrom(table).select('order_id').execute(), [], table);
+  },
+);
+
 testOnEngines('the checks say which part does not answer', async (t, openTestStorage) => {
   await using storage = await openTestStorage();
   const { signal } = new AbortController();
