@@ -88,7 +88,7 @@ export async function forgetBlobs(
 }
 
 /** So many blobs are looked at in one statement: some milliseconds, in which nobody else is served. */
-const LOOKED_AT = 500;
+const LOOKED_AT = 1000;
 
 /** How {@link unreferencedBlobs} looks. */
 export interface Look {
