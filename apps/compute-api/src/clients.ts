@@ -3,10 +3,14 @@ import { type Peer, peerOf } from '@morpheo/service/config';
 import type { Log } from '@morpheo/service/log';
 import type { ComputeConfig } from './config.ts';
 
-/** The broker that the settings name. It need not be there yet. */
-export async function openBroker(config: ComputeConfig, log: Log): Promise<Broker> {
+/** The broker that the settings name. It need not be there yet. With a stack its certificates follow their files. */
+export async function openBroker(
+  config: ComputeConfig,
+  log: Log,
+  stack?: AsyncDisposableStack,
+): Promise<Broker> {
   if (config.broker !== 'nsq') return openMemoryBroker();
-  const security = await readNsqSecurity(config);
+  const security = await readNsqSecurity(config, stack && { log, stack });
   const { brokerHost = '', brokerPort } = config;
   const host = brokerHost.includes(':') ? `[${brokerHost}]` : brokerHost;
   return openNsqBroker({ nsqds: config.nsqd ?? [`${host}:${brokerPort}`], ...security, log });

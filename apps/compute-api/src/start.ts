@@ -36,7 +36,7 @@ async function open(
   { log, metrics, tracer, stack }: ServiceTools,
 ): Promise<OpenedService> {
   const { callers } = stack.use(await openAccess(config, { log }));
-  const broker = stack.use(await openBroker(config, log));
+  const broker = stack.use(await openBroker(config, log, stack));
   // Orders are taken without it, too; whoever starts the service should see at once what is wrong.
   broker.ping().catch((error: unknown) => {
     log.warn({ error }, 'Workers cannot be woken through NSQ yet; they ask by themselves');
@@ -63,7 +63,7 @@ async function open(
       port,
       hosts,
       tls: await readTls(config),
-      database: await readDatabasePlace(config, join(config.dataDir ?? '', DATABASE.file)),
+      database: await readDatabasePlace(config, join(config.dataDir ?? '', DATABASE.file), { log, stack }),
       broker,
       storage: storageOf(config),
       orchestrator: orchestratorOf(config),

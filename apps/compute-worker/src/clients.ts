@@ -23,11 +23,18 @@ export function storageOf(config: WorkerConfig): ClientOptions {
 /** storage-api as an attempt calls it: by its ticket as it is at each request, or where it has none by the worker's name. */
 export type OpenStorage = (ticket: () => string | undefined) => Api<StorageContract>;
 
-/** The broker that wakes the worker; undefined where none is given, and it polls alone. */
-export async function openBroker(config: WorkerConfig, log: Log): Promise<Broker | undefined> {
+/**
+ * The broker that wakes the worker; undefined where none is given, and it polls alone. With a stack its certificates follow
+ * their files.
+ */
+export async function openBroker(
+  config: WorkerConfig,
+  log: Log,
+  stack?: AsyncDisposableStack,
+): Promise<Broker | undefined> {
   const { nsqd, nsqlookupdUrls, httpAddress } = config;
   if (nsqd === undefined && nsqlookupdUrls === undefined) return undefined;
-  const security = await readNsqSecurity(config);
+  const security = await readNsqSecurity(config, stack && { log, stack });
   return openNsqBroker({ nsqds: nsqd, lookupds: nsqlookupdUrls, nsqdHttps: httpAddress, ...security, log });
 }
 

@@ -44,7 +44,7 @@ async function open(
   const folder = resolve(config.dataDir);
   const identity = stack.use(await takeIdentity(folder, log));
   const runtime = stack.use(await openRuntime(config, { worker: identity.id, folder, log }));
-  const broker = await openBroker(config, log);
+  const broker = await openBroker(config, log, stack);
   if (broker !== undefined) stack.use(broker);
   const worker = stack.use(
     await startWorker({

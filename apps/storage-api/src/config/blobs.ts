@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
+import { type Follow, followPems } from '@morpheo/service/lifecycle';
 import { z } from 'zod';
 import { type BlobLocation, type S3Credentials, SSE_KINDS } from '../blobs/index.ts';
 
@@ -164,11 +165,15 @@ export function bucketContradictions(kind: (typeof BLOB_STORES)[number], config:
   return problems.flatMap(([wrong, problem]) => (wrong ? problem : []));
 }
 
-/** The location that the settings name, where `folder` is that of local blobs; reads the file of `--s3-ca`. */
+/**
+ * The location that the settings name, where `folder` is that of local blobs; reads the file of `--s3-ca`, which new
+ * connections take as it is at the time where `follow` is given.
+ */
 export async function blobLocationOf(
   kind: (typeof BLOB_STORES)[number],
   config: S3Config,
   folder: string,
+  follow?: Follow,
 ): Promise<BlobLocation> {
   if (kind === 'local' || config.s3Bucket === undefined) return { kind: 'local', folder };
   const google = kind !== 's3';
@@ -181,7 +186,7 @@ export async function blobLocationOf(
       pathStyle: config.s3PathStyle,
       prefix: config.s3Prefix,
       credentials: keysOf(config),
-      ca: config.s3Ca === undefined ? undefined : await readCa(config.s3Ca),
+      ca: config.s3Ca === undefined ? undefined : await authorityIn(config.s3Ca, follow),
       checksums: config.s3Checksums ?? (google ? 'when-required' : undefined),
       partCopies: !google,
       encryption: config.s3Sse === undefined ? undefined : { kind: config.s3Sse, key: config.s3SseKey },
@@ -203,6 +208,13 @@ function keysOf({ s3AccessKey, s3SecretKey, s3SessionToken }: S3Config): S3Crede
     secretAccessKey: s3SecretKey,
     sessionToken: s3SessionToken,
   };
+}
+
+async function authorityIn(file: string, follow: Follow | undefined): Promise<() => string> {
+  const first = await readCa(file);
+  if (follow === undefined) return () => first;
+  const pems = await followPems('--s3-ca', { ca: file }, follow);
+  return () => pems.ca;
 }
 
 async function readCa(file: string): Promise<string> {

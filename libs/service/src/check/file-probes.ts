@@ -2,13 +2,8 @@ import { constants } from 'node:fs';
 import { access, readFile, stat, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { errnoOf, PlatformError } from '@morpheo/common';
-import {
-  type CredentialEntry,
-  checkKeyPair,
-  createCallers,
-  openTicketKeys,
-  readCredentials,
-} from '../http/index.ts';
+import { type CredentialEntry, createCallers, openTicketKeys, readCredentials } from '../http/index.ts';
+import { checkKeyPair } from '../lifecycle/index.ts';
 import type { Probe } from './run-check.ts';
 
 const GIB = 1024 ** 3;

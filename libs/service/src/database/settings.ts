@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isPlatformError } from '@morpheo/common';
 import { z } from 'zod';
 import { defineSettings, type SettingsOf } from '../config/index.ts';
+import { type Follow, followPems } from '../lifecycle/index.ts';
 import type { DatabasePlace } from './open.ts';
 import { type PostgresAddress, parsePostgresUrl } from './postgres/address.ts';
 
@@ -113,15 +114,19 @@ export function databaseContradictions(config: DatabaseConfig, hasFolder: boolea
 
 /**
  * Reads where the database is from settings without contradictions; `file` is that of SQLite. The password of the
- * address is as its setting is at the time.
+ * address is as its setting is at the time, and so is the authority of `--db-tls` where `follow` is given.
  */
-export async function readDatabasePlace(config: DatabaseConfig, file: string): Promise<DatabasePlace> {
+export async function readDatabasePlace(
+  config: DatabaseConfig,
+  file: string,
+  follow?: Follow,
+): Promise<DatabasePlace> {
   if (engineOf(config) === 'sqlite') return { engine: 'sqlite', file };
   const address = addressOf(config);
   // An address that is none is told when its file changes, and not when somebody connects.
   config.dbUrl?.onRenewed(async () => void addressOf(config));
   const { dbTls, dbPoolSize: poolSize, dbStatementMs: statementMs } = config;
-  const tls = dbTls === undefined || dbTls === 'system' ? dbTls : { ca: await readFile(dbTls, 'utf8') };
+  const tls = dbTls === undefined || dbTls === 'system' ? dbTls : await authorityIn(dbTls, follow);
   return {
     engine: 'postgres',
     address: {
@@ -134,6 +139,11 @@ export async function readDatabasePlace(config: DatabaseConfig, file: string): P
     poolSize,
     times: { statementMs },
   };
+}
+
+async function authorityIn(file: string, follow: Follow | undefined): Promise<{ readonly ca: string }> {
+  if (follow !== undefined) return await followPems('--db-tls', { ca: file }, follow);
+  return { ca: await readFile(file, 'utf8') };
 }
 
 function engineOf({ database, dbUrl, dbHost }: DatabaseConfig): 'sqlite' | 'postgres' {

@@ -47,7 +47,6 @@ export {
 export type { StreamLimits } from './rates/streams.ts';
 export type { Limits } from './routes/parse-input.ts';
 export {
-  checkKeyPair,
   type HttpServer,
   type ListenOptions,
   type ListenTls,

@@ -1,3 +1,4 @@
+export { checkKeyPair, type Follow, followPems, type PemTexts } from './follow-pems.ts';
 export type { Loop, StartLoop } from './loop.ts';
 export { startLoop } from './loop.ts';
 export type { RunningService, RunService } from './run-service.ts';

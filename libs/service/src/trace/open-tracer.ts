@@ -18,7 +18,7 @@ export async function tracerOf(
   return await openTracer({
     ...who,
     endpoint: otlpEndpoint,
-    headers: otlpHeaders?.reveal(),
+    headers: otlpHeaders,
     ratio: otlpRatio,
   });
 }

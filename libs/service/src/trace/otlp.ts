@@ -7,6 +7,7 @@ import {
   ParentBasedSampler,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-base';
+import { Secret } from '../config/index.ts';
 import type { Log } from '../log/index.ts';
 import { formatTraceparent, parseTraceparent } from './traceparent.ts';
 import type { OpenSpan, StartSpan, Tracer } from './tracer.ts';
@@ -20,7 +21,8 @@ export interface OpenTracer {
   readonly version: string;
   /** Of the receiver; `/v1/traces` is appended. */
   readonly endpoint: string;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Fields that go with each request, as they are at the time. */
+  readonly headers?: Readonly<Record<string, string>> | Secret<Record<string, string>> | undefined;
   /** The share of traces begun here that are recorded; 1 where absent. */
   readonly ratio?: number | undefined;
   readonly log: Log;
@@ -46,7 +48,7 @@ export function openOtlpTracer({ service, version, endpoint, headers, ratio = 1,
   const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
   const exporter = new OTLPTraceExporter({
     url,
-    headers: { ...headers },
+    headers: async () => ({ ...(headers instanceof Secret ? headers.reveal() : headers) }),
     timeoutMillis: QUEUE.exportTimeoutMillis,
   });
   const provider = new BasicTracerProvider({

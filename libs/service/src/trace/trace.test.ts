@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
+import { Secret } from '../config/index.ts';
 import { credentials } from '../http/access/credentials.ts';
 import { cheapHash } from '../http/testing/cheap-hash.ts';
 import { openSmallService } from '../http/testing/small-service.ts';
@@ -43,6 +44,19 @@ test('Spans inside one another are sent as a tree', async (t) => {
   t.deepEqual(outer?.attributes, { n: 1, cached: true, 'morpheo.order': ORDER, 'morpheo.attempt': 3 });
   t.like(inner, { name: 'inner', parent: outer?.id, trace: '0af7651916cd43dd8448eb211c80319c' });
   t.is(receiver.headers[0]?.authorization, 'Bearer secret');
+});
+
+test('Traces are sent with the credentials as they are at the time', async (t) => {
+  await using receiver = await openOtlpReceiver();
+  const parse = (authorization: string) => ({ authorization });
+  const headers = new Secret(parse('old'), { setting: '--otlp-headers-file', path: '/headers', parse });
+  const tracer = await openTracer({ ...WHO, endpoint: receiver.url, headers });
+  await inScope({ tracer }, () => span('one', {}, async () => undefined));
+  await eventually(t, (t) => t.is(receiver.headers.at(-1)?.authorization, 'old'));
+  await headers.renew('new');
+  await inScope({ tracer }, () => span('two', {}, async () => undefined));
+  await tracer[Symbol.asyncDispose]();
+  t.is(receiver.headers.at(-1)?.authorization, 'new');
 });
 
 test('A span that fails tells the kind of error and not its words', async (t) => {

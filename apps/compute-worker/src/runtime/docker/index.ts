@@ -17,7 +17,7 @@ import type {
   RunResult,
   RunSpec,
 } from '../index.ts';
-import { readAddress, readCertificates } from './client/address.ts';
+import { followCertificates, readAddress } from './client/address.ts';
 import { Container } from './client/container.ts';
 import { Daemon } from './client/daemon.ts';
 import { chooseTransport } from './data/choose.ts';
@@ -49,14 +49,16 @@ export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<
   const { host, certificates: folder, timeoutMs, log } = settings;
   const address = readAddress(host, folder !== undefined);
   const isRemote = address.kind === 'tcp';
-  const certificates = isRemote && folder !== undefined ? await readCertificates(folder) : undefined;
+  await using stack = new AsyncDisposableStack();
+  const certificates =
+    isRemote && folder !== undefined ? await followCertificates(folder, { log, stack }) : undefined;
   if (isRemote && certificates === undefined) {
     const message =
       'Docker is spoken to without TLS: whoever reaches that address, or listens on the way, has its machine';
     log.warn({ host }, message);
   }
   const daemon = new Daemon({ address, certificates, callMs: Math.min(timeoutMs, CALL_MS) });
-  return new DockerRuntime(daemon, settings);
+  return new DockerRuntime(daemon, settings, stack.move());
 }
 
 class DockerRuntime implements ContainerRuntime {
@@ -64,6 +66,7 @@ class DockerRuntime implements ContainerRuntime {
   readonly isolates = true;
   readonly #daemon: Daemon;
   readonly #settings: DockerSettings;
+  readonly #followed: AsyncDisposable;
   readonly #owner: Owner;
   readonly #user: ContainerUser;
   readonly #images: ImageStore;
@@ -76,10 +79,11 @@ class DockerRuntime implements ContainerRuntime {
   readonly #work = new WorkUnderWay();
   #sweeps: Loop | undefined;
 
-  constructor(daemon: Daemon, settings: DockerSettings) {
+  constructor(daemon: Daemon, settings: DockerSettings, followed: AsyncDisposable) {
     const { worker, folder, user, data, log, build, imageCacheBytes, reconnectMs } = settings;
     this.#daemon = daemon;
     this.#settings = settings;
+    this.#followed = followed;
     this.#owner = { worker, boot: randomUUID() };
     this.#user = user.uid === 0 ? NOBODY : user;
     const keepAlive = (name: string) => this.#keepAlive(name);
@@ -165,6 +169,7 @@ class DockerRuntime implements ContainerRuntime {
     const closed = this.#work.close(this.name);
     await this.#sweeps?.[Symbol.asyncDispose]();
     await closed;
+    await this.#followed[Symbol.asyncDispose]();
   }
 
   async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {

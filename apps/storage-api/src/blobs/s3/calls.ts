@@ -1,3 +1,4 @@
+import { Agent, type AgentOptions } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { nameOf, type S3Location, s3Error } from './errors.ts';
@@ -136,9 +137,18 @@ export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3C
       // It would end downloads whose reader is slow.
       socketTimeout: 0,
       httpAgent: agent,
-      httpsAgent: { ...agent, ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }) },
+      httpsAgent: ca === undefined ? agent : agentTrusting(ca, agent),
     },
   };
+}
+
+/** An agent that also trusts an authority, as that is when a connection is made; one of another time is used no more. */
+function agentTrusting(ca: string | (() => string), options: AgentOptions): Agent {
+  const agent = new Agent(options);
+  // Node's agent takes its options up for each request, and keeps connections apart by their authorities.
+  const get = () => [...rootCertificates, typeof ca === 'string' ? ca : ca()];
+  Object.defineProperty(agent.options, 'ca', { get, enumerable: true });
+  return agent;
 }
 
 function encryptionOf({ encryption }: S3BlobStoreOptions): Encryption {

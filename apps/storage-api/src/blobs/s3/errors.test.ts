@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { copyFile, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { inspect } from 'node:util';
 import { DeleteBucketCommand } from '@aws-sdk/client-s3';
-import { startMinio } from '@morpheo/real-parts';
+import { createAuthority, startMinio } from '@morpheo/real-parts';
 import { Secret } from '@morpheo/service/config';
+import { followPems } from '@morpheo/service/lifecycle';
 import { memoryLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { refused } from '../../testing/expect.ts';
 import { answerError, startFakeS3 } from '../../testing/fake-s3.ts';
@@ -70,6 +74,28 @@ test('a certificate is trusted by its authority alone', async (t) => {
   t.true((await buffer(await store.get(digest))).equals(bytes));
   const plain = { ...options, endpoint: options.endpoint?.replace('https', 'http') };
   await t.throwsAsync(openS3BlobStore(plain));
+});
+
+test('new connections trust the authority that its file names at the time', async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const server = stack.use(await startMinio({ tls: true }));
+  const authority = stack.use(await createAuthority());
+  const folder = stack.use(await mkdtempDisposable(join(tmpdir(), 'authority-')));
+  const next = await authority.certify('minio', 'IP:127.0.0.1');
+  const served = server.caFile ?? '';
+  const file = join(folder.path, 'ca.pem');
+  await copyFile(served, file);
+  const pems = await followPems('--s3-ca', { ca: file }, { log: memoryLog(), stack, everyMs: 1 });
+  const options = await bucketOptions(server);
+  const store = stack.use(await openS3BlobStore({ ...options, ca: () => pems.ca }));
+  await store.ping();
+  await server.kill();
+  await writeFile(served, next.cert);
+  await writeFile(join(dirname(served), 'private.key'), next.key);
+  await server.start();
+  await refused(t, store.ping(), 'unavailable', /no secure connection .*--s3-ca/);
+  await writeFile(file, authority.ca);
+  await eventually(t, async (t) => await t.notThrowsAsync(store.ping()));
 });
 
 const rooted = process.platform === 'linux' && process.getuid?.() === 0 ? test : test.skip;

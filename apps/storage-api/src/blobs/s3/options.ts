@@ -17,8 +17,8 @@ export interface S3BlobStoreOptions {
    * found again when its files change.
    */
   readonly credentials?: S3Credentials | undefined;
-  /** The PEM text of the authorities to trust besides the known ones. */
-  readonly ca?: string | undefined;
+  /** The PEM text of the authorities to trust besides the known ones; asked for again for each request. */
+  readonly ca?: string | (() => string) | undefined;
   /** `when-required`: for servers that do not know the checksums of S3; signatures still cover every byte. */
   readonly checksums?: 'when-supported' | 'when-required' | undefined;
   /** False: for servers that copy an object of any size at once, and know no copies in parts. */

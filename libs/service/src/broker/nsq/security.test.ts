@@ -1,12 +1,15 @@
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAuthority, startNsqd, withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { Secret } from '../../config/index.ts';
+import { memoryLog } from '../../log/index.ts';
 import { eventually } from '../../testing/index.ts';
 import { listen, until } from '../conformance-listeners.ts';
 import { openWith } from './nsq.fixture.ts';
+import { readNsqSecurity } from './settings.ts';
 
 const test = withParts(ava, 'nsq');
 
@@ -51,6 +54,19 @@ test('An authority that is not ours is not trusted', async (t) => {
   await using nsqd = await startNsqd({ tls: { cert: certFile, key: keyFile } });
   await using broker = openWith({ nsqds: [nsqd.tcp], tls: { ca: other.ca } });
   await t.throwsAsync(broker.publish('train', 'x'), { message: /do not trust each other/ });
+});
+
+test('New connections trust the authority that its file names at the time', async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const [authority, other] = [stack.use(await createAuthority()), stack.use(await createAuthority())];
+  const { certFile, keyFile } = await authority.certify('nsqd', 'IP:127.0.0.1');
+  const nsqd = stack.use(await startNsqd({ tls: { cert: certFile, key: keyFile } }));
+  const values = { nsqCa: other.caFile, nsqCert: undefined, nsqKey: undefined, nsqSecret: undefined };
+  const security = await readNsqSecurity(values, { log: memoryLog(), stack, everyMs: 1 });
+  const broker = stack.use(openWith({ nsqds: [nsqd.tcp], ...security }));
+  await t.throwsAsync(broker.publish('train', 'x'), { message: /do not trust each other/ });
+  await writeFile(other.caFile, authority.ca);
+  await eventually(t, async (t) => await t.notThrowsAsync(broker.publish('train', 'x')));
 });
 
 test('An nsqd without TLS gets neither message nor secret', async (t) => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
 import { z } from 'zod';
 import type { Secret } from '../../config/index.ts';
+import { type Follow, followPems } from '../../lifecycle/index.ts';
 import type { NsqSecurity } from './connection.ts';
 
 const file = z.string().min(1).optional();
@@ -62,8 +63,11 @@ export function nsqSecurityProblems(values: NsqSecurityValues, used: boolean): s
   return problems;
 }
 
-/** Reads the PEM files that the values name. Throws `invalid_request` for one that cannot be read. */
-export async function readNsqSecurity(values: NsqSecurityValues): Promise<NsqSecurity> {
+/**
+ * Reads the PEM files that the values name; new connections take what they hold at the time, where `follow` is given. Throws
+ * `invalid_request` for one that cannot be read.
+ */
+export async function readNsqSecurity(values: NsqSecurityValues, follow?: Follow): Promise<NsqSecurity> {
   const { nsqCa, nsqCert, nsqKey, nsqSecret: secret } = values;
   if (nsqCa === undefined) return { secret };
   const [ca, cert, key] = await Promise.all([
@@ -71,7 +75,9 @@ export async function readNsqSecurity(values: NsqSecurityValues): Promise<NsqSec
     nsqCert === undefined ? undefined : readPem('--nsq-cert', nsqCert),
     nsqKey === undefined ? undefined : readPem('--nsq-key', nsqKey),
   ]);
-  return { tls: { ca, cert, key }, secret };
+  if (follow === undefined) return { tls: { ca, cert, key }, secret };
+  const files = { ca: nsqCa, cert: nsqCert, key: nsqKey };
+  return { tls: await followPems('--nsq-ca, --nsq-cert and --nsq-key', files, follow), secret };
 }
 
 async function readPem(flag: string, path: string): Promise<string> {

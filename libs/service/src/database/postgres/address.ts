@@ -9,7 +9,10 @@ export interface PostgresAddress {
   readonly user: string;
   /** Read for each connection, as it may change. */
   readonly password?: string | undefined;
-  /** How the server proves who it is: by the system's authorities, or by those of a PEM text. Absent: no TLS. */
+  /**
+   * How the server proves who it is: by the system's authorities, or by those of a PEM text, which is read
+   * for each connection. Absent: no TLS.
+   */
   readonly tls?: 'system' | { readonly ca: string } | undefined;
 }
 

@@ -67,7 +67,10 @@ function tlsOf({ tls, host }: PostgresAddress): Exclude<ClientConfig['ssl'], und
     rejectUnauthorized: true,
     // pg checks the name of a server that is given by its number against "localhost".
     checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
-    ...(tls !== 'system' && { ca: tls.ca }),
+    // pg reads it for each connection; it may have changed.
+    get ca() {
+      return tls === 'system' ? undefined : tls.ca;
+    },
   };
 }
 

@@ -120,7 +120,7 @@ function meaningOf(error: unknown): Meaning | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const known = CODES[code] ?? MESSAGES.find(([pattern]) => pattern.test(error.message))?.[1];
   if (known !== undefined) return away(known);
-  if (/CERT|TLS|SSL|ISSUER/.test(code)) {
+  if (/CERT|TLS|SSL|ISSUER|VERIFY/.test(code)) {
     return away('does not prove by its certificate who it is; check --db-tls and the name of the host');
   }
   return undefined;

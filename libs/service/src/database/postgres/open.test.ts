@@ -1,8 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { copyFile, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { isPlatformError, type PlatformError } from '@morpheo/common';
-import { startPostgres, withParts } from '@morpheo/real-parts';
+import { createAuthority, startPostgres, withParts } from '@morpheo/real-parts';
 import ava, { type ExecutionContext } from 'ava';
 import { sql } from 'kysely';
+import { followPems } from '../../lifecycle/index.ts';
+import { memoryLog } from '../../log/index.ts';
 import { eventually } from '../../testing/index.ts';
 import { sharedPostgres } from '../testing/engines.ts';
 import { type OpenPostgres, openPostgres } from './index.ts';
@@ -99,6 +103,36 @@ test('TLS checks who the server is', async (t) => {
   t.regex(unknown.message, /does not prove by its certificate who it is/);
   const misnamed = await refusal(t, { ...secured.target, host: 'localhost', tls: { ca } });
   t.regex(misnamed.message, /does not prove by its certificate who it is/);
+});
+
+test('New connections trust the authority that its file names at the time', async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const secured = stack.use(await startPostgres({ tls: true }));
+  const authority = stack.use(await createAuthority());
+  const folder = stack.use(await mkdtempDisposable(join(tmpdir(), 'authority-')));
+  const next = await authority.certify('postgres', 'IP:127.0.0.1');
+  const served = secured.caFile ?? '';
+  const file = join(folder.path, 'ca.pem');
+  await copyFile(served, file);
+  const log = memoryLog();
+  const tls = await followPems('--db-tls', { ca: file }, { log, stack, everyMs: 1 });
+  const address = { ...secured.target, tls };
+  const database = stack.use(await openPostgres<unknown>({ address, migrations: {} }));
+  await database.ping();
+
+  await writeFile(served, next.cert);
+  await writeFile(join(dirname(served), 'server.key'), next.key);
+  await secured.query('select pg_reload_conf()');
+  const endAll = `select pg_terminate_backend(pid) from pg_stat_activity
+    where pid <> pg_backend_pid() and backend_type = 'client backend'`;
+  await eventually(t, async (t) => {
+    await secured.query(endAll);
+    await t.throwsAsync(database.ping(), { message: /does not prove by its certificate who it is/ });
+  });
+  await writeFile(file, '');
+  await eventually(t, (t) => t.is(log.entries.filter(({ level }) => level === 'warn').length, 1));
+  await writeFile(file, authority.ca);
+  await eventually(t, async (t) => await t.notThrowsAsync(database.ping()));
 });
 
 test('A server that forgets at a power cut is refused', async (t) => {

@@ -1,11 +1,10 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import { PlatformError } from '@morpheo/common';
-import { startLoop, watchFiles } from '../../lifecycle/index.ts';
+import { checkKeyPair, startLoop, watchFiles } from '../../lifecycle/index.ts';
 import type { Log } from '../../log/index.ts';
 import { hostGuard } from '../access/bind.ts';
 import { bareProblem } from '../answers/problem.ts';
@@ -110,21 +109,6 @@ function secured({ cert, key }: Pick<ListenTls, 'cert' | 'key'>): SecureContextO
   const options = { cert, key, minVersion: 'TLSv1.2' } as const;
   checkKeyPair(options);
   return options;
-}
-
-/** Throws `invalid_request` where the PEM texts of a certificate and a key do not belong together, or are none. */
-export function checkKeyPair({ cert, key }: Pick<ListenTls, 'cert' | 'key'>): void {
-  const wrong = 'The TLS certificate and key are no pair of PEM texts.';
-  try {
-    // A server that gets a wrong pair keeps half of it, and takes an empty text for none: then no handshake succeeds.
-    if (new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) {
-      createSecureContext({ cert, key });
-      return;
-    }
-  } catch (cause) {
-    throw new PlatformError('invalid_request', wrong, { cause });
-  }
-  throw new PlatformError('invalid_request', wrong);
 }
 
 /** Gives new connections the certificate that is in the files; those that are open stay as they are. */

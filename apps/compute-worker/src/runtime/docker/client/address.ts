@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { withoutCredentials } from '@morpheo/service/config';
+import { type Follow, followPems } from '@morpheo/service/lifecycle';
 
 /** Where a Docker daemon listens. */
 export type DaemonAddress =
   | { readonly kind: 'socket'; readonly path: string; readonly text: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly text: string };
 
-/** What the worker and a daemon prove to each other who they are with: PEM texts. */
+/** What the worker and a daemon prove to each other who they are with: PEM texts, which may change. */
 export interface DaemonCertificates {
   readonly ca: string;
   readonly cert: string;
@@ -56,16 +57,31 @@ function refused(text: string, why: string): PlatformError {
 }
 
 /**
- * Reads `ca.pem`, `cert.pem` and `key.pem` of a folder, as `DOCKER_CERT_PATH` has them. Throws `invalid_request`
- * naming the file that is missing or is none.
+ * Reads `ca.pem`, `cert.pem` and `key.pem` of a folder, as `DOCKER_CERT_PATH` has them; they are as the files hold them at
+ * the time. Throws `invalid_request` naming the file that is missing or is none.
  */
-export async function readCertificates(folder: string): Promise<DaemonCertificates> {
-  const ca = await readPem(join(folder, 'ca.pem'));
-  const cert = await readPem(join(folder, 'cert.pem'));
-  return { ca, cert, key: await readPem(join(folder, 'key.pem')) };
+export async function followCertificates(folder: string, follow: Follow): Promise<DaemonCertificates> {
+  const files = {
+    ca: join(folder, 'ca.pem'),
+    cert: join(folder, 'cert.pem'),
+    key: join(folder, 'key.pem'),
+  };
+  for (const path of Object.values(files)) await readPem(path);
+  const pems = await followPems('--docker-cert-path', files, follow);
+  return {
+    get ca() {
+      return pems.ca;
+    },
+    get cert() {
+      return pems.cert ?? '';
+    },
+    get key() {
+      return pems.key ?? '';
+    },
+  };
 }
 
-async function readPem(path: string): Promise<string> {
+async function readPem(path: string): Promise<void> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new PlatformError(
       'invalid_request',
@@ -73,6 +89,6 @@ async function readPem(path: string): Promise<string> {
       { cause },
     );
   });
-  if (text.includes('-----BEGIN ')) return text;
+  if (text.includes('-----BEGIN ')) return;
   throw new PlatformError('invalid_request', `${path} is no PEM file: it has no line "-----BEGIN ...".`);
 }

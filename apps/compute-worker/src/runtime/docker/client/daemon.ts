@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { abortable, PlatformError } from '@morpheo/common';
 import type Docker from 'dockerode';
 import { z } from 'zod';
@@ -48,6 +49,8 @@ const versions = z.object({ ApiVersion: z.string(), MinAPIVersion: z.string().op
 export class Daemon {
   readonly #options: DaemonOptions;
   #client: Promise<Docker> | undefined;
+  /** What the client was made with. */
+  #certificates: ConnectionOptions['certificates'];
   #facts = remembered(() => this.#readFacts());
 
   constructor(options: DaemonOptions) {
@@ -142,6 +145,9 @@ export class Daemon {
   }
 
   async #connected(): Promise<Docker> {
+    const certificates = this.#options.certificates && { ...this.#options.certificates };
+    if (!isDeepStrictEqual(certificates, this.#certificates)) this.#client = undefined;
+    this.#certificates = certificates;
     this.#client ??= this.#negotiate();
     try {
       return await this.#client;

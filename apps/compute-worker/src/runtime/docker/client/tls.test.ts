@@ -1,11 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startDind, withParts } from '@morpheo/real-parts';
+import { silentLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { temporaryFolder } from '../../../archive/testing.ts';
 import { openFixture } from '../../conformance/runtime-fixture.ts';
 import { openDockerRuntime } from '../index.ts';
 import { dockerHarness, optionsFor } from '../testing/harness.ts';
+import { followCertificates, readAddress } from './address.ts';
+import { Daemon } from './daemon.ts';
 
 const test = withParts(ava, 'docker');
 
@@ -36,4 +40,13 @@ test('A daemon of the network is spoken to by TLS, and both sides are verified',
     code: 'unavailable',
     message: /do not accept each other's certificates/,
   });
+
+  await using stack = new AsyncDisposableStack();
+  const followed = await followCertificates(folder.path, { log: silentLog, stack, everyMs: 1 });
+  const daemon = new Daemon({ address: readAddress(host, true), certificates: followed, callMs: 60_000 });
+  await t.throwsAsync(daemon.ping(), { message: /do not accept each other's certificates/ });
+  await write('ca.pem', tls.ca);
+  await eventually(t, async (t) => await t.notThrowsAsync(daemon.ping()));
+  await write('ca.pem', tls.cert);
+  await eventually(t, async (t) => await t.throwsAsync(daemon.ping(), { code: 'unavailable' }));
 });
