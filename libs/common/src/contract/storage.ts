@@ -125,7 +125,7 @@ export const storageContract = defineContract({
     },
     removeResult: {
       method: 'DELETE',
-      path: '/v1/results/:order/published',
+      path: '/v1/published-results/:order',
       summary: 'Remove the model or prediction that an order has made, which was published',
       description:
         'What somebody else stored under its id since stays. 404: nothing is left of it; 409: an order that has not ' +
