@@ -175,15 +175,24 @@ export async function addResource(
   blob: StoredBlob,
   within?: Within,
 ): Promise<Resource> {
+  const { type, uuid } = resource;
   return await database.write(async (transaction) => {
-    // First, since it may give back what the thing then takes.
+    if (database.engine === 'postgres') await lockName(transaction, type, uuid);
+    // Before the rest, since it may give back what the thing then takes.
     await within?.(transaction);
-    const { type, uuid } = resource;
     if (type === 'model' || type === 'prediction') await refuseReserved(transaction, type, uuid);
     if ((await lockResource(transaction, type, uuid)) !== undefined) throw alreadyExists(type, uuid);
     await refuseFormerId(transaction, resource);
     return toResource(await insertResource(transaction, database.now, resource, blob));
   });
+}
+
+/**
+ * Lets one transaction at a time add a thing of this name. Else one that has taken its blob could wait for another that
+ * added the thing first, and so for whoever removes that one again and waits for the blob.
+ */
+async function lockName(transaction: StorageTransaction, type: ResourceType, uuid: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`${type}/${uuid}`}, 0))`.execute(transaction);
 }
 
 /**

@@ -3,7 +3,10 @@ import { openDatabase } from '@morpheo/service/database';
 import type { sharedPostgres } from '@morpheo/service/database/testing';
 import { type StorageDatabase, type StorageSchema, storageMigrations } from '../metadata/schema.ts';
 
-/** The openings of one database by two services, that database to look into, and how many writes were begun. */
+/**
+ * The openings of one database by two services, that database to look into, how many writes were begun, and how many of
+ * them were begun again, as a write is that met a deadlock.
+ */
 export async function openTwo(postgres: ReturnType<typeof sharedPostgres>) {
   await using stack = new AsyncDisposableStack();
   const server = await postgres();
@@ -16,15 +19,19 @@ export async function openTwo(postgres: ReturnType<typeof sharedPostgres>) {
       ),
     );
   const databases = [await open(), await open()] as const;
-  let writes = 0;
+  const counts = { writes: 0, again: 0 };
   const counted = (database: StorageDatabase): StorageDatabase =>
     Object.create(database, {
       write: {
-        value: ((work) =>
-          database.write(async (transaction) => {
-            writes += 1;
+        value: (async (work) => {
+          let begun = 0;
+          return await database.write(async (transaction) => {
+            counts.writes += 1;
+            if (begun > 0) counts.again += 1;
+            begun += 1;
             return await work(transaction);
-          })) satisfies StorageDatabase['write'],
+          });
+        }) satisfies StorageDatabase['write'],
       },
     });
   const services = databases.map(counted);
@@ -36,7 +43,7 @@ export async function openTwo(postgres: ReturnType<typeof sharedPostgres>) {
       return service;
     },
     database: databases[0],
-    writes: () => writes,
+    counts,
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }
