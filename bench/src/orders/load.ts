@@ -22,9 +22,9 @@ export interface LoadResult {
 
 /**
  * Posts JSON by a number of callers, each on a connection of its own, once at least, until the time is over and the
- * last answer is there; the time begins when all are connected. It speaks just enough HTTP/1.1 to do that, so that it takes little of the machine from the server: the
- * generators that there are take several times as long for a request as a bare server does. Throws at the first answer
- * that is no 202.
+ * last answer is there; the time begins when all are connected. It speaks just enough HTTP/1.1 to do that, so that it
+ * takes little of the machine from the server: the generators that there are take several times as long for a request as
+ * a bare server does. Throws at the first answer that is no 202.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const accepted: string[] = [];

@@ -79,6 +79,10 @@ export const MOST_GROUP_ORDERS = 10_000;
 /** The name of a group of orders. It stands in paths, so that it is never `.` or `..`. */
 export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
+/** What is told of one that does not fit, after its place. */
+export const GROUP_NAME_RULE =
+  'should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit';
+
 /** What the owner of orders is called that came without credentials. */
 export const ANONYMOUS = 'anonymous';
 

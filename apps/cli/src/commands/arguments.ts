@@ -1,4 +1,13 @@
-import { GROUP_NAME, NIL_UUID, namedBy, type OrderNeeds, orderNeeds, termsOf, uuid } from '@morpheo/common';
+import {
+  GROUP_NAME,
+  GROUP_NAME_RULE,
+  NIL_UUID,
+  namedBy,
+  type OrderNeeds,
+  orderNeeds,
+  termsOf,
+  uuid,
+} from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
@@ -15,9 +24,7 @@ export function readUuid(text: string): string {
 /** Reads the name of a group of orders. For commander: throws `InvalidArgumentError`. */
 export function readGroupName(text: string): string {
   if (GROUP_NAME.test(text)) return text;
-  throw new InvalidArgumentError(
-    'It should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit.',
-  );
+  throw new InvalidArgumentError(`It ${GROUP_NAME_RULE}.`);
 }
 
 /** Makes a reader of options that are whole numbers from `least` to `most`. */

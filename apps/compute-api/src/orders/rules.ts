@@ -1,5 +1,6 @@
 import {
   GROUP_NAME,
+  GROUP_NAME_RULE,
   type Learnuplet,
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
@@ -111,5 +112,5 @@ function brokenPriorityRule(priority: number | undefined): string | undefined {
 
 function brokenGroupRule(group: string | undefined): string | undefined {
   if (group === undefined || GROUP_NAME.test(group)) return undefined;
-  return 'group field should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit';
+  return `group field ${GROUP_NAME_RULE}`;
 }

@@ -5,9 +5,9 @@ import type { Log } from '@morpheo/service/log';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import { BEGINNING, BestOrders, endOfKept } from './candidates.ts';
 import type { OutputStorage } from './outputs.ts';
-import { NONE, plus } from './rows.ts';
+import { plus } from './rows.ts';
 import type { RetentionSettings } from './settings.ts';
-import { type Phase, planStep, removeStep, type Step, type StepPlace, type Told } from './steps.ts';
+import { NOTHING, type Phase, planStep, removeStep, type Step, type StepPlace, type Told } from './steps.ts';
 
 /** What {@link Retention} works with. */
 export interface RetentionParts {
@@ -97,11 +97,6 @@ const NEVER = new AbortController().signal;
 type Place = NonNullable<Step['next']>;
 
 const FIRST: Place = { phase: 'orders', after: BEGINNING };
-
-const NOTHING: Told = {
-  orders: Object.fromEntries(ORDER_KINDS.map((kind) => [kind, 0])) as Told['orders'],
-  ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0, groups: 0 },
-};
 
 function added(a: Told, b: Told): Told {
   const orders = Object.fromEntries(

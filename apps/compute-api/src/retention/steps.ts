@@ -194,7 +194,8 @@ function byKind(orders: readonly Pick<Candidate, 'kind'>[]): Told['orders'] {
   ) as Told['orders'];
 }
 
-const NOTHING: Told = {
+/** Nothing went, or would go. */
+export const NOTHING: Told = {
   orders: byKind([]),
   ...{ history: NONE, logs: NONE, outputs: NONE, ids: 0, groups: 0 },
 };

@@ -1,4 +1,4 @@
-import { FAILURES, type FailureReason, ORDER_STATUSES, orderNeeds, STEPS, whyView } from '@morpheo/common';
+import { failure, ORDER_STATUSES, orderNeeds, STEPS, whyView } from '@morpheo/common';
 import { z } from 'zod';
 
 const name = z.string().min(1);
@@ -42,7 +42,7 @@ const expectation = z.strictObject({
   log: z.string().optional(),
   failure: z
     .strictObject({
-      reason: z.enum(Object.keys(FAILURES) as [FailureReason, ...FailureReason[]]),
+      reason: failure.shape.reason,
       step: z.enum(STEPS).optional(),
       exit_code: z.int().optional(),
       message: z.string().optional(),

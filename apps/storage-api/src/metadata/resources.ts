@@ -228,11 +228,20 @@ export async function removeResource(
     if (row === undefined) throw noSuchResource(type, uuid);
     await permit(transaction, row);
     if (type === 'algo') await refuseWhileUsed(transaction, row);
-    await transaction.deleteFrom('resources').where('type', '=', type).where('uuid', '=', uuid).execute();
-    await transaction.deleteFrom('grants').where('type', '=', type).where('uuid', '=', uuid).execute();
-    await keepId(transaction, row);
-    return await forgetBlobs(transaction, [row.sha256]);
+    return await removeLocked(transaction, row);
   });
+}
+
+/** Removes a thing that this transaction has locked, with all that it was granted; returns what nothing refers to since. */
+export async function removeLocked(
+  transaction: StorageTransaction,
+  row: ResourceRow,
+): Promise<readonly string[]> {
+  const { type, uuid } = row;
+  await transaction.deleteFrom('resources').where('type', '=', type).where('uuid', '=', uuid).execute();
+  await transaction.deleteFrom('grants').where('type', '=', type).where('uuid', '=', uuid).execute();
+  await keepId(transaction, row);
+  return await forgetBlobs(transaction, [row.sha256]);
 }
 
 async function updateProblem(

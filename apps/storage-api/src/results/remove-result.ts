@@ -1,6 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import { forgetBlobs } from '../metadata/blobs.ts';
-import { keepId } from '../metadata/former-ids.ts';
+import { removeLocked } from '../metadata/resources.ts';
 import type { ResourceRow, StorageDatabase, StorageTransaction } from '../metadata/schema.ts';
 
 /**
@@ -18,11 +17,7 @@ export async function removeResult(database: StorageDatabase, order: string): Pr
       .executeTakeFirst();
     if (row === undefined) throw new PlatformError('not_found', `There is no result of order ${order}.`);
     await refuseWhilePinned(transaction, row);
-    const { type, uuid } = row;
-    await transaction.deleteFrom('resources').where('type', '=', type).where('uuid', '=', uuid).execute();
-    await transaction.deleteFrom('grants').where('type', '=', type).where('uuid', '=', uuid).execute();
-    await keepId(transaction, row);
-    return await forgetBlobs(transaction, [row.sha256]);
+    return await removeLocked(transaction, row);
   });
 }
 

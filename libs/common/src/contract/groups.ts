@@ -1,23 +1,18 @@
 import * as z from 'zod';
-import { FAILURES, type FailureReason } from '../failure.ts';
-import { GROUP_NAME, MOST_OWNER_CHARACTERS, ORDER_STATUSES } from '../order.ts';
+import { failure } from '../failure.ts';
+import { GROUP_NAME, GROUP_NAME_RULE, MOST_OWNER_CHARACTERS, ORDER_STATUSES } from '../order.ts';
 import { ANYONE_KNOWN, events, json } from './contract.ts';
 import { pageOf, pageQuery, timestamp } from './service.ts';
 
 /** The name of a group of orders. */
-export const groupName = z
-  .string()
-  .regex(
-    GROUP_NAME,
-    'should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit',
-  );
+export const groupName = z.string().regex(GROUP_NAME, GROUP_NAME_RULE);
 
 const counts = z.record(z.enum(ORDER_STATUSES), z.int());
 
 /** How many orders of a group are in each state. */
 export type GroupCounts = z.infer<typeof counts>;
 
-const reason = z.enum(Object.keys(FAILURES) as [FailureReason, ...FailureReason[]]);
+const { reason } = failure.shape;
 
 /** A group of orders as a list shows it. */
 export const orderGroup = z.object({
