@@ -12,6 +12,7 @@ import type { ComputeDatabase } from '../db/database.ts';
 import type { OrderGroupRow } from '../db/schema.ts';
 import { coarseMoment } from '../disclosure/redact.ts';
 import type { Viewer } from '../disclosure/shown.ts';
+import { fitting } from '../orders/queries.ts';
 import { time } from '../orders/views.ts';
 import { shownOwner } from '../owners/owners.ts';
 import type { GroupKey } from './store.ts';
@@ -53,7 +54,8 @@ export async function listGroups(
     .select((row) => row.fn.countAll<number>().as('total'))
     .where('owner', '=', owner)
     .executeTakeFirstOrThrow();
-  const page = found.slice(0, fitting(found.slice(0, limit)));
+  const sizes = found.slice(0, limit).map(({ posted }) => posted);
+  const page = found.slice(0, fitting(sizes, PAGE_ORDERS));
   const counts = await countsOf(
     read,
     owner,
@@ -63,16 +65,6 @@ export async function listGroups(
   const last = page.at(-1);
   const isCut = found.length > page.length && last !== undefined;
   return { items, total: Number(total), ...(isCut ? { next: `${last.created_at}.${last.name}` } : {}) };
-}
-
-/** How many of these make a page: one at least, and as many as have no more orders than a page. */
-function fitting(found: readonly OrderGroupRow[]): number {
-  let orders = 0;
-  const over = found.findIndex((one) => {
-    orders += one.posted;
-    return orders > PAGE_ORDERS;
-  });
-  return over === -1 ? found.length : Math.max(1, over);
 }
 
 async function countsOf(

@@ -56,7 +56,8 @@ export async function listOrders(
     .select((row) => row.fn.countAll<number>().as('total'))
     .where(matches)
     .executeTakeFirstOrThrow();
-  const page = found.slice(0, fitting(found.slice(0, limit)));
+  const sizes = found.slice(0, limit).map(({ bytes }) => Number(bytes));
+  const page = found.slice(0, fitting(sizes, PAGE_BYTES));
   const last = page.at(-1);
   const next = found.length > page.length && last !== undefined ? { next: cursorOf(last) } : {};
   const rows = await rowsOf(
@@ -66,14 +67,14 @@ export async function listOrders(
   return { items: rows.map((row) => summaryOf(row, viewer)), total: Number(total), ...next };
 }
 
-/** How many of these make a page: one at least, and as many as have no more bytes than a page. */
-function fitting(found: readonly { readonly bytes: number }[]): number {
-  let bytes = 0;
-  const over = found.findIndex((one) => {
-    bytes += Number(one.bytes);
-    return bytes > PAGE_BYTES;
+/** How many things of these sizes make a page: one at least, and as many as are no more than `most` together. */
+export function fitting(sizes: readonly number[], most: number): number {
+  let sum = 0;
+  const over = sizes.findIndex((size) => {
+    sum += size;
+    return sum > most;
   });
-  return over === -1 ? found.length : Math.max(1, over);
+  return over === -1 ? sizes.length : Math.max(1, over);
 }
 
 async function rowsOf(read: ComputeDatabase['read'], ids: readonly string[]): Promise<OrderRow[]> {

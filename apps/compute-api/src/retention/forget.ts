@@ -1,22 +1,6 @@
 import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 
-/** Forgets at most `most` of the orders that were removed before a time; returns how many they were. */
-export async function forgetRemoved({ db }: Tx, before: number, most: number): Promise<number> {
-  const { numDeletedRows } = await db
-    .deleteFrom('removed_orders')
-    .where('id', 'in', (rows) =>
-      rows
-        .selectFrom('removed_orders')
-        .select('id')
-        .where('removed_at', '<', before)
-        .orderBy('removed_at')
-        .limit(most),
-    )
-    .executeTakeFirst();
-  return Number(numDeletedRows);
-}
-
 /**
  * Forgets groups that have no orders any more, and of which nobody has asked anything since a time, of at most `most`
  * that are as old; returns how many they were.

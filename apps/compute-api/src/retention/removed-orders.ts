@@ -17,3 +17,19 @@ export async function noteRemoved({ db, now }: Tx, ids: readonly string[]): Prom
     select id, identity, ${now} from orders where id in (${sql.join(ids)})
     on conflict (id) do nothing`.execute(db);
 }
+
+/** Forgets at most `most` of the orders that were removed before a time; returns how many they were. */
+export async function forgetRemoved({ db }: Tx, before: number, most: number): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('removed_orders')
+    .where('id', 'in', (rows) =>
+      rows
+        .selectFrom('removed_orders')
+        .select('id')
+        .where('removed_at', '<', before)
+        .orderBy('removed_at')
+        .limit(most),
+    )
+    .executeTakeFirst();
+  return Number(numDeletedRows);
+}

@@ -11,8 +11,9 @@ import {
   takeRemovable,
   takeSettled,
 } from './candidates.ts';
-import { countForgettable, forgetGroups, forgetRemoved } from './forget.ts';
+import { countForgettable, forgetGroups } from './forget.ts';
 import { type OutputStorage, outputsOf, removeOutputs } from './outputs.ts';
+import { forgetRemoved } from './removed-orders.ts';
 import { type Amount, amountsOf, areMoreLogs, logsOf, NONE, plus, removeLogs, removeOrders } from './rows.ts';
 import type { RetentionSettings } from './settings.ts';
 
