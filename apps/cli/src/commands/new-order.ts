@@ -66,7 +66,7 @@ export function addLearn(program: Command, run: Runner): void {
     ['morpheo learn --problem-workflow 7d4a --algo a1b6 --train 1111 --test 2222 --watch', 'train and watch'],
     [
       'morpheo learn … --needs runtime=docker,arch=amd64,label.zone=a',
-      'on a worker that offers these alone (see: morpheo workers)',
+      'only on a worker that offers all of these (see: morpheo workers)',
     ],
     [
       'morpheo learn … --rank 1 --model-start f3b0 --train 4444 --test 2222',
