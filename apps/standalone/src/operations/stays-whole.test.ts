@@ -19,7 +19,17 @@ const FREE_PORTS = ['storage', 'compute', 'orchestrator'].flatMap((part) => [`--
 test('A platform whose worker was superseded says that it is not ready, starts it again, and is ready', async (t) => {
   t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
-  const openRuntime = async () => openDummyRuntime();
+  const [mayStart, startsAgain] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let starts = 0;
+  // The second worker waits for the test, so that the time without one is seen however fast it would start.
+  const openRuntime = async () => {
+    starts += 1;
+    if (starts > 1) {
+      startsAgain.resolve();
+      await mayStart.promise;
+    }
+    return openDummyRuntime();
+  };
   await using platform = await startPlatform({ folder: folder.path, openRuntime, log: silentLog });
   const ready = async () => (await fetch(`${platform.connection.compute}/ready`)).status;
   await eventually(t, async (t) => t.is(await ready(), 200));
@@ -30,7 +40,9 @@ test('A platform whose worker was superseded says that it is not ready, starts i
   const credentials = { name: 'worker', secret: (await readOrMakeSecrets(folder.path)).worker };
   const another = computeClient({ url: platform.connection.compute, credentials });
   await another.registerWorker({ params: { worker: worker?.id ?? '' }, body });
-  await eventually(t, async (t) => t.is(await ready(), 503));
+  await startsAgain.promise;
+  t.is(await ready(), 503);
+  mayStart.resolve();
   await eventually(t, async (t) => t.is(await ready(), 200));
   const [again] = (await platform.compute.listWorkers({})).items;
   t.like(again, { name: 'standalone', alive: true });
