@@ -20,6 +20,7 @@ export * from './disclosure.ts';
 export * from './ends.ts';
 export * from './errors.ts';
 export * from './failure.ts';
+export * from './image-reference.ts';
 export * from './log-text.ts';
 export * from './needs.ts';
 export * from './order.ts';
