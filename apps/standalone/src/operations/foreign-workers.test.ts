@@ -119,7 +119,7 @@ for (const [name, openStorage] of Object.entries(STORAGES)) {
   });
 }
 
-test('A worker of the original beside an original compute-api works with our storage-api', async (t) => {
+test(`A worker of the original beside an original compute-api loses none of ${ORDERS} orders with our storage-api`, async (t) => {
   await using nsqd = await startNsqd();
   await using storage = await openOurStorage();
   await using orchestrator = await startOriginalOrchestrator();
@@ -131,7 +131,7 @@ test('A worker of the original beside an original compute-api works with our sto
     onMessage: (uuid) => void messages.push(uuid),
   });
   // All that the original's compute-api does with an order.
-  const posted = orders(20);
+  const posted = orders(ORDERS);
   for (const uplet of posted)
     await broker.publish('algo' in uplet ? 'train' : 'prediction', JSON.stringify(uplet));
   await eventually(t, (again) => again.is(orchestrator.ends.size, posted.length));
