@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { ResultType } from './contract/resources.ts';
 import { STEPS } from './failure.ts';
 import {
   goInt,
@@ -41,7 +42,7 @@ export const KIND_NAMES = {
 /** See {@link KIND_NAMES}. */
 export interface KindNames {
   /** The resource on storage that such an order makes. */
-  readonly result: 'model' | 'prediction';
+  readonly result: ResultType;
   /** What the orchestrator calls such an order. */
   readonly uplet: 'learnuplet' | 'preduplet';
 }

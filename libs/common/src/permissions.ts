@@ -23,7 +23,7 @@ export type Action = (typeof ACTIONS)[number];
 const OWN: readonly Relation[] = ['admin', 'owner'];
 const SHARED: readonly Relation[] = ['admin', 'owner', 'granted', 'open'];
 
-/** Code and models: whoever may use them sees them whole. */
+/** Code, models and outputs of jobs: whoever may use them sees them whole. */
 const SHOWN = { describe: SHARED, measure: SHARED, read: SHARED, use: SHARED, change: OWN, share: OWN };
 /** Hidden: others may use them, and see no byte of them. */
 const HIDDEN = { describe: SHARED, measure: OWN, read: OWN, use: SHARED, change: OWN, share: OWN };
@@ -37,8 +37,9 @@ export const PERMISSIONS: Readonly<Record<ResourceType, Readonly<Record<Action, 
   algo: SHOWN,
   model: SHOWN,
   data: HIDDEN,
-  // No order can name one.
+  // An order names one as an input alone, which asks for `read`.
   prediction: { ...HIDDEN, use: [] },
+  output: SHOWN,
 };
 
 /** Whether the table allows an action. */
@@ -102,10 +103,14 @@ export const grantee = z
     'should be person:NAME, group:NAME or problem:UUID',
   );
 
-/** As what an order names a resource. */
-export const USES = ['problem', 'algo', 'model', 'train', 'test', 'predict'] as const;
+/** As what an order names a resource; see {@link UsedAs}. */
+export const USES = ['problem', 'algo', 'model', 'train', 'test', 'predict', 'input'] as const;
 
-/** As what an order names a resource; the last three are of data sets. */
+/**
+ * As what an order names a resource. `train`, `test` and `predict` are of data sets. `input`, of any resource, hands its
+ * bytes to a job, whose owner sees all that the job makes of them, and so has to be somebody who may `read` them; every
+ * other use takes the right to `use` the resource.
+ */
 export type UsedAs = (typeof USES)[number];
 
 /** Whether the purpose of a data set allows its use in an order of `problem` (a UUID). */

@@ -25,7 +25,7 @@ test('An old order goes from compute-api and its model from storage, by the role
   const retention = { ...COMPUTE_DEFAULTS.retention, ordersMs: 1, best: 0, removeOutputs: true };
   await using services = await openServicesWithRoles({ retention: { ...retention, everyMs: 50 } });
   const [admin, worker] = [clientsAs(services, 'admin'), clientsAs(services, 'worker')];
-  const upload = async (type: Exclude<ResourceType, 'model'>): Promise<string> => {
+  const upload = async (type: Exclude<ResourceType, 'model' | 'output'>): Promise<string> => {
     const uuid = randomUUID();
     const blob = new Blob([uuid]);
     const described = type === 'problem' ? { description: type } : {};

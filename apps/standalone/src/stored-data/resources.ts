@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { uploadForm } from '@morpheo/client';
-import { isPlatformError, measured } from '@morpheo/common';
+import { isPlatformError, measured, type ResourceType } from '@morpheo/common';
 import type { StoredServices } from './services.ts';
 import { one } from './worker.ts';
 
@@ -107,7 +107,7 @@ async function damage({ storage }: StoredServices, folder: string, uuid: string)
 /** The SHA-256 of what storage answers for a thing's bytes; `damaged` where it says that they are. */
 export async function digestOf(
   { storage }: Pick<StoredServices, 'storage'>,
-  type: 'problem' | 'algo' | 'model' | 'data' | 'prediction',
+  type: ResourceType,
   uuid: string,
 ): Promise<string> {
   const hash = createHash('sha256');

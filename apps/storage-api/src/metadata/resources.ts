@@ -1,6 +1,7 @@
 import {
   PlatformError,
   type Purpose,
+  RESULT_TYPES,
   type Resource,
   type ResourceType,
   type Visibility,
@@ -180,7 +181,7 @@ export async function addResource(
     if (database.engine === 'postgres') await lockName(transaction, type, uuid);
     // Before the rest, since it may give back what the thing then takes.
     await within?.(transaction);
-    if (type === 'model' || type === 'prediction') await refuseReserved(transaction, type, uuid);
+    if (RESULT_TYPES.some((one) => one === type)) await refuseReserved(transaction, type, uuid);
     if ((await lockResource(transaction, type, uuid)) !== undefined) throw alreadyExists(type, uuid);
     await refuseFormerId(transaction, resource);
     return toResource(await insertResource(transaction, database.now, resource, blob));

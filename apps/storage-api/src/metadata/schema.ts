@@ -1,4 +1,4 @@
-import type { Purpose, ResourceType, Visibility } from '@morpheo/common';
+import type { Purpose, ResourceType, ResultType, Visibility } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
 import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
 import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
@@ -21,7 +21,7 @@ interface BlobRow {
   damaged_at: Generated<number | null>;
 }
 
-/** A problem, algo, model, data set or prediction. */
+/** A thing that storage keeps. */
 interface ResourceTable {
   type: ResourceType;
   uuid: string;
@@ -75,7 +75,7 @@ interface FormerIdRow {
 interface StagedTable {
   order_id: string;
   attempt: number;
-  type: 'model' | 'prediction';
+  type: ResultType;
   /** The id that it will have. */
   uuid: string;
   algo: string | null;

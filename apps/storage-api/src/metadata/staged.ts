@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { PlatformError, type Resource, type Ticket, type Visibility } from '@morpheo/common';
+import { PlatformError, type Resource, type ResultType, type Ticket, type Visibility } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
 import { requireCurrent } from '../pins/attempt.ts';
@@ -14,7 +14,7 @@ import type { ResourceRow, StagedRow, StorageDatabase, StorageTransaction } from
 export interface StagedResult {
   readonly order: string;
   readonly attempt: number;
-  readonly type: 'model' | 'prediction';
+  readonly type: ResultType;
   /** The id that it will have. */
   readonly uuid: string;
   readonly algo?: string | undefined;

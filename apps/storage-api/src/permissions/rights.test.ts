@@ -31,9 +31,9 @@ async function lacks(
   storage: TestStorage,
   who: Asker,
   uses: readonly Use[],
-  rules: Partial<PermissionRules> = {},
+  { outputsOpen = false, ...rules }: Partial<PermissionRules & { outputsOpen: boolean }> = {},
 ): Promise<string[]> {
-  const asking = { ...who, rules: { ...RULES, ...rules } };
+  const asking = { ...who, rules: { ...RULES, ...rules }, outputsOpen };
   const { missing } = await storage.database.write((tx) => rightsOf(tx, asking, uses));
   return missing.map(({ type, need, owner }) => `${type} ${need} ${owner}`);
 }
@@ -143,3 +143,30 @@ testOnEngines('What is not there is passed over', async (t, open) => {
   t.deepEqual(await lacks(storage, asker('bob'), [use('algo', ALGO), use('train', DATA)]), []);
   t.deepEqual(await lacks(storage, asker('bob'), []), []);
 });
+
+testOnEngines(
+  'What a job takes as an input its owner may read: whatever else may be done with it is not enough',
+  async (t, open) => {
+    await using storage = await open();
+    const types: readonly ResourceType[] = ['problem', 'algo', 'model', 'data', 'prediction', 'output'];
+    const uses = types.map((type): Use => ({ type, uuid: id(10), as: 'input' }));
+    for (const type of types) await add(storage, { type, uuid: id(10), owner: 'alice' });
+    t.deepEqual(await lacks(storage, asker('alice'), uses), []);
+    t.deepEqual(await lacks(storage, asker('root', { admin: true }), uses), []);
+    t.deepEqual(
+      await lacks(storage, asker('bob'), uses),
+      types.map((type) => `${type} read alice`),
+    );
+    for (const type of types) await grant(storage, type, id(10), 'person:bob');
+    const hidden = ['data read alice', 'prediction read alice'];
+    t.deepEqual(await lacks(storage, asker('bob'), uses), hidden);
+    await storage.database.write((tx) =>
+      tx.updateTable('resources').set({ visibility: 'open', purpose: 'train' }).execute(),
+    );
+    t.deepEqual(await lacks(storage, asker('eve'), uses), hidden);
+    t.deepEqual(await lacks(storage, asker('alice'), uses), [], 'a purpose is of no matter');
+    const anonymous = asker(ANONYMOUS);
+    t.deepEqual(await lacks(storage, anonymous, uses, { anonymousGrants: 'all' }), hidden);
+    t.deepEqual(await lacks(storage, anonymous, uses, { anonymousGrants: 'all', outputsOpen: true }), []);
+  },
+);

@@ -66,7 +66,7 @@ export interface Checked {
 /** Checks whether what orders name is there, and whether their owners may use it. */
 export async function checkOrders(
   transaction: StorageTransaction,
-  { rules }: Pick<OrderRules, 'rules'>,
+  { rules, outputsOpen }: Pick<OrderRules, 'rules' | 'outputsOpen'>,
   { askers, grantees }: Pick<Standing, 'askers' | 'grantees'>,
   requests: readonly PinRequest[],
   things: Things,
@@ -76,8 +76,9 @@ export async function checkOrders(
   for (const request of requests) {
     const asker = askers.get(request.owner);
     if (asker === undefined) throw new Error(`Nobody has looked up who ${request.owner} is`);
-    const seen = await visibleTo(transaction, { things, grantees, rules, asker }, request);
-    const refused = refusalOf(request, things, { things: seen, grantees, rules, asker });
+    const question = { things, grantees, rules, asker, outputsOpen };
+    const seen = await visibleTo(transaction, question, request);
+    const refused = refusalOf(request, things, { ...question, things: seen });
     visible.set(request.order, seen);
     if (refused !== undefined) refusals.set(request.order, refused);
   }
@@ -107,7 +108,7 @@ async function visibleTo(
   const isSeen = (row: ResourceRow, granted: boolean) =>
     isAllowed(row.type, 'describe', relationTo(row, granted, asker, rules));
   const lacking = missingRights(question, request.uses).flatMap((use) =>
-    use.need === 'use' ? (things.get(keyOf(use)) ?? []) : [],
+    use.need === 'use' || use.need === 'read' ? (things.get(keyOf(use)) ?? []) : [],
   );
   const others = lacking.filter((row) => !isSeen(row, false));
   if (others.length === 0) return things;
@@ -198,11 +199,17 @@ function inputMessage({ owner }: PinRequest, missing: readonly MissingUse[]): st
 
 function rightsMessage({ owner }: PinRequest, missing: readonly MissingUse[]): string {
   const what = listed(missing, ({ type, uuid, need, owner: whose }) => {
-    const lacks = need === 'use' ? '' : ` to ${need === 'predict' ? 'predict from' : need}`;
+    const lacks = need === 'use' ? '' : ` ${LACKS[need] ?? `to ${need}`}`;
     return `${type} ${uuid} of ${whose === '' ? 'the admins' : whose}${lacks}`;
   });
-  return `${owner} may not use ${what}. Its owner can allow it; or correct the order.`;
+  const hidden = missing.some(({ need, type }) => need === 'read' && !isAllowed(type, 'read', 'granted'));
+  const remedy = hidden
+    ? 'The bytes of data and predictions are read by their owner and admins alone: they can place the order'
+    : 'Its owner can allow it';
+  return `${owner} may not use ${what}. ${remedy}; or correct the order.`;
 }
+
+const LACKS: Readonly<Record<string, string>> = { predict: 'to predict from', read: 'as an input' };
 
 const MOST_LISTED = 3;
 

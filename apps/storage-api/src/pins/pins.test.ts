@@ -1,4 +1,4 @@
-import type { PermissionsChange, PinRequest, ResourceType } from '@morpheo/common';
+import type { PermissionsChange, PinRequest, Produced, ResourceType } from '@morpheo/common';
 import { refused, textOf } from '../testing/expect.ts';
 import { type OpenTestStorage, testOnEngines } from '../testing/on-engines.ts';
 import type { TestStorage } from '../testing/open-storage.ts';
@@ -31,7 +31,7 @@ const stage = (
   { api }: TestStorage,
   caller: Caller,
   place: { order: string; attempt: number },
-  query: { type: 'model' | 'prediction'; uuid: string },
+  query: Produced,
   bytes = 'result',
 ) => api.stageResult({ params: place, query, body: bodyOf(bytes) }, caller);
 

@@ -33,12 +33,15 @@ export interface Known {
  */
 export function policyOf(request: PinRequest, { rules, standing, things }: Known): Policy {
   const rows = request.uses.flatMap((use) => things.get(keyOf(use)) ?? []);
-  const problem = rows.find(({ type }) => type === 'problem');
+  const named = request.uses.find(({ as }) => as === 'problem');
+  const problem = named === undefined ? undefined : things.get(keyOf(named));
   const data = rows.filter(({ type }) => type === 'data');
   const problem_owner = problem?.owner ?? '';
   if (rules.outputsOpen)
     return { ...OPEN, problem_owner, canaries: problem === undefined ? [] : canariesOf(problem) };
-  if (problem !== undefined && data.every((row) => isPublic(row, problem)))
+  // A job of nobody known has read what is open to everybody alone.
+  const isPublicJob = request.produces.type === 'output' && !isKnown(request.owner);
+  if (isPublicJob || (problem !== undefined && data.every((row) => isPublic(row, problem))))
     return { ...OPEN, problem_owner, canaries: [] };
   const asker = standing.askers.get(request.owner);
   const hidden = asker === undefined || !data.every((row) => mayRead(row, asker, rules));

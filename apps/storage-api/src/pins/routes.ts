@@ -1,4 +1,12 @@
-import { type Api, KIND_NAMES, type PinRequest, PlatformError, type StorageContract } from '@morpheo/common';
+import {
+  type Api,
+  KIND_NAMES,
+  type PinRequest,
+  PlatformError,
+  type ResourceType,
+  type StorageContract,
+  type UsedAs,
+} from '@morpheo/common';
 import type { StorageParts } from '../parts.ts';
 import { pinOrders } from './pin.ts';
 
@@ -17,6 +25,7 @@ export function pinHandlers(parts: StorageParts): Pick<Api<StorageContract>, 'pi
   };
 }
 
+/** Of what type is what an order uses as this; an input may be of any. */
 const TYPES = {
   problem: 'problem',
   algo: 'algo',
@@ -24,11 +33,11 @@ const TYPES = {
   train: 'data',
   test: 'data',
   predict: 'data',
-} as const satisfies Record<PinRequest['uses'][number]['as'], string>;
+} as const satisfies Record<Exclude<UsedAs, 'input'>, ResourceType>;
 
 /** Throws `invalid_request` where what an order uses and makes does not go together. */
 function refuseMisfit({ order, kind, uses, produces }: PinRequest): void {
-  const wrong = uses.find(({ as, type }) => TYPES[as] !== type);
+  const wrong = uses.find(({ as, type }) => as !== 'input' && TYPES[as] !== type);
   if (wrong !== undefined)
     throw new PlatformError(
       'invalid_request',

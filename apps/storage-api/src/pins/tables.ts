@@ -1,4 +1,4 @@
-import type { ResourceType } from '@morpheo/common';
+import type { ResourceType, ResultType } from '@morpheo/common';
 import type { Generated, Kysely, Selectable } from 'kysely';
 
 /** What is pinned for an order. It stays for a while when that was released, so that a late call pins nothing. */
@@ -12,7 +12,7 @@ interface PinTable {
   owner: Generated<string>;
   /** learn: the algo that its model will be of; nobody deletes it meanwhile. */
   algo: Generated<string | null>;
-  produces_type: Generated<'model' | 'prediction' | null>;
+  produces_type: Generated<ResultType | null>;
   produces_uuid: Generated<string | null>;
   problem_owner: Generated<string>;
   /** 1 where it names data that its owner may not read. */

@@ -3,6 +3,7 @@ import {
   type Api,
   type Call,
   PlatformError,
+  type ResultType,
   type StorageContract,
   type Ticket,
 } from '@morpheo/common';
@@ -108,7 +109,7 @@ async function authorOf(
   wanted: {
     readonly order: string;
     readonly attempt: number;
-    readonly type: 'model' | 'prediction';
+    readonly type: ResultType;
     readonly uuid: string;
     readonly algo?: string | undefined;
     readonly owner?: string | undefined;

@@ -58,10 +58,13 @@ function readPairs(header: string): Map<string, string> {
   return pairs;
 }
 
+/** What may be uploaded: outputs are made by orders alone. */
+const UPLOADED = RESOURCE_TYPES.filter((type) => type !== 'output');
+
 function typeOf(text: string | undefined): ResourceType {
-  const type = RESOURCE_TYPES.find((one) => one === text);
+  const type = UPLOADED.find((one) => one === text);
   if (type !== undefined) return type;
-  throw refusal(`Upload-Metadata has to name the type: one of ${RESOURCE_TYPES.join(', ')}`);
+  throw refusal(`Upload-Metadata has to name the type: one of ${UPLOADED.join(', ')}`);
 }
 
 function refusal(message: string): PlatformError {

@@ -68,6 +68,7 @@ const FIELDS: Readonly<Record<ResourceType, readonly ('name' | 'description')[]>
   model: [],
   data: [],
   prediction: [],
+  output: [],
 };
 
 const FORM_HINT = 'Make sure that each form field is sent before blob in the multipart/form';

@@ -16,7 +16,7 @@ export const MOST_PINNED = { orders: 100, uses: 50_000 } as const;
 const MOST_PIN_BYTES = 8 * 1024 * 1024;
 
 const pinUse = z.object({
-  type: z.enum(['problem', 'algo', 'model', 'data']),
+  type: z.enum(RESOURCE_TYPES),
   uuid,
   as: z.enum(USES),
 });
@@ -34,8 +34,8 @@ const pinRequest = z.object({
   /** Whose order it is: the rights of this person decide. */
   owner: z.string().min(1).max(MOST_OWNER_CHARACTERS),
   kind: z.enum(ORDER_KINDS),
-  /** What it uses: of a prediction the algo need not be named, storage knows the model's. */
-  uses: z.array(pinUse).min(1),
+  /** What it uses, which of a job may be nothing; of a prediction the algo need not be named, storage knows the model's. */
+  uses: z.array(pinUse),
   /** The id that its result will have; nil: storage draws one. */
   produces: produced.extend({ uuid: z.union([uuid, z.literal(NIL_UUID)]) }),
   /**

@@ -3,10 +3,16 @@ import { sha256Hex } from '../digest.ts';
 import { PlatformError } from '../errors.ts';
 
 /** The kinds of things that storage keeps. */
-export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction'] as const;
+export const RESOURCE_TYPES = ['problem', 'algo', 'model', 'data', 'prediction', 'output'] as const;
 
 /** A kind of thing that storage keeps. */
 export type ResourceType = (typeof RESOURCE_TYPES)[number];
+
+/** What orders make: a model, a prediction, or the output of a job, which is the files that it wrote. */
+export const RESULT_TYPES = ['model', 'prediction', 'output'] as const satisfies readonly ResourceType[];
+
+/** See {@link RESULT_TYPES}. */
+export type ResultType = (typeof RESULT_TYPES)[number];
 
 /**
  * A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob, which

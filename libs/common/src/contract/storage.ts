@@ -7,7 +7,7 @@ import { ANYONE_OR_ATTEMPT, downloadEndpoints } from './downloads.ts';
 import { peopleEndpoints } from './people.ts';
 import { permissionEndpoints } from './permissions.ts';
 import { pinEndpoints } from './pins.ts';
-import { RESOURCE_TYPES, resource, usage } from './resources.ts';
+import { RESOURCE_TYPES, RESULT_TYPES, resource, usage } from './resources.ts';
 import { pageQuery } from './service.ts';
 import { uploadEndpoints } from './uploads.ts';
 
@@ -31,7 +31,8 @@ const attempt = z.object({ order: uuid, attempt: z.coerce.number().int().min(1) 
 /** storage-api: the routes of the original in both of its dialects, and ours. */
 export const storageContract = defineContract({
   title: 'Morpheo storage API',
-  description: 'Keeps problems, algorithms, models, data and predictions: what they are, and their bytes.',
+  description:
+    'Keeps problems, algorithms, models, data, predictions and outputs of jobs: what they are, and their bytes.',
   errorKey: 'error',
   realm: 'Authorization Required',
   emptyUnauthorized: true,
@@ -69,13 +70,13 @@ export const storageContract = defineContract({
       summary: 'Stage the result of an attempt: stored and synced, visible to nobody until it is published',
       description:
         'A second call of the same attempt replaces what the first one staged; one of an attempt that a later one has ' +
-        'overtaken here is 409. `uuid` is the id that the model or ' +
-        'prediction will have. Whose bytes they are, and of which `algo` a model is, the ticket says; of an admin, who has ' +
+        'overtaken here is 409. `uuid` is the id that the result ' +
+        'will have. Whose bytes they are, and of which `algo` a model is, the ticket says; of an admin, who has ' +
         'none, `owner` (the caller where absent) and `algo`. `Content-Digest`, where given, is checked.',
       access: ['attempt'],
       params: attempt,
       query: z.object({
-        type: z.enum(['model', 'prediction']),
+        type: z.enum(RESULT_TYPES),
         uuid,
         algo: uuid.optional(),
         /** Whose result it is; the caller's where absent. */
@@ -126,7 +127,7 @@ export const storageContract = defineContract({
     removeResult: {
       method: 'DELETE',
       path: '/v1/published-results/:order',
-      summary: 'Remove the model or prediction that an order has made, which was published',
+      summary: 'Remove what an order has made, which was published',
       description:
         'What somebody else stored under its id since stays. 404: nothing is left of it; 409: an order that has not ' +
         'ended names it.',

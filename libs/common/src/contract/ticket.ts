@@ -1,9 +1,10 @@
 import * as z from 'zod';
 import { sha256Hex } from '../digest.ts';
 import { uuid } from '../uuid.ts';
+import { RESULT_TYPES } from './resources.ts';
 
-/** The model or prediction that an order makes. */
-export const produced = z.object({ type: z.enum(['model', 'prediction']), uuid });
+/** What an order makes, and the id that it will have. */
+export const produced = z.object({ type: z.enum(RESULT_TYPES), uuid });
 
 /** See {@link produced}. */
 export type Produced = z.infer<typeof produced>;
