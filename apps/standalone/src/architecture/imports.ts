@@ -26,7 +26,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   jose: ['libs/service/src/http/access/'],
   nsqjs: ['libs/service/src/broker/'],
   '@opentelemetry': ['libs/service/src/trace/'],
-  '@aws-sdk': ['apps/storage-api/src/blobs/', 'utils/real-parts/src/', 'bench/src/'],
+  '@aws-sdk': ['libs/service/src/buckets/', 'utils/real-parts/src/', 'bench/src/'],
   'tus-js-client': ['apps/cli/src/transfer/'],
   dockerode: ['apps/compute-worker/src/runtime/'],
   commander: ['libs/service/src/config/', 'apps/cli/src/', 'simulation/src/', 'chaos/src/'],

@@ -10,4 +10,4 @@ export {
 } from './blob-store.ts';
 export { openLocalBlobStore } from './local/store.ts';
 export { type BlobLocation, openBlobStore } from './open.ts';
-export { type S3BlobStoreOptions, type S3Credentials, SSE_KINDS } from './s3/options.ts';
+export type { S3BlobStoreOptions } from './s3/options.ts';

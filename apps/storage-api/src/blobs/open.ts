@@ -3,7 +3,8 @@ import { requireWritable } from '@morpheo/service/check';
 import type { Log } from '@morpheo/service/log';
 import type { BlobStore } from './blob-store.ts';
 import { LOCAL_FOLDERS, openLocalBlobStore } from './local/store.ts';
-import type { S3BlobStoreOptions } from './s3/options.ts';
+import { keysBelow } from './s3/keys.ts';
+import { type S3BlobStoreOptions, STORE_WORDS } from './s3/options.ts';
 
 /** Where blobs are kept. */
 export type BlobLocation =
@@ -39,11 +40,9 @@ export async function checkBlobLocation(location: BlobLocation, signal: AbortSig
     return `in ${location.folder}`;
   }
   const { bucket, prefix } = location.options;
-  const { openCalls } = await import('./s3/calls.ts');
-  const { keysBelow } = await import('./s3/objects.ts');
-  const { pingStore } = await import('./s3/check.ts');
-  using calls = openCalls(location.options);
-  await pingStore(calls, keysBelow(prefix), signal);
+  const { openCalls, pingBucket } = await import('@morpheo/service/buckets');
+  using calls = openCalls({ ...location.options, words: STORE_WORDS });
+  await pingBucket(calls, keysBelow(prefix).blobs, signal);
   return `bucket ${bucket}`;
 }
 
@@ -53,8 +52,7 @@ export async function blobLocationWarning(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (location.kind === 'local') return undefined;
-  const { openCalls } = await import('./s3/calls.ts');
-  const { versionsWarning } = await import('./s3/versions.ts');
-  using calls = openCalls(location.options);
+  const { openCalls, versionsWarning } = await import('@morpheo/service/buckets');
+  using calls = openCalls({ ...location.options, words: STORE_WORDS });
   return await versionsWarning(calls, signal);
 }

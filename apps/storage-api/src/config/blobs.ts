@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
+import { type BucketCredentials, SSE_KINDS } from '@morpheo/service/buckets/options';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { type Follow, followPems } from '@morpheo/service/lifecycle';
 import { z } from 'zod';
-import { type BlobLocation, type S3Credentials, SSE_KINDS } from '../blobs/index.ts';
+import type { BlobLocation } from '../blobs/index.ts';
 
 const text = z.string().min(1);
 const httpUrl = z
@@ -199,7 +200,7 @@ export async function blobLocationOf(
 }
 
 /** The keys as they are at the time; undefined where the settings name none. */
-function keysOf({ s3AccessKey, s3SecretKey, s3SessionToken }: S3Config): S3Credentials | undefined {
+function keysOf({ s3AccessKey, s3SecretKey, s3SessionToken }: S3Config): BucketCredentials | undefined {
   if (s3AccessKey === undefined || s3SecretKey === undefined) return undefined;
   return {
     get accessKeyId() {

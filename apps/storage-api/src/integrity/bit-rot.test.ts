@@ -1,11 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatDigestField } from '@morpheo/common';
+import { openCalls, putObject } from '@morpheo/service/buckets';
 import { readFigures } from '@morpheo/service/testing';
 import ava, { type ExecutionContext } from 'ava';
 import type { BlobLocation } from '../blobs/index.ts';
-import { openCalls } from '../blobs/s3/calls.ts';
-import { keysBelow, putObject } from '../blobs/s3/objects.ts';
+import { keysBelow } from '../blobs/s3/keys.ts';
+import { STORE_WORDS } from '../blobs/s3/options.ts';
 import { bucketOptions, minioTest, sharedMinio } from '../testing/minio.ts';
 import { openTestService, type TestService } from '../testing/open-service.ts';
 import { id, sha256, sorted } from '../testing/requests.ts';
@@ -59,8 +60,8 @@ async function inBucket(): Promise<Rotting> {
   const place: BlobLocation = { kind: 's3', options };
   await using stack = new AsyncDisposableStack();
   const service = stack.use(await openTestService({ blobs: place }));
-  const calls = stack.use(openCalls(options));
-  const keyOf = (digest: string) => keysBelow(options.prefix).blob(digest);
+  const calls = stack.use(openCalls({ ...options, words: STORE_WORDS }));
+  const keyOf = (digest: string) => keysBelow().blob(digest);
   const opened = stack.move();
   return {
     service,

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { openCalls } from '../blobs/s3/calls.ts';
-import { keysBelow, putObject } from '../blobs/s3/objects.ts';
+import { openCalls, putObject } from '@morpheo/service/buckets';
+import { keysBelow } from '../blobs/s3/keys.ts';
+import { STORE_WORDS } from '../blobs/s3/options.ts';
 import { bucketOptions, sharedMinio, minioTest as test } from '../testing/minio.ts';
 import { openTestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
@@ -10,7 +11,7 @@ const minio = sharedMinio();
 test('one other bit in a bucket is found by readers and scrubs, and healed by an upload', async (t) => {
   const options = await bucketOptions(await minio());
   await using service = await openTestService({ blobs: { kind: 's3', options } });
-  using calls = openCalls(options);
+  using calls = openCalls({ ...options, words: STORE_WORDS });
   const things = [1, 1000, 300_000, 9_000_000].map((size) => randomBytes(size));
   const upload = async (uuid: string, bytes: Buffer) => {
     const body = new Uint8Array(bytes);
@@ -28,7 +29,7 @@ test('one other bit in a bucket is found by readers and scrubs, and healed by an
     await upload(id(number), bytes);
     const rotten = Buffer.from(bytes);
     rotten[bytes.byteLength >> 1] = (rotten[bytes.byteLength >> 1] ?? 0) ^ 4;
-    await putObject(calls, keysBelow(options.prefix).blob(sha256(bytes)), rotten);
+    await putObject(calls, keysBelow().blob(sha256(bytes)), rotten);
   }
   for (const number of [0, 1, 2]) t.is(await read(number), 'broken');
   t.like(await service.scrub(), { damaged: 4, healed: 0 });

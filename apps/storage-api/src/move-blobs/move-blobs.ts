@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { PlatformError } from '@morpheo/common';
+import { all, PlatformError } from '@morpheo/common';
 import { type BlobStore, piecesOf, putBlob } from '../blobs/index.ts';
-import { allOrStop } from '../blobs/parallel.ts';
 
 /** What is moved where, and how. */
 export interface MoveBlobs {
@@ -65,7 +64,11 @@ export async function moveBlobs(options: MoveBlobs): Promise<MoveCounts> {
     }
   };
   try {
-    await allOrStop(options.concurrency, work, options.signal);
+    const signal = options.signal ?? new AbortController().signal;
+    await all(
+      signal,
+      Array.from({ length: options.concurrency }, () => work),
+    );
   } finally {
     await blobs.return?.();
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { PlatformError, sleep } from '@morpheo/common';
-import type { Calls } from './calls.ts';
-import { deleteObject, type Keys, listObjects, putObject } from './objects.ts';
+import { type Calls, deleteObject, listObjects, putObject } from '@morpheo/service/buckets';
+import type { Keys } from './keys.ts';
 
 /** A removal that has not begun to remove by then gives up. */
 const REMOVAL_MS = 30_000;

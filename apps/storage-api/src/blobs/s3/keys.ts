@@ -1,70 +1,37 @@
-import { defaultProvider } from '@aws-sdk/credential-provider-node';
-import { silentLog } from '@morpheo/service/log';
-import type { S3BlobStoreOptions, S3Credentials } from './options.ts';
+const DIGEST = /^[0-9a-f]{64}$/;
 
-/** Keys as the vendor's client takes them. */
-interface Keys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-  /** When they are good no more; absent: nobody knows. */
-  readonly expiration?: Date;
-}
-
-/** Finds the keys for one request. The vendor's client asks again only where they have a time at which they end. */
-type FindKeys = (caller?: Record<string, unknown>) => Promise<Keys>;
-
-/** Keys that are in no hurry are looked for again after so long, in milliseconds. */
-const LOOK_AGAIN_MS = 5000;
-
-/** The keys of a store as they are at each request. */
-export function keysOf({ credentials, log = silentLog }: S3BlobStoreOptions, clock?: () => number): FindKeys {
-  if (credentials !== undefined) return async () => asOfNow(reveal(credentials));
-  // Both the provider and its files are remembered by the vendor's packages, unless a new one is told otherwise.
-  return followKeys(
-    async (caller) => await defaultProvider({ ignoreCache: true })(caller),
-    (error) => log.warn({ error }, 'The keys of the bucket cannot be found again; those before are used'),
-    clock,
-  );
+/** True for a SHA-256 in lower-case hexadecimal: nothing else names a blob. */
+export function isDigest(text: string | undefined): text is string {
+  return text !== undefined && DIGEST.test(text);
 }
 
 /**
- * Keys that `find` finds, looked for again every five seconds where they do not say when they end, for somebody may
- * have changed their file. Where that fails, those before are used, and `onError` is told at the first failure.
+ * The names of the objects of a store: `sha256/<digest>` a blob; `stored/<digest>` an empty object as old as the last
+ * put of a blob that was there before; `tmp/<random>` a blob whose digest is not known yet; `tmp/<random>.upload` a
+ * record of an upload in parts, by which others can end it; `intent/<digest>/<name>` what a process is about to do.
  */
-export function followKeys(
-  find: FindKeys,
-  onError: (error: unknown) => void,
-  clock: () => number = () => performance.now(),
-): FindKeys {
-  let found: { readonly keys: Keys; readonly at: number } | undefined;
-  let state: 'well' | 'failing' = 'well';
-  return async (caller) => {
-    if (found !== undefined && clock() - found.at < LOOK_AGAIN_MS) return asOfNow(found.keys);
-    try {
-      const keys = await find(caller);
-      if (keys.expiration !== undefined) return keys;
-      found = { keys, at: clock() };
-      state = 'well';
-    } catch (error) {
-      if (found === undefined) throw error;
-      if (state === 'well') onError(error);
-      state = 'failing';
-      found = { ...found, at: clock() };
-    }
-    return asOfNow(found.keys);
-  };
+export interface Keys {
+  readonly blobs: string;
+  readonly marks: string;
+  readonly staging: string;
+  readonly intents: string;
+  blob(digest: string): string;
+  mark(digest: string): string;
+  staged(name: string): string;
+  record(name: string): string;
 }
 
-/** Keys that end now are asked for again at the next request. */
-function asOfNow(keys: Keys): Keys {
-  return { ...keys, expiration: new Date() };
-}
-
-function reveal({ accessKeyId, secretAccessKey, sessionToken }: S3Credentials): Keys {
+/** The {@link Keys} below a prefix, whose slashes at both ends do not count. */
+export function keysBelow(prefix = ''): Keys {
+  const trimmed = prefix.replaceAll(/^\/+|\/+$/g, '');
+  const base = trimmed === '' ? '' : `${trimmed}/`;
+  const [blobs, marks] = [`${base}sha256/`, `${base}stored/`];
+  const [staging, intents] = [`${base}tmp/`, `${base}intent/`];
   return {
-    accessKeyId,
-    secretAccessKey: secretAccessKey.reveal(),
-    ...(sessionToken === undefined ? {} : { sessionToken: sessionToken.reveal() }),
+    ...{ blobs, marks, staging, intents },
+    blob: (digest) => blobs + digest,
+    mark: (digest) => marks + digest,
+    staged: (name) => staging + name,
+    record: (name) => `${staging}${name}.upload`,
   };
 }

@@ -1,90 +1,30 @@
-import type { Secret } from '@morpheo/service/config';
-import type { Log } from '@morpheo/service/log';
+import type { BucketOptions, LinkOptions } from '@morpheo/service/buckets';
 
-/** Where an S3 blob store keeps its objects, and how it gets there. */
-export interface S3BlobStoreOptions {
-  readonly bucket: string;
-  /** `us-east-1` where absent, which servers of one's own take. */
-  readonly region?: string | undefined;
-  /** Such as `http://127.0.0.1:9000`; AWS where absent. */
-  readonly endpoint?: string | undefined;
-  /** The bucket in the path and not in the host's name; by default where there is an endpoint. */
-  readonly pathStyle?: boolean | undefined;
+/** Where an S3 blob store keeps its objects, and how it gets there; errors call it by {@link STORE_WORDS}. */
+export interface S3BlobStoreOptions extends Omit<BucketOptions, 'words'> {
   /** What the keys begin with, so that several stores may share a bucket; nothing where absent. */
   readonly prefix?: string | undefined;
-  /**
-   * Where absent, they are found as AWS's own tools do: environment, profile, role of the machine; those of a profile are
-   * found again when its files change.
-   */
-  readonly credentials?: S3Credentials | undefined;
-  /** The PEM text of the authorities to trust besides the known ones; asked for again for each request. */
-  readonly ca?: string | (() => string) | undefined;
-  /** `when-required`: for servers that do not know the checksums of S3; signatures still cover every byte. */
-  readonly checksums?: 'when-supported' | 'when-required' | undefined;
   /** False: for servers that copy an object of any size at once, and know no copies in parts. */
   readonly partCopies?: boolean | undefined;
-  /** What each upload and copy asks for; the bucket decides where absent. */
-  readonly encryption?: S3Encryption | undefined;
   /** Whether several processes put and remove here, by the same rows; costs three calls for each put and removal. */
   readonly shared?: boolean | undefined;
   /** Makes the bucket where it is not there. */
   readonly createBucket?: boolean | undefined;
   /** Lets `link` hand out signed addresses; where absent, there is no `link`. */
-  readonly links?: S3LinkOptions | undefined;
-  readonly tuning?: Partial<S3Tuning> | undefined;
-  /** Told where keys cannot be found again, and where the bucket keeps versions; nobody is where absent. */
-  readonly log?: Log | undefined;
+  readonly links?: LinkOptions | undefined;
 }
 
-/** Keys of an account, read for each request, as they may change; see {@link S3BlobStoreOptions}. */
-export interface S3Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: Secret;
-  readonly sessionToken?: Secret | undefined;
-}
-
-/** How a server encrypts what it keeps (`x-amz-server-side-encryption`). */
-export const SSE_KINDS = ['AES256', 'aws:kms'] as const;
-
-/** Which encryption is asked for. */
-export interface S3Encryption {
-  readonly kind: (typeof SSE_KINDS)[number];
-  /** The id or ARN of the key of `aws:kms`; that of the account where absent. */
-  readonly key?: string | undefined;
-}
-
-/** How signed addresses are made. */
-export interface S3LinkOptions {
-  /** The endpoint as those see it who are given a link; the store's own where absent. */
-  readonly endpoint?: string | undefined;
-  /** How long a download may be begun, in seconds. */
-  readonly seconds: number;
-}
-
-/** What is chosen with measure; tests choose smaller ones. */
-export interface S3Tuning {
-  /** The size of a part of an upload in bytes, at least 5 MiB (S3); grows where 10,000 of them would not suffice. */
-  readonly partBytes: number;
-  /** How many parts of an upload are on their way at once; one more is being filled. */
-  readonly partsAtOnce: number;
-  /** An object of more bytes is copied in parts of so many. */
-  readonly copyBytes: number;
-  /** How long a connection may take to be made, in milliseconds. */
-  readonly connectMs: number;
-  /** How long an answer may take that does not depend on the size of anything, in milliseconds. */
-  readonly answerMs: number;
-  /** How long a download may be silent while somebody waits for its bytes, in milliseconds. */
-  readonly silenceMs: number;
-}
-
-const MIB = 1024 ** 2;
-
-/** See {@link S3Tuning}. */
-export const DEFAULT_TUNING: S3Tuning = {
-  partBytes: 8 * MIB,
-  partsAtOnce: 2,
-  copyBytes: 256 * MIB,
-  connectMs: 5_000,
-  answerMs: 10_000,
-  silenceMs: 30_000,
+/** How errors call the store and the settings of storage-api. */
+export const STORE_WORDS: BucketOptions['words'] = {
+  subject: 'The blob store',
+  keys: '--s3-access-key and --s3-secret-key',
+  endpoint: '--s3-endpoint',
+  region: '--s3-region',
+  ca: '--s3-ca',
+  withoutChecksums: '--s3-checksums when-required',
+  encryption: '--s3-sse',
+  noBucket: 'create it, correct --s3-bucket, or say --s3-create-bucket',
+  badName: 'correct --s3-bucket',
+  rights: 'list, read, write and delete in the bucket',
+  denied: 'unavailable',
 };

@@ -1,6 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { KeyedLock, PlatformError } from '@morpheo/common';
 import {
+  type Calls,
+  deleteObject,
+  linkSigner,
+  listObjects,
+  openCalls,
+  pingBucket,
+  putObject,
+  readObject,
+  statObject,
+  versionsWarning,
+} from '@morpheo/service/buckets';
+import {
   type BlobLink,
   type BlobStore,
   type ByteRange,
@@ -11,23 +23,12 @@ import {
   type StoredBlob,
 } from '../blob-store.ts';
 import { untilAborted } from '../until-aborted.ts';
-import { type Calls, openCalls } from './calls.ts';
-import { checkStore, pingStore } from './check.ts';
+import { checkStore } from './check.ts';
 import { Intents } from './intents.ts';
-import {
-  deleteObject,
-  isDigest,
-  type Keys,
-  keysBelow,
-  listObjects,
-  putObject,
-  statObject,
-} from './objects.ts';
-import type { S3BlobStoreOptions } from './options.ts';
-import { linkMaker, readObject } from './read.ts';
+import { isDigest, type Keys, keysBelow } from './keys.ts';
+import { type S3BlobStoreOptions, STORE_WORDS } from './options.ts';
 import { sweepObjects } from './sweep.ts';
 import { BlobUpload, type UploadParts } from './upload.ts';
-import { versionsWarning } from './versions.ts';
 
 /**
  * The BlobStore of one bucket, or of a prefix in it, on S3 or a server that speaks like it. Rejects with `unavailable`
@@ -40,7 +41,7 @@ import { versionsWarning } from './versions.ts';
  */
 export async function openS3BlobStore(options: S3BlobStoreOptions): Promise<BlobStore & Disposable> {
   const keys = keysBelow(options.prefix);
-  const calls = openCalls(options);
+  const calls = openCalls({ ...options, words: STORE_WORDS });
   try {
     await checkStore(calls, keys, options);
     const warning = options.log === undefined ? undefined : await versionsWarning(calls);
@@ -67,7 +68,9 @@ class S3BlobStore implements BlobStore, Disposable {
     this.#keys = keys;
     this.#intents = new Intents(calls, keys, options.shared ?? false);
     this.#uploads = { calls, keys, partCopies: options.partCopies ?? true };
-    if (options.links !== undefined) this.link = linkMaker(calls, keys, options, options.links);
+    if (options.links === undefined) return;
+    const sign = linkSigner(calls, { ...options, words: STORE_WORDS }, options.links);
+    this.link = async (digest, link) => await sign(keys.blob(digest), link);
   }
 
   async receive(source: AsyncIterable<Uint8Array>, options: ReceiveOptions = {}): Promise<ReceivedBlob> {
@@ -106,7 +109,7 @@ class S3BlobStore implements BlobStore, Disposable {
   }
 
   async get(digest: string, range?: ByteRange): Promise<ReadableStream<Uint8Array>> {
-    return await readObject(this.#calls, this.#key(digest), digest, range);
+    return await readObject(this.#calls, this.#key(digest), { what: `blob ${digest}`, range });
   }
 
   async stat(digest: string): Promise<{ size: number; storedAt: Date } | null> {
@@ -153,7 +156,7 @@ class S3BlobStore implements BlobStore, Disposable {
   }
 
   async ping(signal?: AbortSignal): Promise<void> {
-    await pingStore(this.#calls, this.#keys, signal);
+    await pingBucket(this.#calls, this.#keys.blobs, signal);
   }
 
   [Symbol.dispose](): void {

@@ -1,9 +1,13 @@
-import { GetObjectCommand, ListPartsCommand } from '@aws-sdk/client-s3';
+import {
+  abortUpload,
+  type Calls,
+  deleteObject,
+  listObjects,
+  readStart,
+  uploadedBytes,
+} from '@morpheo/service/buckets';
 import { z } from 'zod';
-import type { Calls } from './calls.ts';
-import { nameOf } from './errors.ts';
-import { abortUpload } from './multipart.ts';
-import { deleteObject, type Keys, listObjects } from './objects.ts';
+import type { Keys } from './keys.ts';
 
 const record = z.object({ key: z.string(), id: z.string() });
 
@@ -58,35 +62,16 @@ async function endUpload(
   if (!read.success || !(read.data.key.startsWith(keys.blobs) || read.data.key.startsWith(keys.staging)))
     return null;
   const { key, id } = read.data;
-  const held = await bytesOf(calls, key, id);
+  const held = await uploadedBytes(calls, key, id);
   if (!dryRun) await abortUpload(calls, key, id);
   return held;
 }
 
 async function readJson(calls: Calls, key: string): Promise<unknown> {
-  const { Body: body } = await calls.run((s3, how) =>
-    s3.send(new GetObjectCommand({ Bucket: calls.bucket, Key: key, Range: 'bytes=0-4095' }), how),
-  );
+  const start = await readStart(calls, key, 4096);
   try {
-    return JSON.parse((await body?.transformToString()) ?? '');
+    return JSON.parse(Buffer.from(start?.bytes ?? []).toString());
   } catch {
     return undefined;
   }
-}
-
-async function bytesOf(calls: Calls, key: string, id: string): Promise<number | null> {
-  let bytes = 0;
-  let marker: string | undefined;
-  do {
-    const request = { Bucket: calls.bucket, Key: key, UploadId: id, PartNumberMarker: marker };
-    try {
-      const page = await calls.raw((s3, how) => s3.send(new ListPartsCommand(request), how));
-      for (const { Size = 0 } of page.Parts ?? []) bytes += Size;
-      marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
-    } catch (error) {
-      if (nameOf(error) === 'NoSuchUpload') return null;
-      throw error;
-    }
-  } while (marker !== undefined);
-  return bytes;
 }

@@ -1,48 +1,84 @@
 import { IncomingMessage } from 'node:http';
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { PlatformError } from '@morpheo/common';
-import type { BlobLink, ByteRange } from '../blob-store.ts';
-import { type Calls, clientConfig } from './calls.ts';
-import { type S3Location, s3Error, statusOf } from './errors.ts';
-import type { Keys } from './objects.ts';
-import type { S3BlobStoreOptions, S3LinkOptions } from './options.ts';
+import type { Calls } from './calls.ts';
+import { type BucketLocation, nameOf, s3Error, statusOf } from './errors.ts';
 
 /** How much a reader without memory of its own is given at once. */
 const PIECE_BYTES = 64 * 1024;
 
+/** What is read of an object. */
+export interface ReadOptions {
+  /** What errors call it, such as `blob 12ab`. */
+  readonly what: string;
+  /** A part of it: both ends inclusive, in bytes, and inside of it. */
+  readonly range?: { readonly start: number; readonly end: number } | undefined;
+  /** The ETag that it must have. */
+  readonly etag?: string | undefined;
+  /** Ends the wait for the answer; whoever reads cancels the stream. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Opens a blob and streams it, or the part `range` of it, as fast as it is read. Rejects with `not_found` where it is
- * not there, with `internal` where it is shorter than `range` says. The stream fails with `unavailable` where the
- * connection breaks, or is silent while somebody waits for bytes.
+ * Opens an object and streams it, or a part of it, as fast as it is read. Rejects with `not_found` where it is not
+ * there, with `precondition_failed` where it has another ETag, with `internal` where it is shorter than `range` says.
+ * The stream fails with `unavailable` where the connection breaks, or is silent while somebody waits for bytes.
  */
 export async function readObject(
   calls: Calls,
   key: string,
-  digest: string,
-  range?: ByteRange,
+  options: ReadOptions,
 ): Promise<ReadableStream<Uint8Array>> {
-  const wanted = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end}` };
-  const request = { Bucket: calls.bucket, Key: key, ...wanted };
-  const answer = await open(calls, request, digest);
-  const { Body: body, ContentLength: length = 0 } = answer;
+  const { range, what, etag } = options;
+  const { Body: body, ContentLength: length = 0, ETag: found } = await open(calls, key, options);
   if (!(body instanceof IncomingMessage)) throw new TypeError('an answer to GET has a body');
+  // Servers may not know the condition.
+  if (etag !== undefined && found !== etag) {
+    body.destroy();
+    throw changed(what);
+  }
   if (range !== undefined && length !== range.end - range.start + 1) {
     body.destroy();
-    throw damaged(digest, `only ${length} bytes are left of the ${range.end - range.start + 1} asked for`);
+    throw damaged(what, `only ${length} bytes are left of the ${range.end - range.start + 1} asked for`);
   }
   return streamOf(calls, new BodyReader(body));
 }
 
-async function open(calls: Calls, request: { Bucket: string; Key: string; Range?: string }, digest: string) {
+async function open(calls: Calls, key: string, { what, range, etag, signal }: ReadOptions) {
+  const part = range === undefined ? undefined : `bytes=${range.start}-${range.end}`;
+  const request = { Bucket: calls.bucket, Key: key, Range: part, IfMatch: etag };
   try {
-    return await calls.raw((s3, how) => s3.send(new GetObjectCommand(request), how), { streams: true });
+    const call = { streams: true, signal };
+    return await calls.raw((s3, how) => s3.send(new GetObjectCommand(request), how), call);
   } catch (error) {
     const status = statusOf(error);
-    if (status === 404 && !(error instanceof Error && error.name === 'NoSuchBucket')) {
-      throw new PlatformError('not_found', `There is no blob ${digest}.`, { cause: error });
-    }
-    if (status === 416) throw damaged(digest, `nothing of it lies in ${request.Range}`, error);
+    if (status === 404 && nameOf(error) !== 'NoSuchBucket')
+      throw new PlatformError('not_found', `There is no ${what}.`, { cause: error });
+    if (status === 412) throw changed(what, error);
+    if (status === 416) throw damaged(what, `nothing of it lies in ${part}`, error);
+    throw s3Error(error, calls.location);
+  }
+}
+
+/**
+ * The first bytes of a small object, at most `most`, and its ETag. Null where there is none.
+ */
+export async function readStart(
+  calls: Calls,
+  key: string,
+  most: number,
+  signal?: AbortSignal,
+): Promise<{ readonly bytes: Uint8Array; readonly etag: string } | null> {
+  const request = { Bucket: calls.bucket, Key: key, Range: `bytes=0-${most - 1}` };
+  try {
+    const { Body: body, ETag: etag = '' } = await calls.raw(
+      (s3, how) => s3.send(new GetObjectCommand(request), how),
+      { signal, bytes: most },
+    );
+    return { bytes: (await body?.transformToByteArray()) ?? new Uint8Array(), etag };
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket') return null;
     throw s3Error(error, calls.location);
   }
 }
@@ -88,15 +124,19 @@ function streamOf({ tuning, location }: Calls, body: BodyReader): ReadableStream
   });
 }
 
-function silent({ endpoint }: S3Location, ms: number): PlatformError {
+function silent({ endpoint, words }: BucketLocation, ms: number): PlatformError {
   return new PlatformError(
     'unavailable',
-    `The blob store at ${endpoint} fell silent for ${ms} ms in the middle of a blob.`,
+    `${words.subject} at ${endpoint} fell silent for ${ms} ms in the middle of a download.`,
   );
 }
 
-function damaged(digest: string, what: string, cause?: unknown): PlatformError {
-  return new PlatformError('internal', `The object of blob ${digest} was damaged: ${what}.`, { cause });
+function damaged(what: string, how: string, cause?: unknown): PlatformError {
+  return new PlatformError('internal', `The object of ${what} was damaged: ${how}.`, { cause });
+}
+
+function changed(what: string, cause?: unknown): PlatformError {
+  return new PlatformError('precondition_failed', `The ${what} changed while it was read.`, { cause });
 }
 
 /** Reads the body of an answer piece by piece, in the memory that it came in. */
@@ -168,26 +208,4 @@ function release({ buffer, byteLength }: Uint8Array): void {
 
 function cut(): Error {
   return Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' });
-}
-
-/** Makes the function that signs addresses of blobs, as those see them who download. Nothing is sent for it. */
-export function linkMaker(
-  calls: Calls,
-  keys: Keys,
-  options: S3BlobStoreOptions,
-  { endpoint, seconds }: S3LinkOptions,
-): (digest: string, link: BlobLink) => Promise<string> {
-  const seen = endpoint === undefined ? options : { ...options, endpoint };
-  const client = new S3Client(clientConfig(seen, calls.tuning));
-  return async (digest, { fileName, contentType }) => {
-    const command = new GetObjectCommand({
-      Bucket: calls.bucket,
-      Key: keys.blob(digest),
-      ResponseContentType: contentType,
-      ResponseContentDisposition: `attachment; filename="${fileName}"`,
-      ResponseCacheControl: 'private, no-cache',
-    });
-    const signingDate = new Date(Date.now() + calls.clockAheadMs());
-    return await getSignedUrl(client, command, { expiresIn: seconds, signingDate });
-  };
 }

@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { StoredBlob } from '../blob-store.ts';
 
-/** What the first part begins with: most blobs are small. */
+/** What bytes are: their SHA-256 in lower-case hexadecimal, and how many. */
+export interface Measured {
+  readonly digest: string;
+  readonly size: number;
+}
+
+/** What the first part begins with: most objects are small. */
 const FIRST_BYTES = 64 * 1024;
 /** So much is digested at once: large enough that calls do not count, small enough to stay unnoticed. */
 const BLOCK_BYTES = 512 * 1024;
 
-/** Fills one part after the other with the bytes of a blob, and digests them on the way. */
+/** Fills one part after the other with the bytes of an object, and digests them on the way. */
 export class PartFiller {
   readonly #partBytes: number;
   readonly #memory: PartMemory;
@@ -43,11 +48,11 @@ export class PartFiller {
     return part;
   }
 
-  /** Ends the blob: its digest and size, and its last part. */
-  end(): { readonly blob: StoredBlob; readonly part: FilledPart } {
+  /** Ends the bytes: what they were, and their last part. */
+  end(): { readonly measured: Measured; readonly part: FilledPart } {
     this.#digest();
     const part = { bytes: this.#part.subarray(0, this.#filled), memory: this.#part };
-    return { blob: { digest: this.#hash.digest('hex'), size: this.#size }, part };
+    return { measured: { digest: this.#hash.digest('hex'), size: this.#size }, part };
   }
 
   #digest(): void {
@@ -63,7 +68,7 @@ export class PartFiller {
   }
 }
 
-/** A part of a blob: its bytes, and the memory that they lie in. */
+/** A part of an object: its bytes, and the memory that they lie in. */
 export interface FilledPart {
   readonly bytes: Buffer<ArrayBuffer>;
   readonly memory: Buffer<ArrayBuffer>;

@@ -4,7 +4,7 @@ import {
   CreateMultipartUploadCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
-import { allOrStop } from '../parallel.ts';
+import { all } from '@morpheo/common';
 import type { Calls } from './calls.ts';
 import { abortUpload, completeUpload, MOST_PARTS } from './multipart.ts';
 
@@ -51,7 +51,7 @@ async function copyParts(calls: Calls, copy: ObjectCopy, id: string): Promise<Co
   const partBytes = Math.max(calls.tuning.copyBytes, Math.ceil(copy.size / MOST_PARTS));
   const starts = startsOf(copy.size, partBytes);
   const parts: CompletedPart[] = [];
-  await allOrStop(AT_ONCE, async (signal) => {
+  const copySome = async (signal: AbortSignal): Promise<void> => {
     for (let next = starts.next(); next.done !== true; next = starts.next()) {
       const { start, number } = next.value;
       const end = Math.min(start + partBytes, copy.size) - 1;
@@ -66,7 +66,11 @@ async function copyParts(calls: Calls, copy: ObjectCopy, id: string): Promise<Co
       });
       parts.push({ PartNumber: number, ETag: CopyPartResult?.ETag });
     }
-  });
+  };
+  await all(
+    new AbortController().signal,
+    Array.from({ length: AT_ONCE }, () => copySome),
+  );
   return parts;
 }
 

@@ -3,16 +3,19 @@ import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
+  ListPartsCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { PlatformError } from '@morpheo/common';
 import type { Calls } from './calls.ts';
+import { nameOf } from './errors.ts';
 import { statObject } from './objects.ts';
 
 /** The most parts that an upload may have (S3). */
 export const MOST_PARTS = 10_000;
+const MIB = 1024 ** 2;
 /** A server puts the parts together, which takes longer than other answers. */
-const COMPLETE_BYTES = 64 * 1024 ** 2;
+const COMPLETE_BYTES = 64 * MIB;
 
 /** The id of an upload in parts that was begun for `key`. */
 export async function beginUpload(calls: Calls, key: string, signal?: AbortSignal): Promise<string> {
@@ -29,8 +32,31 @@ export async function beginUpload(calls: Calls, key: string, signal?: AbortSigna
   if (UploadId !== undefined) return UploadId;
   throw new PlatformError(
     'internal',
-    `The blob store at ${calls.location.endpoint} began an upload without an id.`,
+    `${calls.location.words.subject} at ${calls.location.endpoint} began an upload without an id.`,
   );
+}
+
+/** Parts so large that the most of them suffice for `most` bytes, in whole MiB; at least `partBytes`. */
+export function partBytesFor(most: number, partBytes: number): number {
+  return Math.max(partBytes, Math.ceil(most / MOST_PARTS / MIB) * MIB);
+}
+
+/** How many bytes an upload in parts holds on the server; null where it has ended. */
+export async function uploadedBytes(calls: Calls, key: string, id: string): Promise<number | null> {
+  let bytes = 0;
+  let marker: string | undefined;
+  do {
+    const request = { Bucket: calls.bucket, Key: key, UploadId: id, PartNumberMarker: marker };
+    try {
+      const page = await calls.raw((s3, how) => s3.send(new ListPartsCommand(request), how));
+      for (const { Size = 0 } of page.Parts ?? []) bytes += Size;
+      marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
+    } catch (error) {
+      if (nameOf(error) === 'NoSuchUpload') return null;
+      throw error;
+    }
+  } while (marker !== undefined);
+  return bytes;
 }
 
 /** Ends an upload in parts and frees what it holds; one that has ended is harmless. */
@@ -145,6 +171,6 @@ export class PartSender implements AsyncDisposable {
 function tooManyParts(): PlatformError {
   return new PlatformError(
     'too_large',
-    `The blob has more than ${MOST_PARTS} parts: send its size first, or set a limit, so that they are made larger.`,
+    `The object has more than ${MOST_PARTS} parts: send its size first, or set a limit, so that they are made larger.`,
   );
 }

@@ -1,11 +1,12 @@
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Secret } from '@morpheo/service/config';
 import test from 'ava';
-import { startFakeS3 } from '../../testing/fake-s3.ts';
-import { followKeys, keysOf } from './keys.ts';
-import { openS3BlobStore } from './store.ts';
+import { Secret } from '../config/index.ts';
+import { openCalls } from './calls.ts';
+import { pingBucket } from './check.ts';
+import { followKeys, keysOf } from './credentials.ts';
+import { startFakeS3, TEST_WORDS } from './testing/index.ts';
 
 const STALE_MS = 5_000;
 
@@ -28,11 +29,12 @@ test('Each request is signed with the keys as they are then', async (t) => {
     secretAccessKey: inFile('secret'),
     sessionToken: token,
   };
-  using store = await openS3BlobStore({ ...fake.options, credentials });
+  using calls = openCalls({ ...fake.options, credentials, words: TEST_WORDS });
+  await pingBucket(calls, '');
   t.is(seen.at(-1), 'KEYONE tokenone');
   await id.renew('KEYTWO');
   await token.renew('tokentwo');
-  await store.ping();
+  await pingBucket(calls, '');
   t.is(seen.at(-1), 'KEYTWO tokentwo');
 });
 
@@ -71,7 +73,7 @@ test("Keys of a profile are found again when AWS's own file of them changes", as
     delete process.env[name];
   Object.assign(process.env, { AWS_SHARED_CREDENTIALS_FILE: file, AWS_EC2_METADATA_DISABLED: 'true' });
   let now = 0;
-  const keys = keysOf({ bucket: 'b' }, () => now);
+  const keys = keysOf({}, () => now);
   await write('KEYONE');
   t.is((await keys()).accessKeyId, 'KEYONE');
   await write('KEYTWO');

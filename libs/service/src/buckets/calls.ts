@@ -1,9 +1,9 @@
 import { Agent, type AgentOptions } from 'node:https';
 import { rootCertificates } from 'node:tls';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { nameOf, type S3Location, s3Error } from './errors.ts';
-import { keysOf } from './keys.ts';
-import { DEFAULT_TUNING, type S3BlobStoreOptions, type S3Tuning } from './options.ts';
+import { keysOf } from './credentials.ts';
+import { type BucketLocation, nameOf, s3Error } from './errors.ts';
+import { type BucketOptions, type BucketTuning, DEFAULT_TUNING } from './options.ts';
 
 /** How many times a call is made before it has failed (the standard mode of the AWS tools). */
 const ATTEMPTS = 3;
@@ -36,11 +36,11 @@ export interface Encryption {
   readonly SSEKMSKeyId?: string;
 }
 
-/** The one way to S3: every call is bounded in time, and what it throws is the platform's. */
+/** The one way to a bucket: every call is bounded in time, and what it throws is the platform's. */
 export interface Calls extends Disposable {
   readonly bucket: string;
-  readonly location: S3Location;
-  readonly tuning: S3Tuning;
+  readonly location: BucketLocation;
+  readonly tuning: BucketTuning;
   /** Whether the server knows S3's checksums. */
   readonly checksums: boolean;
   /** What belongs into each request that makes an object: a put, the begin of an upload in parts, a copy. */
@@ -54,7 +54,7 @@ export interface Calls extends Disposable {
 }
 
 /** Opens the {@link Calls}; nothing is sent yet. */
-export function openCalls(options: S3BlobStoreOptions): Calls {
+export function openCalls(options: BucketOptions): Calls {
   const tuning = { ...DEFAULT_TUNING, ...options.tuning };
   const patient = new S3Client(clientConfig(options, tuning));
   // Both share their connections.
@@ -65,7 +65,7 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
   });
   const checksums = options.checksums !== 'when-required';
   const endpoint = options.endpoint ?? `AWS in ${regionOf(options)}`;
-  const location = { endpoint, bucket: options.bucket, checksums };
+  const location = { endpoint, bucket: options.bucket, checksums, words: options.words };
 
   async function raw<T>(work: (s3: S3Client, how: How) => Promise<T>, call: CallOptions = {}): Promise<T> {
     const requestTimeout = tuning.answerMs + Math.ceil((call.bytes ?? 0) / SLOWEST);
@@ -115,7 +115,7 @@ export function openCalls(options: S3BlobStoreOptions): Calls {
 }
 
 /** The settings of the vendor's client. */
-export function clientConfig(options: S3BlobStoreOptions, tuning: S3Tuning): S3ClientConfig {
+export function clientConfig(options: BucketOptions, tuning: BucketTuning): S3ClientConfig {
   const { endpoint, ca, checksums, pathStyle } = options;
   const agent = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY };
   return {
@@ -151,12 +151,12 @@ function agentTrusting(ca: string | (() => string), options: AgentOptions): Agen
   return agent;
 }
 
-function encryptionOf({ encryption }: S3BlobStoreOptions): Encryption {
+function encryptionOf({ encryption }: BucketOptions): Encryption {
   if (encryption === undefined) return {};
   const { kind, key } = encryption;
   return { ServerSideEncryption: kind, ...(key === undefined ? {} : { SSEKMSKeyId: key }) };
 }
 
-function regionOf({ region }: S3BlobStoreOptions): string {
+function regionOf({ region }: BucketOptions): string {
   return region ?? 'us-east-1';
 }

@@ -1,0 +1,27 @@
+import { openSharedMinio, type SharedMinio, withParts } from '@morpheo/real-parts';
+import ava from 'ava';
+import { Secret } from '../../config/index.ts';
+import type { BucketOptions } from '../options.ts';
+
+/** ava's `test`, skipped where the machine has no MinIO. */
+export const minioTest = withParts(ava, 'minio');
+
+/** A server that nobody ends: the one of the run of tests, else one of the file, started by who asks first. */
+export function sharedMinio(): () => Promise<SharedMinio> {
+  let starting: Promise<SharedMinio> | undefined;
+  ava.after.always('the server goes', async () => await (await starting)?.[Symbol.asyncDispose]());
+  return async () => {
+    starting ??= openSharedMinio();
+    return await starting;
+  };
+}
+
+/** How to reach a new bucket of a server. */
+export async function bucketOptions(server: SharedMinio): Promise<Omit<BucketOptions, 'words'>> {
+  const { accessKeyId, secretAccessKey } = server.credentials;
+  return {
+    bucket: await server.createBucket(),
+    endpoint: server.endpoint,
+    credentials: { accessKeyId, secretAccessKey: new Secret(secretAccessKey) },
+  };
+}
