@@ -98,7 +98,7 @@ function reportOf(found: ReadonlyMap<Case, readonly OrderTimes[]>, plain: readon
     title: 'a learn order of detarget, train and perf that do nothing, from its POST until it is done',
     rows: [
       middle('wait for a worker', ({ claim }) => claim),
-      ...STEPS.filter((step) => step !== 'predict').map((step) =>
+      ...STEPS.filter((step) => step !== 'predict' && step !== 'job').map((step) =>
         middle(step, ({ steps }) => steps[step] ?? 0),
       ),
       middle('publish the model', ({ publish }) => publish),

@@ -45,7 +45,7 @@ export const FAILURES = {
 export type FailureReason = keyof typeof FAILURES;
 
 /** The steps of all workflows, in the order in which they run; `inputs` and `results` are ours, not containers. */
-export const STEPS = ['inputs', 'build', 'detarget', 'train', 'perf', 'predict', 'results'] as const;
+export const STEPS = ['inputs', 'build', 'detarget', 'train', 'perf', 'predict', 'job', 'results'] as const;
 
 /** A step of a workflow. */
 export type Step = (typeof STEPS)[number];

@@ -12,7 +12,7 @@ import { type Image, prepareImage } from '../inputs/images.ts';
 import type { WorkerMeters } from '../metrics.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
 import type { ContainerRuntime, PreparedImage } from '../runtime/index.ts';
-import type { ContainerStep } from '../steps/contract.ts';
+import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { formatDuration } from '../steps/format.ts';
 import { StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
@@ -151,13 +151,14 @@ export class Attempt {
    * Does the work of a container step, and sends the step's start and end. The container itself runs when the work
    * calls `run` (see {@link StepRunner.run} for what that throws); a step that never does so was found done.
    */
-  async step<T>(step: ContainerStep, work: (run: RunContainer) => Promise<T>): Promise<T> {
+  async step<T>(recipe: Recipe, work: (run: RunContainer) => Promise<T>): Promise<T> {
+    const { step } = recipe;
     const events = this.span(step);
     let outcome: StepOutcome | undefined;
     const run: RunContainer = async (image, prepare) => {
       outcome = {};
       try {
-        outcome = await this.#runner.run({ step, image, prepare });
+        outcome = await this.#runner.run({ recipe, image, prepare });
       } catch (error) {
         if (error instanceof StepFailure) outcome = error.outcome;
         throw error;

@@ -31,7 +31,7 @@ const content = z.strictObject({
   gpus: z.array(gpu).max(1000),
   /** When a process resumed it. */
   resumed: z.array(time).max(1000),
-  steps: z.partialRecord(z.enum(['detarget', 'train', 'perf', 'predict']), step),
+  steps: z.partialRecord(z.enum(['detarget', 'train', 'perf', 'predict', 'job']), step),
 });
 
 type Content = z.infer<typeof content>;

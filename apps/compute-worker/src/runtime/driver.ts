@@ -1,6 +1,8 @@
 import { lstat } from 'node:fs/promises';
+import { posix } from 'node:path';
 import { PlatformError } from '@morpheo/common';
-import type { BuildContext, ContainerRuntime, Mount, PreparedImage } from './index.ts';
+import { isOfTheMachine } from './dockerfile/plan/declarations.ts';
+import type { BuildContext, ContainerRuntime, PreparedImage, RunSpec } from './index.ts';
 
 /**
  * What every run has in its environment unless its image says otherwise. Python keeps what it prints to a pipe until 8
@@ -65,14 +67,33 @@ export function contextOf({ reference }: PreparedImage, runtime: ContainerRuntim
   throw new PlatformError('internal', `The image was not prepared by the ${runtime} runtime.`);
 }
 
-/** Rejects with `internal`, the caller being wrong, unless every mount's folder is there. */
-export async function demandMounts(mounts: readonly Mount[]): Promise<void> {
-  for (const { host, container } of mounts) {
+/** Names of variables that runtimes set by themselves: which GPUs a run sees, and what it is found by. */
+const OF_A_RUNTIME = /^(?:NVIDIA_.*|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|MORPHEO_RUN)$/;
+
+/** Whether a run may be given a variable of this name. */
+export function isOwnVariable(name: string): boolean {
+  return /^[A-Za-z_]\w*$/.test(name) && !OF_A_RUNTIME.test(name);
+}
+
+/** Whether something of a run may be mounted at this path: a plain absolute one that no container needs for itself. */
+export function isOwnPath(path: string): boolean {
+  const isPlain = posix.isAbsolute(path) && posix.resolve(path) === path && !/[\p{Cc}:]/u.test(path);
+  return isPlain && path !== '/tmp' && !isOfTheMachine(path);
+}
+
+/** Rejects with `internal`, the caller being wrong, unless what a run brings is there, and may be given to it. */
+export async function demandRunnable({
+  mounts,
+  environment = {},
+}: Pick<RunSpec, 'mounts' | 'environment'>): Promise<void> {
+  const wrong = (message: string) => new PlatformError('internal', message);
+  for (const [name, value] of Object.entries(environment)) {
+    if (!isOwnVariable(name) || value.includes('\0')) throw wrong(`A run cannot have the variable ${name}.`);
+  }
+  for (const { host, container, readOnly } of mounts) {
+    if (!isOwnPath(container)) throw wrong(`Nothing of a run can be mounted at ${container}.`);
     const stats = await lstat(host).catch(() => undefined);
-    if (stats?.isDirectory() === true) continue;
-    throw new PlatformError(
-      'internal',
-      `The folder ${host} that is to be mounted at ${container} is not there.`,
-    );
+    if (stats?.isDirectory() === true || (readOnly && stats?.isFile() === true)) continue;
+    throw wrong(`What is to be mounted at ${container} is not there, or no folder: ${host}.`);
   }
 }

@@ -8,7 +8,8 @@ import type { Step } from '@morpheo/common';
  *   per digest: a second call with the same digest finds it done (`cached`), [R2] two at once share the work. [R3] What
  *   is wrong with the context throws `OrderFailure` with `build_failed`; [R4] anything else thrown is the fault of the
  *   platform. [R5] The image may be run as long as the context's folder stays: a runtime may read it again at every run.
- * - [R6] `run` starts the image's entry point with `args`, waits for its end and tells how it ended, whatever the code
+ * - [R6] `run` starts the image's entry point with `args`, in place of the arguments that its image has for it (CMD),
+ *   waits for its end and tells how it ended, whatever the code
  *   did: [R7] a run that ends by itself, however badly, resolves. [R8] The host folders of `mounts` stand at their
  *   container paths. [R9] Output goes to `onOutput` in order, chunk by chunk; [R10] the returned promise is awaited
  *   before more is read. [R11] Should it reject, the run is killed and `run` rejects with the same. [R12] When `run`
@@ -26,8 +27,8 @@ import type { Step } from '@morpheo/common';
  * - [R21] `recover` is called once at start, before anything runs: it ends and removes whatever an earlier process of
  *   the same worker left, [R22] but for what belongs to the attempts that it is to keep.
  * - A runtime whose runs outlive the worker's process has `adopt` and `disown`. [R23] `adopt` is `run` for a run that an
- *   earlier process of the worker began with the same labels, arguments, mounts and GPUs, and whose attempt was kept:
- *   it waits for its end, [R24] or takes up how it ended meanwhile. [R25] The limits count from when the run began.
+ *   earlier process of the worker began with the same labels, arguments, variables, mounts and GPUs, and whose attempt
+ *   was kept: it waits for its end, [R24] or takes up how it ended meanwhile. [R25] The limits count from when the run began.
  *   [R26] What it printed while nobody listened comes as far as it is known, after a line that says so. [R27] Where
  *   there is no such run, or it cannot be told how it ended, nothing is left of it and `adopt` resolves with undefined.
  *   [R28] `disown` ends and removes what is left of an attempt that was kept.
@@ -38,6 +39,10 @@ import type { Step } from '@morpheo/common';
  * - [R33] The environment of a run has `PYTHONUNBUFFERED`, unless its image sets that: what a program printed has come
  *   before it is killed.
  * - [R34] `machine` is what programs that it runs are made for, by the name that `uname -m` has for it there.
+ * - [R35] A run has the variables of `environment`, whatever its image and the runtime have set by these names. [R36] A
+ *   mount may be a file that is read only. [R37] A path of a mount stands for its place also in an argument and in a
+ *   value of the environment: a runtime that cannot put it there hands on where it is. [R38] A name of the
+ *   environment, or a path of a mount, that is not the caller's to choose rejects with `internal`, and nothing runs.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -107,10 +112,13 @@ export interface PreparedImage {
   readonly release?: () => void;
 }
 
-/** A host folder that stands at a path of the container. */
+/** A host folder, or a file that is read only, that stands at a path of the container. */
 export interface Mount {
   readonly host: string;
-  /** Absolute path inside the container. A mount may lie below another's path if its host folder lies there too. */
+  /**
+   * Absolute path inside the container, as `isOwnPath` has it. A mount may lie below another's path if its host folder
+   * lies there too.
+   */
   readonly container: string;
   readonly readOnly: boolean;
 }
@@ -139,7 +147,10 @@ export interface RunLimits {
 /** One run. */
 export interface RunSpec {
   readonly image: PreparedImage;
-  readonly args: readonly string[];
+  /** Absent: those that the image has. The image of a build context has none. */
+  readonly args?: readonly string[] | undefined;
+  /** Variables by their names, as `isOwnVariable` has them; none where absent. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly mounts: readonly Mount[];
   readonly limits: RunLimits;
   /** An empty folder of this run alone, which the runtime may fill and the caller removes. */

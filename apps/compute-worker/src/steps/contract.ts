@@ -1,26 +1,37 @@
-/** A step that runs in a container. */
-export type ContainerStep = 'detarget' | 'train' | 'perf' | 'predict';
+import type { RunLimits } from '../runtime/index.ts';
 
-interface Recipe {
-  readonly args: readonly string[];
+/** A step that runs in a container. */
+export type ContainerStep = 'detarget' | 'train' | 'perf' | 'predict' | 'job';
+
+/** What the container of a step is called with, and what it sees. */
+export interface Recipe {
+  readonly step: ContainerStep;
+  /** Where absent, those that the image has. */
+  readonly args?: readonly string[] | undefined;
+  /** Variables by their names; none where absent. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Whether it gets the GPUs of its attempt: the algorithm does, what belongs to the problem runs the same anywhere. */
   readonly gpus: boolean;
-  /** Folders below the step's own host folder, and where they stand in the container. */
+  /** What lies below the step's own host folder, and where it stands in the container. */
   readonly mounts: readonly {
+    /** The path of a folder, or of a file that is read only, in the step's folder. */
     readonly folder: string;
     readonly container: string;
     readonly readOnly: boolean;
   }[];
+  /** Bounds of its own, where they are lower than the worker's. */
+  readonly limits?: Partial<Pick<RunLimits, 'wallMs' | 'memoryBytes' | 'diskBytes'>>;
 }
 
 const PROBLEM_PATHS = ['-i', '/hidden_data', '-s', '/submission_data'];
 
 /**
- * The container contract: what each step is called with and what it sees. Source: wire format of the original worker,
+ * The container contract of training and predicting: what each step is called with and what it sees. Source: wire format of the original worker,
  * "Container contract", here with what a step only reads mounted read-only. `train` never sees the hidden test data.
  */
-export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
+export const CONTAINER_STEPS: Readonly<Record<Exclude<ContainerStep, 'job'>, Recipe>> = {
   detarget: {
+    step: 'detarget',
     args: ['-T', 'detarget', ...PROBLEM_PATHS],
     gpus: false,
     mounts: [
@@ -29,6 +40,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
     ],
   },
   train: {
+    step: 'train',
     args: ['-V', '/data', '-T', 'train'],
     gpus: true,
     mounts: [
@@ -38,6 +50,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
     ],
   },
   perf: {
+    step: 'perf',
     args: ['-T', 'perf', ...PROBLEM_PATHS],
     gpus: false,
     mounts: [
@@ -48,6 +61,7 @@ export const CONTAINER_STEPS: Readonly<Record<ContainerStep, Recipe>> = {
     ],
   },
   predict: {
+    step: 'predict',
     args: ['-V', '/data', '-T', 'predict'],
     gpus: true,
     mounts: [

@@ -2,6 +2,7 @@ import { canMountDisks, mountSmallDisk } from '@morpheo/real-parts';
 import ava from 'ava';
 import { temporaryFolder } from '../archive/testing.ts';
 import type { PreparedImage } from '../runtime/index.ts';
+import { CONTAINER_STEPS } from './contract.ts';
 import { StepRunner, type StepRunnerOptions } from './run-step.ts';
 
 const test = canMountDisks ? ava : ava.skip;
@@ -21,7 +22,11 @@ function runnerIn(folder: string): StepRunner {
 test('A program that fails on a full disk of the worker is not to blame', async (t) => {
   await using folder = await temporaryFolder();
   await using disk = await mountSmallDisk(folder.path, 4 * 2 ** 20);
-  const request = { step: 'train', image: {} as PreparedImage, prepare: async () => undefined } as const;
+  const request = {
+    recipe: CONTAINER_STEPS.train,
+    image: {} as PreparedImage,
+    prepare: async () => undefined,
+  };
   const run = async () => await t.throwsAsync(runnerIn(folder.path).run(request));
   await disk.fill();
   t.like(await run(), { name: 'PlatformError', code: 'disk_full' });

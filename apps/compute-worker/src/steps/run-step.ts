@@ -16,13 +16,13 @@ import type {
   RunSpec,
 } from '../runtime/index.ts';
 import type { PassedLimit } from '../runtime/run-state.ts';
-import { CONTAINER_STEPS, type ContainerStep } from './contract.ts';
+import type { ContainerStep, Recipe } from './contract.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import { StepFailure, type StepOutcome } from './step-events.ts';
 
 /** A container step of a workflow. */
 export interface StepRequest {
-  readonly step: ContainerStep;
+  readonly recipe: Recipe;
   readonly image: PreparedImage;
   /** Fills the step's own folder, also with the folders of its mounts (see {@link makeStepFolders}). */
   readonly prepare: (folder: string) => Promise<void>;
@@ -40,9 +40,8 @@ export interface StepRunnerOptions {
 }
 
 /** Makes the folders that a step's mounts need. */
-export async function makeStepFolders(step: ContainerStep, folder: string): Promise<void> {
-  for (const mount of CONTAINER_STEPS[step].mounts)
-    await mkdir(join(folder, mount.folder), { recursive: true });
+export async function makeStepFolders({ mounts }: Recipe, folder: string): Promise<void> {
+  for (const mount of mounts) await mkdir(join(folder, mount.folder), { recursive: true });
 }
 
 /** With less than this left on its disk a worker is to blame for a program that fails, in bytes. */
@@ -67,44 +66,42 @@ export class StepRunner {
    * Errors of the runtime pass through; `disk_full` where the worker's own disk may be to blame.
    */
   async run(request: StepRequest): Promise<StepOutcome> {
-    const { step } = request;
-    const outcome = await this.#outcome(request);
+    const { step, mounts } = request.recipe;
     const folder = this.#options.workspace.at(step);
-    for (const mount of CONTAINER_STEPS[step].mounts) {
-      if (!mount.readOnly) await openTree(join(folder, mount.folder));
+    try {
+      return await this.#outcome(request);
+    } finally {
+      for (const mount of mounts) if (!mount.readOnly) await openTree(join(folder, mount.folder));
     }
-    return outcome;
   }
 
-  async #outcome({ step, image, prepare }: StepRequest): Promise<StepOutcome> {
+  async #outcome({ recipe, image, prepare }: StepRequest): Promise<StepOutcome> {
     const { workspace, runtime, events } = this.#options;
+    const { step } = recipe;
     const progress = workspace.journal.step(step);
-    if (progress?.state === 'ended') return this.#judge(step, progress.result, { cached: true });
+    if (progress?.state === 'ended') return this.#judge(recipe, progress.result, { cached: true });
     if (progress?.state === 'begun') {
-      const adopted = await this.#watch(step, async () => {
+      const adopted = await this.#watch(recipe, async () => {
         const options = { ...this.#runOptions(step), printed: progress.printed };
-        return await runtime.adopt?.(await this.#specOf(step, image), options);
+        return await runtime.adopt?.(await this.#specOf(recipe, image), options);
       });
       if (adopted !== undefined) return adopted;
       events.log(step, `${step}: its container did not outlive the worker, and is run again`);
     }
     await prepare(await workspace.folder(step));
     await workspace.journal.begin(step);
-    const spec = await this.#specOf(step, image);
-    const outcome = await this.#watch(step, async () => await runtime.run(spec, this.#runOptions(step)));
+    const spec = await this.#specOf(recipe, image);
+    const outcome = await this.#watch(recipe, async () => await runtime.run(spec, this.#runOptions(step)));
     return outcome ?? {};
   }
 
   /** What came of a run; undefined where there was nothing to run. */
-  async #watch(
-    step: ContainerStep,
-    run: () => Promise<RunResult | undefined>,
-  ): Promise<StepOutcome | undefined> {
-    return await span(`run ${step}`, {}, async (about) => {
+  async #watch(recipe: Recipe, run: () => Promise<RunResult | undefined>): Promise<StepOutcome | undefined> {
+    return await span(`run ${recipe.step}`, {}, async (about) => {
       const result = await run();
       if (result === undefined) return undefined;
-      await this.#refuseOnFullDisk(step, result);
-      return this.#judge(step, result, {}, (attributes) => about.set(attributes));
+      await this.#refuseOnFullDisk(recipe.step, result);
+      return this.#judge(recipe, result, {}, (attributes) => about.set(attributes));
     });
   }
 
@@ -120,11 +117,12 @@ export class StepRunner {
   }
 
   #judge(
-    step: ContainerStep,
+    recipe: Recipe,
     result: RunResult,
     { cached }: Pick<StepOutcome, 'cached'>,
     setAttributes?: SetAttributes,
   ): StepOutcome {
+    const { step } = recipe;
     const { peakMemoryBytes: peak, cpuSeconds } = result;
     if (result.killedBelowLimits === true) {
       const message = `The step ${step} was killed from outside, well below its limits: it is tried again.`;
@@ -137,21 +135,32 @@ export class StepRunner {
     };
     setAttributes?.(measured);
     const outcome = { ...measured, ranSeconds: result.seconds, ...(cached === undefined ? {} : { cached }) };
-    const failed = endOfStep(step, result, this.#options.limits);
+    const failed = endOfStep(step, result, this.#limitsOf(recipe));
     if (failed === undefined) return outcome;
     const { end, ...found } = failed;
     throw new StepFailure(end, { ...found, step, log_tail: this.#options.events.tail(step) }, outcome);
   }
 
-  async #specOf(step: ContainerStep, image: PreparedImage): Promise<RunSpec> {
-    const { args, mounts, gpus } = CONTAINER_STEPS[step];
-    const { limits, workspace } = this.#options;
+  #limitsOf({ limits: { wallMs, memoryBytes, diskBytes } = {} }: Recipe): RunLimits {
+    const { limits } = this.#options;
+    return {
+      ...limits,
+      wallMs: Math.min(limits.wallMs, wallMs ?? limits.wallMs),
+      memoryBytes: Math.min(limits.memoryBytes, memoryBytes ?? limits.memoryBytes),
+      diskBytes: Math.min(limits.diskBytes, diskBytes ?? limits.diskBytes),
+    };
+  }
+
+  async #specOf(recipe: Recipe, image: PreparedImage): Promise<RunSpec> {
+    const { step, args, environment, mounts, gpus } = recipe;
+    const { workspace } = this.#options;
     const folder = workspace.at(step);
     return {
       image,
       args,
+      environment,
       mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
-      limits,
+      limits: this.#limitsOf(recipe),
       scratch: await workspace.folder(`${step}.scratch`),
       gpus: gpus ? this.#options.gpus : [],
       labels: { ...workspace.journal.of, step },

@@ -8,6 +8,7 @@ import type { Cached } from '../inputs/cache/index.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
 import type { Image } from '../inputs/images.ts';
 import { type CollectedFile, collectTree, takeFile } from '../outputs/collect.ts';
+import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 
 /** Where the contract has the untargeted data in the container. */
@@ -23,7 +24,7 @@ export async function detarget(
   tests: readonly InputBlob[],
   attempt: Attempt,
 ): Promise<Cached> {
-  return await attempt.step('detarget', async (run) => {
+  return await attempt.step(CONTAINER_STEPS.detarget, async (run) => {
     return await attempt.cached({
       area: 'detargeted',
       key: keyOf(problem, tests),
@@ -48,7 +49,7 @@ async function runDetarget(
   into: string,
 ): Promise<number> {
   const prepare = async (folder: string) => {
-    await makeStepFolders('detarget', folder);
+    await makeStepFolders(CONTAINER_STEPS.detarget, folder);
     for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), attempt.placing);
   };
   const folder = await run(problem.prepared, prepare);

@@ -57,7 +57,7 @@ test('Each step sees what the container contract gives it and no more', async (t
       const files = await listing(host);
       seen[`${labels.step} ${container}${readOnly ? ' (read only)' : ''}`] = files;
     }
-    seen[`${labels.step} args`] = [...args];
+    seen[`${labels.step} args`] = [...(args ?? [])];
   };
   const pending: Promise<void>[] = [];
   await using setup = await openTestWorker({

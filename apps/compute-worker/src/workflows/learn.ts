@@ -18,6 +18,7 @@ import type { Image } from '../inputs/images.ts';
 import { collectFile } from '../outputs/collect.ts';
 import { parsePerformance } from '../outputs/performance.ts';
 import { takePredictions } from '../outputs/predictions.ts';
+import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { detarget } from './detarget.ts';
 import { demandModel, packModel, unpackModel } from './model-files.ts';
@@ -83,11 +84,11 @@ async function train(learning: Learning, untargeted: Cached, attempt: Attempt): 
   const prepare = async (folder: string) => {
     if (learning.start !== undefined)
       await unpackModel(learning.start, join(folder, 'model'), attempt, 'train');
-    await makeStepFolders('train', folder);
+    await makeStepFolders(CONTAINER_STEPS.train, folder);
     await placeBlobs(learning.train, join(folder, 'train'), 'copy');
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');
   };
-  return await attempt.step('train', async (run) => {
+  return await attempt.step(CONTAINER_STEPS.train, async (run) => {
     const folder = await run(learning.algo.prepared, prepare);
     const maxBytes = attempt.treeLimits.bytes;
     for (const [from, at, blobs, to] of [
@@ -111,7 +112,7 @@ async function measure(
 ): Promise<Performance> {
   const { placing } = attempt;
   const prepare = async (folder: string) => {
-    await makeStepFolders('perf', folder);
+    await makeStepFolders(CONTAINER_STEPS.perf, folder);
     const [trainFolder, testFolder] = [join(folder, 'train'), join(folder, 'untargeted_test')];
     await placeBlobs(learning.train, trainFolder, placing);
     await placeBlobs(learning.test, join(folder, 'test'), placing);
@@ -119,7 +120,10 @@ async function measure(
     await placeTree(join(trained, 'taken/train'), join(trainFolder, 'pred'), placing);
     await placeTree(join(trained, 'taken/test'), join(testFolder, 'pred'), placing);
   };
-  const folder = await attempt.step('perf', async (run) => await run(learning.problem.prepared, prepare));
+  const folder = await attempt.step(
+    CONTAINER_STEPS.perf,
+    async (run) => await run(learning.problem.prepared, prepare),
+  );
   const limits = { maxBytes: PERFORMANCE_BYTES, at: '/hidden_data/perf' };
   const bytes = await collectFile(join(folder, 'perf'), 'performance.json', limits);
   const scored = { train_perf: learning.train.map(uuidOf), test_perf: learning.test.map(uuidOf) };

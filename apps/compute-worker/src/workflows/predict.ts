@@ -8,6 +8,7 @@ import { hashFile, type InputBlob } from '../inputs/fetch.ts';
 import { gather } from '../inputs/gather.ts';
 import type { Image } from '../inputs/images.ts';
 import { takePredictions } from '../outputs/predictions.ts';
+import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { nameClassically, unpackModel } from './model-files.ts';
 
@@ -40,10 +41,10 @@ async function runPredict(algo: Image, model: InputBlob, data: InputBlob, attemp
   const prepare = async (folder: string) => {
     await unpackModel(model, join(folder, 'model'), attempt, 'predict');
     await nameClassically(join(folder, 'model'));
-    await makeStepFolders('predict', folder);
+    await makeStepFolders(CONTAINER_STEPS.predict, folder);
     await placeFile(data.path, join(folder, 'test', data.uuid), attempt.placing);
   };
-  return await attempt.step('predict', async (run) => {
+  return await attempt.step(CONTAINER_STEPS.predict, async (run) => {
     const folder = await run(algo.prepared, prepare);
     const maxBytes = attempt.treeLimits.bytes;
     const written = { folder: join(folder, 'test'), at: '/data/test', uuids: [data.uuid], maxBytes };

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '@morpheo/common';
 import type { TestFn } from 'ava';
+import type { Mount } from '../index.ts';
 import { eventually, openFixture, type RuntimeHarness } from './runtime-fixture.ts';
 
 /** How a program runs: its arguments, mounts, environment, output and end. */
@@ -83,6 +84,72 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
     for (const name of ['npm_config_user_agent', 'AVA_PATH', 'NODE_ENV', 'USER', 'PWD', 'NODE_PATH']) {
       t.false(name in environment, name);
     }
+  });
+
+  test.serial(
+    `${name}: A run has the variables that its caller sets, whatever the image says, and paths of mounts lead there [R35] [R37]`,
+    async (t) => {
+      await using fixture = await openFixture(harness);
+      const outputs = await fixture.mount('/outputs');
+      const Dockerfile = `FROM ${harness.bases.sh}\nENV SEED=1 KEPT=2\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n`;
+      const sh = 'echo "$SEED $KEPT $EMPTY. $PYTHONUNBUFFERED $1" > "$WHERE/said"; cat "$2/said"';
+      const context = await fixture.context({ Dockerfile, 'main.sh': sh });
+      const environment = { SEED: 'a = "b"', EMPTY: '', WHERE: '/outputs', PYTHONUNBUFFERED: '0' };
+      const args = ['$SEED', '/outputs'];
+      const result = await fixture.run(context, { args, environment, mounts: [outputs] });
+      t.is(result.stdout, 'a = "b" 2 . 0 $SEED\n', result.stderr);
+      t.is(await readFile(join(outputs.host, 'said'), 'utf8'), result.stdout);
+    },
+  );
+
+  test.serial(
+    `${name}: Files that are read only stand at any paths, also beside what the image has [R36]`,
+    async (t) => {
+      await using fixture = await openFixture(harness);
+      const mounts: Mount[] = [];
+      for (const [index, container] of ['/app/config/a.json', '/b', '/work/in/deep/c.csv'].entries()) {
+        const host = join(fixture.folder, `file-${index}`);
+        await writeFile(host, `${index} `, { mode: index === 1 ? 0o755 : 0o644 });
+        mounts.push({ host, container, readOnly: true });
+      }
+      const context = await fixture.context({
+        Dockerfile: `FROM ${harness.bases.sh}\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n`,
+        'main.sh': 'cat "$@"; test -x "$2" && ! test -x "$1" && echo "told apart"',
+        'config/own': 'of the image',
+      });
+      const args = [...mounts.map((mount) => mount.container), '/app/config/own'];
+      const result = await fixture.run(context, { args, mounts });
+      t.is(result.stdout, '0 1 2 of the imagetold apart\n', result.stderr);
+    },
+  );
+
+  test.serial(`${name}: What a container needs for itself is nobody's to set or to hide [R38]`, async (t) => {
+    await using fixture = await openFixture(harness);
+    const context = await fixture.program({ sh: 'echo ran' });
+    for (const name of ['NVIDIA_VISIBLE_DEVICES', 'MORPHEO_RUN', 'not a name', 'A=B'])
+      await t.throwsAsync(
+        fixture.run(context, { environment: { [name]: 'all' } }),
+        { code: 'internal' },
+        name,
+      );
+    const { host } = await fixture.mount('/data');
+    for (const container of [
+      '/',
+      '/proc/self',
+      '/dev',
+      '/etc',
+      '/usr/bin',
+      'data',
+      '/data/../etc',
+      '/tmp',
+      '/a:/b',
+    ])
+      await t.throwsAsync(
+        fixture.run(context, { mounts: [{ host, container, readOnly: false }] }),
+        { code: 'internal' },
+        container,
+      );
+    t.deepEqual(await fixture.leftovers(), []);
   });
 
   test.serial(`${name}: Nothing is to be read from stdin`, async (t) => {

@@ -49,6 +49,7 @@ export type TestProgram = { readonly node: string } | { readonly sh: string };
 /** What a test may say about a run; the rest has defaults. */
 export interface TestRun {
   readonly args?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
   readonly mounts?: readonly Mount[];
   readonly limits?: Partial<RunLimits>;
   readonly signal?: AbortSignal;
@@ -103,8 +104,9 @@ export async function openFixture(harness: RuntimeHarness): Promise<RuntimeFixtu
     return { digest, folder: path };
   };
   const program = (program: TestProgram) => context(filesOf(program, harness));
-  const spec = async ({ args = [], mounts = [], limits = {} }: TestRun = {}) => ({
+  const spec = async ({ args = [], environment, mounts = [], limits = {} }: TestRun = {}) => ({
     args,
+    environment,
     mounts,
     limits: { ...LIMITS, ...limits },
     scratch: await fresh('scratch'),

@@ -2,7 +2,7 @@ import { OrderFailure } from '@morpheo/common';
 import { z } from 'zod';
 
 /** The steps that the dummy plays; `build` is a preparation. */
-export const DUMMY_STEPS = ['build', 'detarget', 'train', 'perf', 'predict'] as const;
+export const DUMMY_STEPS = ['build', 'detarget', 'train', 'perf', 'predict', 'job'] as const;
 
 /** See {@link DUMMY_STEPS}. */
 export type DummyStep = (typeof DUMMY_STEPS)[number];
@@ -39,6 +39,7 @@ const dummyScript = z.strictObject({
   train: dummyBehaviour.optional(),
   perf: dummyBehaviour.optional(),
   predict: dummyBehaviour.optional(),
+  job: dummyBehaviour.optional(),
 });
 
 /** What the steps do, by name; a step that is not named does what the contract asks. */

@@ -15,7 +15,7 @@ export async function behave(
   const files = new ContainerFiles(spec.mounts);
   if (!(await print(behaviour, spec.limits.outputBytes, onOutput)))
     return { ended: 'output_limit', exitCode: 137 };
-  const complaint = behaviour.idle === true ? undefined : await CONTRACT[step](files);
+  const complaint = behaviour.idle === true ? undefined : await CONTRACT[step](files, spec);
   if (complaint !== undefined) {
     await onOutput({ stream: 'stderr', bytes: Buffer.from(`${complaint}\n`) });
     return { ended: 'exited', exitCode: 1 };
@@ -89,7 +89,9 @@ class ContainerFiles {
  * What each step has to do. Source: "Container contract of the Morpheo worker". A step that lacks its inputs says so
  * and fails, as a real one would; the returned text is what it prints.
  */
-const CONTRACT: Readonly<Record<ContainerStep, (files: ContainerFiles) => Promise<string | undefined>>> = {
+const CONTRACT: Readonly<
+  Record<ContainerStep, (files: ContainerFiles, spec: RunSpec) => Promise<string | undefined>>
+> = {
   detarget: async (files) => {
     for (const name of await files.names('/hidden_data/test')) {
       await files.copy(`/hidden_data/test/${name}`, `/submission_data/test/${name}`);
@@ -126,6 +128,11 @@ const CONTRACT: Readonly<Record<ContainerStep, (files: ContainerFiles) => Promis
   predict: async (files) => {
     if ((await files.names('/data/model')).length === 0) return 'There is no model in /data/model';
     await predictAll(files, '/data/test', await files.names('/data/test'));
+    return undefined;
+  },
+
+  job: async (files, { args = [], environment = {} }) => {
+    await files.write('/outputs/called.json', JSON.stringify({ args, environment }));
     return undefined;
   },
 };

@@ -2,7 +2,7 @@ import { access, readFile, stat } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { join } from 'node:path';
 import { OrderFailure, PlatformError, sleep } from '@morpheo/common';
-import { WorkUnderWay } from '../driver.ts';
+import { demandRunnable, WorkUnderWay } from '../driver.ts';
 import type {
   BuildContext,
   ContainerRuntime,
@@ -125,6 +125,9 @@ class Dummy implements DummyRuntime {
     const image = this.#images.get(spec.image.reference);
     if (image === undefined) throw this.#misuse('it runs an image that was not prepared');
     await this.#demandFolders(spec, image.context);
+    await demandRunnable(spec).catch((error: Error) => {
+      throw this.#misuse(error.message);
+    });
     using _gpus = this.#useGpus(spec.gpus ?? []);
     const { step } = spec.labels;
     if (step === 'inputs' || step === 'build' || step === 'results')
@@ -147,11 +150,11 @@ class Dummy implements DummyRuntime {
     }
   }
 
-  async #demandFolders({ scratch, mounts }: RunSpec, context: BuildContext): Promise<void> {
+  async #demandFolders({ scratch }: RunSpec, context: BuildContext): Promise<void> {
     if (this.#scratches.has(scratch))
       throw this.#misuse(`the scratch folder ${scratch} was used by another run`);
     this.#scratches.add(scratch);
-    for (const path of [context.folder, scratch, ...mounts.map((mount) => mount.host)]) {
+    for (const path of [context.folder, scratch]) {
       const stats = await stat(path).catch(() => undefined);
       if (stats?.isDirectory() !== true) throw this.#misuse(`the folder ${path} is not there`);
     }

@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { readDockerfileText } from '../dockerfile/text.ts';
-import { contextOf, demandMounts, RUN_ENVIRONMENT, referenceTo, WorkUnderWay } from '../driver.ts';
+import { contextOf, demandRunnable, RUN_ENVIRONMENT, referenceTo, WorkUnderWay } from '../driver.ts';
 import { withReason } from '../entry-file.ts';
 import type {
   BuildContext,
@@ -114,7 +114,7 @@ class ProcessRuntime implements ContainerRuntime {
   async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
     const { image, mounts, limits, scratch, labels } = spec;
     const context = contextOf(image, this.name);
-    await demandMounts(mounts);
+    await demandRunnable(spec);
     const recipe = await this.#recipe(context);
     const folders = await scratchFolders(scratch);
     const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
@@ -122,12 +122,14 @@ class ProcessRuntime implements ContainerRuntime {
     const root = await buildRoot(folders.root, plan);
     const { order, attempt, step } = labels;
     const marker = [this.#instance, order, attempt, step, randomBytes(8).toString('hex')].join(':');
-    const [program = '', ...args] = [...recipe.entryPoint, ...spec.args].map((word) => root.translate(word));
+    const words = [...recipe.entryPoint, ...(spec.args ?? [])];
+    const [program = '', ...args] = words.map((word) => root.translate(word));
     const environment: Record<string, string> = {
       ...environmentOf(recipe, root),
       ...gpuVariables(spec.gpus ?? []),
       HOME: folders.home,
       TMPDIR: folders.tmp,
+      ...translated(spec.environment ?? {}, root),
       [MARKER]: marker,
     };
     const [name = ''] = recipe.entryPoint;
@@ -173,12 +175,16 @@ async function scratchFolders(scratch: string): Promise<Record<'root' | 'home' |
   return { root: at('root'), home: at('home'), tmp: at('tmp') };
 }
 
+function translated(environment: Readonly<Record<string, string>>, root: RootFolder): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, root.translate(value)]),
+  );
+}
+
 function environmentOf(recipe: Recipe, root: RootFolder): Record<string, string> {
   const standard = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const translated = Object.entries(recipe.environment).map(
-    ([name, value]) => [name, root.translate(value)] as const,
-  );
-  const own = new Map([['LANG', 'C.UTF-8'], ...Object.entries(RUN_ENVIRONMENT), ...translated]);
+  const ofImage = Object.entries(translated(recipe.environment, root));
+  const own = new Map([['LANG', 'C.UTF-8'], ...Object.entries(RUN_ENVIRONMENT), ...ofImage]);
   // The node of the worker first, so that an archive for node needs nothing else to be installed.
   const path = (own.get('PATH') ?? '$PATH').replaceAll('$PATH', standard);
   return { ...Object.fromEntries(own), PATH: `${dirname(process.execPath)}${delimiter}${path}` };

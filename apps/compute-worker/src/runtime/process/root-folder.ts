@@ -35,7 +35,7 @@ export interface RootPlan {
 
 /**
  * Builds the root folder at `path`, which must not exist: COPY lines are carried out from the build context, so that
- * the run has a copy of its own, and mounts are links to their host folders. Costs one copy of the context for each
+ * the run has a copy of its own, and mounts are links to their host folders and files. Costs one copy of the context for each
  * run (none where the file system shares blocks).
  *
  * Throws `build_failed` where a COPY line cannot be carried out.
@@ -132,9 +132,6 @@ async function carryOut(
 }
 
 async function linkMount(mount: Mount, all: readonly Mount[], root: string): Promise<void> {
-  if (!posix.isAbsolute(mount.container) || posix.normalize(mount.container) !== mount.container) {
-    throw new PlatformError('internal', `The mount at ${mount.container} needs a plain absolute path.`);
-  }
   const above = all.findLast((other) => mount.container.startsWith(`${other.container}/`));
   if (above !== undefined) {
     const there = join(above.host, mount.container.slice(above.container.length));

@@ -45,6 +45,8 @@ const API = '1.41';
 
 const versions = z.object({ ApiVersion: z.string(), MinAPIVersion: z.string().optional() });
 
+const mountpoint = z.object({ Mountpoint: z.string().startsWith('/') });
+
 /** A Docker daemon that may come and go. Its errors are `unavailable`, with the address and a remedy. */
 export class Daemon {
   readonly #options: DaemonOptions;
@@ -115,6 +117,12 @@ export class Daemon {
   /** Removes an image; that it is not there is as good. Throws an answer of 409 where a container uses it. */
   async removeImage(name: string): Promise<void> {
     await removed(this.ask('remove an image', (docker) => docker.getImage(name).remove()));
+  }
+
+  /** The path of a volume on the daemon's own machine. */
+  async volumePath(name: string): Promise<string> {
+    const answer = await this.ask('inspect a volume', (docker) => docker.getVolume(name).inspect());
+    return mountpoint.parse(answer).Mountpoint;
   }
 
   /** Removes a volume; that it is not there is as good. Throws an answer of 409 where a container uses it. */

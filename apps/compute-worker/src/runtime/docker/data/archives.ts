@@ -1,14 +1,16 @@
-import { mkdir, readdir, rename } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
+import { join, posix, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { isPlatformError, PlatformError } from '@morpheo/common';
+import { fileEntry, type TarEntry, tarOf } from '@morpheo/service/archive';
+import type { MountSettings } from 'dockerode';
 import { z } from 'zod';
 import { tarTree } from '../../../archive/tar-tree.ts';
 import { unpackOutput } from '../../../archive/unpack-output.ts';
 import { removeTree } from '../../../files/remove-tree.ts';
-import { demandMounts } from '../../driver.ts';
+import { demandRunnable } from '../../driver.ts';
 import { type DiskUse, measure, UNBOUNDED } from '../../folders.ts';
-import type { Mount } from '../../index.ts';
+import type { Mount, RunSpec } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { DATA_MOUNTS, dataImage, dataPath } from './data-image.ts';
@@ -23,14 +25,8 @@ export function archives(daemon: Daemon, user: ContainerUser): DataTransport {
   return {
     kind: 'archive',
     async open(run) {
-      await demandMounts(run.spec.mounts);
-      if (run.spec.mounts.length > DATA_MOUNTS) {
-        throw new PlatformError(
-          'internal',
-          `A run may have ${DATA_MOUNTS} mounts where data goes as archives.`,
-        );
-      }
-      const data = new ArchivedData(daemon, user, run);
+      await demandRunnable(run.spec);
+      const data = new ArchivedData(daemon, user, run, await dividedMounts(run.spec));
       try {
         await data.fill();
       } catch (error) {
@@ -40,7 +36,7 @@ export function archives(daemon: Daemon, user: ContainerUser): DataTransport {
       return data;
     },
     // What went to the daemon is there as it was; the worker's own copies stay untouched until it is brought back.
-    adopt: async (run, before) => new ArchivedData(daemon, user, run, before),
+    adopt: async (run, before) => new ArchivedData(daemon, user, run, await dividedMounts(run.spec), before),
   };
 }
 
@@ -50,6 +46,25 @@ interface MountedVolume extends Mount {
   readonly path: string;
 }
 
+/** The mounts of a run, apart: each folder goes to a volume of its own, and all files to one. */
+interface DividedMounts {
+  readonly folders: readonly Mount[];
+  readonly files: readonly Mount[];
+}
+
+async function dividedMounts({ mounts }: RunSpec): Promise<DividedMounts> {
+  const divided = { folders: [] as Mount[], files: [] as Mount[] };
+  for (const mount of mounts) {
+    const stats = await lstat(mount.host);
+    (stats.isDirectory() ? divided.folders : divided.files).push(mount);
+  }
+  if (divided.folders.length < DATA_MOUNTS) return divided;
+  const message = `A run may have ${DATA_MOUNTS - 1} folders where data goes as archives.`;
+  throw new PlatformError('internal', message);
+}
+
+/** Where the data container has the files. */
+const FILES_PATH = dataPath(DATA_MOUNTS - 1);
 const FOREVER = { ms: Number.POSITIVE_INFINITY };
 const NOTHING: DiskUse = { bytes: 0, files: 0 };
 
@@ -60,15 +75,28 @@ class ArchivedData implements RunData {
   readonly #container: Container;
   /** An outer mount stands before those that lie in it. */
   readonly #mounts: readonly MountedVolume[];
+  readonly #files: readonly Mount[];
+  /** Of the files; no volume has a part that could be mounted alone, but the daemon can bind what is in it. */
+  readonly #filesVolume: string;
+  /** Where the daemon has that volume. */
+  #filesAt = '';
   #before: DiskUse;
 
-  constructor(daemon: Daemon, user: ContainerUser, run: DataOfRun, before: DiskUse = NOTHING) {
+  constructor(
+    daemon: Daemon,
+    user: ContainerUser,
+    run: DataOfRun,
+    { folders, files }: DividedMounts,
+    before: DiskUse = NOTHING,
+  ) {
     this.#before = before;
     this.#daemon = daemon;
     this.#user = user;
     this.#run = run;
     this.#container = new Container(daemon, `${run.name}-data`);
-    const sorted = run.spec.mounts.toSorted((a, b) => a.container.length - b.container.length);
+    this.#files = files;
+    this.#filesVolume = `${run.name}-files`;
+    const sorted = folders.toSorted((a, b) => a.container.length - b.container.length);
     this.#mounts = sorted.map((mount, index) => {
       return { ...mount, volume: `${run.name}-${index}`, path: dataPath(index) };
     });
@@ -78,8 +106,14 @@ class ArchivedData implements RunData {
     return this.#before;
   }
 
-  get mounts() {
-    return this.#mounts.map(({ volume, container, readOnly }) => {
+  get mounts(): readonly MountSettings[] {
+    const files = this.#files.map(({ container }, index) => ({
+      Type: 'bind' as const,
+      Source: posix.join(this.#filesAt, String(index)),
+      Target: container,
+      ReadOnly: true,
+    }));
+    const folders = this.#mounts.map(({ volume, container, readOnly }) => {
       const options = { NoCopy: true, Labels: {}, DriverConfig: { Name: 'local', Options: {} } };
       return {
         Type: 'volume' as const,
@@ -89,17 +123,24 @@ class ArchivedData implements RunData {
         VolumeOptions: options,
       };
     });
+    return [...folders, ...files];
+  }
+
+  /** The names of its volumes, and where the data container has each. */
+  get #volumes(): readonly Pick<MountedVolume, 'volume' | 'path'>[] {
+    if (this.#files.length === 0) return this.#mounts;
+    return [...this.#mounts, { volume: this.#filesVolume, path: FILES_PATH }];
   }
 
   async fill(): Promise<void> {
     const { labels, signal } = this.#run;
     const image = await dataImage(this.#daemon, this.#user);
-    for (const { volume } of this.#mounts) {
+    for (const { volume } of this.#volumes) {
       await this.#daemon.ask('make a volume', (docker) =>
         docker.createVolume({ Name: volume, Labels: labels }),
       );
     }
-    const Binds = this.#mounts.map(({ volume, path }) => `${volume}:${path}`);
+    const Binds = this.#volumes.map(({ volume, path }) => `${volume}:${path}`);
     const HostConfig = { NetworkMode: 'none', Binds };
     await this.#container.create({ Image: image, Labels: labels, NetworkDisabled: true, HostConfig });
     this.#before = await measure(
@@ -107,6 +148,9 @@ class ArchivedData implements RunData {
       UNBOUNDED,
     );
     for (const mount of this.#mounts) await this.#put(mount, signal);
+    if (this.#files.length === 0) return;
+    await this.#send(FILES_PATH, tarOf(this.#fileEntries()), signal);
+    this.#filesAt = await this.#daemon.volumePath(this.#filesVolume);
   }
 
   async isBeyond(): Promise<boolean> {
@@ -140,7 +184,7 @@ class ArchivedData implements RunData {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#container.remove();
-    for (const { volume } of this.#mounts) await this.#daemon.removeVolume(volume);
+    for (const { volume } of this.#volumes) await this.#daemon.removeVolume(volume);
   }
 
   #bytesIn(answer: unknown): number {
@@ -156,7 +200,20 @@ class ArchivedData implements RunData {
 
   async #put({ host, path }: MountedVolume, signal: AbortSignal): Promise<void> {
     const hollow = this.#writable.map((inner) => relative(host, inner.host)).filter(isInside);
-    const tar = Readable.from(tarTree(host, { owner: this.#user, hollow, signal }));
+    await this.#send(path, tarTree(host, { owner: this.#user, hollow, signal }), signal);
+  }
+
+  /** The files by their numbers. */
+  async *#fileEntries(): AsyncGenerator<TarEntry> {
+    for (const [index, { host }] of this.#files.entries()) {
+      const { mode } = await lstat(host);
+      const usual = (mode & 0o111) === 0 ? 0o644 : 0o755;
+      yield* fileEntry(host, { name: String(index), mode: usual, owner: this.#user });
+    }
+  }
+
+  async #send(path: string, archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const tar = Readable.from(archive);
     const options = { path, abortSignal: signal };
     try {
       await this.#daemon.ask(

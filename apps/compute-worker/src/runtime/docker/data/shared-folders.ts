@@ -2,7 +2,7 @@ import { lchownSync, lstatSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PlatformError } from '@morpheo/common';
-import { demandMounts } from '../../driver.ts';
+import { demandRunnable } from '../../driver.ts';
 import { type DiskUse, DiskWatch } from '../../folders.ts';
 import type { RunSpec } from '../../index.ts';
 import type { ContainerUser, DataTransport, RunData } from './transport.ts';
@@ -15,12 +15,12 @@ export function sharedFolders(user: ContainerUser, workerUid: number): DataTrans
   return {
     kind: 'shared',
     async open({ spec }) {
-      await demandMounts(spec.mounts);
+      await demandRunnable(spec);
       if (workerUid !== user.uid) for (const folder of writableOf(spec)) await giveTree(folder, user);
       return await watched(spec);
     },
     async adopt({ spec }, before) {
-      await demandMounts(spec.mounts);
+      await demandRunnable(spec);
       return await watched(spec, before);
     },
   };

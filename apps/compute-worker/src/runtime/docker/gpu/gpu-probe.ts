@@ -54,7 +54,7 @@ async function create(
 ): Promise<void> {
   const memory = { memoryBytes: 512 * MIB, sharedBytes: MIB };
   const limits = { ...memory, fileBytes: MIB, processes: 64, cpus: undefined, machineCpus };
-  const settings = hardened({ ...limits, user, rootBytes: undefined, imageVariables: [], imageVolumes: [] });
+  const settings = hardened({ ...limits, user, rootBytes: undefined, otherVariables: [], imageVolumes: [] });
   const gpu = gpuRequest('all', facts);
   try {
     await container.create({

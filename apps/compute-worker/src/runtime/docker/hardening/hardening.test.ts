@@ -10,7 +10,7 @@ const plan: HardeningPlan = {
   machineCpus: 8,
   processes: 64,
   rootBytes: undefined,
-  imageVariables: [],
+  otherVariables: [],
   imageVolumes: [],
 };
 
@@ -46,7 +46,7 @@ test('More processors than the machine has are not asked for', (t) => {
 });
 
 test('What the image says of its environment holds', (t) => {
-  const { Env } = hardened({ ...plan, imageVariables: ['HOME'] });
+  const { Env } = hardened({ ...plan, otherVariables: ['HOME'] });
   t.false(Env?.some((text) => text.startsWith('HOME=')));
   t.true(Env?.includes('OMP_NUM_THREADS=1'));
 });
@@ -56,7 +56,7 @@ test('Shared memory is as large as is said, and Python prints at once', (t) => {
   t.is(HostConfig.ShmSize, 2 ** 29);
   t.true(Env?.includes('PYTHONUNBUFFERED=1'));
   t.false(
-    hardened({ ...plan, imageVariables: ['PYTHONUNBUFFERED'] }).Env?.some((text) =>
+    hardened({ ...plan, otherVariables: ['PYTHONUNBUFFERED'] }).Env?.some((text) =>
       text.startsWith('PYTHON'),
     ),
   );

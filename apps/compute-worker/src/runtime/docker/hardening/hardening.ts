@@ -20,8 +20,8 @@ export interface HardeningPlan {
   readonly processes: number;
   /** Of its own file system, where the daemon can bound that. */
   readonly rootBytes: number | undefined;
-  /** Variables that the image sets: they win over those of the hardening. */
-  readonly imageVariables: readonly string[];
+  /** Variables that the image or the run sets: they win over those of the hardening. */
+  readonly otherVariables: readonly string[];
   /** Paths that the image declares as volumes, and that no mount of the run stands at. */
   readonly imageVolumes: readonly string[];
 }
@@ -184,7 +184,7 @@ export function hardened(plan: HardeningPlan): ContainerCreateOptions & { readon
 export function boundsOf(
   limits: RunLimits,
   { cpus: machineCpus, boundsRootFolder }: Pick<DaemonFacts, 'cpus' | 'boundsRootFolder'>,
-): Omit<HardeningPlan, 'user' | 'imageVariables' | 'imageVolumes'> {
+): Omit<HardeningPlan, 'user' | 'otherVariables' | 'imageVolumes'> {
   return {
     memoryBytes: limits.memoryBytes,
     sharedBytes: limits.sharedMemoryBytes ?? limits.memoryBytes,
@@ -241,7 +241,7 @@ function tmpBytes(memoryBytes: number): number {
   return Math.max(Math.floor(memoryBytes / 4), MIB);
 }
 
-function environment({ cpus, machineCpus, imageVariables }: HardeningPlan): string[] {
+function environment({ cpus, machineCpus, otherVariables }: HardeningPlan): string[] {
   const threads = String(Math.max(1, Math.floor(Math.min(cpus ?? machineCpus, machineCpus))));
   const variables = {
     ...RUN_ENVIRONMENT,
@@ -255,7 +255,7 @@ function environment({ cpus, machineCpus, imageVariables }: HardeningPlan): stri
     TF_NUM_INTRAOP_THREADS: threads,
   };
   return Object.entries(variables)
-    .filter(([name]) => !imageVariables.includes(name))
+    .filter(([name]) => !otherVariables.includes(name))
     .map(([name, value]) => `${name}=${value}`);
 }
 

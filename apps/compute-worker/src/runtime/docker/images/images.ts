@@ -14,6 +14,8 @@ import { DaemonRoom } from './room.ts';
 export interface ReadyImage {
   readonly name: string;
   readonly entryPoint: readonly string[];
+  /** What follows the entry point where a run has no arguments of its own. */
+  readonly command: readonly string[];
   /** Its `PATH`. */
   readonly searchPath: string;
   readonly workingFolder: string;
@@ -184,6 +186,7 @@ export class ImageStore {
     return {
       name,
       entryPoint: Config.Entrypoint ?? [],
+      command: [],
       searchPath: (Config.Env ?? []).find((text) => text.startsWith('PATH='))?.slice('PATH='.length) ?? '',
       workingFolder: Config.WorkingDir || '/',
       variables: (Config.Env ?? []).flatMap((text) => /^([^=]+)=/.exec(text)?.[1] ?? []),

@@ -115,7 +115,7 @@ async function create(
   const { HostConfig: host, ...settings } = hardenedBuild({
     user: user ?? '0:0',
     ...boundsOf(limits, facts),
-    imageVariables: [],
+    otherVariables: [],
     imageVolumes: volumes,
   });
   const [program = '', ...rest] = words;

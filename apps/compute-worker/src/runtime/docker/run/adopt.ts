@@ -34,11 +34,11 @@ export function adoptionLabels(
   return { [LABELS.run]: fingerprint(spec), [LABELS.data]: `${kind} ${bytes} ${files}` };
 }
 
-/** Arguments, mounts and GPUs: what a container cannot be given later. */
-function fingerprint({ args, mounts, gpus = [] }: RunSpec): string {
+/** Arguments, variables, mounts and GPUs: what a container cannot be given later. */
+function fingerprint({ args, environment, mounts, gpus = [] }: RunSpec): string {
   const folders = mounts.map(({ host, container, readOnly }) => [host, container, readOnly]);
   return createHash('sha256')
-    .update(JSON.stringify([args, folders, gpus]))
+    .update(JSON.stringify([args, folders, gpus, ...(environment === undefined ? [] : [environment])]))
     .digest('hex');
 }
 

@@ -29,7 +29,7 @@ export async function createContainer(
   user: ContainerUser,
   labels: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const { args, limits, gpus, mounts } = spec;
+  const { args = image.command, environment = {}, limits, gpus, mounts } = spec;
   const facts = await daemon.facts();
   const gpu = gpuRequest(gpus, facts.gpus);
   const isApart = (path: string) =>
@@ -37,7 +37,7 @@ export async function createContainer(
   const { HostConfig: host, ...settings } = hardened({
     user: `${user.uid}:${user.gid}`,
     ...boundsOf(limits, facts),
-    imageVariables: image.variables,
+    otherVariables: [...image.variables, ...Object.keys(environment)],
     imageVolumes: image.volumes.filter(isApart),
   });
   const options = {
@@ -45,7 +45,11 @@ export async function createContainer(
     Image: image.name,
     Entrypoint: [...image.entryPoint],
     Cmd: [...args],
-    Env: [...gpu.environment, ...(settings.Env ?? [])],
+    Env: [
+      ...gpu.environment,
+      ...(settings.Env ?? []),
+      ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+    ],
     Labels: { ...labels },
     HostConfig: { ...host, ...gpu.host, Mounts: [...(host.Mounts ?? []), ...data.mounts] },
   };

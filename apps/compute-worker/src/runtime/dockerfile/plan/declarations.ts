@@ -19,6 +19,11 @@ const OF_THE_SYSTEM = [
 const PATH_BYTES = 1000;
 const SIGNALS: ReadonlySet<string> = new Set(Object.keys(constants.signals).map((name) => name.slice(3)));
 
+/** Whether a path is one at which nothing but what a container itself needs can stand. */
+export function isOfTheMachine(path: string): boolean {
+  return OF_THE_KERNEL.some((other) => `${path}/`.startsWith(`${other}/`)) || OF_THE_SYSTEM.includes(path);
+}
+
 /**
  * What an image says of itself is checked here, the same for the lines of a Dockerfile and for what its base image
  * says: a daemon finds out only when a container is made, and then it looks as if the platform had failed.
@@ -31,8 +36,7 @@ export function checkedVolume(written: string, line?: number, of?: string): stri
   if (!posix.isAbsolute(path))
     throw buildFailure(`${what} ${shown(written)} must be an absolute path.`, line);
   const plain = path.length > 1 ? path.replace(/\/+$/, '') : path;
-  const isOfKernel = OF_THE_KERNEL.some((other) => `${plain}/`.startsWith(`${other}/`));
-  if (isOfKernel || OF_THE_SYSTEM.includes(plain))
+  if (isOfTheMachine(plain))
     throw buildFailure(
       `${what} ${shown(written)} would hide what a container needs there: name a folder of your own.`,
       line,
