@@ -1,4 +1,5 @@
 export { type AgentOptions, WorkerAgent } from './agent/agent.ts';
+export { takeIdentity } from './agent/identity.ts';
 export type { Work, WorkSignals } from './attempt/work.ts';
 export { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 export { type DockerRuntimeOptions, openDockerRuntime } from './runtime/docker/index.ts';

@@ -66,7 +66,7 @@ export interface Worker {
   settle(): Promise<void>;
   /** Takes no new order; waits for those that run, and gives back what has not ended after the grace time. */
   drain(): Promise<void>;
-  /** Resolves when the worker was disposed; rejects when another process has taken over its id, and it has stopped. */
+  /** Resolves when the worker was disposed; rejects when another process has its id, and it has stopped. */
   readonly stopped: Promise<void>;
   /** Gives back what runs, and lets go of everything. Doing it twice is harmless. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -109,8 +109,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs } = options;
   const { logBytes } = limits;
+  const onRegistered = async () => await identity.settle();
   const onTakenOver = async () => await identity.giveUp();
-  const settings = { id, onTakenOver, pollMs, graceMs, logBytes };
+  const moved = options.id === undefined && identity.moved;
+  const settings = { id, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
   const agent = new WorkerAgent({ ...options, ...settings, architecture, gpus, recovery, work, meters });
   opening.defer(async () => await agent.close());
   for (const { late } of [search, architecture]) void late.then(() => agent.reregister());

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Claim } from '@morpheo/common';
+import { type Claim, PlatformError } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import type { ExecutionContext } from 'ava';
 import { sql } from 'kysely';
@@ -104,3 +104,29 @@ testOnEngines('The log goes on after what the dead process sent', async (t, open
   const [resumed] = await worker.restart([claim]);
   t.is(resumed?.log_seq, 3);
 });
+
+testOnEngines(
+  'A worker that has moved takes nothing over until its earlier process has been silent for a lease',
+  async (t, openTestCompute) => {
+    const leaseMs = 600_000;
+    await using compute = await openTestCompute({ leaseMs });
+    const { worker, claim } = await claimed(compute);
+    const wait = async (ms: number) =>
+      await sql`update workers set seen_at = seen_at - ${ms}`.execute(compute.database.read);
+    await wait(1000);
+    const copy = { boot: randomUUID(), name: 'copy', runtime: 'none', slots: { learn: 1, predict: 1 } };
+    const params = { worker: worker.id };
+    const register = async () => await compute.api.registerWorker({ params, body: { ...copy, moved: true } });
+    const first = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
+    const again = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
+    t.deepEqual(again?.details, first?.details);
+    await compute.api.renewLeases({ params, body: { boot: worker.boot, attempts: [claim] } });
+    const second = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
+    t.not(second?.details.seen_at, first?.details.seen_at, 'the earlier process lives');
+    t.is(await worker.finish(claim), 'pending');
+    await wait(leaseMs);
+    await t.notThrowsAsync(register());
+    await t.notThrowsAsync(register(), 'the answer was lost');
+    await t.throwsAsync(worker.claim(), { code: 'stale_attempt' });
+  },
+);

@@ -44,7 +44,7 @@ export function attemptHandlers(
   return {
     registerWorker: async ({ params, body }, call) => {
       refuseOurs();
-      const { slots, gpus = NO_GPUS, resume, arch, labels, ...rest } = body;
+      const { slots, gpus = NO_GPUS, resume, arch, labels, moved = false, ...rest } = body;
       const runtime = RUNTIMES.find((known) => known === body.runtime);
       const worker = {
         id: params.worker,
@@ -56,6 +56,7 @@ export function attemptHandlers(
         learn_slots: slots.learn,
         predict_slots: slots.predict,
         offers: termsOf({ runtime, arch, labels }),
+        moved,
       };
       const granted = await register(database, settings, worker, resume ?? []);
       const resumed = await Promise.all(granted.map(ticketed));

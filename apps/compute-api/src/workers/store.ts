@@ -5,19 +5,24 @@ import type { AttemptRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
 import { offersAll } from '../queue/matching.ts';
 
-/** What a worker says of itself: its row, and the terms that it offers to orders. */
-export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & { readonly offers: readonly string[] };
+/** What a worker says of itself: its row, the terms that it offers to orders, and whether its disk may be a copy. */
+export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & {
+  readonly offers: readonly string[];
+  readonly moved: boolean;
+};
 
 /**
  * Keeps what a worker says of itself; its new boot puts an end to the calls of earlier ones. An id belongs to the
  * caller who registered it, until the worker was not heard of for `leaseMs` and holds no attempt: throws `forbidden`
- * to others.
+ * to others. One that has `moved` takes nothing over from a process that may live: throws `locked` for as long.
  */
 export async function registerWorker(
-  { db, now }: Tx,
-  { offers, ...worker }: WorkerInfo,
+  tx: Tx,
+  { offers, moved, ...worker }: WorkerInfo,
   leaseMs: number,
 ): Promise<void> {
+  if (moved) await demandSilence(tx, worker, leaseMs);
+  const { db, now } = tx;
   const row = { ...worker, seen_at: now };
   const { id, ...rest } = row;
   const kept = await db
@@ -55,6 +60,24 @@ export async function registerWorker(
     .insertInto('offers')
     .values(offers.map((term) => ({ worker: id, term })))
     .execute();
+}
+
+/** Throws `locked`, with the time in `seen_at`, where another boot of a worker was heard of within a lease. */
+async function demandSilence(
+  { db, now }: Tx,
+  { id, boot }: Pick<WorkerRow, 'id' | 'boot'>,
+  leaseMs: number,
+): Promise<void> {
+  const other = await db
+    .selectFrom('workers')
+    .select('seen_at')
+    .where('id', '=', id)
+    .where('boot', '<>', boot)
+    .where('seen_at', '>', sql<number>`${now} - ${leaseMs}`)
+    .executeTakeFirst();
+  if (other === undefined) return;
+  const message = `A process with the id ${id} was heard of a moment ago, and the disk of this worker may be a copy of its disk. This worker may register when that one has been silent for ${leaseMs / 1000} s.`;
+  throw new PlatformError('locked', message, { details: { seen_at: Number(other.seen_at) } });
 }
 
 /** Of a row of workers: whether this caller may speak for it. Nobody is asked where callers have no names. */

@@ -21,7 +21,11 @@ export interface AgentOptions extends AttemptOptions {
   readonly runtime: Pick<ContainerRuntime, 'name'> & Partial<Pick<ContainerRuntime, 'ping'>>;
   /** The worker's UUID. */
   readonly id: string;
-  /** Called when another process has taken over the id, before the worker has stopped. */
+  /** Whether its disk may be a copy of one whose worker lives, which it then takes nothing over from. */
+  readonly moved?: boolean;
+  /** Called when compute-api knows the worker. */
+  readonly onRegistered?: () => Promise<void>;
+  /** Called when another process has the id, before the worker has stopped. */
   readonly onTakenOver?: () => Promise<void>;
   /** For people. */
   readonly name: string;
@@ -65,6 +69,7 @@ export class WorkerAgent {
       runtime,
       slots,
       labels,
+      moved = false,
       architecture,
       gpus = new GpuAllocator([]),
       recovery,
@@ -82,6 +87,7 @@ export class WorkerAgent {
         runtime: runtime.name,
         slots,
         ...(labels === undefined ? {} : { labels }),
+        ...(moved ? { moved } : {}),
       },
       architecture,
       recovery,
@@ -175,6 +181,9 @@ export class WorkerAgent {
     const terms = await this.#registration.registered();
     this.#state = 'registered';
     this.#leases.start(terms);
+    await this.#options.onRegistered?.().catch((error: unknown) => {
+      this.#options.log.error({ error }, 'That the worker runs on this machine now cannot be noted');
+    });
     await this.#listen();
   }
 
@@ -203,12 +212,12 @@ export class WorkerAgent {
     for (const over of this.#running) over.abort(new AttemptAborted(reason));
   }
 
-  /** Another process is this worker now: its attempts are no longer this process's. */
+  /** Another process is this worker: no attempts are this process's. */
   #standDown(error: unknown): void {
     if (this.#closing.signal.aborted) return;
     const { log } = this.#options;
     const message =
-      'Another process has taken over the id of this worker, as a copy of its disk does; this one stops, and gets another id at its next start';
+      'Another process has the id of this worker, as where a disk was copied; this one stops, and gets another id at its next start';
     log.error({ error, worker: this.#options.id }, message);
     this.#closing.abort(error);
     void this.#leases.stop();

@@ -39,6 +39,30 @@ test('A copy of the folder of a worker is another worker, and stays that one', a
   t.is(log.entries.length, 1);
 });
 
+test('A worker on another machine, or on one that was started again, has moved until that is settled', async (t) => {
+  await using folder = await temporaryFolder();
+  const startOn = async (machine: string) => {
+    await using identity = await takeIdentity(folder.path, undefined, async () => machine);
+    if (machine === 'settled') await identity.settle();
+    return identity;
+  };
+  const first = await startOn('first');
+  t.false(first.moved);
+  t.false((await startOn('first')).moved);
+  t.like(await startOn('second'), { id: first.id, moved: true });
+  t.true((await startOn('second')).moved, 'nobody has said that it may be this worker');
+  t.true((await startOn('settled')).moved);
+  t.false((await startOn('settled')).moved);
+});
+
+test('The machine and its disk stay the same from start to start', async (t) => {
+  await using folder = await temporaryFolder();
+  for (const _ of [1, 2]) {
+    await using identity = await takeIdentity(folder.path);
+    t.false(identity.moved);
+  }
+});
+
 test('An id that was taken over is given up: the next start makes another', async (t) => {
   await using folder = await temporaryFolder();
   const first = await takeIdentity(folder.path);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isPlatformError, PlatformError } from '@morpheo/common';
 import { type Migrations, openSqlite } from '@morpheo/service/database';
@@ -11,15 +11,22 @@ export interface Identity {
   /** A UUID, made at the first start in the folder. */
   readonly id: string;
   /**
-   * Leaves the id to another process that has taken it over, which only a copy does that could not be told apart: the
-   * next start in this folder makes a new one, so that the two do not take over from each other for ever.
+   * Whether the machine is another one than at the last start, or was started again since: then the folder, with its
+   * whole disk, may be a copy.
+   */
+  readonly moved: boolean;
+  /** Notes that this machine is that of the worker, once it is certain that no other process is the worker. */
+  settle(): Promise<void>;
+  /**
+   * Leaves the id to another process that has it, as where a disk was copied: the next start in this folder makes a new
+   * one, so that the two do not take over from each other for ever.
    */
   giveUp(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 interface Schema {
-  readonly identity: { readonly id: string; readonly place: string | null };
+  readonly identity: { readonly id: string; readonly place: string | null; readonly machine: string | null };
 }
 
 const migrations: Migrations = {
@@ -32,27 +39,36 @@ const migrations: Migrations = {
   '2_place': async ({ schema }) => {
     await schema.alterTable('identity').addColumn('place', 'text').execute();
   },
+  '3_machine': async ({ schema }) => {
+    await schema.alterTable('identity').addColumn('machine', 'text').execute();
+  },
 };
 
 /**
  * Takes a worker's folder for this process and reads who the worker is. The lock is the system's own on the file of
  * an embedded database: it ends with the process, however that ends, so that the next one starts at once. A copy of a
  * worker's folder is another worker, and gets an id of its own, which is logged; a folder that was renamed is not.
- * Throws `unavailable` where another process has the folder.
+ * `machineOf` names the machine that a file is on, between two of its starts. Throws `unavailable` where another
+ * process has the folder.
  */
-export async function takeIdentity(folder: string, log: Log = silentLog): Promise<Identity> {
+export async function takeIdentity(
+  folder: string,
+  log: Log = silentLog,
+  machineOf = runningMachine,
+): Promise<Identity> {
   const file = join(folder, 'worker.db');
   const database = await openSqlite<Schema>({ file, migrations }).catch(refuse(folder));
   try {
-    const place = await placeOf(file);
-    const { id, copied } = await database.write(async (tx) => {
-      const known = await tx.selectFrom('identity').select(['id', 'place']).executeTakeFirst();
+    const [place, here] = [await placeOf(file), await machineOf(file)];
+    const { id, copied, moved } = await database.write(async (tx) => {
+      const known = await tx.selectFrom('identity').selectAll().executeTakeFirst();
       const isCopy = known !== undefined && known.place !== null && !isSame(known.place, place);
       const id = known === undefined || isCopy ? randomUUID() : known.id;
-      const row = { id, place: JSON.stringify(place) };
+      const before = isCopy ? null : (known?.machine ?? null);
+      const row = { id, place: JSON.stringify(place), machine: before ?? here };
       if (known === undefined) await tx.insertInto('identity').values(row).execute();
       else await tx.updateTable('identity').set(row).execute();
-      return { id, copied: isCopy ? known.id : undefined };
+      return { id, copied: isCopy ? known.id : undefined, moved: row.machine !== here };
     });
     if (copied !== undefined) {
       const message =
@@ -60,7 +76,13 @@ export async function takeIdentity(folder: string, log: Log = silentLog): Promis
       log.warn({ folder, worker: id, copied }, message);
     }
     return {
-      id,
+      ...{ id, moved },
+      settle: async () => {
+        if (moved)
+          await database.write(
+            async (tx) => await tx.updateTable('identity').set({ machine: here }).execute(),
+          );
+      },
       giveUp: async () => {
         await database.write(async (tx) => await tx.deleteFrom('identity').execute());
       },
@@ -80,6 +102,21 @@ type Place = z.infer<typeof place>;
 async function placeOf(file: string): Promise<Place> {
   const { ino, birthtimeNs } = await stat(file, { bigint: true });
   return { inode: String(ino), born: String(birthtimeNs) };
+}
+
+/**
+ * The machine since its start, as Linux names it, and the disk where that is a device: other file systems have another
+ * number whenever they are mounted. Of a machine that tells nothing, always the same.
+ */
+async function runningMachine(file: string): Promise<string> {
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const { dev } = await stat(file);
+  return `${boot.trim()} ${majorOf(dev) === 0 ? '' : dev}`;
+}
+
+/** Linux's number of the driver of a device: 0 where there is none. */
+function majorOf(dev: number): number {
+  return Math.floor(dev / 256) % 4096;
 }
 
 /** The time of birth counts where the file system tells one, as not all do. */

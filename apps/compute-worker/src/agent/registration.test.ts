@@ -34,3 +34,25 @@ for (const call of ['renewLeases', 'claimOrder'] as const) {
     t.deepEqual(superseded, [stale]);
   });
 }
+
+test('A worker that has moved registers once its earlier process is silent', async (t) => {
+  const { compute, registration, superseded } = open();
+  const refusals = [locked(1), locked(1)];
+  compute.fault = (made) => (made === 'registerWorker' ? refusals.shift() : undefined);
+  t.deepEqual(await registration.registered(), compute.terms);
+  t.is(compute.count('registerWorker'), 3);
+  t.deepEqual(superseded, []);
+});
+
+test('A worker that has moved stops once it knows that its earlier process lives', async (t) => {
+  const { compute, registration, superseded } = open();
+  const refusals = [locked(1), locked(1), locked(2)];
+  compute.fault = (made) => (made === 'registerWorker' ? refusals.shift() : undefined);
+  const error = await t.throwsAsync(registration.registered(), { code: 'locked' });
+  t.deepEqual(superseded, [error]);
+  t.is(compute.count('registerWorker'), 3);
+});
+
+function locked(seenAt: number): PlatformError {
+  return new PlatformError('locked', 'Another process is this worker.', { details: { seen_at: seenAt } });
+}

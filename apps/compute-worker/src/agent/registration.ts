@@ -47,14 +47,15 @@ export interface RegistrationOptions {
   readonly gpus: Pick<GpuAllocator, 'gpus' | 'slots' | 'free'>;
   /** Ends the registration. */
   readonly signal: AbortSignal;
-  /** Called when a call finds that another process has taken over this worker's id; the call throws all the same. */
+  /** Called when a call finds that another process has this worker's id; the call throws all the same. */
   readonly onSuperseded: (error: unknown) => void;
   readonly log: Log;
 }
 
 /**
  * A worker as compute-api knows it. The worker registers before any other call, as often as it takes, and again where
- * compute-api has forgotten it. Calls throw `stale_attempt` when another process has taken over the worker's id.
+ * compute-api has forgotten it. Calls throw `stale_attempt` when another process has taken over the worker's id. A
+ * worker that has moved waits until its earlier process has been silent, and throws `locked` where that one lives.
  */
 export class Registration {
   readonly #options: RegistrationOptions;
@@ -130,8 +131,19 @@ export class Registration {
     };
     const register = async () =>
       await callPeer('compute-api', signal, async (stop) => await this.#registerOnce(stop));
+    let seenAt: unknown;
+    const isOfOthers = (error: unknown): boolean => {
+      if (!isPlatformError(error, 'locked')) return false;
+      const before = seenAt;
+      seenAt = error.details.seen_at;
+      return before !== undefined && before !== seenAt;
+    };
     const pauses = { firstMs: 200, mostMs: 2000, jitter: 0.5 };
-    const terms = await retry(register, { ...pauses, retryIf: () => true, onRetry, signal });
+    const options = { ...pauses, retryIf: (error: unknown) => !isOfOthers(error), onRetry, signal };
+    const terms = await retry(register, options).catch((error: unknown) => {
+      if (isPlatformError(error, 'locked')) this.#options.onSuperseded(error);
+      throw error;
+    });
     log.info({ worker: this.#options.worker, boot: info.boot }, 'Registered with compute-api');
     return terms;
   }

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { computeClient } from '@morpheo/client';
-import { openDummyRuntime } from '@morpheo/compute-worker';
+import { preduplet } from '@morpheo/common';
+import { openDummyRuntime, startWorker, takeIdentity } from '@morpheo/compute-worker';
+import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
-import { type Connection, startPlatform } from '../index.ts';
+import { type Connection, type Platform, startPlatform } from '../index.ts';
+import { uploadData, uploadModel, uploadThing } from '../scenarios/uploads.ts';
 import { readOrMakeSecrets } from '../secrets.ts';
 
 const CLI = fileURLToPath(new URL('../../../cli/src/main.ts', import.meta.url));
@@ -49,6 +52,40 @@ test('A platform whose worker was superseded says that it is not ready, starts i
   t.not(again?.id, worker?.id, 'an id that was taken over is given up');
 });
 
+test('A worker on the copy of a disk whose worker lives stops, and costs its order no attempt', async (t) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
+  const runtime = openDummyRuntime({ script: { predict: { sleep_ms: 600_000 } } });
+  const openRuntime = async () => runtime;
+  const compute = { renewMs: 100, leaseMs: 600_000 };
+  await using platform = await startPlatform({ folder: folder.path, openRuntime, compute, log: silentLog });
+  const body = preduplet.parse({
+    ...{ uuid: randomUUID(), problem: randomUUID(), workflow: randomUUID(), status: 'todo' },
+    ...(await uploadInputs(platform)),
+  });
+  await platform.compute.pred({ body });
+  const order = async () => await platform.compute.getOrder({ params: { id: body.uuid } });
+  await eventually(t, (t) => t.true(runtime.calls.some(({ step }) => step === 'predict')));
+
+  const [worker] = (await platform.compute.listWorkers({})).items;
+  const credentials = { name: 'worker', secret: (await readOrMakeSecrets(folder.path)).worker };
+  await using home = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
+  await using identity = await takeIdentity(home.path);
+  const givenUp: string[] = [];
+  await using copy = await startWorker({
+    compute: computeClient({ url: platform.connection.compute, credentials }),
+    openStorage: () => platform.storage,
+    runtime: openDummyRuntime(),
+    identity: { ...identity, id: worker?.id ?? '', moved: true, giveUp: async () => void givenUp.push('id') },
+    ...{ folder: home.path, name: 'copy', slots: { learn: 1, predict: 1 }, log: silentLog },
+  });
+  await t.throwsAsync(copy.stopped, { code: 'locked' });
+  t.is(givenUp.length, 1, 'its next start gets another id');
+  t.like(await order(), { status: 'pending', attempt: 1 });
+  t.like((await platform.compute.listWorkers({})).items, [
+    { id: worker?.id, name: 'standalone', alive: true },
+  ]);
+});
+
 test('A platform whose "morpheo up" is killed stops by itself', async (t) => {
   t.timeout(300_000);
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-whole-'));
@@ -61,3 +98,16 @@ test('A platform whose "morpheo up" is killed stops by itself', async (t) => {
   await once(up, 'exit');
   await eventually(t, async (t) => await t.throwsAsync(fetch(`${compute}/health`)));
 });
+
+/** Uploads what a prediction needs, and returns the ids. */
+async function uploadInputs({
+  storage,
+}: Platform): Promise<{ readonly model: string; readonly data: string }> {
+  const archive = rawTarGz([{ name: 'Dockerfile', body: 'FROM scratch\nENTRYPOINT ["it"]\n' }]);
+  const algo = await uploadThing(storage, 'algo', { name: 'algo' }, archive);
+  const packed = rawTarGz([{ name: 'model_trained.json', body: '{}' }]);
+  return {
+    model: await uploadModel(storage, algo, new Uint8Array(packed)),
+    data: await uploadData(storage),
+  };
+}

@@ -69,7 +69,9 @@ export const attempts = {
       'A worker whose process was started again may name attempts of its earlier boots in `resume`, whose containers ' +
       'it still has. Those that are its own as before come back in `resumed`, with their leases renewed; all others ' +
       'are taken back. The same call again gets the same answer. An id belongs to the caller who registered it; calls of ' +
-      'others for it or for its attempts are 403, until it was gone for the time of a lease and holds nothing.',
+      'others for it or for its attempts are 403, until it was gone for the time of a lease and holds nothing. A worker ' +
+      'that says that it has `moved` is 423 until its earlier process was not heard of for the time of a lease: if ' +
+      '`seen_at` of that answer changes, the earlier one lives.',
     access: ['worker'],
     params: worker,
     body: json(
@@ -89,6 +91,11 @@ export const attempts = {
           .optional(),
         /** Attempts of its earlier boots that it can go on with. */
         resume: z.array(held).max(100).optional(),
+        /**
+         * It runs on another machine than before, or that was started again, so that its disk may be a copy of one whose
+         * worker lives.
+         */
+        moved: z.boolean().optional(),
       }),
     ),
     status: 200,
@@ -100,7 +107,7 @@ export const attempts = {
         resumed: z.array(claim).optional(),
       }),
     ),
-    errors: ['invalid_request', 'invalid_json', 'wrong_state'],
+    errors: ['invalid_request', 'invalid_json', 'wrong_state', 'locked'],
   },
   claimOrder: {
     method: 'POST',
