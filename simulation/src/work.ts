@@ -62,5 +62,6 @@ async function stage(
 function resultOf({ spec }: Claim): OrderResult {
   const blob = { sha256: 'a'.repeat(64), size: 1 };
   if (spec.kind === 'predict') return { uuid: spec.uplet.prediction_storage_uuid, ...blob };
+  if (spec.kind === 'job') return { uuid: spec.uplet.output ?? '', ...blob };
   return { uuid: spec.uplet.model_end, ...blob, performance: SCORES };
 }

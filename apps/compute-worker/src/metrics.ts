@@ -3,6 +3,7 @@ import {
   ORDER_KINDS,
   type OrderKind,
   type Report,
+  type Slots,
   type StepRecord,
 } from '@morpheo/common';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
@@ -10,7 +11,7 @@ import type { CacheArea } from './inputs/cache/entries.ts';
 
 /** What stands at a value now, asked at each scrape. */
 export interface WorkerState {
-  readonly slots: Readonly<Record<OrderKind, number>>;
+  readonly slots: Slots;
   readonly cache: { readonly bytes: number };
   readonly cacheLimit: number;
   readonly gpus: { readonly gpus: readonly unknown[]; readonly free: number };
@@ -51,7 +52,7 @@ export function watchWorker(metrics: Metrics, { slots, cache, cacheLimit, gpus }
     help: 'How many orders run at once at most, by kind',
     labels: ['kind'],
   });
-  for (const kind of ORDER_KINDS) room.set({ kind }, slots[kind]);
+  for (const kind of ORDER_KINDS) room.set({ kind }, slots[kind] ?? 0);
   const bytes = gauge('cache_bytes', 'What the cache holds, in use or not');
   gauge('cache_limit_bytes', 'What the cache may hold beside what is in use').set({}, cacheLimit);
   gauge('gpus', 'GPUs that are leased to orders').set({}, gpus.gpus.length);

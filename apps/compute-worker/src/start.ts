@@ -111,7 +111,7 @@ async function refuseForeignPeers(config: WorkerConfig, log: Log): Promise<void>
 function limitsOf(config: WorkerConfig): WorkerLimits {
   return {
     ...DEFAULT_LIMITS,
-    wallMs: { learn: config.learnTimeout, predict: config.predictTimeout },
+    wallMs: { ...DEFAULT_LIMITS.wallMs, learn: config.learnTimeout, predict: config.predictTimeout },
     run: {
       memoryBytes: config.memory,
       diskBytes: config.disk,

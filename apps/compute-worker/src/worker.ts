@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { Api, ComputeContract } from '@morpheo/common';
+import type { Api, ComputeContract, Slots } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
@@ -7,7 +7,6 @@ import type { Tracer } from '@morpheo/service/trace';
 import { WorkerAgent } from './agent/agent.ts';
 import { findArchitecture } from './agent/architecture.ts';
 import { type Identity, takeIdentity } from './agent/identity.ts';
-import type { Slots } from './agent/poller.ts';
 import { Recovery } from './agent/recovery.ts';
 import { createWork } from './attempt/work.ts';
 import { Workspaces } from './attempt/workspace.ts';

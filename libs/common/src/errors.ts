@@ -122,6 +122,11 @@ export function toProblem(error: PlatformError, textKey = 'error'): ProblemBody 
   };
 }
 
+/** What a schema has found, in its words; of a key, zod tells what is wrong with it in an issue of its own. */
+export function issueMessage(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+}
+
 /** The code of an error of the system, such as `ENOENT`; undefined where an error has none. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;

@@ -1,4 +1,5 @@
 export * from './async.ts';
+export * from './bounds.ts';
 export * from './canaries.ts';
 export * from './contract/attempts.ts';
 export * from './contract/compute.ts';
@@ -21,6 +22,10 @@ export * from './ends.ts';
 export * from './errors.ts';
 export * from './failure.ts';
 export * from './image-reference.ts';
+export * from './job/bounds.ts';
+export * from './job/job.ts';
+export * from './job/places.ts';
+export * from './job/view.ts';
 export * from './log-text.ts';
 export * from './needs.ts';
 export * from './order.ts';

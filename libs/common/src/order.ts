@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { ResultType } from './contract/resources.ts';
 import { STEPS } from './failure.ts';
+import { type Job, job } from './job/job.ts';
 import {
   goInt,
   goOptionalInt,
@@ -27,24 +28,28 @@ export const performance = z.looseObject({
 /** See {@link performance}. */
 export type Performance = z.infer<typeof performance>;
 
-/** The kinds of orders: train a model, or predict with one. */
-export const ORDER_KINDS = ['learn', 'predict'] as const;
+/** The kinds of orders: train a model, predict with one, or run a program on files. */
+export const ORDER_KINDS = ['learn', 'predict', 'job'] as const;
 
 /** A kind of order. */
 export type OrderKind = (typeof ORDER_KINDS)[number];
+
+/** The kinds that the originals know, and so their orchestrator. */
+export type OriginalKind = Exclude<OrderKind, 'job'>;
 
 /** What everyone calls by a name of its own for each kind of order. */
 export const KIND_NAMES = {
   learn: { result: 'model', uplet: 'learnuplet' },
   predict: { result: 'prediction', uplet: 'preduplet' },
+  job: { result: 'output' },
 } as const satisfies Readonly<Record<OrderKind, KindNames>>;
 
 /** See {@link KIND_NAMES}. */
 export interface KindNames {
   /** The resource on storage that such an order makes. */
   readonly result: ResultType;
-  /** What the orchestrator calls such an order. */
-  readonly uplet: 'learnuplet' | 'preduplet';
+  /** What the orchestrator calls such an order; absent where it knows none. */
+  readonly uplet?: 'learnuplet' | 'preduplet';
 }
 
 /**
@@ -64,25 +69,6 @@ export function hasEnded(status: OrderStatus): boolean {
 
 /** The states that the originals' `status` field may name, in the order of their error text. */
 export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
-
-/** The most GPUs that an order may ask for. */
-export const MOST_GPUS = 64;
-
-/** The highest priority that an order may have; the lowest is its negative. */
-export const MOST_PRIORITY = 10;
-
-/** The longest name that an owner of orders may have, in characters. */
-export const MOST_OWNER_CHARACTERS = 100;
-
-/** The most orders that may ever be placed in one group. */
-export const MOST_GROUP_ORDERS = 10_000;
-
-/** The name of a group of orders. It stands in paths, so that it is never `.` or `..`. */
-export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
-
-/** What is told of one that does not fit, after its place. */
-export const GROUP_NAME_RULE =
-  'should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit';
 
 /** What the owner of orders is called that came without credentials. */
 export const ANONYMOUS = 'anonymous';
@@ -143,16 +129,18 @@ export const preduplet = goStruct({
 /** See {@link preduplet}. */
 export type Preduplet = z.output<typeof preduplet>;
 
-/** An order as it is kept: its kind beside the body that was posted. */
+/** An order as it is kept: its kind beside the body that was posted, of a job too as its `uplet`. */
 export const orderSpec = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('learn'), uplet: learnuplet }),
   z.object({ kind: z.literal('predict'), uplet: preduplet }),
+  z.object({ kind: z.literal('job'), uplet: job }),
 ]);
 
 /** See {@link orderSpec}. */
 export type OrderSpec =
   | { readonly kind: 'learn'; readonly uplet: Learnuplet }
-  | { readonly kind: 'predict'; readonly uplet: Preduplet };
+  | { readonly kind: 'predict'; readonly uplet: Preduplet }
+  | { readonly kind: 'job'; readonly uplet: Job };
 
 /** What one step of an attempt took. */
 export const stepRecord = z.object({
@@ -169,9 +157,9 @@ export const stepRecord = z.object({
 /** See {@link stepRecord}. */
 export type StepRecord = z.infer<typeof stepRecord>;
 
-/** What an attempt brought: the digest and size of the staged model or prediction, and for `learn` the scores. */
+/** What an attempt brought: the digest and size of the staged model, prediction or output, and for `learn` the scores. */
 export const orderResult = z.object({
-  /** The id of the model or prediction on storage. */
+  /** The id of the model, prediction or output on storage. */
   uuid: z.string(),
   sha256: z.string(),
   size: z.int(),
@@ -182,7 +170,7 @@ export const orderResult = z.object({
 export type OrderResult = z.infer<typeof orderResult>;
 
 /** The broker's topics on which orders are announced, by their kind: each message is an order's body. */
-export const TOPICS = { learn: 'train', predict: 'prediction' } as const;
+export const TOPICS = { learn: 'train', predict: 'prediction', job: 'job' } as const;
 
 /** The broker's topic on which workers hear that an order is not to run any more: each message is its id. */
 export const CANCEL_TOPIC = 'cancel';

@@ -48,7 +48,7 @@ test('Workers are shown with what they run', async (t) => {
     labels: { zone: 'a' },
     alive: true,
     last_seen_at: '2025-11-22T15:51:00.000Z',
-    slots: { learn: 2, predict: 1 },
+    slots: { learn: 2, predict: 1, job: 0 },
     gpus: { devices: [{ id: 'GPU-1', name: 'Fake', memory_bytes: 0 }], slots: 4, leased: 3 },
     running: [
       { order: IDS.order, attempt: 3, kind: 'learn' as const, gpus: 1, since: '2025-11-22T15:51:00.000Z' },

@@ -32,10 +32,12 @@ export function scoredOf(order: OrderSummary): Scored | undefined {
     return undefined;
   // Scores on a public sample are none on the problem.
   if (order.sample_of !== undefined) return undefined;
+  const { workflow, problem } = order;
+  if (workflow === undefined || problem === undefined) return undefined;
   const { performance } = result;
   return {
-    workflow: order.workflow,
-    problem: order.problem,
+    workflow,
+    problem,
     order: order.id,
     algo: order.algo,
     rank: order.rank ?? 0,

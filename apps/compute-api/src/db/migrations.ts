@@ -360,4 +360,10 @@ export const migrations: Migrations = {
       schema,
     );
   },
+  '017-jobs': async (schema) => {
+    await schema.schema
+      .alterTable('workers')
+      .addColumn('job_slots', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
 };

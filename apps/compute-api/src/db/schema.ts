@@ -37,6 +37,7 @@ export interface OrderRow {
   spec: string;
   /** SHA-256 of what makes the order the same order. */
   identity: string;
+  /** Empty where its kind has none. */
   problem: string;
   workflow: string;
   algo: string | null;
@@ -166,6 +167,7 @@ export interface WorkerRow {
   runtime: string;
   learn_slots: number;
   predict_slots: number;
+  job_slots: number;
   gpu_total: number;
   /** How many orders may share a GPU. */
   gpu_slots: number;

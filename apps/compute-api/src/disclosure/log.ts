@@ -39,14 +39,18 @@ async function* limitedChunks(log: ReadLog, viewer: Viewer): AsyncGenerator<LogC
     return;
   }
   // What may hold a canary is looked through as a whole before anything of it is shown.
-  yield* shownChunks(only(entries, true), { order, isOver }, viewer);
+  yield* shownChunks(only(entries, order, true), { order, isOver }, viewer);
   if (!isOver() || (await searched.holdCanary(order))) return;
-  yield* shownChunks(only(again(), false), { order, isOver }, viewer);
+  yield* shownChunks(only(again(), order, false), { order, isOver }, viewer);
 }
 
 /** The entries of steps that see no data, or of the others. */
-async function* only(entries: AsyncIterable<LogEntry>, dataless: boolean): AsyncGenerator<LogEntry> {
-  for await (const entry of entries) if (seesNoData(entry.chunk.step) === dataless) yield entry;
+async function* only(
+  entries: AsyncIterable<LogEntry>,
+  order: OrderRow,
+  dataless: boolean,
+): AsyncGenerator<LogEntry> {
+  for await (const entry of entries) if (seesNoData(order, entry.chunk.step) === dataless) yield entry;
 }
 
 async function* shownChunks(

@@ -24,7 +24,7 @@ export function failureFor(viewer: Viewer, order: Seen, failure: Failure): Failu
   const saw = step === 'inputs' && reason === 'invalid_result' ? 'results' : step;
   const budget = shownOf(viewer, order, saw);
   const isPlain = isReader(viewer, order) || policyOf(order).canaries.length === 0;
-  if (step === undefined || saw === undefined || seesNoData(saw) || (budget === 'all' && isPlain))
+  if (step === undefined || saw === undefined || seesNoData(order, saw) || (budget === 'all' && isPlain))
     return failure;
   // The lines in it are not looked through for canaries.
   const shown = budget === 'all' ? 'summary' : budget;

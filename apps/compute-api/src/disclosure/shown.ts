@@ -3,12 +3,13 @@ import {
   DEFAULT_DISCLOSURE,
   type Disclosed,
   type Disclosure,
-  type OrderKind,
+  type OrderView,
+  type OriginalKind,
   type SeeingStep,
 } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
 import { pinOf } from '../orders/store.ts';
-import { speaksForOthers } from '../owners/owners.ts';
+import { mayWithGroups, speaksForOthers } from '../owners/owners.ts';
 
 /** Who looks at an order. */
 export interface Viewer {
@@ -21,14 +22,14 @@ export interface Viewer {
 /** What it is decided from what somebody sees of an order. */
 export type Seen = Pick<OrderRow, 'kind' | 'owner' | 'pin' | 'round' | 'sample_of'>;
 
-/** The steps of orders of a kind that see data. */
-const SEEING: Readonly<Record<OrderKind, readonly SeeingStep[]>> = {
+/** The steps of orders of a kind that see data, which their problem is asked about. */
+const SEEING: Readonly<Record<OriginalKind, readonly SeeingStep[]>> = {
   learn: ['detarget', 'train', 'perf'],
   predict: ['predict'],
 };
 
 /** What the platform says of a result tells of the step that wrote it. */
-const WRITES: Readonly<Record<OrderKind, SeeingStep>> = { learn: 'train', predict: 'predict' };
+const WRITES: Readonly<Record<OriginalKind, SeeingStep>> = { learn: 'train', predict: 'predict' };
 
 /** Of no step anything but that it failed, and the reason. */
 const NOTHING: Disclosure = {
@@ -49,10 +50,12 @@ export function viewerOf(call: Call | undefined): Viewer {
 /**
  * What of a step of an order reaches a viewer: the one place that decides it. All reaches admins, and those whom storage
  * named when it checked the order; others get what the problem discloses. Of an order that storage has not checked, what
- * a problem discloses by default. Steps that see no data are everybody's.
+ * a problem discloses by default. Steps that see no data are everybody's. A job has no problem, and its owner may read all
+ * that it reads: what it does and prints is for those alone who may see the orders of its owner.
  */
 export function shownOf(viewer: Viewer, order: Seen, step: string | undefined): Disclosed {
-  if (step === undefined || seesNoData(step) || isReader(viewer, order)) return 'all';
+  if (step === undefined || seesNoData(order, step) || isReader(viewer, order)) return 'all';
+  if (order.kind === 'job') return 'nothing';
   const { disclosure } = policyOf(order);
   const seeing = SEEING[order.kind].find((one) => one === step);
   if (seeing !== undefined) return disclosure[seeing];
@@ -60,9 +63,9 @@ export function shownOf(viewer: Viewer, order: Seen, step: string | undefined): 
   return typeof written === 'object' ? 'summary' : written;
 }
 
-/** Whether nothing that a step does or prints can tell of data: it comes before all that see any. */
-export function seesNoData(step: string): boolean {
-  return step === 'inputs' || step === 'build';
+/** Whether nothing that a step does or prints can tell of data: it comes before all that see any. Of a job, none is told of. */
+export function seesNoData({ kind }: Pick<OrderRow, 'kind'>, step: string): boolean {
+  return kind !== 'job' && (step === 'inputs' || step === 'build');
 }
 
 /**
@@ -78,12 +81,13 @@ export function seesAll(viewer: Viewer, order: Seen): boolean {
   if (isReader(viewer, order)) return true;
   // Others see what may hold a canary when it was looked through.
   if (policyOf(order).canaries.length > 0) return false;
-  return SEEING[order.kind].every((step) => shownOf(viewer, order, step) === 'all');
+  return order.kind !== 'job' && SEEING[order.kind].every((step) => shownOf(viewer, order, step) === 'all');
 }
 
 /** What reaches a viewer of each step that sees data; undefined where all does. */
-export function limitsOf(viewer: Viewer, order: Seen): Partial<Record<SeeingStep, Disclosed>> | undefined {
+export function limitsOf(viewer: Viewer, order: Seen): OrderView['shown'] {
   if (seesAll(viewer, order)) return undefined;
+  if (order.kind === 'job') return { job: 'nothing' };
   return Object.fromEntries(SEEING[order.kind].map((step) => [step, shownOf(viewer, order, step)]));
 }
 
@@ -106,8 +110,13 @@ export function policyOf(order: Pick<OrderRow, 'pin' | 'round' | 'sample_of'>) {
   };
 }
 
-/** Whether storage named a viewer when it checked an order as one who sees all of it; or the viewer is an admin. */
-export function isReader({ name, admin }: Viewer, order: Seen): boolean {
+/**
+ * Whether storage named a viewer when it checked an order as one who sees all of it; or the viewer is an admin; or it is a
+ * job, and the viewer may see the orders of its owner.
+ */
+export function isReader(viewer: Viewer, order: Seen): boolean {
   const { readers } = policyOf(order);
+  const { name, admin } = viewer;
+  if (order.kind === 'job' && mayWithGroups('see', order.owner, viewer)) return true;
   return admin || readers === 'everybody' || readers.includes(name);
 }

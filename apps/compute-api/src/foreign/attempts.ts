@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { failureOf, KIND_NAMES, type OrderKind, type Performance, PlatformError } from '@morpheo/common';
+import { failureOf, KIND_NAMES, type OriginalKind, type Performance, PlatformError } from '@morpheo/common';
 import { closeAttempt } from '../attempts/fence.ts';
 import { keptResult } from '../attempts/report.ts';
 import type { ForeignWorkers } from '../config.ts';
@@ -18,7 +18,7 @@ import { startAttempt } from '../queue/claim.ts';
 
 /** A message of the queue as its worker names it. */
 export interface MessageRef {
-  readonly kind: OrderKind;
+  readonly kind: OriginalKind;
   /** What the message calls the order. */
   readonly uuid: string;
 }
@@ -116,7 +116,7 @@ function resultOf({ id, model_end }: OrderRow, reported: Reported): MadeResult {
 }
 
 async function finish(tx: Tx, order: OrderRow, result: MadeResult): Promise<void> {
-  const { result: type } = KIND_NAMES[order.kind];
+  const type = order.model_end === null ? 'prediction' : 'model';
   await changeOrder(tx, order, {
     event: 'publishing',
     set: { lease_until: null, result: JSON.stringify(keptResult(order, result)) },

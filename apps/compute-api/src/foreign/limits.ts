@@ -8,10 +8,11 @@ import { queueMessage } from '../outbox/message.ts';
 
 /**
  * Throws, when an order is posted, for what no foreign worker could run: `too_large` where it fits into no message of
- * the queue, `invalid_order` where it asks for GPUs, or has needs.
+ * the queue, `invalid_order` where it is a job, asks for GPUs, or has needs.
  */
 export function refuseUnfit(spec: OrderSpec): void {
   const { gpus = 0, needs } = spec.uplet;
+  if (spec.kind === 'job') throw new PlatformError('invalid_order', NO_JOBS);
   if (gpus > 0) throw new PlatformError('invalid_order', NO_GPUS);
   if (needs !== undefined) throw new PlatformError('invalid_order', NO_OFFERS);
   const bytes = Buffer.byteLength(queueMessage(spec));
@@ -42,6 +43,8 @@ function unfit(message: string): Failure {
 
 const NO_GPUS =
   'It asks for GPUs, or its problem does by default, and workers of the original have none to give: order it with gpus 0.';
+
+const NO_JOBS = 'It is a job, and workers of the original know none: order it where our own workers run.';
 
 const NO_OFFERS = 'It has needs, and workers of the original offer nothing: order it without.';
 

@@ -55,6 +55,7 @@ export function attemptHandlers(
         gpus: JSON.stringify(gpus.devices),
         learn_slots: slots.learn,
         predict_slots: slots.predict,
+        job_slots: slots.job ?? 0,
         offers: termsOf({ runtime, arch, labels }),
         moved,
       };

@@ -1,4 +1,4 @@
-import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
+import type { Api, Call, ComputeContract, Job, OrderSpec } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
@@ -36,8 +36,8 @@ export function createHandlers({
   retention,
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
-  async function submit(spec: OrderSpec, call: Call | undefined): Promise<void> {
-    await submitOrder(database, openOrders, settings, spec, call?.principal);
+  async function submit(spec: OrderSpec, call: Call | undefined): Promise<OrderSpec | undefined> {
+    return await submitOrder(database, openOrders, settings, spec, call?.principal);
   }
   return {
     index: async () => ['/', '/health', '/learn', '/pred'],
@@ -49,6 +49,10 @@ export function createHandlers({
       await submit({ kind: 'predict', uplet: body }, call);
       return { message: 'Pred-uplet ingested' };
     },
+    postJob: async ({ body }, call) => {
+      const kept = await submit({ kind: 'job', uplet: body }, call);
+      return { uuid: body.uuid, ...(kept?.kind === 'job' ? storedAs(kept.uplet) : {}) };
+    },
     ...orderHandlers(database, settings, followers, openOrders),
     ...groupHandlers(database, groupActions, groupFollowers),
     planRemoval: async ({ query: { from } }) => await retention.plan(from),
@@ -56,4 +60,9 @@ export function createHandlers({
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
   };
+}
+
+/** The id that the outputs of a job have on storage; nothing where none are kept there. */
+function storedAs({ output, outputs }: Job): { output?: string } {
+  return output === undefined || outputs?.storage === false ? {} : { output };
 }

@@ -82,7 +82,7 @@ async function setOutbox(gauges: Gauges, { read }: ComputeDatabase, now: number)
 async function setWorkers(gauges: Gauges, { read }: ComputeDatabase, since: number): Promise<void> {
   const workers = await read
     .selectFrom('workers')
-    .select(['learn_slots', 'predict_slots', 'gpu_total'])
+    .select(['learn_slots', 'predict_slots', 'job_slots', 'gpu_total'])
     .where('seen_at', '>', since)
     .execute();
   const leased = await read

@@ -106,10 +106,10 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
 }
 
 function effectsOf(order: OrderRow, isDone: boolean, told: MadeResult | null): Effect[] {
-  const message = kindOf(order.kind).endMessage(told);
+  const message = kindOf(order.kind).endMessage(told) ?? [];
   // Of one that is done the publication lets go; while it waits for a start model, nothing is held for it.
   const isHeld = !isDone && (order.attempt > 0 || order.waits_for === null);
-  return isHeld ? [{ do: 'discard_results', round: order.round }, message] : [message];
+  return [isHeld ? ({ do: 'discard_results', round: order.round } as const) : [], message].flat();
 }
 
 /** What the orchestrator is told, which shows it to others: exact scores only where everybody may see all. */

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
+  decodedBytes,
+  type Job,
+  type JobView,
   NIL_UUID,
   type OrderKind,
   type OrderResult,
@@ -10,7 +13,7 @@ import {
 } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
 import type { Effect } from '../outbox/effects.ts';
-import { brokenLearnRule, brokenPredictRule } from './rules.ts';
+import { brokenJobRule, brokenLearnRule, brokenPredictRule } from './rules.ts';
 import { pinOf } from './store.ts';
 
 /** A result as an order keeps it: without digest and size where its worker stored it by itself. */
@@ -20,12 +23,17 @@ export type MadeResult = NonNullable<OrderSummary['result']>;
 export interface Kind<Spec extends OrderSpec> {
   /** What the originals call such an order where they refuse it. */
   readonly wireName: string;
-  /** The originals' text for the first rule that the order breaks; undefined for a good one. */
+  /** The first rule that the order breaks, in the originals' words where it is one of theirs; undefined for a good one. */
   brokenRule(spec: Spec): string | undefined;
   /** The order with what clients of the originals may leave out though a worker cannot do without. */
   completed(spec: Spec): Spec;
-  /** What it works with: the algorithm, or the model; which model it starts from; which it makes. */
-  columnsOf(spec: Spec): Pick<OrderRow, 'algo' | 'model' | 'model_start' | 'model_end'>;
+  /**
+   * What it works with: the algorithm, or the model; which model it starts from; which it makes; and the problem, where it
+   * has one.
+   */
+  columnsOf(
+    spec: Spec,
+  ): Pick<OrderRow, 'problem' | 'workflow' | 'algo' | 'model' | 'model_start' | 'model_end'>;
   /** What it names on storage, and as what; and the one id that it may make there. */
   holdsOf(spec: Spec): Pick<PinRequest, 'uses' | 'produces'>;
   /** The order with the id that storage keeps free for what it makes, where it named none. */
@@ -34,8 +42,11 @@ export interface Kind<Spec extends OrderSpec> {
   summaryOf(spec: Spec): Partial<OrderSummary>;
   /** Throws `invalid_request` for a result that a worker may not report for the order. */
   checkResult(order: OrderRow, result: OrderResult): void;
-  /** What the orchestrator is told of the end; null where there is no result, since the order was not done. */
-  endMessage(result: MadeResult | null): Effect;
+  /**
+   * What the orchestrator is told of the end, if it knows such orders; null where there is no result, since the order was
+   * not done.
+   */
+  endMessage(result: MadeResult | null): Effect | undefined;
 }
 
 type Spec<K extends OrderKind> = Extract<OrderSpec, { kind: K }>;
@@ -48,10 +59,11 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       if (spec.uplet.model_end !== NIL_UUID) return spec;
       return { kind: 'learn', uplet: { ...spec.uplet, model_end: randomUUID() } };
     },
-    columnsOf({ uplet: { algo, rank, model_start, model_end } }) {
+    columnsOf({ uplet: { problem, workflow, algo, rank, model_start, model_end } }) {
       // At rank 0 the originals send the algo's id as start model, which is none.
       const hasStart = rank > 0 && model_start !== NIL_UUID;
-      return { algo, model: null, model_start: hasStart ? model_start : null, model_end };
+      const start = hasStart ? model_start : null;
+      return { problem, workflow, algo, model: null, model_start: start, model_end };
     },
     holdsOf({ uplet }) {
       const { workflow, algo, rank, model_start, model_end, train_data, test_data } = uplet;
@@ -95,7 +107,10 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
     wireName: 'pred-uplet',
     brokenRule: ({ uplet }) => brokenPredictRule(uplet),
     completed: (spec) => spec,
-    columnsOf: ({ uplet: { model } }) => ({ algo: null, model, model_start: null, model_end: null }),
+    columnsOf: ({ uplet: { problem, workflow, model } }) => ({
+      ...{ problem, workflow, model },
+      ...{ algo: null, model_start: null, model_end: null },
+    }),
     holdsOf: ({ uplet: { workflow, model, data, prediction_storage_uuid } }) => ({
       uses: [
         { type: 'problem', uuid: workflow, as: 'problem' },
@@ -109,17 +124,60 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       return { kind: 'predict', uplet: { ...spec.uplet, prediction_storage_uuid: uuid } };
     },
     summaryOf: ({ uplet: { data } }) => ({ data }),
-    checkResult(order, { uuid }) {
-      const kept = pinOf(order)?.produces.uuid;
-      if (kept === undefined || uuid === kept) return;
-      throw new PlatformError('invalid_request', `body.result.uuid: should be ${kept}, which is kept for it`);
-    },
+    checkResult: checkKept,
     endMessage(result) {
       if (result === null) return { do: 'tell_predict', body: { status: 'failed' } };
       return { do: 'tell_predict', body: { status: 'done', prediction_storage_uuid: result.uuid } };
     },
   },
+  job: {
+    wireName: 'job',
+    brokenRule: ({ uplet }) => brokenJobRule(uplet),
+    completed({ uplet }) {
+      const needs = uplet.image === undefined ? uplet.needs : { ...uplet.needs, runtime: 'docker' as const };
+      return {
+        kind: 'job',
+        uplet: { ...uplet, ...(needs === undefined ? {} : { needs }), output: uplet.output ?? randomUUID() },
+      };
+    },
+    columnsOf: ({ uplet: { algo = null } }) => ({
+      ...{ algo, problem: '', workflow: '' },
+      ...{ model: null, model_start: null, model_end: null },
+    }),
+    holdsOf({ uplet: { algo, inputs = [], output = NIL_UUID } }) {
+      const named = inputs.flatMap(({ resource }) => resource ?? []);
+      const once = new Map(named.map((resource) => [`${resource.type} ${resource.uuid}`, resource]));
+      return {
+        uses: [
+          ...(algo === undefined ? [] : [{ type: 'algo', uuid: algo, as: 'algo' } as const]),
+          ...[...once.values()].map(({ type, uuid }) => ({ type, uuid, as: 'input' }) as const),
+        ],
+        produces: { type: 'output', uuid: output },
+      };
+    },
+    withResult: (spec) => spec,
+    summaryOf: ({ uplet }) => ({ job: jobViewOf(uplet) }),
+    checkResult: checkKept,
+    endMessage: () => undefined,
+  },
 };
+
+/** Throws `invalid_request` for a result with another id than storage keeps for the order. */
+function checkKept(order: OrderRow, { uuid }: OrderResult): void {
+  const kept = pinOf(order)?.produces.uuid;
+  if (kept === undefined || uuid === kept) return;
+  throw new PlatformError('invalid_request', `body.result.uuid: should be ${kept}, which is kept for it`);
+}
+
+function jobViewOf({ image, command, env, inputs = [], output, outputs, limits, labels }: Job): JobView {
+  const all = { image, command, env, output, outputs, limits, labels };
+  return {
+    ...Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
+    inputs: inputs.map(({ inline, ...input }) =>
+      inline === undefined ? input : { ...input, inline_bytes: decodedBytes(inline) },
+    ),
+  };
+}
 
 function unique(ids: readonly string[]): string[] {
   return [...new Set(ids)];

@@ -1,6 +1,8 @@
 import {
   GROUP_NAME,
   GROUP_NAME_RULE,
+  issueMessage,
+  type Job,
   type Learnuplet,
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
@@ -45,6 +47,11 @@ export function brokenPredictRule(uplet: Preduplet): string | undefined {
   if (uplet.model === NIL_UUID) return 'model field is required';
   if (uplet.data === NIL_UUID) return 'Nil UUID in data field';
   return brokenStatusRule(uplet.status) ?? brokenExtraRule(uplet);
+}
+
+/** The first rule that a job breaks beyond its schema; undefined for a good one. */
+export function brokenJobRule({ callback }: Job): string | undefined {
+  return callback === undefined ? undefined : 'callback should be absent: this platform calls nobody';
 }
 
 /** Ours: an order is read whole, also for a list or a message, so the data sets that it names have a bound. */
@@ -93,9 +100,7 @@ function brokenNeedsRule(needs: NamedTerms | undefined): string | undefined {
   if (needs === undefined) return undefined;
   const [issue] = orderNeeds.safeParse(needs).error?.issues ?? [];
   if (issue === undefined) return undefined;
-  // Of a key, zod tells what is wrong with it in an issue of its own.
-  const said = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-  return `${['needs', ...issue.path].join('.')}: ${said}`;
+  return `${['needs', ...issue.path].join('.')}: ${issueMessage(issue)}`;
 }
 
 function brokenOwnerRule(owner: string | undefined): string | undefined {

@@ -12,10 +12,10 @@ import { findRemoved } from '../retention/removed-orders.ts';
 import { kindOf } from './kinds.ts';
 import { boundNeeds, keepNeeds, needsIdOf } from './needs.ts';
 import { brokenDataRule } from './rules.ts';
-import { insertOrder, makerOf, startModelOf, takeOrder } from './store.ts';
+import { insertOrder, makerOf, specOf, startModelOf, takeOrder } from './store.ts';
 
 /**
- * Takes in an order, and resolves once it is on disk; storage is asked for what it names afterwards. The same order
+ * Takes in an order, and resolves once it is on disk with what is kept of it, unless that was removed since; storage is asked for what it names afterwards. The same order
  * again changes nothing, also for a while after it was removed; the same id with another body throws
  * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, a group that is full or was
  * cancelled `wrong_state`, an order beyond those that its owner may have open `rate_limited`, and where orders are for
@@ -27,7 +27,7 @@ export async function submitOrder(
   { ageingMs, orderData, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'foreignWorkers'>,
   posted: OrderSpec,
   principal: Call['principal'],
-): Promise<void> {
+): Promise<OrderSpec | undefined> {
   const kind = kindOf(posted.kind);
   const broken = kind.brokenRule(posted) ?? brokenDataRule(posted, orderData);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
@@ -35,17 +35,17 @@ export async function submitOrder(
   const owner = ownerOf(posted.uplet.owner, principal);
   concerns(posted.uplet.uuid);
   const spec = kind.completed(posted);
-  const { uuid: id, problem, workflow, priority = 0, gpus = null, needs, group = null } = spec.uplet;
+  const { uuid: id, priority = 0, gpus = null, needs, group = null } = spec.uplet;
   const row = {
-    ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted), problem, workflow },
+    ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted) },
     ...kind.columnsOf(spec),
     ...{ gpus, needs: needsIdOf(needs), owner, priority, group_name: group, aheadMs: priority * ageingMs },
   };
-  await span('place order', { kind: spec.kind }, async () => {
+  return await span('place order', { kind: spec.kind }, async () => {
     const trace = currentTraceparent() ?? null;
     using place = await openOrders.place(owner);
     if (place.refusal !== undefined && !(await isKnown(database, id))) throw place.refusal;
-    const isNew = await database.write(async (tx) => {
+    const kept = await database.write(async (tx) => {
       // Before any order, as all do that take both: else two would wait for each other.
       const joined = group === null ? undefined : await takeGroup(tx, { owner, name: group });
       const start = await startOf(tx, row);
@@ -53,16 +53,18 @@ export async function submitOrder(
         await keepNeeds(tx, needs);
         await boundNeeds(tx, row);
         if (joined !== undefined) await joinGroup(tx, joined);
-        return true;
+        return { isNew: true, spec };
       }
       const existing = (await takeOrder(tx, id)) ?? (await findRemoved(tx, id));
-      if (existing?.identity === row.identity) return false;
+      if (existing?.identity === row.identity)
+        return { isNew: false, spec: 'spec' in existing ? specOf(existing) : undefined };
       throw new PlatformError(
         'conflict',
         `There is another order with the uuid ${id}. Send the same body as before, or a new uuid.`,
       );
     });
-    if (isNew) place.keep();
+    if (kept.isNew) place.keep();
+    return kept.spec;
   });
 }
 
@@ -83,19 +85,15 @@ export async function startOf(
   return { status: 'waiting', waits_for: maker.id };
 }
 
+const BOOKKEEPING: ReadonlySet<string> = new Set(['status', 'worker', 'timestamp_request', 'timestamp_done']);
+
 /**
  * What makes an order the same order, as a SHA-256: its kind and everything that was posted but the bookkeeping of
  * its sender (status, worker, times), which may differ when the same order is sent again.
  */
 function identityOf({ kind, uplet }: OrderSpec): string {
-  const {
-    status: _status,
-    worker: _worker,
-    timestamp_request: _asked,
-    timestamp_done: _done,
-    ...posted
-  } = uplet;
-  const sorted = Object.fromEntries(Object.entries(posted).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const posted = Object.entries(uplet).filter(([key]) => !BOOKKEEPING.has(key));
+  const sorted = Object.fromEntries(posted.sort(([a], [b]) => (a < b ? -1 : 1)));
   return createHash('sha256')
     .update(JSON.stringify([kind, sorted]))
     .digest('hex');

@@ -8,7 +8,7 @@ import {
 } from '@morpheo/common';
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
-import { isHeld, type Viewer } from '../disclosure/shown.ts';
+import { isHeld, isReader, type Viewer } from '../disclosure/shown.ts';
 import { mayWithGroups, shownOwner } from '../owners/owners.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
 import { specOf } from './store.ts';
@@ -22,10 +22,9 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
     id: row.id,
     kind: row.kind,
     status: row.status,
-    problem: row.problem,
-    workflow: row.workflow,
+    ...(row.problem === '' ? {} : { problem: row.problem, workflow: row.workflow }),
     ...present({ algo: row.algo, model: row.model, model_start: row.model_start, model_end: row.model_end }),
-    ...kindOf(row.kind).summaryOf(spec),
+    ...(row.kind !== 'job' || isReader(viewer, row) ? kindOf(row.kind).summaryOf(spec) : {}),
     ...present({ sample_of: row.sample_of }),
     gpus: row.gpus,
     ...(spec.uplet.needs === undefined ? {} : { needs: orderNeeds.parse(spec.uplet.needs) }),

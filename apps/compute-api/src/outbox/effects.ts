@@ -4,7 +4,7 @@ import {
   isPlatformError,
   KIND_NAMES,
   type OrchestratorContract,
-  type OrderKind,
+  type OriginalKind,
   type Performance,
   PlatformError,
   type StorageContract,
@@ -38,7 +38,7 @@ type StorageEffect =
 
 type OrchestratorEffect =
   /** A worker took the order. */
-  | { readonly do: 'tell_taken'; readonly kind: OrderKind; readonly worker: string }
+  | { readonly do: 'tell_taken'; readonly kind: OriginalKind; readonly worker: string }
   /** The order ended: the body of `/learndone`, the performance file verbatim and the status. */
   | { readonly do: 'tell_learn'; readonly body: { status: 'failed' } | (Performance & { status: 'done' }) }
   /** The order ended: the body of `/preddone`. */

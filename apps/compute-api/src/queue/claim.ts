@@ -91,15 +91,16 @@ export async function startAttempt(
       ...NOT_WAITED_FOR,
       ...(due.started_at === null ? { started_at: tx.now } : {}),
     },
-    effects: attempt === 1 ? [takenBy(due, worker)] : [],
+    effects: attempt === 1 ? takenBy(due, worker) : [],
   });
   await openAttempt(tx, claimed, worker, boot);
   return claimed;
 }
 
-/** The orchestrator's own name for the worker, where the order has one: the originals put it there. */
-function takenBy(order: OrderRow, worker: string): Effect {
-  const asked = specOf(order).uplet.worker;
-  const isNamed = !/^[0-]*$/.test(asked);
-  return { do: 'tell_taken', kind: order.kind, worker: isNamed ? asked : worker };
+/** Tells the orchestrator, if it knows such orders; by its own name for the worker, where the originals put one into it. */
+function takenBy(order: OrderRow, worker: string): Effect[] {
+  const { kind, uplet } = specOf(order);
+  if (kind === 'job') return [];
+  const isNamed = !/^[0-]*$/.test(uplet.worker);
+  return [{ do: 'tell_taken', kind, worker: isNamed ? uplet.worker : worker }];
 }

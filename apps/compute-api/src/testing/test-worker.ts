@@ -120,5 +120,6 @@ export class TestWorker {
 export function resultOf(claim: Claim): OrderResult {
   const blob = { sha256: 'a'.repeat(64), size: 1 };
   if (claim.spec.kind === 'predict') return { uuid: claim.spec.uplet.prediction_storage_uuid, ...blob };
+  if (claim.spec.kind === 'job') return { uuid: claim.spec.uplet.output ?? '', ...blob };
   return { uuid: claim.spec.uplet.model_end, ...blob, performance: SCORES };
 }

@@ -294,7 +294,7 @@ function viewOf(
     ...(labels === undefined ? {} : { labels }),
     alive,
     last_seen_at: time(worker.seen_at),
-    slots: { learn: worker.learn_slots, predict: worker.predict_slots },
+    slots: { learn: worker.learn_slots, predict: worker.predict_slots, job: worker.job_slots },
     gpus: {
       devices: JSON.parse(worker.gpus) as GpuDevice[],
       slots: worker.gpu_slots,

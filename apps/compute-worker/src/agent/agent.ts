@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Api, type Claim, type ComputeContract, PlatformError } from '@morpheo/common';
+import { type Api, type Claim, type ComputeContract, PlatformError, type Slots } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { AttemptAborted } from '../attempt/outcome.ts';
 import { type AttemptOptions, runAttempt } from '../attempt/run.ts';
@@ -7,7 +7,7 @@ import { GpuAllocator } from '../gpus/allocator.ts';
 import type { ContainerRuntime } from '../runtime/index.ts';
 import type { FoundArchitecture } from './architecture.ts';
 import { Leases } from './leases.ts';
-import { Poller, type Slots } from './poller.ts';
+import { Poller } from './poller.ts';
 import type { Recovery } from './recovery.ts';
 import { Registration } from './registration.ts';
 import { RuntimeHealth } from './runtime-health.ts';

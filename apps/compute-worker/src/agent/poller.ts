@@ -1,4 +1,4 @@
-import { type Claim, ORDER_KINDS, type OrderKind } from '@morpheo/common';
+import { type Claim, ORDER_KINDS, type OrderKind, type Slots } from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import pLimit from 'p-limit';
@@ -6,9 +6,6 @@ import type { Recovery } from './recovery.ts';
 import type { Registration } from './registration.ts';
 import type { RuntimeHealth } from './runtime-health.ts';
 import type { WakeUps } from './wake-ups.ts';
-
-/** How many orders of each kind run at once. */
-export type Slots = Readonly<Record<OrderKind, number>>;
 
 /** What a {@link Poller} works with. */
 export interface PollerOptions {
@@ -121,6 +118,6 @@ export class Poller {
 
   #hasRoom(kind: OrderKind): boolean {
     const running = [...this.#running.values()].filter((other) => other === kind).length;
-    return running < this.#options.slots[kind];
+    return running < (this.#options.slots[kind] ?? 0);
   }
 }

@@ -1,4 +1,4 @@
-import { CANCEL_TOPIC, ORDER_KINDS, type OrderKind, TOPICS } from '@morpheo/common';
+import { CANCEL_TOPIC, ORDER_KINDS, type OrderKind, type Slots, TOPICS } from '@morpheo/common';
 import type { Broker, Subscription } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 
@@ -7,7 +7,7 @@ export interface WakeUpOptions {
   readonly broker: Broker;
   readonly worker: string;
   /** The messages of kinds without slots are left to other workers. */
-  readonly slots: Readonly<Record<OrderKind, number>>;
+  readonly slots: Slots;
   /** An order may be due. Which one is then claimed is decided by compute-api, so the message is not read. */
   readonly onDue: () => void;
   /** An order was cancelled. */
@@ -36,7 +36,7 @@ export async function subscribeWakeUps(options: WakeUpOptions): Promise<WakeUps>
   const cancelled = async (message: string) => onCancelled(message.trim().toLowerCase());
   // Side by side, as a broker that does not answer is waited for.
   const subscriptions = await Promise.allSettled([
-    ...ORDER_KINDS.filter((kind) => slots[kind] > 0).map(async (kind) => {
+    ...ORDER_KINDS.filter((kind) => (slots[kind] ?? 0) > 0).map(async (kind) => {
       const subscribe = { topic: TOPICS[kind], channel: CHANNEL, handle: due };
       byKind.set(kind, stack.use(await broker.subscribe(subscribe)));
     }),

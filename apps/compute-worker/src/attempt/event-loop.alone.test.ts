@@ -78,7 +78,7 @@ test.serial(`Output of ${OUTPUT_MIB} MiB does not hold up the loop`, async (t) =
   t.timeout(600_000);
   const openRuntime = async (folder: string) => await openProcessRuntime({ folder, log: silentLog });
   const limits = {
-    wallMs: { learn: 600_000, predict: 600_000 },
+    wallMs: { learn: 600_000, predict: 600_000, job: 600_000 },
     run: { ...DEFAULT_LIMITS.run, outputBytes: 2e9 },
   };
   await using setup = await openTestWorker({ openRuntime, limits });

@@ -131,7 +131,7 @@ test('A failed build shows the end of its log', async (t) => {
 });
 
 test('A build that takes too long fails the order', async (t) => {
-  const wallMs = { learn: 50, predict: 50 };
+  const wallMs = { learn: 50, predict: 50, job: 50 };
   await using setup = await openTestWorker({ script: { build: { sleep_ms: 600_000 } }, limits: { wallMs } });
   const order = setup.learn();
   await setup.worker.settle();

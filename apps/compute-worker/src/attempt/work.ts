@@ -58,6 +58,11 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
         return await learn(spec.uplet, attempt);
       case 'predict':
         return await predict(spec.uplet, attempt);
+      case 'job':
+        throw new PlatformError(
+          'unavailable',
+          'This worker runs no jobs yet: it registers without slots for them.',
+        );
     }
   };
 }

@@ -17,7 +17,7 @@ const GIB = 1024 ** 3;
 
 /** The limits where nothing else is said; 20 minutes is what the original worker allows. */
 export const DEFAULT_LIMITS: WorkerLimits = {
-  wallMs: { learn: 20 * 60_000, predict: 20 * 60_000 },
+  wallMs: { learn: 20 * 60_000, predict: 20 * 60_000, job: 24 * 3_600_000 },
   run: { outputBytes: 64 * MIB, diskBytes: 10 * GIB, diskFiles: 100_000, memoryBytes: 4 * GIB },
   logBytes: 4 * MIB,
 };

@@ -51,8 +51,8 @@ export class MemoryCompute {
   }
 
   /** Adds an order that is due. */
-  place(spec: OrderSpec): TestOrder {
-    const order: TestOrder = {
+  place<S extends OrderSpec>(spec: S): TestOrder & { readonly spec: S } {
+    const order: TestOrder & { readonly spec: S } = {
       ...{ id: spec.uplet.uuid, spec, status: 'todo', attempt: 0 },
       ...{ reports: [], steps: [], started: [], log: [] },
     };

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Learnuplet, learnuplet, type OrderSpec, type Preduplet, preduplet } from '@morpheo/common';
 
 /** A training order; absent members have the originals' zero values. */
-export function learnOrder(members: Partial<Learnuplet>): OrderSpec {
+export function learnOrder(members: Partial<Learnuplet>): Extract<OrderSpec, { kind: 'learn' }> {
   return {
     kind: 'learn',
     uplet: learnuplet.parse({ uuid: randomUUID(), model_end: randomUUID(), ...members }),

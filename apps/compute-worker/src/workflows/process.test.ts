@@ -45,7 +45,7 @@ test('A program that fails shows the end of its log', async (t) => {
 });
 
 test('A program that runs for too long is stopped', async (t) => {
-  const wallMs = { learn: 4000, predict: 4000 };
+  const wallMs = { learn: 4000, predict: 4000, job: 4000 };
   await using setup = await openTestWorker({ openRuntime, limits: { wallMs } });
   const algo = setup.storage.put('algo', programArchive('setInterval(() => undefined, 1000);'));
   const model = setup.storage.put('model', modelOf(), { algo });

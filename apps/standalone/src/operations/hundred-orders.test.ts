@@ -20,7 +20,7 @@ const test = withParts(ava, 'nsq');
 const ORDERS = 100;
 const SLOTS = { learn: 4, predict: 4 };
 /** The step that an order of a kind runs once. */
-const STEPS: Readonly<Record<OrderKind, string>> = { learn: 'train', predict: 'predict' };
+const STEPS: Readonly<Record<OrderKind, string>> = { learn: 'train', predict: 'predict', job: 'job' };
 
 /** Half trainings, half predictions, over what it uploads first. */
 async function makeOrders({ storage }: Platform) {

@@ -79,7 +79,7 @@ export function testScenarios({ start, test = ava, wallMs }: ScenarioPlatform): 
 function limits(wallMs: number) {
   return {
     ...DEFAULT_LIMITS,
-    wallMs: { learn: wallMs, predict: wallMs },
+    wallMs: { learn: wallMs, predict: wallMs, job: wallMs },
     run: { ...DEFAULT_LIMITS.run, ...SCENARIO_DISK, outputBytes: 2 ** 20, memoryBytes: 512 * 2 ** 20 },
   };
 }

@@ -67,7 +67,7 @@ async function sampleOf({ compute }: StoredServices, id: string, ended: boolean)
 }
 
 async function defaultsOf({ compute }: StoredServices, orders: readonly OrderSummary[]) {
-  const problems = [...new Set(orders.map(({ problem }) => problem))];
+  const problems = [...new Set(orders.flatMap(({ problem }) => problem ?? []))];
   const all: Record<string, number> = {};
   for (const problem of problems) {
     all[problem] = (await compute.getProblemDefaults({ params: { problem } })).gpus;

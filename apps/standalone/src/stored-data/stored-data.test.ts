@@ -109,7 +109,7 @@ async function uploadProblems(place: Place): Promise<void> {
   const named = new Set<string>();
   for (const status of ['waiting', 'todo', 'pending', 'failed'] as const) {
     const { items } = await compute.listOrders({ query: { status, limit: 100 } });
-    for (const { workflow } of items) named.add(workflow);
+    for (const { workflow } of items) if (workflow !== undefined) named.add(workflow);
   }
   for (const uuid of named) {
     const blob = new Blob([`the problem ${uuid}`]);

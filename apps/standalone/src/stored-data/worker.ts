@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import {
   type Claim,
   type Failure,
+  KIND_NAMES,
   NIL_UUID,
   type OrderResult,
+  type OrderSpec,
   type Report,
   type Step,
 } from '@morpheo/common';
@@ -82,9 +84,8 @@ export class ScriptedWorker {
   async stage({ order, attempt, spec, owner }: Claim): Promise<OrderResult> {
     const bytes = Buffer.from(`the result of attempt ${attempt} of order ${order}\n`);
     const isModel = spec.kind === 'learn';
-    const { uplet } = spec;
-    const uuid = 'model_end' in uplet ? uplet.model_end : idOf(uplet.prediction_storage_uuid);
-    const query = { type: isModel ? ('model' as const) : ('prediction' as const), uuid, owner };
+    const uuid = idOf(madeBy(spec));
+    const query = { type: KIND_NAMES[spec.kind].result, uuid, owner };
     const staged = await this.#services.storage.stageResult({
       params: { order, attempt },
       query: isModel ? { ...query, algo: spec.uplet.algo } : query,
@@ -116,6 +117,11 @@ export class ScriptedWorker {
 }
 
 /** The id of a prediction; versions before 0.2 leave it to the worker. */
+function madeBy(spec: OrderSpec): string {
+  if (spec.kind === 'job') return spec.uplet.output ?? NIL_UUID;
+  return spec.kind === 'learn' ? spec.uplet.model_end : spec.uplet.prediction_storage_uuid;
+}
+
 function idOf(kept: string): string {
   return kept === NIL_UUID ? randomUUID() : kept;
 }

@@ -33,7 +33,7 @@ const log = createLog({ service: 'stub-worker', level: 'error' });
 const work: Work = async ({ order, attempt, spec }, { signal, events, ticket }) => {
   const storage = storageClient({ url: settings.storage, credentials, token: ticket });
   events.note({ what: 'started', step: 'predict' });
-  if (spec.uplet.problem === settings.poison) process.kill(process.pid, 'SIGKILL');
+  if ('problem' in spec.uplet && spec.uplet.problem === settings.poison) process.kill(process.pid, 'SIGKILL');
   await new Promise<void>((resolve, reject) => {
     const over = setTimeout(resolve, workMs);
     signal.addEventListener('abort', () => {

@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import { MOST_GPUS } from '../bounds.ts';
 import { failure, STEPS } from '../failure.ts';
 import { ARCHITECTURES, labels } from '../needs.ts';
-import { MOST_GPUS, ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
+import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { json, nothing } from './contract.ts';
 import { gpuDevice } from './orders.ts';
@@ -11,6 +12,15 @@ const held = z.object({ order: uuid, attempt: z.int().min(1) });
 const worker = z.object({ worker: uuid });
 /** Told by a worker of itself: `boot` is new at each start of its process. */
 const boot = uuid;
+
+const slots = z.object({
+  learn: z.int().min(0),
+  predict: z.int().min(0),
+  job: z.int().min(0).optional(),
+});
+
+/** How many orders of each kind a worker runs at once; no jobs where that is absent. */
+export type Slots = z.infer<typeof slots>;
 
 /** See `ticket` of a claim. */
 const ticket = z.string().max(4096).optional();
@@ -41,8 +51,11 @@ const claim = z.object({
 export const report = z.discriminatedUnion('outcome', [
   /** The result is staged on storage under this order and attempt. */
   z.object({ outcome: z.literal('done'), result: orderResult }),
-  /** What the order's own code or inputs did: the order fails. */
-  z.object({ outcome: z.literal('failed'), failure }),
+  /**
+   * What the order's own code or inputs did: the order fails. Of a job, what lay in its folder for outputs may be staged as
+   * of one that is done: it is published as that of a failed run.
+   */
+  z.object({ outcome: z.literal('failed'), failure, result: orderResult.optional() }),
   /** What we broke: tried again with back-off, failed after the last attempt. */
   z.object({ outcome: z.literal('error'), failure }),
   /** Given back unharmed: at once up for the next worker, and not counted against the order. */
@@ -84,7 +97,7 @@ export const attempts = {
         arch: z.enum(ARCHITECTURES).optional(),
         /** What else it offers, as its operator says. */
         labels: labels.optional(),
-        slots: z.object({ learn: z.int().min(0), predict: z.int().min(0) }),
+        slots,
         /** The GPUs that it leases to orders, and how many orders may share one; absent: it has none. */
         gpus: z
           .object({ devices: z.array(gpuDevice).max(MOST_GPUS), slots: z.int().min(1).max(1000) })

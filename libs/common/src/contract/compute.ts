@@ -1,13 +1,9 @@
 import * as z from 'zod';
-import {
-  learnuplet,
-  MOST_GPUS,
-  MOST_OWNER_CHARACTERS,
-  MOST_WEIGHT,
-  ORDER_KINDS,
-  ORDER_STATUSES,
-  preduplet,
-} from '../order.ts';
+import { MOST_GPUS, MOST_OWNER_CHARACTERS } from '../bounds.ts';
+import { MOST_IN_JOB } from '../job/bounds.ts';
+import { job } from '../job/job.ts';
+import { jobAccepted } from '../job/view.ts';
+import { learnuplet, MOST_WEIGHT, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
@@ -94,6 +90,19 @@ export const computeContract = defineContract({
       response: json(message),
       errors: [...PLACING],
       classic: true,
+    },
+    postJob: {
+      method: 'POST',
+      path: '/v1/jobs',
+      summary: 'Order a job, an image or an algorithm that is run on files; 202 means that it is on disk',
+      description:
+        'The same job again is 202 and the same order; the same uuid with another body is 409. Its outputs are what lies ' +
+        'in `/outputs` at the end, also where it ends with another exit code than 0, and has failed.',
+      access: ['orchestrator'],
+      body: json(job, MOST_IN_JOB.bytes),
+      status: 202,
+      response: json(jobAccepted),
+      errors: ['invalid_request', ...PLACING],
     },
     listOrders: {
       method: 'GET',

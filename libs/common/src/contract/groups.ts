@@ -1,6 +1,7 @@
 import * as z from 'zod';
+import { GROUP_NAME, GROUP_NAME_RULE, MOST_OWNER_CHARACTERS } from '../bounds.ts';
 import { failure } from '../failure.ts';
-import { GROUP_NAME, GROUP_NAME_RULE, MOST_OWNER_CHARACTERS, ORDER_STATUSES } from '../order.ts';
+import { ORDER_STATUSES } from '../order.ts';
 import { ANYONE_KNOWN, events, json } from './contract.ts';
 import { pageOf, pageQuery, timestamp } from './service.ts';
 

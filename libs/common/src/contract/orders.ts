@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { disclosed, SEEING_STEPS } from '../disclosure.ts';
 import { failure } from '../failure.ts';
+import { jobView } from '../job/view.ts';
 import { ARCHITECTURES, labels, orderNeeds } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
 import { pageOf, timestamp } from './service.ts';
@@ -30,8 +31,8 @@ export const orderSummary = z.object({
   id: z.string(),
   kind: z.enum(ORDER_KINDS),
   status: z.enum(ORDER_STATUSES),
-  problem: z.string(),
-  workflow: z.string(),
+  problem: z.string().optional(),
+  workflow: z.string().optional(),
   algo: z.string().optional(),
   /** predict: the model that predicts. */
   model: z.string().optional(),
@@ -42,6 +43,8 @@ export const orderSummary = z.object({
   /** predict: the data set to predict. */
   data: z.string().optional(),
   rank: z.int().optional(),
+  /** job: what it runs, on what; told to those alone who may see the orders of its owner. */
+  job: jobView.optional(),
   /** The failed order for which the platform placed this one, on the public sample of its problem. */
   sample_of: z.string().optional(),
   /** How many GPUs its algorithm gets. */
@@ -59,7 +62,7 @@ export const orderSummary = z.object({
   created_at: timestamp,
   started_at: timestamp.optional(),
   ended_at: timestamp.optional(),
-  /** Digest and size of what was made are for who may see the data of the order, and for its owner. */
+  /** Of a job that failed, what it had written until then. Digest and size of what was made are for who may see the data of the order, and for its owner. */
   result: orderResult.partial({ sha256: true, size: true }).optional(),
   failure: failure.optional(),
 });
@@ -78,7 +81,11 @@ export const ownerView = z.object({
    * By kind, from 0 to 1: what part of the claims it gets by its weight while all that have due orders of the kind now
    * have them, and none of them is served in another kind too; absent where it has none.
    */
-  share: z.object({ learn: z.number().optional(), predict: z.number().optional() }),
+  share: z.object({
+    learn: z.number().optional(),
+    predict: z.number().optional(),
+    job: z.number().optional(),
+  }),
 });
 
 /** See {@link ownerView}. */
@@ -110,7 +117,7 @@ export const orderView = orderSummary.extend({
    * What reaches the caller of each step that sees data; absent where all does. Where it is there, times and sizes are
    * rounded up, the history and the steps of an attempt stop at the first step that is not `all` until the attempt is over, and scores to the digits that the problem discloses.
    */
-  shown: z.partialRecord(z.enum(SEEING_STEPS), disclosed).optional(),
+  shown: z.partialRecord(z.enum([...SEEING_STEPS, 'job']), disclosed).optional(),
 });
 
 /** See {@link orderView}. */
@@ -219,7 +226,7 @@ export const workerView = z.object({
   alive: z.boolean(),
   last_seen_at: timestamp,
   /** How many orders of each kind it runs at once. */
-  slots: z.object({ learn: z.int(), predict: z.int() }),
+  slots: z.object({ learn: z.int(), predict: z.int(), job: z.int() }),
   /** Its GPUs, how many orders may share one, and how many leases of one GPU its orders hold. */
   gpus: z.object({ devices: z.array(gpuDevice), slots: z.int(), leased: z.int() }),
   running: z.array(

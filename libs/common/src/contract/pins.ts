@@ -1,7 +1,8 @@
 import * as z from 'zod';
+import { MOST_OWNER_CHARACTERS } from '../bounds.ts';
 import { sha256Hex } from '../digest.ts';
 import { disclosure } from '../disclosure.ts';
-import { MOST_OWNER_CHARACTERS, ORDER_KINDS } from '../order.ts';
+import { ORDER_KINDS } from '../order.ts';
 import { USES } from '../permissions.ts';
 import { NIL_UUID, uuid } from '../uuid.ts';
 import { json } from './contract.ts';

@@ -4,7 +4,7 @@ import { morpheo } from '../../testing/morpheo.ts';
 import { fakePlatform } from '../../testing/platform.ts';
 
 const SLICE: Removal = {
-  orders: { learn: 1000, predict: 1 },
+  orders: { learn: 1000, predict: 1, job: 0 },
   history: { count: 12_000, bytes: 2_000_000 },
   logs: { count: 3, bytes: 600 },
   outputs: { count: 0, bytes: 0 },

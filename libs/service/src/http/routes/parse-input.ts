@@ -1,5 +1,12 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { type Content, decodeGoJson, type Endpoint, GoJsonError, PlatformError } from '@morpheo/common';
+import {
+  type Content,
+  decodeGoJson,
+  type Endpoint,
+  GoJsonError,
+  issueMessage,
+  PlatformError,
+} from '@morpheo/common';
 import { z } from 'zod';
 import { readBody, streamBody } from './request-body.ts';
 
@@ -93,9 +100,9 @@ const TOLD = 5;
 function fit(schema: z.ZodType, value: unknown, place: string): unknown {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues = result.error.issues.slice(0, TOLD).map(({ path, message }) => ({
-    at: [place, ...path].join('.'),
-    message,
+  const issues = result.error.issues.slice(0, TOLD).map((issue) => ({
+    at: [place, ...issue.path].join('.'),
+    message: issueMessage(issue),
   }));
   throw new PlatformError(
     'invalid_request',

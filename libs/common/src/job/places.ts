@@ -1,0 +1,63 @@
+import * as z from 'zod';
+import { bytesOf, MOST_IN_JOB } from './bounds.ts';
+
+/** Where a job finds its outputs and its checkpoint, as folders that it may write. */
+export const JOB_FOLDERS = { outputs: '/outputs', checkpoint: '/checkpoint' } as const;
+
+/** What an input may not stand at, in or above: what is the platform's, the kernel's, or the container's own. */
+const RESERVED_PATHS = [
+  ...Object.values(JOB_FOLDERS),
+  ...['/proc', '/sys', '/dev', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf'],
+];
+
+const CONTROL = /\p{Cc}/u;
+
+/** Where an input stands in a container. */
+export const inputPath = z.string().superRefine((text, context) => {
+  const message = brokenPath(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
+
+function brokenPath(text: string): string | undefined {
+  if (!/^(?:\/[^/]+)+$/.test(text) || /\/\.{1,2}(?:\/|$)/.test(text))
+    return 'should be an absolute path without . and .. and without a / at its end, such as /data/train';
+  if (CONTROL.test(text)) return 'should have no control characters';
+  if (bytesOf([text]) > MOST_IN_JOB.pathBytes || text.split('/').some((part) => bytesOf([part]) > 255))
+    return `should have ${MOST_IN_JOB.pathBytes} bytes at the most, and 255 between two /`;
+  const taken = RESERVED_PATHS.find((one) => isWithin(text, one) || isWithin(one, text));
+  return taken === undefined ? undefined : `should not be at, in or above ${taken}, which is not for inputs`;
+}
+
+/** Whether a path is that of a folder, or of something in it. */
+export function isWithin(one: string, folder: string): boolean {
+  return one === folder || one.startsWith(`${folder}/`);
+}
+
+const prefix = z.string().superRefine((text, context) => {
+  const message = brokenPrefix(text);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
+
+function brokenPrefix(text: string): string | undefined {
+  if (CONTROL.test(text)) return 'should have no control characters';
+  if (text.startsWith('/') || text.split('/').some((part) => part === '..' || part === '.'))
+    return 'should not begin with / and have no . or .. between two /';
+  if (text.slice(0, -1).includes('//')) return 'should have no //';
+  return bytesOf([text]) <= MOST_IN_JOB.prefixBytes
+    ? undefined
+    : `should have ${MOST_IN_JOB.prefixBytes} bytes at the most`;
+}
+
+/** A prefix of a bucket, by the name that the operator has given to its connection. */
+export const bucketPlace = z.strictObject({
+  connection: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/,
+      'should be the name of a connection: letters, digits, dots, hyphens and underscores',
+    ),
+  prefix,
+});
+
+/** See {@link bucketPlace}. */
+export type BucketPlace = z.infer<typeof bucketPlace>;

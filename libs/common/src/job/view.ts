@@ -1,0 +1,36 @@
+import * as z from 'zod';
+import { inputResource, jobLimits, jobOutputs } from './job.ts';
+import { bucketPlace } from './places.ts';
+
+/** What is answered to a job that was taken in. */
+export const jobAccepted = z.object({
+  /** Its id, as it was posted. */
+  uuid: z.string(),
+  /** The id that its outputs will have on storage; absent where none are kept there. */
+  output: z.string().optional(),
+});
+
+/** A job as `/v1/orders` shows it: what runs, on what, and where its outputs go. */
+export const jobView = z.object({
+  image: z.string().optional(),
+  command: z.array(z.string()).optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  inputs: z.array(
+    z.object({
+      path: z.string(),
+      resource: inputResource.optional(),
+      bucket: bucketPlace.optional(),
+      /** How many bytes stand in the order itself. */
+      inline_bytes: z.int().optional(),
+      unpack: z.boolean().optional(),
+    }),
+  ),
+  /** The id that its outputs have on storage once they are published; absent where none are kept there. */
+  output: z.string().optional(),
+  outputs: jobOutputs.optional(),
+  limits: jobLimits.optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+});
+
+/** See {@link jobView}. */
+export type JobView = z.infer<typeof jobView>;
