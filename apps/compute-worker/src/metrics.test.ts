@@ -1,7 +1,7 @@
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { createMetrics } from '@morpheo/service/metrics';
 import { eventually, readFigures } from '@morpheo/service/testing';
 import test from 'ava';
-import { temporaryFolder } from './archive/testing.ts';
 import { start } from './start.ts';
 import { openTestWorker } from './testing/test-worker.ts';
 

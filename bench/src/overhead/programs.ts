@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { uploadForm } from '@morpheo/client';
 import type { Api, StorageContract } from '@morpheo/common';
-import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { timed } from '../bench.ts';
 
 /** What the orders of the benchmark run; both do the least that the container contract asks. */

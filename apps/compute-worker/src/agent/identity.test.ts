@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { cp, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isUuid } from '@morpheo/common';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { memoryLog } from '@morpheo/service/log';
 import test from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 import { takeIdentity } from './identity.ts';
 
 test('A worker is the same after every start', async (t) => {

@@ -1,12 +1,12 @@
 import { PlatformError, readiness } from '@morpheo/common';
 import { startNsqd, startNsqlookupd, withParts } from '@morpheo/real-parts';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { openNsqBroker } from '@morpheo/service/broker';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
-import { temporaryFolder } from '../archive/testing.ts';
 import type { DummyBehaviour } from '../runtime/dummy/index.ts';
 import { start } from '../start.ts';
 import { MemoryCompute } from '../testing/memory-compute.ts';

@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs';
 import { chmod, mkdir, readFile, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { unpackArchive } from '@morpheo/service/archive';
+import { listing, temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
 import { packFolder } from './pack.ts';
-import { listing, temporaryFolder } from './testing.ts';
-import { unpackArchive } from './unpack.ts';
 
 const never = new AbortController().signal;
 

@@ -3,8 +3,7 @@ import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, constants as zlib } from 'node:zlib';
-import { fileEntry, type TarEntry, tarOf } from '@morpheo/service/archive';
-import { throwIfDiskFull } from './unpack.ts';
+import { fileEntry, type TarEntry, tarOf, throwIfDiskFull } from '@morpheo/service/archive';
 
 /** A file to pack: its path relative to the folder, its size in bytes, and whether it may be executed. */
 export interface PackedFile {

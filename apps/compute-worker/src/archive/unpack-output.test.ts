@@ -1,10 +1,10 @@
 import { lstat, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
+import { chunked, FLAGS, listing, rawTar, temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
 import { type Header, pack } from 'tar-stream';
 import { collectTree } from '../outputs/collect.ts';
-import { chunked, FLAGS, listing, rawTar, temporaryFolder } from './testing.ts';
 import { unpackOutput } from './unpack-output.ts';
 
 type Entry = Partial<Header> & Pick<Header, 'name'> & { readonly body?: string };

@@ -1,10 +1,8 @@
 import { link, mkdir, open, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, PlatformError } from '@morpheo/common';
-import type { TreeLimits } from '../files/tree-limits.ts';
-import { ArchiveError } from './header.ts';
-import { ArchiveReader, type TarEntry } from './read.ts';
-import { throwIfDiskFull } from './unpack.ts';
+import type { TreeLimits } from '@morpheo/service/archive';
+import { type ArchivedEntry, ArchiveError, ArchiveReader, throwIfDiskFull } from '@morpheo/service/archive';
 
 /** Where the links that stand for what is no file lead: nowhere, on any machine. */
 const NOWHERE = '/dev/null/not-a-regular-file';
@@ -82,7 +80,7 @@ async function linkOrNowhere(file: string, target: string): Promise<void> {
   }
 }
 
-async function write(entry: TarEntry, wanted: string, folder: string): Promise<void> {
+async function write(entry: ArchivedEntry, wanted: string, folder: string): Promise<void> {
   const { kind, executable, link: of } = entry.header;
   const { path, isWhole } = placeable(wanted);
   const target = join(folder, path);

@@ -1,10 +1,10 @@
 import type { Claim, Resource, Step } from '@morpheo/common';
+import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
 import type { OpenStorage } from '../clients.ts';
 import { treeLimits, type WorkerLimits } from '../config/limits.ts';
 import type { Placing } from '../files/copy-in.ts';
-import type { TreeLimits } from '../files/tree-limits.ts';
 import type { Cache, Cached, CacheRequest } from '../inputs/cache/index.ts';
 import { type BlobName, nameOf } from '../inputs/download.ts';
 import type { InputBlob, Inputs } from '../inputs/fetch.ts';

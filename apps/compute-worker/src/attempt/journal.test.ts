@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
 import fc from 'fast-check';
-import { temporaryFolder } from '../archive/testing.ts';
 import { someGpus } from '../testing/gpus.ts';
 import { aJournal } from '../testing/left-behind.ts';
 import { AttemptJournal } from './journal.ts';

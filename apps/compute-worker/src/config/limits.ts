@@ -1,5 +1,5 @@
 import type { OrderKind } from '@morpheo/common';
-import type { TreeLimits } from '../files/tree-limits.ts';
+import type { TreeLimits } from '@morpheo/service/archive';
 import type { RunLimits } from '../runtime/index.ts';
 
 /** The bounds of what orders may take. */

@@ -1,7 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { listing, temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { listing, temporaryFolder } from '../archive/testing.ts';
 import { placeFile, placeTree } from './copy-in.ts';
 
 test('A copy can be changed without changing the original', async (t) => {

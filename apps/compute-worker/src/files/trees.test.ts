@@ -4,10 +4,10 @@ import { chmod, chown, lstat, mkdir, readFile, symlink, writeFile } from 'node:f
 import { join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
 import { sampleSize } from '@morpheo/real-parts';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
 import fc from 'fast-check';
 import { packFolder } from '../archive/pack.ts';
-import { temporaryFolder } from '../archive/testing.ts';
 import { type CollectedFile, collectTree } from '../outputs/collect.ts';
 import { measure, UNBOUNDED } from '../runtime/folders.ts';
 import { openTree } from './open-tree.ts';

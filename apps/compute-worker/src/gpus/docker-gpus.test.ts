@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { type Dind, openSharedDind, type SharedDind, startDind, withParts } from '@morpheo/real-parts';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { eventually } from '@morpheo/service/testing';
 import anyTest, { type TestFn } from 'ava';
-import { rawTarGz } from '../archive/testing.ts';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
 import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
 import type { ContainerRuntime, Gpu } from '../runtime/index.ts';

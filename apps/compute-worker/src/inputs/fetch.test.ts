@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { NIL_UUID, OrderFailure, PlatformError } from '@morpheo/common';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import test from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 import { MemoryStorage } from '../testing/memory-storage.ts';
 import { openCache } from './cache/index.ts';
 import { Inputs } from './fetch.ts';

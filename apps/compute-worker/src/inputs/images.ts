@@ -1,8 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { OrderFailure, withTimeout } from '@morpheo/common';
-import { ArchiveError } from '../archive/header.ts';
-import { unpackArchive } from '../archive/unpack.ts';
-import type { TreeLimits } from '../files/tree-limits.ts';
+import type { TreeLimits } from '@morpheo/service/archive';
+import { ArchiveError, unpackArchive } from '@morpheo/service/archive';
 import type { ContainerRuntime, OutputChunk, PreparedImage } from '../runtime/index.ts';
 import { formatDuration } from '../steps/format.ts';
 import type { Cache, Cached } from './cache/index.ts';

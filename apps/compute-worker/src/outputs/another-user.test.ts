@@ -3,8 +3,8 @@ import { access, chmod, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TEST_REPORT } from '@morpheo/real-parts';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 
 const NOBODY = { uid: 65_534, gid: 65_534 };
 const PACKAGE = join(import.meta.dirname, '../..');

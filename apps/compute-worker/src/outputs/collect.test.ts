@@ -3,8 +3,8 @@ import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type FailureReason, OrderFailure } from '@morpheo/common';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test, { type ExecutionContext } from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 import { collectFile, collectTree, openOutput } from './collect.ts';
 
 const LIMITS = { bytes: 1000, files: 10, depth: 3, pathBytes: 100 };

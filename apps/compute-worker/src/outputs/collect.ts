@@ -2,7 +2,7 @@ import { constants, type Stats } from 'node:fs';
 import { access, chmod, type FileHandle, lstat, open, opendir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type End, errnoOf, OrderFailure } from '@morpheo/common';
-import { pathProblem, shownPath, type TreeLimits } from '../files/tree-limits.ts';
+import { pathProblem, shownPath, type TreeLimits } from '@morpheo/service/archive';
 
 /** A regular file that a container wrote: its path relative to the collected folder, and its size in bytes. */
 export interface CollectedFile {

@@ -1,6 +1,6 @@
 import { OrderFailure, type Performance, performance as performanceSchema } from '@morpheo/common';
+import { shownPath } from '@morpheo/service/archive';
 import { z } from 'zod';
-import { shownPath } from '../files/tree-limits.ts';
 
 const PERFORMANCE_FILE = '/hidden_data/perf/performance.json';
 

@@ -1,7 +1,7 @@
 import { mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 import { DiskWatch, measure, outermost } from './folders.ts';
 
 const ALL = { bytes: Number.POSITIVE_INFINITY, files: Number.POSITIVE_INFINITY };

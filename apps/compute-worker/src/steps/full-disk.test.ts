@@ -1,6 +1,6 @@
 import { canMountDisks, mountSmallDisk } from '@morpheo/real-parts';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import ava from 'ava';
-import { temporaryFolder } from '../archive/testing.ts';
 import type { PreparedImage } from '../runtime/index.ts';
 import { CONTAINER_STEPS } from './contract.ts';
 import { StepRunner, type StepRunnerOptions } from './run-step.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rawTarGz } from '../archive/testing.ts';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import type { TestOrder } from './memory-compute.ts';
 
 /** Whose a mark is: one word, so that a find says what was found. */

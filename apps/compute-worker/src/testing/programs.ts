@@ -1,4 +1,4 @@
-import { rawTarGz } from '../archive/testing.ts';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 
 /**
  * A problem and an algorithm as real programs, small enough to read: a data file is a number and its double, the

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { listing } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { listing } from '../archive/testing.ts';
 import type { RunSpec } from '../runtime/index.ts';
 import {
   contextArchive,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isUuid } from '@morpheo/common';
+import { listing } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { listing } from '../archive/testing.ts';
 import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 test('A prediction ends staged under a fresh id', async (t) => {

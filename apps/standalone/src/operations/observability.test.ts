@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { uploadForm } from '@morpheo/client';
 import { type Learnuplet, learnuplet } from '@morpheo/common';
 import { openDummyRuntime } from '@morpheo/compute-worker';
-import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { type LogEntry, memoryLog } from '@morpheo/service/log';
 import { eventually, openOtlpReceiver, type ReceivedSpan, readFigures } from '@morpheo/service/testing';
 import { openTracer } from '@morpheo/service/trace';

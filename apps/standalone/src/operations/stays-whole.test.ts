@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { computeClient } from '@morpheo/client';
 import { preduplet } from '@morpheo/common';
 import { openDummyRuntime, startWorker, takeIdentity } from '@morpheo/compute-worker';
-import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FLAGS, type RawEntry, rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { FLAGS, type RawEntry, rawTarGz } from '@morpheo/service/archive/testing';
 
 /** The limits that the scenarios run with: what an archive unpacks to, and what a step may write. */
 export const SCENARIO_DISK = { diskBytes: 64 * 2 ** 20, diskFiles: 5000 } as const;

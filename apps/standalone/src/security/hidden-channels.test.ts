@@ -18,8 +18,8 @@ import {
   openProcessRuntime,
   startWorker,
 } from '@morpheo/compute-worker';
-import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
 import { startDind, withParts } from '@morpheo/real-parts';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import test, { type ExecutionContext } from 'ava';
 import { uploadThing } from '../scenarios/uploads.ts';

@@ -1,4 +1,4 @@
-import { rawTarGz } from '@morpheo/compute-worker/archive-testing';
+import { rawTarGz } from '@morpheo/service/archive/testing';
 
 /** So many bytes of the models cannot be made fewer by packing them. */
 export const MODEL_BYTES = 4_000_000;

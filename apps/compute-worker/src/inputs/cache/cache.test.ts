@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { memoryLog, silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
-import { temporaryFolder } from '../../archive/testing.ts';
 import { type Cache, openCache } from './index.ts';
 
 const { signal } = new AbortController();

@@ -2,8 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { OrderFailure } from '@morpheo/common';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { temporaryFolder } from '../../archive/testing.ts';
 import type { CopyAction } from './plan/actions.ts';
 import { findSources } from './sources.ts';
 

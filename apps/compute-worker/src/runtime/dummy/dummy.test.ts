@@ -1,8 +1,8 @@
 import { mkdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure, performance as performanceSchema, type Step } from '@morpheo/common';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
-import { temporaryFolder } from '../../archive/testing.ts';
 import type { Mount, OutputChunk, RunLimits } from '../index.ts';
 import { type DummyRuntimeOptions, openDummyRuntime } from './index.ts';
 

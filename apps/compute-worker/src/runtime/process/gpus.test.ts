@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import test from 'ava';
-import { temporaryFolder } from '../../archive/testing.ts';
 import { someGpus } from '../../testing/gpus.ts';
 import { doublingProblem, programArchive } from '../../testing/programs.ts';
 import { openTestWorker } from '../../testing/test-worker.ts';

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startDind, withParts } from '@morpheo/real-parts';
+import { temporaryFolder } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
-import { temporaryFolder } from '../../../archive/testing.ts';
 import { openFixture } from '../../conformance/runtime-fixture.ts';
 import { openDockerRuntime } from '../index.ts';
 import { dockerHarness, optionsFor } from '../testing/harness.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
-import { ArchiveReader } from '../../../archive/read.ts';
+import { ArchiveReader } from '@morpheo/service/archive';
 import { type EntryFile, HEAD_BYTES, withReason } from '../../entry-file.ts';
 import type { RunResult, RunSpec } from '../../index.ts';
 import { Container } from '../client/container.ts';

@@ -1,12 +1,14 @@
-import { shownPath } from '../files/tree-limits.ts';
 import { Bytes } from './bytes.ts';
 import { Extensions, isExtension, OTHER_KINDS } from './extensions.ts';
 import { damaged, gunzipped } from './gunzip.ts';
 import { ArchiveError, BLOCK, type Header, isZero, readHeader } from './header.ts';
+import { shownPath } from './tree-limits.ts';
 
 /** One entry of an archive; its bytes may be read once, before the next entry is asked for. */
-export interface TarEntry {
+export interface ArchivedEntry {
   readonly header: TarHeader;
+  /** Where its bytes begin, in bytes from the beginning of the archive as it is when it is not compressed. */
+  readonly offset: number;
   bytes(): AsyncGenerator<Uint8Array>;
 }
 
@@ -44,9 +46,9 @@ export class ArchiveReader {
   }
 
   /** The entries one by one. Throws {@link ArchiveError}, what the source throws, or the signal's reason. */
-  async *entries(signal: AbortSignal): AsyncGenerator<TarEntry> {
+  async *entries(signal: AbortSignal): AsyncGenerator<ArchivedEntry> {
     const inflated = this.#compressed ? gunzipped(this.#source, signal) : plain(this.#source, signal);
-    const bytes = new Bytes(inflated);
+    const bytes = new Bytes(inflated, this.#compressed);
     try {
       for (;;) {
         const block = await bytes.take(BLOCK);
@@ -62,7 +64,7 @@ export class ArchiveReader {
     }
   }
 
-  async *#entry(header: Header, bytes: Bytes): AsyncGenerator<TarEntry> {
+  async *#entry(header: Header, bytes: Bytes): AsyncGenerator<ArchivedEntry> {
     const { name, size, link } = header;
     const kind = kindOf(header);
     if (kind !== 'file' && size > 0) {
@@ -76,7 +78,8 @@ export class ArchiveReader {
         yield piece;
       }
     }
-    yield { header: { name, kind, size, link, executable: (header.mode & 0o111) !== 0 }, bytes: content };
+    const executable = (header.mode & 0o111) !== 0;
+    yield { header: { name, kind, size, link, executable }, offset: bytes.position, bytes: content };
     for await (const _ of content());
     await bytes.skip(filling(size));
   }
@@ -95,7 +98,7 @@ export class ArchiveReader {
       );
     }
     const body = await bytes.take(size);
-    if (body === undefined && size > 0) throw damaged('it is not a whole tar archive');
+    if (body === undefined && size > 0) throw damaged('it is not a whole tar archive', this.#compressed);
     await bytes.skip(filling(size));
     this.#extensions.add(flag, name, body ?? Buffer.alloc(0));
   }

@@ -2,9 +2,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
-import type { TreeLimits } from '../files/tree-limits.ts';
 import { ArchiveError } from './header.ts';
 import { chunked, FLAGS, listing, paxRecord, type RawEntry, rawTarGz, temporaryFolder } from './testing.ts';
+import type { TreeLimits } from './tree-limits.ts';
 import { unpackArchive } from './unpack.ts';
 
 const LIMITS: TreeLimits = { bytes: 1_000_000, files: 50, depth: 6, pathBytes: 300 };

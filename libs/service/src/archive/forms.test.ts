@@ -4,7 +4,6 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
-import type { TreeLimits } from '../files/tree-limits.ts';
 import { ArchiveError } from './header.ts';
 import {
   chunked,
@@ -16,6 +15,7 @@ import {
   rawTarGz,
   temporaryFolder,
 } from './testing.ts';
+import type { TreeLimits } from './tree-limits.ts';
 import { unpackArchive } from './unpack.ts';
 
 /** The forms of tar: what is understood to the byte comes right, and all else is refused by its name. */

@@ -3,10 +3,19 @@ import { damaged } from './gunzip.ts';
 /** Bytes that come in chunks of any size, taken in pieces of the size that is asked for. */
 export class Bytes {
   readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #compressed: boolean;
   #rest: Uint8Array = Buffer.alloc(0);
+  #position = 0;
 
-  constructor(chunks: AsyncIterable<Uint8Array>) {
+  /** `compressed` says what the archive should have been, where it is broken. */
+  constructor(chunks: AsyncIterable<Uint8Array>, compressed: boolean) {
     this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#compressed = compressed;
+  }
+
+  /** How many have been taken. */
+  get position(): number {
+    return this.#position;
   }
 
   /** What is there next, at least one byte; undefined at the end. */
@@ -18,14 +27,15 @@ export class Bytes {
     }
     const rest = this.#rest;
     this.#rest = rest.subarray(rest.byteLength);
+    this.#position += rest.byteLength;
     return rest;
   }
 
   /** At least one and at most so many. Throws {@link ArchiveError} at the end. */
   async some(most: number): Promise<Uint8Array> {
     const piece = await this.any();
-    if (piece === undefined) throw damaged('it is not a tar archive, or not a whole one');
-    this.#rest = piece.subarray(most);
+    if (piece === undefined) throw damaged('it is not a tar archive, or not a whole one', this.#compressed);
+    this.#giveBack(piece.subarray(most));
     return piece.subarray(0, most);
   }
 
@@ -33,7 +43,7 @@ export class Bytes {
   async take(count: number): Promise<Buffer | undefined> {
     const first = await this.any();
     if (first === undefined) return undefined;
-    this.#rest = first;
+    this.#giveBack(first);
     const taken = Buffer.alloc(count);
     for (let filled = 0; filled < count; ) {
       const piece = await this.some(count - filled);
@@ -41,6 +51,11 @@ export class Bytes {
       filled += piece.byteLength;
     }
     return taken;
+  }
+
+  #giveBack(rest: Uint8Array): void {
+    this.#rest = rest;
+    this.#position -= rest.byteLength;
   }
 
   async skip(count: number): Promise<void> {

@@ -2,7 +2,6 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
-import type { TreeLimits } from '../files/tree-limits.ts';
 import { ArchiveError } from './header.ts';
 import {
   chunked,
@@ -14,6 +13,7 @@ import {
   rawTarGz,
   temporaryFolder,
 } from './testing.ts';
+import type { TreeLimits } from './tree-limits.ts';
 import { unpackArchive } from './unpack.ts';
 
 const LIMITS: TreeLimits = { bytes: 100_000, files: 20, depth: 5, pathBytes: 400 };

@@ -51,18 +51,20 @@ export async function* gunzipped(
 }
 
 /** That an archive cannot be read, with what is expected in its place; `how` follows "for". */
-export function damaged(how: string, cause?: unknown): ArchiveError {
-  const remedy = 'a .tar.gz is expected, as tar -czf NAME.tar.gz -C FOLDER . makes one';
+export function damaged(how: string, compressed = true, cause?: unknown): ArchiveError {
+  const remedy = compressed
+    ? 'a .tar.gz is expected, as tar -czf NAME.tar.gz -C FOLDER . makes one'
+    : 'a .tar is expected, as tar -cf NAME.tar -C FOLDER . makes one';
   return new ArchiveError(`The archive cannot be read, for ${how}: ${remedy}.`, undefined, cause);
 }
 
 function explained(error: unknown, isInflated: boolean, head: Buffer): unknown {
   const code = errnoOf(error) ?? '';
   if (!code.startsWith('Z_')) return error;
-  if (code === 'Z_BUF_ERROR') return damaged('its end is missing', error);
-  if (isInflated) return damaged('its compressed bytes are broken', error);
+  if (code === 'Z_BUF_ERROR') return damaged('its end is missing', true, error);
+  if (isInflated) return damaged('its compressed bytes are broken', true, error);
   const text = head.toString('latin1');
   const format = FORMATS.find(([at, mark]) => text.startsWith(mark, at))?.[2];
   const what = format === undefined ? '' : `${format}, `;
-  return damaged(`it is ${what}not compressed with gzip`, error);
+  return damaged(`it is ${what}not compressed with gzip`, true, error);
 }

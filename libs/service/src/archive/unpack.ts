@@ -2,9 +2,9 @@ import { constants } from 'node:fs';
 import { copyFile, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
-import { pathProblem, shownPath, type TreeLimits } from '../files/tree-limits.ts';
 import { ArchiveError } from './header.ts';
-import { ArchiveReader, type TarEntry } from './read.ts';
+import { type ArchivedEntry, ArchiveReader } from './read.ts';
+import { pathProblem, shownPath, type TreeLimits } from './tree-limits.ts';
 
 /** What {@link unpackArchive} wrote. */
 export interface Unpacked {
@@ -14,8 +14,16 @@ export interface Unpacked {
   readonly bytes: number;
 }
 
+/** What of {@link unpackArchive} may be chosen. */
+export interface UnpackOptions {
+  /** False: it is a plain `.tar`. */
+  readonly compressed?: boolean | undefined;
+  /** True: there may be nothing in it. */
+  readonly empty?: boolean | undefined;
+}
+
 /**
- * Unpacks a `.tar.gz` of hostile origin into `folder`, which must not exist and is made. Holds regular files and
+ * Unpacks a `.tar.gz`, or a `.tar`, of hostile origin into `folder`, which must not exist and is made. Holds regular files and
  * folders only; of their modes the executable bit is kept. A hard link, which tar makes of a file of several names, becomes
  * a copy of that file. Everything is bounded by `limits`, also the work that an
  * archive of nothing but headers asks for.
@@ -29,13 +37,14 @@ export async function unpackArchive(
   folder: string,
   limits: TreeLimits,
   signal: AbortSignal,
+  { compressed = true, empty = false }: UnpackOptions = {},
 ): Promise<Unpacked> {
   signal.throwIfAborted();
   await mkdir(folder, { mode: 0o755 });
   try {
     const tree = new TreeWriter(folder, limits);
-    for await (const entry of new ArchiveReader(source).entries(signal)) await tree.add(entry);
-    if (tree.isEmpty) throw new ArchiveError('The archive is empty.');
+    for await (const entry of new ArchiveReader(source, compressed).entries(signal)) await tree.add(entry);
+    if (tree.isEmpty && !empty) throw new ArchiveError('The archive is empty.');
     return tree.unpacked;
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
@@ -68,7 +77,7 @@ class TreeWriter {
     return { files: this.#files.size, bytes: this.#bytes };
   }
 
-  async add(entry: TarEntry): Promise<void> {
+  async add(entry: ArchivedEntry): Promise<void> {
     const { name, kind, size } = entry.header;
     const path = kind === 'folder' && isRoot(name) ? '' : this.#checkedPath(name);
     if (kind === 'folder') {
@@ -118,7 +127,7 @@ class TreeWriter {
   }
 
   /** tar makes a hard link of a file whose bytes it has packed under another name. */
-  async #copyFile(path: string, { header: { name, link } }: TarEntry): Promise<void> {
+  async #copyFile(path: string, { header: { name, link } }: ArchivedEntry): Promise<void> {
     const of = this.#checkedPath(link);
     const size = this.#files.get(of);
     if (size === undefined) {
@@ -156,7 +165,7 @@ function isRoot(name: string): boolean {
   return name.split('/').every((part) => part === '' || part === '.');
 }
 
-async function writeNew(path: string, entry: TarEntry): Promise<void> {
+async function writeNew(path: string, entry: ArchivedEntry): Promise<void> {
   await using file = await open(path, 'wx', entry.header.executable ? 0o755 : 0o644);
   await file.writeFile(entry.bytes());
 }
@@ -179,6 +188,6 @@ function twice(path: string): ArchiveError {
 /** Throws `disk_full` for an error of a disk that has no room for something, such as `to unpack an archive`. */
 export function throwIfDiskFull(error: unknown, purpose: string): void {
   if (!isDiskFull(error)) return;
-  const message = `The disk of the worker has no room ${purpose}.`;
+  const message = `The disk has no room ${purpose}.`;
   throw new PlatformError('disk_full', message, { cause: error });
 }

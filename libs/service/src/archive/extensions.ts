@@ -1,5 +1,5 @@
-import { shownPath } from '../files/tree-limits.ts';
 import { ArchiveError, type Header } from './header.ts';
+import { shownPath } from './tree-limits.ts';
 
 const SPARSE = 'is a sparse file: pack without the option -S of tar, on macOS with --no-read-sparse';
 const VOLUMES = 'is part of an archive of several volumes: pack without the option -M of tar';

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
-import type { TreeLimits } from '../files/tree-limits.ts';
 import { ArchiveError } from './header.ts';
 import { chunked, FLAGS, listing, paxRecord, rawTarGz, temporaryFolder } from './testing.ts';
+import type { TreeLimits } from './tree-limits.ts';
 import { unpackArchive } from './unpack.ts';
 
 const LIMITS: TreeLimits = { bytes: 10_000, files: 20, depth: 6, pathBytes: 300 };
