@@ -77,10 +77,11 @@ export function startCompute(parts: ComputeParts): Compute {
   // Of every compute-api on this database: whoever follows an order hears of it at once, and what an order's change
   // makes due is carried out by whichever dispatcher comes first.
   const news = parts.database.listen(CHANNELS.news, (order) => followers.announce(order));
-  const changes = parts.database.listen(CHANNELS.change, (order) => {
+  const onChange = (order: string) => {
     followers.announce(order);
     dispatcher.wake();
-  });
+  };
+  const changes = parts.database.listen(CHANNELS.change, onChange, () => dispatcher.wake());
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
   const { signTicket } = parts;
   return {

@@ -154,7 +154,8 @@ async function followPeople(
 ): Promise<AsyncDisposable> {
   await storage.refreshPeople();
   const loop = startLoop({ name: 'people', everyMs, log, work: () => storage.refreshPeople() });
-  const heard = database.listen(PEOPLE_CHANNEL, () => loop.wake());
+  const look = () => loop.wake();
+  const heard = database.listen(PEOPLE_CHANNEL, look, look);
   return {
     async [Symbol.asyncDispose]() {
       heard[Symbol.dispose]();

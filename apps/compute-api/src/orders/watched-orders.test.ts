@@ -25,7 +25,7 @@ async function countingDatabase(): Promise<{ database: Database<Schema>; queries
     now: base.now,
     write: (work) => base.write(work),
     notify: (channel, text) => base.notify(channel, text),
-    listen: (channel, heard) => base.listen(channel, heard),
+    listen: (...how) => base.listen(...how),
     ping: (signal) => base.ping(signal),
     [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),
   };

@@ -11,7 +11,7 @@ export function watchedDatabase(
     ...{ engine: database.engine, read: database.read, now: database.now },
     write: async (work) => await database.write(async (tx) => await around(tx, async () => await work(tx))),
     notify: (channel, text) => database.notify(channel, text),
-    listen: (channel, heard) => database.listen(channel, heard),
+    listen: (...how) => database.listen(...how),
     ping: async (signal) => await database.ping(signal),
     [Symbol.asyncDispose]: async () => undefined,
   };

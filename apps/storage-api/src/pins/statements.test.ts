@@ -50,7 +50,7 @@ async function statementsOf({ database }: TestStorage, orders: readonly PinReque
     ...{ engine: database.engine, read: database.read, now: database.now },
     write: async (work) => await database.write(async (tx) => await work(tx.withPlugin(counter))),
     notify: (channel, text) => database.notify(channel, text),
-    listen: (channel, heard) => database.listen(channel, heard),
+    listen: (...how) => database.listen(...how),
     ping: async (signal) => await database.ping(signal),
     [Symbol.asyncDispose]: async () => undefined,
   };

@@ -10,14 +10,15 @@ export type Heard = (text: string, origin: Origin) => void;
 /** The listeners of one opening of a database. */
 export class Channels {
   readonly #listeners = new EventEmitter().setMaxListeners(0);
+  readonly #beginnings = new Set<() => void>();
   readonly #log: Log;
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** Adds a listener until it is disposed. */
-  listen(channel: string, heard: Heard): Disposable {
+  /** Adds a listener until it is disposed; `begins` is called when others begin to be heard. */
+  listen(channel: string, heard: Heard, begins: () => void = () => undefined): Disposable {
     const event = eventOf(channel);
     const listener: Heard = (text, origin) => {
       try {
@@ -26,8 +27,20 @@ export class Channels {
         this.#log.error({ channel, error }, 'a listener failed at a notification');
       }
     };
+    const beginning = () => begins();
     this.#listeners.on(event, listener);
-    return { [Symbol.dispose]: () => void this.#listeners.off(event, listener) };
+    this.#beginnings.add(beginning);
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.off(event, listener);
+        this.#beginnings.delete(beginning);
+      },
+    };
+  }
+
+  /** Others begin to be heard: tells all who listen that what was notified before is lost. */
+  begin(): void {
+    for (const begins of this.#beginnings) begins();
   }
 
   /** Calls the listeners of a channel. */

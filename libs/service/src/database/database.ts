@@ -28,6 +28,8 @@ import type { Heard } from './channels.ts';
  *   engine pass through as they are (they are faults of this program).
  * - [D18] Disposing waits for the writes under way; doing it twice is harmless. [D19] After it every call is
  *   `unavailable`.
+ * - [D20] A listener is told when other openings begin to be heard, and when they are heard again after a while in which
+ *   they were not: what they notified before is lost to it.
  */
 export interface Database<Schema> {
   readonly engine: 'sqlite' | 'postgres';
@@ -35,8 +37,11 @@ export interface Database<Schema> {
   write<T>(work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T>;
   readonly now: RawBuilder<number>;
   notify(channel: string, text: string): void;
-  /** Calls `heard` with what is notified, and where that was, until it is disposed; it must not throw. */
-  listen(channel: string, heard: Heard): Disposable;
+  /**
+   * Calls `heard` with what is notified, and where that was, until it is disposed; neither it nor `begins` may throw.
+   * `begins` is called when others begin to be heard, and again after they could not be heard for a while.
+   */
+  listen(channel: string, heard: Heard, begins?: () => void): Disposable;
   /** Rejects with `unavailable` and the reason in one line when the database does not answer. */
   ping(signal?: AbortSignal): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -67,8 +67,8 @@ class Postgres<Schema> implements Database<Schema> {
     this.#wakeUps.notify(channel, text);
   }
 
-  listen(channel: string, heard: Heard): Disposable {
-    return this.#wakeUps.listen(channel, heard);
+  listen(channel: string, heard: Heard, begins?: () => void): Disposable {
+    return this.#wakeUps.listen(channel, heard, begins);
   }
 
   async ping(signal?: AbortSignal): Promise<void> {

@@ -111,16 +111,22 @@ test('Notifications are heard again after the server was away', async (t) => {
   await using listener = await openOn(server, log);
   await using sender = await openOn(server);
   const heard = new Set<string>();
-  using _listening = listener.listen('orders', (text) => heard.add(text));
+  let begun = 0;
+  const begins = () => {
+    begun += 1;
+  };
+  using _listening = listener.listen('orders', (text) => heard.add(text), begins);
   const hears = async (text: string) =>
     await eventually(t, (t) => {
       sender.notify('orders', text);
       t.true(heard.has(text));
     });
   await hears('first');
+  t.is(begun, 1);
   await server.kill();
   await server.start();
   await hears('second');
+  t.is(begun, 2, 'what was notified meanwhile is lost, and whoever listens may look');
   const told = log.entries.map(({ level, message }) => `${level} ${message}`);
   t.true(told.some((line) => line.includes('warn notifications of other services are not heard')));
   t.true(told.includes('info notifications of other services are heard again'));

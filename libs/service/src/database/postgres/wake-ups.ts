@@ -46,8 +46,8 @@ export class WakeUps {
   }
 
   /** See `Database.listen`. */
-  listen(channel: string, heard: Heard): Disposable {
-    const listener = this.#channels.listen(channel, heard);
+  listen(channel: string, heard: Heard, begins?: () => void): Disposable {
+    const listener = this.#channels.listen(channel, heard, begins);
     this.#listening ??= this.#listenOnAndOn();
     return listener;
   }
@@ -85,6 +85,7 @@ export class WakeUps {
         if (state === 'deaf') this.#log.info({}, 'notifications of other services are heard again');
         pauseMs = PAUSE.firstMs;
         state = 'hears';
+        this.#channels.begin();
       });
       if (signal.aborted) return;
       if (state === 'hears') {

@@ -67,6 +67,7 @@ class Sqlite<Schema> implements Database<Schema> {
     this.#channels.deliver(channel, text, 'here');
   }
 
+  /** Nobody else is ever heard, so that nothing of theirs begins to be. */
   listen(channel: string, heard: Heard): Disposable {
     return this.#channels.listen(channel, heard);
   }

@@ -33,7 +33,7 @@ export function recordQueries<Schema>(database: Database<Schema>): RecordedQueri
       read: database.read.withPlugin(recorder),
       write: async (work) => await database.write(async (tx) => await work(tx.withPlugin(recorder))),
       notify: (channel, text) => database.notify(channel, text),
-      listen: (channel, heard) => database.listen(channel, heard),
+      listen: (...how) => database.listen(...how),
       ping: async (signal) => await database.ping(signal),
       [Symbol.asyncDispose]: async () => undefined,
     },
