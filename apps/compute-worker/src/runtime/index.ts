@@ -1,4 +1,5 @@
 import type { Step } from '@morpheo/common';
+import type { LivingFile } from '../files/living-tree.ts';
 
 /**
  * ContainerRuntime: runs other people's code. What runs is hostile; what it leaves behind is as well. The numbers name
@@ -43,6 +44,10 @@ import type { Step } from '@morpheo/common';
  *   mount may be a file that is read only. [R37] A path of a mount stands for its place also in an argument and in a
  *   value of the environment: a runtime that cannot put it there hands on where it is. [R38] A name of the
  *   environment, or a path of a mount, that is not the caller's to choose rejects with `internal`, and nothing runs.
+ * - [R39] `beside` is called when a run goes on, once, also where it is adopted, and may read what the run has written so
+ *   far. [R40] It is told when nothing of the run is left, whatever ended it, and may still read then: `run` settles
+ *   after it. [R41] Should it reject, the run is killed and `run` rejects with the same.
+ * - [R42] What a run wrote to its mounts is there when `run` resolves, whatever ended it, but where it was too much.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -175,6 +180,22 @@ export interface RunOptions {
    * of it is removed: what the caller keeps then need not be run, nor adopted, again. Awaited.
    */
   readonly onEnd?: (result: RunResult) => Promise<void>;
+  /** What is to be done while it runs. */
+  readonly beside?: (run: LiveRun) => Promise<void>;
+}
+
+/** A run that goes on, as who works beside it sees it. */
+export interface LiveRun {
+  /**
+   * What lies now at a path of a mount that the run may write to: the file, or all that is in the folder at any depth,
+   * such that a folder comes before what is in it; nothing where nothing is there. A file is what it was when it was
+   * opened; where it changes while it is read, this may throw, and reading anew helps.
+   */
+  read(path: string): AsyncIterable<LivingFile>;
+  /** Aborts when nothing of the run is left. */
+  readonly over: AbortSignal;
+  /** How it ended, once it is over; undefined where its caller ended it. */
+  readonly exitCode: number | undefined;
 }
 
 /** An attempt, as runs name theirs. */

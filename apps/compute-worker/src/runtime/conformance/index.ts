@@ -1,5 +1,6 @@
 import ava, { type TestFn } from 'ava';
 import { testAdoption } from './adoption.ts';
+import { testBeside } from './beside.ts';
 import { testImages } from './images.ts';
 import { testLimits } from './limits.ts';
 import { testRuns } from './runs.ts';
@@ -20,6 +21,7 @@ export function testContainerRuntime(harness: RuntimeHarness, test: TestFn = ava
 /** The part of {@link testContainerRuntime} on containers: for another way to the files of a driver whose images are shown. */
 export function testContainers(harness: RuntimeHarness, test: TestFn = ava): void {
   testRuns(harness, test);
+  testBeside(harness, test);
   testLimits(harness, test);
   testAdoption(harness, test);
 }

@@ -103,7 +103,7 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
   );
 
   test.serial(
-    `${name}: Files that are read only stand at any paths, also beside what the image has [R36]`,
+    `${name}: Files that are read only, and many folders, stand at any paths, also beside what the image has [R8] [R36]`,
     async (t) => {
       await using fixture = await openFixture(harness);
       const mounts: Mount[] = [];
@@ -118,8 +118,14 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
         'config/own': 'of the image',
       });
       const args = [...mounts.map((mount) => mount.container), '/app/config/own'];
+      for (let index = 0; index < 20; index += 1) {
+        const folder = await fixture.mount(`/many/${index}`, true);
+        await writeFile(join(folder.host, 'file'), String(index % 10));
+        mounts.push(folder);
+        args.push(`/many/${index}/file`);
+      }
       const result = await fixture.run(context, { args, mounts });
-      t.is(result.stdout, '0 1 2 of the imagetold apart\n', result.stderr);
+      t.is(result.stdout, '0 1 2 of the image01234567890123456789told apart\n', result.stderr);
     },
   );
 

@@ -7,6 +7,7 @@ import { removeTree } from '../../files/remove-tree.ts';
 import type {
   BuildContext,
   ContainerRuntime,
+  LiveRun,
   Mount,
   OutputChunk,
   RunLimits,
@@ -54,6 +55,7 @@ export interface TestRun {
   readonly limits?: Partial<RunLimits>;
   readonly signal?: AbortSignal;
   readonly onOutput?: (chunk: OutputChunk) => Promise<void>;
+  readonly beside?: (run: LiveRun) => Promise<void>;
 }
 
 /** Where a test runs programs: a runtime and a folder, both gone when it is disposed. */
@@ -130,7 +132,11 @@ export async function openFixture(harness: RuntimeHarness): Promise<RuntimeFixtu
       };
       const result = await runtime.run(
         { ...(await spec(run)), image },
-        { signal, onOutput: run.onOutput ?? keep },
+        {
+          signal,
+          onOutput: run.onOutput ?? keep,
+          ...(run.beside === undefined ? {} : { beside: run.beside }),
+        },
       );
       return { ...result, ...texts };
     },

@@ -216,9 +216,9 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {
-    const { limits, gpus = [] } = spec;
+    const { limits, mounts, gpus = [] } = spec;
     const { reconnectMs } = this.#settings;
-    return { daemon, container, data, limits, gpus, program: image.entryPoint[0] ?? '', reconnectMs };
+    return { daemon, container, data, mounts, limits, gpus, program: image.entryPoint[0] ?? '', reconnectMs };
   }
 
   async #toEnd(

@@ -2,6 +2,7 @@ import { access, readFile, stat } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { join } from 'node:path';
 import { OrderFailure, PlatformError, sleep } from '@morpheo/common';
+import { Beside, readHost } from '../beside.ts';
 import { demandRunnable, WorkUnderWay } from '../driver.ts';
 import type {
   BuildContext,
@@ -140,7 +141,7 @@ class Dummy implements DummyRuntime {
     const signal = AbortSignal.any([options.signal, timeout.signal]);
     try {
       await this.#misbehave(behaviour, { ...options, signal });
-      const ended = await behave(step, behaviour, spec, options.onOutput);
+      const ended = await this.#behave(step, behaviour, spec, options);
       options.signal.throwIfAborted();
       return { ...ended, ...figures(start) };
     } catch (error) {
@@ -157,6 +158,25 @@ class Dummy implements DummyRuntime {
     for (const path of [context.folder, scratch]) {
       const stats = await stat(path).catch(() => undefined);
       if (stats?.isDirectory() !== true) throw this.#misuse(`the folder ${path} is not there`);
+    }
+  }
+
+  async #behave(
+    step: Exclude<DummyStep, 'build'>,
+    behaviour: DummyBehaviour,
+    spec: RunSpec,
+    options: RunOptions,
+  ): Promise<Pick<RunResult, 'ended' | 'exitCode'>> {
+    const faults: unknown[] = [];
+    const fail = (error: unknown) => void faults.push(error);
+    const beside = new Beside(spec, options, { read: readHost, state: { fail } });
+    try {
+      const ended = await behave(step, behaviour, spec, options.onOutput);
+      await beside.end(ended.exitCode);
+      if (faults.length > 0) throw faults[0];
+      return ended;
+    } finally {
+      await beside.end();
     }
   }
 

@@ -136,7 +136,8 @@ class ProcessRuntime implements ContainerRuntime {
     const { PATH: searchPath = '' } = environment;
     const command = { program, name, args, folder: root.workingFolder, environment };
     const writable = mounts.filter((mount) => !mount.readOnly).map((mount) => mount.host);
-    const result = await runProcess({ command, limits, folders: [scratch, ...writable], marker }, options);
+    const run = { command, limits, folders: [scratch, ...writable], mounts, marker };
+    const result = await runProcess(run, options);
     return await withReason(result, {
       words: recipe.entryPoint,
       searchPath,

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
 import { errnoOf, PlatformError, sleep } from '@morpheo/common';
+import { Beside, readHost } from '../beside.ts';
 import { DiskWatch } from '../folders.ts';
-import type { RunLimits, RunOptions, RunResult } from '../index.ts';
+import type { Mount, RunLimits, RunOptions, RunResult } from '../index.ts';
 import { onWallLimit, type PassedLimit, RunState } from '../run-state.ts';
 import { Family } from './family.ts';
 import { UsageWatch } from './usage-watch.ts';
@@ -25,6 +26,7 @@ export interface ProcessRun {
   readonly limits: RunLimits;
   /** Folders that the program may add to, within the limits of disk. */
   readonly folders: readonly string[];
+  readonly mounts: readonly Mount[];
   /** The value of `MORPHEO_RUN` in its environment: no other run has it. */
   readonly marker: string;
 }
@@ -55,7 +57,7 @@ export async function runProcess(run: ProcessRun, options: RunOptions): Promise<
   const { diskBytes, diskFiles, outputBytes } = run.limits;
   const disk = await DiskWatch.open(run.folders, { bytes: diskBytes, files: diskFiles });
   using state = new RunState(options, outputBytes);
-  return await new RunWatch(run, state, disk).result();
+  return await new RunWatch(run, state, disk).result(options);
 }
 
 class RunWatch {
@@ -74,7 +76,7 @@ class RunWatch {
     this.#usage = new UsageWatch(this.#family, run.limits.memoryBytes);
   }
 
-  async result(): Promise<RunResult> {
+  async result(options: RunOptions): Promise<RunResult> {
     const child = startChild(this.#run.command);
     const { stdout, stderr } = child;
     const start = performance.now();
@@ -82,6 +84,7 @@ class RunWatch {
     const state = this.#state;
     const pumped = Promise.all([state.pump('stdout', stdout), state.pump('stderr', stderr)]);
     const watching = this.#watch(child);
+    const beside = new Beside(this.#run, options, { read: readHost, state });
     try {
       await state.ending;
       const seconds = (performance.now() - start) / 1000;
@@ -90,11 +93,13 @@ class RunWatch {
       const exitCode = 'exitCode' in exit ? exit.exitCode : await this.#notStarted(exit.startError);
       // Should a process have got away that holds the pipes open, their end never comes.
       await state.drained(pumped);
+      await beside.end(exitCode);
       return await this.#conclude(exitCode, seconds);
     } finally {
       this.#stop.abort();
       stdout.destroy();
       stderr.destroy();
+      await beside.end();
       await watching;
     }
   }

@@ -2,17 +2,19 @@ import { lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { join, posix, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { isPlatformError, PlatformError } from '@morpheo/common';
-import { fileEntry, type TarEntry, tarOf } from '@morpheo/service/archive';
+import { ArchiveReader, fileEntry, type TarEntry, type TarHeader, tarOf } from '@morpheo/service/archive';
 import type { MountSettings } from 'dockerode';
 import { z } from 'zod';
-import { tarTree } from '../../../archive/tar-tree.ts';
+import { tarTree, treeEntries } from '../../../archive/tar-tree.ts';
 import { unpackOutput } from '../../../archive/unpack-output.ts';
+import type { LivingFile } from '../../../files/living-tree.ts';
 import { removeTree } from '../../../files/remove-tree.ts';
 import { demandRunnable } from '../../driver.ts';
 import { type DiskUse, measure, UNBOUNDED } from '../../folders.ts';
 import type { Mount, RunSpec } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
+import { isAnswer } from '../client/errors.ts';
 import { DATA_MOUNTS, dataImage, dataPath } from './data-image.ts';
 import type { ContainerUser, DataOfRun, DataTransport, RunData } from './transport.ts';
 
@@ -46,25 +48,23 @@ interface MountedVolume extends Mount {
   readonly path: string;
 }
 
-/** The mounts of a run, apart: each folder goes to a volume of its own, and all files to one. */
+/** The mounts of a run: a folder goes to a volume of its own; files, and folders of which there are too many, to one. */
 interface DividedMounts {
-  readonly folders: readonly Mount[];
-  readonly files: readonly Mount[];
+  readonly apart: readonly Mount[];
+  readonly together: readonly Mount[];
 }
 
 async function dividedMounts({ mounts }: RunSpec): Promise<DividedMounts> {
-  const divided = { folders: [] as Mount[], files: [] as Mount[] };
-  for (const mount of mounts) {
-    const stats = await lstat(mount.host);
-    (stats.isDirectory() ? divided.folders : divided.files).push(mount);
-  }
-  if (divided.folders.length < DATA_MOUNTS) return divided;
-  const message = `A run may have ${DATA_MOUNTS - 1} folders where data goes as archives.`;
-  throw new PlatformError('internal', message);
+  const folders = new Set<Mount>();
+  for (const mount of mounts) if ((await lstat(mount.host)).isDirectory()) folders.add(mount);
+  const isApart = (mount: Mount) => folders.has(mount) && (folders.size < DATA_MOUNTS || !mount.readOnly);
+  const apart = mounts.filter(isApart);
+  if (apart.length >= DATA_MOUNTS) throw new PlatformError('internal', 'A run writes to too many mounts.');
+  return { apart, together: mounts.filter((mount) => !isApart(mount)) };
 }
 
-/** Where the data container has the files. */
-const FILES_PATH = dataPath(DATA_MOUNTS - 1);
+/** Where the data container has what has no volume of its own. */
+const COMMON_PATH = dataPath(DATA_MOUNTS - 1);
 const FOREVER = { ms: Number.POSITIVE_INFINITY };
 const NOTHING: DiskUse = { bytes: 0, files: 0 };
 
@@ -75,18 +75,18 @@ class ArchivedData implements RunData {
   readonly #container: Container;
   /** An outer mount stands before those that lie in it. */
   readonly #mounts: readonly MountedVolume[];
-  readonly #files: readonly Mount[];
-  /** Of the files; no volume has a part that could be mounted alone, but the daemon can bind what is in it. */
-  readonly #filesVolume: string;
+  readonly #together: readonly Mount[];
+  /** Of those that have none of their own: no part of a volume can be mounted alone, but the daemon binds what is in it. */
+  readonly #commonVolume: string;
   /** Where the daemon has that volume. */
-  #filesAt = '';
+  #commonAt = '';
   #before: DiskUse;
 
   constructor(
     daemon: Daemon,
     user: ContainerUser,
     run: DataOfRun,
-    { folders, files }: DividedMounts,
+    { apart, together }: DividedMounts,
     before: DiskUse = NOTHING,
   ) {
     this.#before = before;
@@ -94,9 +94,9 @@ class ArchivedData implements RunData {
     this.#user = user;
     this.#run = run;
     this.#container = new Container(daemon, `${run.name}-data`);
-    this.#files = files;
-    this.#filesVolume = `${run.name}-files`;
-    const sorted = folders.toSorted((a, b) => a.container.length - b.container.length);
+    this.#together = together;
+    this.#commonVolume = `${run.name}-common`;
+    const sorted = apart.toSorted((a, b) => a.container.length - b.container.length);
     this.#mounts = sorted.map((mount, index) => {
       return { ...mount, volume: `${run.name}-${index}`, path: dataPath(index) };
     });
@@ -107,13 +107,13 @@ class ArchivedData implements RunData {
   }
 
   get mounts(): readonly MountSettings[] {
-    const files = this.#files.map(({ container }, index) => ({
+    const bound = this.#together.map(({ container }, index) => ({
       Type: 'bind' as const,
-      Source: posix.join(this.#filesAt, String(index)),
+      Source: posix.join(this.#commonAt, String(index)),
       Target: container,
       ReadOnly: true,
     }));
-    const folders = this.#mounts.map(({ volume, container, readOnly }) => {
+    const volumes = this.#mounts.map(({ volume, container, readOnly }) => {
       const options = { NoCopy: true, Labels: {}, DriverConfig: { Name: 'local', Options: {} } };
       return {
         Type: 'volume' as const,
@@ -123,13 +123,13 @@ class ArchivedData implements RunData {
         VolumeOptions: options,
       };
     });
-    return [...folders, ...files];
+    return [...volumes, ...bound];
   }
 
   /** The names of its volumes, and where the data container has each. */
   get #volumes(): readonly Pick<MountedVolume, 'volume' | 'path'>[] {
-    if (this.#files.length === 0) return this.#mounts;
-    return [...this.#mounts, { volume: this.#filesVolume, path: FILES_PATH }];
+    if (this.#together.length === 0) return this.#mounts;
+    return [...this.#mounts, { volume: this.#commonVolume, path: COMMON_PATH }];
   }
 
   async fill(): Promise<void> {
@@ -148,9 +148,9 @@ class ArchivedData implements RunData {
       UNBOUNDED,
     );
     for (const mount of this.#mounts) await this.#put(mount, signal);
-    if (this.#files.length === 0) return;
-    await this.#send(FILES_PATH, tarOf(this.#fileEntries()), signal);
-    this.#filesAt = await this.#daemon.volumePath(this.#filesVolume);
+    if (this.#together.length === 0) return;
+    await this.#send(COMMON_PATH, tarOf(this.#commonEntries(signal)), signal);
+    this.#commonAt = await this.#daemon.volumePath(this.#commonVolume);
   }
 
   async isBeyond(): Promise<boolean> {
@@ -161,6 +161,31 @@ class ArchivedData implements RunData {
       // Away, which others find out about, or measuring for somebody else: it does so for one at a time.
       if (isPlatformError(error, 'unavailable', 'disk_full')) return false;
       throw error;
+    }
+  }
+
+  async *read({ container }: Pick<Mount, 'container'>, path: string): AsyncGenerator<LivingFile> {
+    const at = this.#mounts.find((mount) => mount.container === container)?.path ?? '';
+    const stop = new AbortController();
+    const options = { path: posix.join(at, path), abortSignal: stop.signal };
+    try {
+      const answer = await this.#daemon.ask(
+        'hand out data',
+        (docker) => docker.getContainer(this.#container.name).getArchive(options),
+        FOREVER,
+      );
+      for await (const { header, bytes } of new ArchiveReader(bytesOf(answer), false).entries(stop.signal)) {
+        // A folder's own name stands before the names of what is in it, and a file alone has but its own.
+        const [, ...names] = header.name.split('/').filter((name) => name !== '');
+        const name = names.join('/');
+        if (header.kind === 'hard link')
+          yield* renamed(this.read({ container }, posix.join(path, name)), name);
+        else if (name !== '' || header.kind !== 'folder') yield livingFile(header, name, bytes);
+      }
+    } catch (error) {
+      if (!isAnswer(error, 404)) throw error;
+    } finally {
+      stop.abort();
     }
   }
 
@@ -203,12 +228,17 @@ class ArchivedData implements RunData {
     await this.#send(path, tarTree(host, { owner: this.#user, hollow, signal }), signal);
   }
 
-  /** The files by their numbers. */
-  async *#fileEntries(): AsyncGenerator<TarEntry> {
-    for (const [index, { host }] of this.#files.entries()) {
-      const { mode } = await lstat(host);
-      const usual = (mode & 0o111) === 0 ? 0o644 : 0o755;
-      yield* fileEntry(host, { name: String(index), mode: usual, owner: this.#user });
+  /** What has no volume of its own, by its number. */
+  async *#commonEntries(signal: AbortSignal): AsyncGenerator<TarEntry> {
+    const owner = this.#user;
+    for (const [index, { host }] of this.#together.entries()) {
+      const name = String(index);
+      const stats = await lstat(host);
+      const mode = (stats.mode & 0o111) === 0 ? 0o644 : 0o755;
+      if (stats.isDirectory()) {
+        yield { name: `${name}/`, type: 'directory', size: 0, mode: 0o755, owner };
+        yield* treeEntries(host, { owner, prefix: `${name}/`, signal });
+      } else yield* fileEntry(host, { name, mode, owner });
     }
   }
 
@@ -244,6 +274,35 @@ class ArchivedData implements RunData {
     } finally {
       stop.abort();
     }
+  }
+}
+
+/** Another name of a file comes without its bytes, unless it is asked for alone. */
+async function* renamed(files: AsyncIterable<LivingFile>, path: string): AsyncGenerator<LivingFile> {
+  for await (const file of files) yield { ...file, path };
+}
+
+function livingFile(
+  { kind, size, executable }: TarHeader,
+  path: string,
+  bytes: () => AsyncIterable<Uint8Array>,
+): LivingFile {
+  const isFile = kind === 'file';
+  return {
+    path,
+    kind: isFile || kind === 'folder' ? kind : 'other',
+    size,
+    executable: isFile && executable,
+    stamp: '',
+    bytes: (from = 0) => skipping(bytes(), from),
+  };
+}
+
+async function* skipping(bytes: AsyncIterable<Uint8Array>, from: number): AsyncGenerator<Uint8Array> {
+  let left = from;
+  for await (const chunk of bytes) {
+    if (left < chunk.byteLength) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.byteLength);
   }
 }
 

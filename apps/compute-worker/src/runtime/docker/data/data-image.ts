@@ -10,7 +10,7 @@ import { readBuildRecords } from '../images/build-records.ts';
 import type { ContainerUser } from './transport.ts';
 
 /** How many mounts the image of data has folders for. */
-export const DATA_MOUNTS = 48;
+export const DATA_MOUNTS = 16;
 
 /** The path of the folder for a mount. */
 export function dataPath(index: number): string {
@@ -23,7 +23,7 @@ export function dataPath(index: number): string {
  * whom the folder below them belongs to.
  */
 export async function dataImage(daemon: Daemon, user: ContainerUser): Promise<string> {
-  const [repo, tag] = ['morpheo-data', `${user.uid}-${user.gid}-${DATA_MOUNTS}`];
+  const [repo, tag] = ['morpheo-data', `${user.uid}-${user.gid}`];
   const name = `${repo}:${tag}`;
   if ((await daemon.inspectImage(name)) !== undefined) return name;
   const folder = await mkdtemp(join(tmpdir(), 'morpheo-data-'));

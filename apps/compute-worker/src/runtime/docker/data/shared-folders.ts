@@ -2,6 +2,7 @@ import { lchownSync, lstatSync } from 'node:fs';
 import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PlatformError } from '@morpheo/common';
+import { readHost } from '../../beside.ts';
 import { demandRunnable } from '../../driver.ts';
 import { type DiskUse, DiskWatch } from '../../folders.ts';
 import type { RunSpec } from '../../index.ts';
@@ -42,6 +43,7 @@ async function watched(spec: RunSpec, before?: DiskUse): Promise<RunData> {
       Target: container,
       ReadOnly: readOnly,
     })),
+    read: readHost,
     isBeyond: async () => await watch.isBeyond(),
     collect: async () => !(await watch.isBeyond()),
     [Symbol.asyncDispose]: async () => undefined,

@@ -1,4 +1,5 @@
 import type { MountSettings } from 'dockerode';
+import type { ReadMount } from '../../beside.ts';
 import type { DiskUse } from '../../folders.ts';
 import type { RunSpec } from '../../index.ts';
 
@@ -28,6 +29,8 @@ export interface RunData {
   readonly before: DiskUse;
   /** What to mount into the container. */
   readonly mounts: readonly MountSettings[];
+  /** See `LiveRun.read`. */
+  readonly read: ReadMount;
   /** Whether the run has written more than it may, as far as can be told while it runs. */
   isBeyond(): Promise<boolean>;
   /** Brings back what was written, once nothing of the run is left; false where it is more than it may be. */

@@ -6,11 +6,10 @@ import type { PrepareOptions, RunLimits, RunResult } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { isAnswer, isFull } from '../client/errors.ts';
-import type { RunData } from '../data/transport.ts';
 import { gpuRequest } from '../gpu/gpu-request.ts';
 import { boundsOf, hardenedBuild } from '../hardening/hardening.ts';
 import { LABELS, type Owner } from '../labels.ts';
-import { runContainer } from '../run/run.ts';
+import { runContainer, type WatchedRun } from '../run/run.ts';
 import { daemonFailure } from './daemon-failure.ts';
 import { demandSuccess } from './line-failure.ts';
 
@@ -141,7 +140,7 @@ async function follow(container: Container, action: RunAction, options: LineOpti
   const run = { daemon, container, data: writtenBy(container, limits), reconnectMs };
   try {
     return await runContainer(
-      { ...run, limits, gpus: [], program: action.words[0] ?? '' },
+      { ...run, mounts: [], limits, gpus: [], program: action.words[0] ?? '' },
       { signal, onOutput },
     );
   } catch (error) {
@@ -151,7 +150,7 @@ async function follow(container: Container, action: RunAction, options: LineOpti
 }
 
 /** What a line writes goes to the image: measured, and in the end left where it is. */
-function writtenBy(container: Container, { diskBytes }: RunLimits): Pick<RunData, 'isBeyond' | 'collect'> {
+function writtenBy(container: Container, { diskBytes }: RunLimits): WatchedRun['data'] {
   let measuredAt = 0;
   let beyond = false;
   const measure = async () => {
@@ -160,6 +159,7 @@ function writtenBy(container: Container, { diskBytes }: RunLimits): Pick<RunData
     return beyond;
   };
   return {
+    async *read() {},
     isBeyond: async () => (performance.now() - measuredAt < MEASURE_MS ? beyond : await measure()),
     collect: async () => !(await measure()),
   };

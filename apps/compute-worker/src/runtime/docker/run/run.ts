@@ -1,5 +1,6 @@
 import { abortable } from '@morpheo/common';
-import type { RunLimits, RunOptions, RunResult } from '../../index.ts';
+import { Beside, type ReadMount } from '../../beside.ts';
+import type { Mount, RunLimits, RunOptions, RunResult } from '../../index.ts';
 import { type EndCause, RunState } from '../../run-state.ts';
 import type { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
@@ -17,7 +18,8 @@ export interface WatchedRun {
   readonly daemon: Daemon;
   readonly container: Container;
   /** What it writes. */
-  readonly data: Pick<RunData, 'isBeyond' | 'collect'>;
+  readonly data: Pick<RunData, 'read' | 'isBeyond' | 'collect'>;
+  readonly mounts: readonly Mount[];
   readonly limits: RunLimits;
   /** The ids of its GPUs. */
   readonly gpus: readonly string[];
@@ -55,6 +57,7 @@ export async function runContainer(run: WatchedRun, options: RunOptions): Promis
 
 class RunWatch implements Disposable {
   readonly #run: WatchedRun;
+  readonly #options: RunOptions;
   readonly #signal: AbortSignal;
   readonly #usage = new ContainerUsage();
   readonly #stop = new AbortController();
@@ -65,6 +68,7 @@ class RunWatch implements Disposable {
 
   constructor(run: WatchedRun, options: RunOptions) {
     this.#run = run;
+    this.#options = options;
     this.#signal = options.signal;
     this.#state = new RunState(options, leftToPrint(run));
     this.#output = new OutputPump(run.container, this.#state, this.#stop.signal);
@@ -109,6 +113,8 @@ class RunWatch implements Disposable {
     const wallMs = Math.max(0, limits.wallMs - ranMs());
     const watched = { daemon, container, data, wallMs, usage: this.#usage, state };
     const watching = watchContainer({ ...watched, silenceMs: 2 * reconnectMs }, stop);
+    const read: ReadMount = (mount, path) => data.read(mount, path);
+    const beside = new Beside(this.#run, this.#options, { read, state });
     // What ended while nobody looked may have done so too late.
     if (wallMs === 0) state.end({ kind: 'limit', ended: 'timed_out' });
     try {
@@ -117,9 +123,11 @@ class RunWatch implements Disposable {
       const seconds = ranMs() / 1000;
       const exitCode = await this.#exitCode(cause, exited);
       await this.#output.drained();
+      await beside.end(exitCode);
       return await this.#conclude(exitCode, seconds);
     } finally {
       this.#stop.abort();
+      await beside.end();
       await watching;
     }
   }
@@ -150,8 +158,11 @@ class RunWatch implements Disposable {
     const { cause } = this.#state;
     if (cause.kind === 'failed') throw cause.error;
     const figures = this.#usage.figures;
-    if (cause.kind === 'limit') return { ended: cause.ended, exitCode, seconds, ...figures };
-    const { container, daemon, data, limits, begun } = this.#run;
+    if (cause.kind === 'limit') {
+      if (cause.ended !== 'disk_full') await this.#collect();
+      return { ended: cause.ended, exitCode, seconds, ...figures };
+    }
+    const { container, daemon, limits, begun } = this.#run;
     // Asked of every end: a daemon that is being stopped ends its containers, and takes no further questions.
     const { outOfMemory, startedAt, endedAt } = await container.inspect().catch((error: unknown) => {
       throw lost(daemon, error);
@@ -161,13 +172,21 @@ class RunWatch implements Disposable {
       const nearly = exitCode === 137 && this.#usage.countedBytes > limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
       const reached = this.#usage.mayHaveReached(limits.memoryBytes, this.#endedAt);
-      if ((outOfMemory && reached) || nearly) return { ended: 'out_of_memory', ...result };
+      if ((outOfMemory && reached) || nearly) {
+        await this.#collect();
+        return { ended: 'out_of_memory', ...result };
+      }
       // The kernel, for want of memory of the whole machine, or somebody else: it was not the limit.
       if (exitCode === 137 && !reached) return { ended: 'exited', killedBelowLimits: true, ...result };
     }
-    const whole = await data.collect(this.#signal);
+    return { ended: (await this.#collect()) ? 'exited' : 'disk_full', ...result };
+  }
+
+  /** Brings back what was written; false where that is too much. */
+  async #collect(): Promise<boolean> {
+    const whole = await this.#run.data.collect(this.#signal);
     this.#state.throwIfFailed();
-    return { ended: whole ? 'exited' : 'disk_full', ...result };
+    return whole;
   }
 }
 
