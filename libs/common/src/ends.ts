@@ -93,6 +93,26 @@ export const ENDS = {
     reason: 'disk_full',
     hint: 'Make the image smaller: remove what is not needed in the same RUN line, and copy less.',
   },
+  registry_not_allowed: {
+    reason: 'forbidden',
+    hint: 'Name an image of a registry that the worker may use, or ask the operator to allow this one (--registries of compute-worker); then retry.',
+  },
+  image_not_permitted: {
+    reason: 'forbidden',
+    hint: 'Correct the name of the image, or ask the operator for credentials for it (--registry-credentials-file of compute-worker); then retry.',
+  },
+  image_missing: {
+    reason: 'input_not_found',
+    hint: 'Correct the name and the digest of the image, or push it to its registry; then retry.',
+  },
+  image_of_other_architecture: {
+    reason: 'build_failed',
+    hint: 'Push the image for the architecture of the worker too, or order it with a need (arch) that the image has.',
+  },
+  image_invalid: {
+    reason: 'build_failed',
+    hint: 'Push the image anew, with what the message names made right, and order it by its new digest.',
+  },
   step_too_slow: {
     reason: 'timed_out',
     hint: 'Make the step faster, or ask the operator for a longer limit.',

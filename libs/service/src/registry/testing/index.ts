@@ -1,0 +1,17 @@
+export {
+  digestOf,
+  type ImageRequest,
+  makeImage,
+  makeIndex,
+  packImage,
+  type Stored,
+  type TestImage,
+} from './image.ts';
+export {
+  type Fault,
+  type RegistryRequest,
+  type SeenRequest,
+  startTestRegistry,
+  type TestRegistry,
+  tagged,
+} from './registry.ts';
