@@ -1,6 +1,8 @@
+import { statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { CORRUPT, fromSqliteError, isSqliteError } from './errors.ts';
+import { noteLog } from './write-log.ts';
 
 const MOST_STATEMENTS = 500;
 const BUSY_TIMEOUT_MS = 1_000;
@@ -22,10 +24,14 @@ export class SqliteConnection implements SqliteDatabase {
   #state: 'idle' | 'writing' = 'idle';
   /** Why the file is not used any more. */
   #damage: unknown;
+  readonly #hadLog: boolean;
+  #isLogNoted: boolean;
 
   /** Opens the file and takes it for this process alone; `unavailable` where another one holds it. */
   constructor(file: string) {
     this.#file = file;
+    this.#hadLog = (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+    this.#isLogNoted = file === ':memory:';
     this.#database = this.#translate(() => new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS }));
     try {
       this.#translate(() => this.#configure());
@@ -47,6 +53,10 @@ export class SqliteConnection implements SqliteDatabase {
   /** Begins a transaction that is the only writer from the start. */
   begin(): void {
     this.#broken = undefined;
+    this.refuseDamaged();
+    // Before anything else is written, and not when it is opened: that goes well on a full disk too.
+    if (!this.#isLogNoted) this.#translate(() => noteLog(this.#database, this.#file, this.#hadLog));
+    this.#isLogNoted = true;
     this.prepare('begin immediate').run([]);
     this.#state = 'writing';
   }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, open, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
@@ -114,6 +114,58 @@ test('A file that was put back beside the log of writes of a newer one is refuse
     message: /is damaged \(.*restored, remove .*-wal and .*-shm/,
   });
   t.true(before.equals(await readFile(place.file)));
+});
+
+test('A sound file that was put back beside the log of writes of a newer one is refused, and is as it was without that log', async (t) => {
+  await using place = await temporaryPlace();
+  const { file } = place;
+  const [backup, crashed] = [`${file}.backup`, `${file}.crashed`];
+  const openWith = async (ids: readonly string[]) => {
+    const database = await place.open<NotesSchema>({ migrations: notesMigrations });
+    for (const id of ids) await addNote(database, id);
+    return database;
+  };
+  await (await openWith(['before']))[Symbol.asyncDispose]();
+  await copyFile(file, backup);
+  {
+    await using _newer = await openWith(['after', 'and after']);
+    await copyFile(file, crashed);
+    await copyFile(`${file}-wal`, `${crashed}-wal`);
+  }
+  for (const [copy, ids] of [
+    [crashed, ['after', 'and after', 'before']],
+    [crashed, ['after', 'and after', 'before']],
+    [backup, undefined],
+  ] as const) {
+    await copyFile(copy, file);
+    await copyFile(`${crashed}-wal`, `${file}-wal`);
+    if (ids === undefined) continue;
+    await using database = await openWith([]);
+    t.deepEqual(new Set(await noteIds(database)), new Set(ids));
+  }
+  await t.throwsAsync(openWith([]), {
+    code: 'unavailable',
+    message: /-wal does not belong to .*remove .*-wal/,
+  });
+  await rm(`${file}-wal`);
+  await using restored = await openWith([]);
+  t.deepEqual(await noteIds(restored), ['before']);
+});
+
+test('A process that was killed again and again, also as it began, opens its file', async (t) => {
+  await using place = await temporaryPlace();
+  const { file } = place;
+  for (let round = 0; round < 4; round += 1) {
+    const database = await place.open<NotesSchema>({ migrations: notesMigrations });
+    if (round > 1) await addNote(database, `${round}`);
+    await copyFile(file, `${file}.crashed`);
+    await copyFile(`${file}-wal`, `${file}.crashed-wal`);
+    await database[Symbol.asyncDispose]();
+    await rename(`${file}.crashed`, file);
+    await rename(`${file}.crashed-wal`, `${file}-wal`);
+  }
+  await using database = await place.open<NotesSchema>({ migrations: notesMigrations });
+  t.deepEqual(await noteIds(database), ['2', '3']);
 });
 
 test('A file that is found damaged takes nothing more, and is not ready', async (t) => {

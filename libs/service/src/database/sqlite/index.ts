@@ -9,6 +9,7 @@ import { refuseInsideWrite, WriteQueue } from '../write-queue.ts';
 import { SqliteConnection } from './connection.ts';
 import { OneConnectionDialect } from './dialect.ts';
 import { prepareFile, refuseDamaged, requireFile } from './file.ts';
+import { refuseForeignLog } from './write-log.ts';
 
 /** What {@link openSqlite} is given. */
 export interface OpenSqlite extends OpenDatabase {
@@ -26,6 +27,7 @@ export async function openSqlite<Schema>(options: OpenSqlite): Promise<Database<
   if (file !== ':memory:') {
     await prepareFile(file);
     await refuseDamaged(file);
+    await refuseForeignLog(file);
   }
   const connection = new SqliteConnection(file);
   try {
