@@ -52,7 +52,7 @@ async function foldersWrong(places: readonly string[]): Promise<string[]> {
   const wrong: string[] = [];
   for (const [name, probe] of Object.entries(probesOf(loaded.values))) {
     if (name === 'storage') continue;
-    await probe.ask(AbortSignal.timeout(5000)).catch(() => wrong.push(name));
+    await probe.ask(AbortSignal.timeout(60_000)).catch(() => wrong.push(name));
   }
   return wrong;
 }

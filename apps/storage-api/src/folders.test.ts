@@ -110,7 +110,7 @@ async function checked(dataFolder: string): Promise<Map<string, string>> {
   if (loaded.kind !== 'settings') throw new Error('these are settings');
   const wrong = new Map<string, string>();
   for (const [name, probe] of Object.entries(probesOf(loaded.values))) {
-    await probe.ask(AbortSignal.timeout(5000)).catch((error: unknown) => {
+    await probe.ask(AbortSignal.timeout(60_000)).catch((error: unknown) => {
       wrong.set(name, error instanceof Error ? error.message : String(error));
     });
   }

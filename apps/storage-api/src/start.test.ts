@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startMinio } from '@morpheo/real-parts';
 import { hashSecret } from '@morpheo/service/http';
+import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { blobLocationOf } from './config/blobs.ts';
 import { loadConfig } from './config/config.ts';
@@ -101,9 +102,10 @@ minioTest('a service whose bucket is not there does not start', async (t) => {
   const named = [...flags, '--s3-bucket', 'made-at-start', '--log-level', 'error'];
   await refused(t, start(named, env), 'unavailable', /no such bucket: create it/);
   await using service = await start([...named, '--s3-create-bucket'], env);
-  t.is((await fetch(`${String(service?.ready?.url)}/ready`)).status, 200);
+  const ready = async () => (await fetch(`${String(service?.ready?.url)}/ready`)).status;
+  await eventually(t, async (t) => t.is(await ready(), 200));
   await server.kill();
-  t.is((await fetch(`${String(service?.ready?.url)}/ready`)).status, 503);
+  t.is(await ready(), 503);
 });
 
 test('a service starts from its flags and knows its callers', async (t) => {

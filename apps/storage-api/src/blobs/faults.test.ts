@@ -127,7 +127,7 @@ function script(storage: TestStorage, run: number): Step[] {
     { name: 'remove', run: () => api.remove({ params: { type: 'data', uuid: uuid(2) } }) },
     { name: 'collect', run: () => storage.collect() },
     { name: 'scrub', run: () => storage.scrub({ rate: 1e9 }) },
-    { name: 'ready', run: () => storage.checks.blobs(AbortSignal.timeout(5000)) },
+    { name: 'ready', run: () => storage.checks.blobs(AbortSignal.timeout(60_000)) },
   ];
 }
 

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,6 +146,11 @@ test('a move that cannot begin says why', async (t) => {
     /one of them must be a bucket/,
   );
   await refused(t, move('--from', 's3', '--to', 'gc'), 'invalid_request', /are both buckets/);
-  await refused(t, move(...THERE, '--s3-bucket', 'not-there'), 'unavailable', /no such bucket/);
+  await refused(
+    t,
+    move(...THERE, '--s3-bucket', `not-there-${randomUUID()}`),
+    'unavailable',
+    /no such bucket/,
+  );
   t.regex((await move('--help')).text, /--remove-source/);
 });

@@ -65,6 +65,8 @@ test('an upload goes on after each of many kills, and at most a chunk is sent ag
   for (let kills = 0; acknowledged < SIZE; ) {
     const offset = offsetOf(await calls(service).head(path));
     t.true(offset >= acknowledged, `${offset} of ${acknowledged} acknowledged bytes are left`);
+    // The last chunk had come whole when the service was killed.
+    if (offset === SIZE) break;
     const chunk = bytes.subarray(offset, offset + CHUNK);
     const doomed = kills < KILLS && (offset + CHUNK >= SIZE || randomInt(2) === 0);
     const killAt = doomed ? randomInt(chunk.length) : Number.POSITIVE_INFINITY;

@@ -4,6 +4,7 @@ import { rename, utimes, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { eventually } from '@morpheo/service/testing';
 import test, { type ExecutionContext } from 'ava';
 import { basic, openTestService, type TestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
@@ -55,16 +56,12 @@ async function cutAfter(service: TestService, path: string, offset: number, byte
   await once(socket.resume(), 'close');
 }
 
-/** The offset once nobody is at work on the upload any more. */
-async function settledOffset(t: ExecutionContext, tus: TusCalls, path: string): Promise<number> {
-  for (let tries = 0; tries < 500; tries++) {
-    const at = offsetOf(await tus.head(path));
-    const probe = await tus.patch(path, at, Buffer.alloc(0));
-    if (probe.status === 204) return at;
-    await pause(5);
-  }
-  t.fail('the upload stays locked');
-  return Number.NaN;
+/** Waits until the upload is at this offset, and nobody is at work on it any more. */
+async function settlesAt(t: ExecutionContext, tus: TusCalls, path: string, offset: number): Promise<void> {
+  await eventually(t, async (t) => {
+    t.is(offsetOf(await tus.head(path)), offset);
+    t.is((await tus.patch(path, offset, Buffer.alloc(0))).status, 204);
+  });
 }
 
 test('what came before a cut counts, wherever the cut is', async (t) => {
@@ -75,7 +72,7 @@ test('what came before a cut counts, wherever the cut is', async (t) => {
   for (const bytes of [1, 65_535, 65_537, 12_345, 80_000]) {
     await cutAfter(service, path, offset, bytes);
     offset += bytes;
-    t.is(await settledOffset(t, tus, path), offset);
+    await settlesAt(t, tus, path, offset);
   }
   t.is((await tus.patch(path, offset, BYTES.subarray(offset))).status, 204);
   t.is(await blobOf(service, `/data/${id(1)}`), DATA.sha256);

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { copyFile, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -41,7 +41,7 @@ test('keys that are wrong are told, and never shown', async (t) => {
 });
 
 test('a bucket that is not there is told, or made', async (t) => {
-  const options = { ...(await bucketOptions(await minio())), bucket: 'not-there' };
+  const options = { ...(await bucketOptions(await minio())), bucket: `not-there-${randomUUID()}` };
   await refused(t, openS3BlobStore(options), 'unavailable', /no such bucket: .*--s3-create-bucket/);
   using store = await openS3BlobStore({ ...options, createBucket: true });
   await t.notThrowsAsync(store.ping());
