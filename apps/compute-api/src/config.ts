@@ -203,6 +203,8 @@ export interface ComputeSettings {
   readonly retryBackOff: BackOff;
   /** Between two tries of an effect (calling the orchestrator, publishing a result). */
   readonly effectBackOff: BackOff;
+  /** Between the first message about an order that nobody takes and the second; the pause then doubles, up to a minute. */
+  readonly wakeAgainMs: number;
   /** How often the dispatcher and the reaper look by themselves. */
   readonly everyMs: number;
 }
@@ -219,6 +221,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   retention: RETENTION_DEFAULTS,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },
+  wakeAgainMs: 2000,
   everyMs: 1000,
 };
 

@@ -28,7 +28,7 @@ async function orderRow({ database }: TestCompute, id: string) {
 }
 
 testOnEngines('A worker that starts again resumes the attempt that it names', async (t, openTestCompute) => {
-  await using compute = await openTestCompute();
+  await using compute = await openTestCompute({ leaseMs: 600_000 });
   const { worker, claim } = await claimed(compute);
   await sql`update orders set lease_until = lease_until - 20000`.execute(compute.database.read);
   const before = await orderRow(compute, claim.order);

@@ -56,7 +56,7 @@ interface Message {
 async function takeMessages(tx: Tx): Promise<Message[]> {
   if (await isPaused(tx.db)) return [];
   const messages: Message[] = [];
-  for (const order of await takeWakeUps(tx, ROUND, HOLD_MS)) {
+  for (const order of await takeWakeUps(tx, ROUND, { holdMs: HOLD_MS })) {
     messages.push({ order, uuid: await nameMessage(tx, order) });
   }
   return messages;

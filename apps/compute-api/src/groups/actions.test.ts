@@ -62,9 +62,10 @@ test('Many are cancelled some at a time, and by the next process where one dies'
   const sizes: number[] = [];
   {
     await using database = await openSqlite<Schema>({ file, migrations });
-    const state = { writes: Number.POSITIVE_INFINITY };
-    const mortal = watchedDatabase(database, async (_tx, work) => {
-      if (state.writes-- <= 0) throw new Error('The process is dead.');
+    // What is asked is on disk; the first are cancelled in the second transaction.
+    const mortal = watchedDatabase(database, async (tx, work) => {
+      const asked = tx.selectFrom('order_groups').select('name').where('under_way', '=', 1);
+      if ((await asked.execute()).length > 0) throw new Error('The process is dead.');
       return await work();
     });
     await using compute = await openTestCompute({}, mortal);
@@ -73,8 +74,6 @@ test('Many are cancelled some at a time, and by the next process where one dies'
       'done',
       'failed',
     ]);
-    // What is asked is on disk; the first are cancelled in the second transaction.
-    state.writes = 1;
     await t.throwsAsync(compute.api.cancelOrderGroup(SWEEP, ann), { message: 'The process is dead.' });
     t.is((await compute.api.getOrderGroup(SWEEP, ann)).counts.todo, 130);
   }

@@ -1,13 +1,14 @@
 import { type End, type Failure, failureOf, type PinAnswer } from '@morpheo/common';
 import { sql } from 'kysely';
 import { closeAttempt } from '../attempts/fence.ts';
+import type { ComputeSettings } from '../config.ts';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { obstacleOf } from '../foreign/limits.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { endOrder } from './finish.ts';
 import { kindOf } from './kinds.ts';
-import { changeOrder, FIRST_PAUSE_MS, type Pin, specOf, takeOrder } from './store.ts';
+import { changeOrder, type Pin, specOf, takeOrder } from './store.ts';
 
 /** What storage says of an order; or that it will never have it, for a reason of its own or of ours. */
 export type CheckAnswer =
@@ -21,6 +22,9 @@ const REFUSALS = {
   invalid_result: 'result_id_taken',
   internal: 'platform_failed',
 } as const satisfies Record<string, End>;
+
+/** What decides when the message about an order comes that has become due. */
+type Messages = Pick<ComputeSettings, 'foreignWorkers' | 'wakeAgainMs'>;
 
 /** Whether an order still waits for the answer to its effect `n`: since then it may have ended, or begun again. */
 export function isAwaited(
@@ -40,14 +44,15 @@ export async function onChecked(
   tx: Tx,
   { order: id, n }: { readonly order: string; readonly n: number },
   answer: CheckAnswer,
-  forForeign = false,
+  messages: Messages,
 ): Promise<OrderRow | undefined> {
   const order = await takeOrder(tx, id);
   if (order === undefined || !isAwaited(order, n)) return undefined;
   switch (answer.outcome) {
     case 'pinned': {
-      const obstacle = forForeign ? obstacleOf(order, answer.policy) : undefined;
-      if (obstacle === undefined) return await pinned(tx, order, answer, forForeign);
+      const isForForeign = messages.foreignWorkers !== undefined;
+      const obstacle = isForForeign ? obstacleOf(order, answer.policy) : undefined;
+      if (obstacle === undefined) return await pinned(tx, order, answer, messages);
       await refused(tx, order, obstacle);
       return undefined;
     }
@@ -70,7 +75,7 @@ async function pinned(
   tx: Tx,
   order: OrderRow,
   answer: Answer<'pinned'>,
-  forForeign: boolean,
+  { foreignWorkers, wakeAgainMs }: Messages,
 ): Promise<OrderRow | undefined> {
   const { pin, produces, policy } = answer;
   const spec = kindOf(order.kind).withResult(specOf(order), produces.uuid);
@@ -82,9 +87,10 @@ async function pinned(
   const due_at = sql<number>`case when due_at > ${tx.now} then due_at else ${tx.now} end`;
   // The caller announces it after the commit; if that fails it is due soon by itself. What is for workers of the
   // originals is published in one place alone, so that it is published once.
-  const due = forForeign
-    ? { due_at, publishes: 0, publish_after: tx.now }
-    : { due_at, publishes: 1, publish_after: sql<number>`${tx.now} + ${FIRST_PAUSE_MS}` };
+  const due =
+    foreignWorkers === undefined
+      ? { due_at, publishes: 1, publish_after: sql<number>`${tx.now} + ${wakeAgainMs}` }
+      : { due_at, publishes: 0, publish_after: tx.now };
   return await changeOrder(tx, order, { event: 'checked', set: { ...held, status: 'todo', ...due } });
 }
 

@@ -170,9 +170,6 @@ async function addEffect({ db, now }: Tx, id: string, n: number, effect: Effect)
     .execute();
 }
 
-/** Between the first message about an order that nobody takes and the second, in milliseconds. */
-export const FIRST_PAUSE_MS = 2000;
-
 /** What a new order brings; the rest of its row starts as zero or null. */
 export interface NewOrder
   extends Pick<

@@ -150,16 +150,16 @@ test('A process that dies while it ends those that wait leaves the rest to the n
   const ids: string[] = [];
   {
     await using database = await openSqlite<Schema>({ file, migrations });
-    const state = { writes: Number.POSITIVE_INFINITY };
-    const mortal = watchedDatabase(database, async (_tx, work) => {
-      if (state.writes-- <= 0) throw new Error('The process is dead.');
+    // It dies with the transaction that cancels the order, and some of those that wait.
+    const mortal = watchedDatabase(database, async (tx, work) => {
+      const ended = tx.selectFrom('orders').select('id').where('status', '=', 'cancelled');
+      if ((await ended.execute()).length > 0) throw new Error('The process is dead.');
       return await work();
     });
     await using compute = await openTestCompute({}, mortal);
     await compute.api.learn({ body: maker });
     ids.push(...(await seedWaiting({ database }, maker.uuid, 300)));
     ids.push(...(await seedWaiting({ database }, ids[7] ?? '', 100)));
-    state.writes = 1;
     await compute.api.cancelOrder({ params: { id: maker.uuid } });
     t.true((await countEvents(database, 'failed')).size < ids.length);
   }

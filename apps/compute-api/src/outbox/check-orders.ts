@@ -12,7 +12,7 @@ import { type DueEffect, postponeEffect, settleEffect } from './store.ts';
 export interface CheckParts {
   readonly database: ComputeDatabase;
   readonly storage: PinStorage;
-  readonly settings: Pick<ComputeSettings, 'effectBackOff' | 'foreignWorkers'>;
+  readonly settings: Pick<ComputeSettings, 'effectBackOff' | 'foreignWorkers' | 'wakeAgainMs'>;
   /** Makes checks spans of the traces that their orders belong to. */
   readonly tracer?: Tracer | undefined;
   readonly log: Log;
@@ -33,7 +33,7 @@ export async function checkOrders(
   const requests = orders.map(pinRequestOf).map((one) => (foreignWorkers ? { ...one, keep_id: false } : one));
   const asked = await pinAll(storage, requests, signal);
   const answers = new Map(asked.map((one) => [one.order, one]));
-  const due = await settle(database, effects, answers, foreignWorkers !== undefined);
+  const due = await settle(database, effects, answers, settings);
   await postpone(database, effects, answers, settings, log);
   for (const { id: order, trace } of orders) {
     const about = { parent: trace ?? undefined, startedAt, order };
@@ -55,7 +55,7 @@ async function settle(
   database: ComputeDatabase,
   effects: readonly DueEffect[],
   answers: ReadonlyMap<string, Asked>,
-  forForeign: boolean,
+  settings: CheckParts['settings'],
 ): Promise<OrderRow[]> {
   return await database.write(async (tx) => {
     const due: OrderRow[] = [];
@@ -63,7 +63,7 @@ async function settle(
       const asked = answers.get(effect.order);
       if (asked !== undefined && 'error' in asked) continue;
       if (!(await settleEffect(tx, effect)) || asked === undefined) continue;
-      const order = await onChecked(tx, effect, asked.answer, forForeign);
+      const order = await onChecked(tx, effect, asked.answer, settings);
       if (order !== undefined) due.push(order);
     }
     return due;

@@ -109,7 +109,8 @@ export class Dispatcher implements AsyncDisposable {
       return;
     }
     for (;;) {
-      const orders = await database.write(async (tx) => await takeWakeUps(tx, ROUND));
+      const again = { firstMs: settings.wakeAgainMs };
+      const orders = await database.write(async (tx) => await takeWakeUps(tx, ROUND, again));
       for (const order of orders) await this.#onBehalf(order, () => this.#publish(specOf(order)));
       if (orders.length < ROUND) return;
     }

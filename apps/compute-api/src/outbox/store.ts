@@ -2,7 +2,6 @@ import { PlatformError } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { FIRST_PAUSE_MS } from '../orders/store.ts';
 import { type Effect, type Lane, PIN_ORDER, type SettleWaiting, type SingleEffect } from './effects.ts';
 
 /** An effect that is due. */
@@ -134,13 +133,19 @@ export async function postponeEffect(
 export type WakeUp = Pick<OrderRow, 'id' | 'spec' | 'trace' | 'attempt' | 'round' | 'publishes'>;
 
 /**
- * Orders that workers are to be woken for; they are due again, should nobody take them, after `pauseMs`, or a growing
- * pause where that is absent. `publishes` counts this time.
+ * Orders that workers are to be woken for; they are due again, should nobody take them, after `holdMs`, or a pause that
+ * grows from `firstMs`. `publishes` counts this time.
  */
-export async function takeWakeUps({ db, now }: Tx, most: number, pauseMs?: number): Promise<WakeUp[]> {
-  // 2, 4, … 32 seconds, then every minute.
-  const growing = sql<number>`case when publishes < 5 then ${FIRST_PAUSE_MS} * (1 << publishes) else 60000 end`;
-  const pause = pauseMs === undefined ? growing : sql.lit(pauseMs);
+export async function takeWakeUps(
+  { db, now }: Tx,
+  most: number,
+  again: { readonly firstMs: number } | { readonly holdMs: number },
+): Promise<WakeUp[]> {
+  const pause =
+    'holdMs' in again
+      ? sql.lit(again.holdMs)
+      : // 2, 4, … 32 seconds, then every minute.
+        sql<number>`case when publishes < 5 then ${again.firstMs} * (1 << publishes) else 60000 end`;
   return await db
     // Materialized: in place of a subquery, which PostgreSQL may run more than once, locking more rows each time.
     .with(

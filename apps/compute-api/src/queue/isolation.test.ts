@@ -1,6 +1,8 @@
 import { type Claim, isPlatformError, type Learnuplet } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
+import type { ExecutionContext } from 'ava';
 import fc from 'fast-check';
+import { sql } from 'kysely';
 import { MOST_RESUMPTIONS } from '../attempts/register.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import type { TestCompute } from '../testing/open-test-compute.ts';
@@ -30,7 +32,12 @@ async function allDue({ database }: TestCompute): Promise<void> {
 }
 
 /** Loses the worker twice with all that is due, and returns it, started again, with everything due. */
-async function loseTwice(compute: TestCompute, worker: TestWorker, count: number): Promise<TestWorker> {
+async function loseTwice(
+  t: ExecutionContext,
+  compute: TestCompute,
+  worker: TestWorker,
+  count: number,
+): Promise<TestWorker> {
   let next = worker;
   for (let loss = 0; loss < 2; loss += 1) {
     await allDue(compute);
@@ -38,6 +45,13 @@ async function loseTwice(compute: TestCompute, worker: TestWorker, count: number
     next = await restart(compute, next);
   }
   await allDue(compute);
+  // Whoever claims passes over an order of which workers are just told.
+  await eventually(t, async (t) => {
+    const { read, now } = compute.database;
+    const soon = sql<number>`${now} + 30000`;
+    const untold = read.selectFrom('orders').select('id').where('publish_after', '<=', soon);
+    t.deepEqual(await untold.execute(), []);
+  });
   return next;
 }
 
@@ -46,7 +60,7 @@ testOnEngines(
   async (t, openTestCompute) => {
     await using compute = await openTestCompute({ attempts: 1 });
     const orders = await post(compute, 3);
-    const worker = await loseTwice(compute, await compute.worker(), 3);
+    const worker = await loseTwice(t, compute, await compute.worker(), 3);
     for (const _ of orders) {
       const claim = await worker.mustClaim();
       t.is(await worker.claim(), null, 'nothing is run beside it');
@@ -60,7 +74,7 @@ testOnEngines(
 testOnEngines('An isolated order that loses its worker is charged for it', async (t, openTestCompute) => {
   await using compute = await openTestCompute({ attempts: 2 });
   const [poison] = await post(compute, 2);
-  let worker = await loseTwice(compute, await compute.worker(), 2);
+  let worker = await loseTwice(t, compute, await compute.worker(), 2);
   for (const left of [1, 0]) {
     await allDue(compute);
     await eventually(t, async (t) => {
@@ -85,7 +99,7 @@ testOnEngines(
   async (t, openTestCompute) => {
     await using compute = await openTestCompute();
     const suspects = await post(compute, 2);
-    const dead = await loseTwice(compute, await compute.worker(), 2);
+    const dead = await loseTwice(t, compute, await compute.worker(), 2);
     const [one, other] = [await compute.worker(), await compute.worker()];
     // Two that live, beside the one that is gone: one of them may be taken.
     await compute.database.write(
@@ -123,7 +137,7 @@ testOnEngines(
 testOnEngines('An order that is tried again by somebody begins anew', async (t, openTestCompute) => {
   await using compute = await openTestCompute();
   const [first, second] = await post(compute, 2);
-  const worker = await loseTwice(compute, await compute.worker(), 2);
+  const worker = await loseTwice(t, compute, await compute.worker(), 2);
   for (const body of [first, second]) {
     const params = { id: body?.uuid ?? '' };
     await compute.api.cancelOrder({ params });
@@ -135,7 +149,7 @@ testOnEngines('An order that is tried again by somebody begins anew', async (t, 
 testOnEngines(
   'Whatever runs beside poison ends well, and all poison fails',
   async (t, openTestCompute, engine) => {
-    t.timeout(240_000);
+    t.timeout(900_000);
     const plan = fc.record({
       workers: fc.integer({ min: 1, max: 3 }),
       orders: fc.array(fc.boolean(), { minLength: 2, maxLength: 10 }),

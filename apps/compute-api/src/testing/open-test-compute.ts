@@ -18,6 +18,8 @@ const QUICK: ComputeSettings = {
   everyMs: 20,
   retryBackOff: { firstMs: 1, mostMs: 5, jitter: 0.25 },
   effectBackOff: { firstMs: 1, mostMs: 5, jitter: 0.25 },
+  // Whoever claims passes over an order of which workers are just told again: no test is to meet that by chance.
+  wakeAgainMs: 3_600_000,
 };
 
 /** A compute-api whose other systems record the calls that they get, and fail on request. */

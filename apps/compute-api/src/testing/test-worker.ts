@@ -13,7 +13,7 @@ import type {
 } from '@morpheo/common';
 
 /** How long an order is waited for that is to be due. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 120_000;
 
 /** The scores of a result that a test makes up. */
 export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 } };
