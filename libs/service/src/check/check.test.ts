@@ -90,7 +90,7 @@ test('A check ends the program, and without one the settings are run with', asyn
 
 test('A folder that is there, or could be made, is well, and nothing is made', async (t) => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'morpheo-check-'));
-  const signal = AbortSignal.timeout(5000);
+  const signal = AbortSignal.timeout(60_000);
   t.regex(await folderProbe(folder.path).ask(signal), /GiB free$/);
   t.regex(await folderProbe(join(folder.path, 'a/b')).ask(signal), /a\/b will be made, /);
   await writeFile(join(folder.path, 'file'), '');
@@ -107,7 +107,7 @@ test('A service that does not know us is told from one that is away', async (t) 
       call: async () => await Promise.reject(error),
       flag: '--storage',
       credentials: '--storage-user',
-    }).ask(AbortSignal.timeout(5000));
+    }).ask(AbortSignal.timeout(60_000));
   t.is(
     await probe(new PlatformError('not_found', 'There is no such model.')),
     'http://storage, version 1.2.3',
@@ -125,7 +125,7 @@ test('The receiver of traces is asked where one is named', async (t) => {
     const [probe] = Object.values(
       traceProbes({ otlpEndpoint: receiver.url, otlpHeaders: undefined, otlpRatio: 1 }),
     );
-    return await probe?.ask(AbortSignal.timeout(5000));
+    return await probe?.ask(AbortSignal.timeout(60_000));
   };
   t.is(await ask(), receiver.url);
   await receiver[Symbol.asyncDispose]();

@@ -51,22 +51,18 @@ async function startActor(onCommand: (command: string, socket: Socket) => void) 
 
 test('What arrives while a subscription closes goes back', async (t) => {
   // Again, where this process was too busy to play both sides in time.
-  await eventually(
-    t,
-    async (again) => {
-      await using nsqd = await startActor((command, socket) => {
-        // It was on its way when we asked for no more.
-        if (command === 'RDY 0') setTimeout(() => socket.write(message('late', 'x')), 5);
-      });
-      await using broker = openWith({ nsqds: [nsqd.address] });
-      const handle = async () => again.fail('it is not ours any more');
-      const subscription = await broker.subscribe({ topic: 'train', channel: 'test', handle });
-      await subscription[Symbol.asyncDispose]();
-      await until(() => nsqd.heard.includes('end'));
-      again.deepEqual(nsqd.heard, ['IDENTIFY', 'SUB', 'RDY 1', 'RDY 0', 'REQ late------------ 0', 'end']);
-    },
-    15_000,
-  );
+  await eventually(t, async (again) => {
+    await using nsqd = await startActor((command, socket) => {
+      // It was on its way when we asked for no more.
+      if (command === 'RDY 0') setTimeout(() => socket.write(message('late', 'x')), 5);
+    });
+    await using broker = openWith({ nsqds: [nsqd.address] });
+    const handle = async () => again.fail('it is not ours any more');
+    const subscription = await broker.subscribe({ topic: 'train', channel: 'test', handle });
+    await subscription[Symbol.asyncDispose]();
+    await until(() => nsqd.heard.includes('end'));
+    again.deepEqual(nsqd.heard, ['IDENTIFY', 'SUB', 'RDY 1', 'RDY 0', 'REQ late------------ 0', 'end']);
+  });
 });
 
 test('A message that was handled last is finished before the end', async (t) => {
@@ -94,8 +90,10 @@ test('nsqd is asked for no more than may be handled', async (t) => {
   );
   await using broker = openWith({ nsqds: [one.address, other.address] });
   await broker.subscribe({ topic: 'train', channel: 'test', concurrency: 5, handle: async () => undefined });
-  await until(() => one.heard.length + other.heard.length >= 7);
   const last = (heard: readonly string[]) => heard.findLast((command) => command.startsWith('RDY'));
-  t.deepEqual(new Set([last(one.heard), last(other.heard)]), new Set(['RDY 3', 'RDY 2']));
+  // Until both are connected, one of them may be asked for all.
+  await eventually(t, (t) =>
+    t.deepEqual(new Set([last(one.heard), last(other.heard)]), new Set(['RDY 3', 'RDY 2'])),
+  );
   t.true(asked.every((count) => count <= 5));
 });

@@ -175,7 +175,8 @@ test('A message that another consumer died with is handled', async (t) => {
   await eventually(t, async (again) => again.is((await channelOf(nsqd, 'train')).in_flight_count, 1));
   dying.destroy();
   const heard = await listen(broker, 'train');
-  await eventually(t, (again) => again.deepEqual(heard.messages, ['x']));
+  // Twice, where this process is kept from answering for longer than a message may take here.
+  await eventually(t, (again) => again.deepEqual(new Set(heard.messages), new Set(['x'])));
 });
 
 test('Foreign messages of every kind are handed over and finished', async (t) => {

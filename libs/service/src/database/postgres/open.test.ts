@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { copyFile, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -79,8 +80,10 @@ test('A host that nobody knows is named', async (t) => {
 test('A user who may not create tables is told what to do', async (t) => {
   const real = await server();
   await using database = await real.createDatabase();
-  await real.query("create role guest login password 'a guest'");
-  const { message } = await refusal(t, { ...database, user: 'guest', password: 'a guest' });
+  const user = `guest_of_${database.database}`;
+  await real.query(`create role ${user} login password 'a guest'`);
+  const { message } = await refusal(t, { ...database, user, password: 'a guest' });
+  await real.query(`drop role ${user}`);
   t.regex(message, /make the user the owner of the database/);
 });
 
@@ -144,6 +147,9 @@ test('A server that forgets at a power cut is refused', async (t) => {
 
 test('A database of another encoding is refused', async (t) => {
   const real = await server();
-  await real.query("create database latin encoding 'LATIN1' template template0");
-  t.regex((await refusal(t, { ...real.target, database: 'latin' })).message, /with encoding UTF8/);
+  // Of a name that no other test, and no earlier run, has used.
+  const database = `latin_${randomUUID().replaceAll('-', '')}`;
+  await real.query(`create database ${database} encoding 'LATIN1' template template0`);
+  t.regex((await refusal(t, { ...real.target, database })).message, /with encoding UTF8/);
+  await real.query(`drop database ${database} with (force)`);
 });

@@ -43,7 +43,7 @@ test('While a step waits for a table that somebody reads, all others go on with 
     'select pg_sleep(600) from (select count(*) from a) as all_of_it',
     address.database,
   );
-  const pid = "select pid from pg_stat_activity where query like 'select pg_sleep(600)%'";
+  const pid = `select pid from pg_stat_activity where query like 'select pg_sleep(600)%' and datname = '${address.database}'`;
   await eventually(t, async (t) => t.is((await real.query(pid)).length, 1));
   let isOpen = false;
   const opening = openPostgres({ address, owner, migrations: both, log }).then((database) => {

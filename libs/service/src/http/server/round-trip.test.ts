@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { createClient, resumeEvents } from '@morpheo/client';
 import { isPlatformError, PlatformError } from '@morpheo/common';
+import { freePort } from '@morpheo/real-parts';
 import test from 'ava';
 import { credentials } from '../access/credentials.ts';
 import { cheapHash } from '../testing/cheap-hash.ts';
@@ -142,8 +143,8 @@ test('A stream of events outlives a restart of its service', async (t) => {
         return undefined;
       })(),
   };
-  const first = await open({ api });
-  const { port } = first.service;
+  const port = await freePort();
+  const first = await open({ api, port });
   const watch = async (last: string | undefined, signal: AbortSignal | undefined) =>
     await first.client.watch({ ...one, headers: { 'last-event-id': last } }, { signal });
   const seen: string[] = [];
