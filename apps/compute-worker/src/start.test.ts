@@ -42,7 +42,7 @@ test('A worker that has lost a folder of its own is not ready, and --check names
     const { dependencies } = readiness.parse(await (await fetch(`${service?.ready?.url}/ready`)).json());
     const part = dependencies.find((one) => one.name === 'data folder');
     t.deepEqual(part, { name: 'data folder', ok: false, problem: `${path} is no folder.` });
-    await t.throwsAsync(async () => await probe?.ask(AbortSignal.timeout(5000)), { code: 'unavailable' });
+    await t.throwsAsync(async () => await probe?.ask(AbortSignal.timeout(60_000)), { code: 'unavailable' });
     await rm(path);
     await rename(`${path}.aside`, path);
   }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PlatformError } from '@morpheo/common';
+import { PlatformError, sleep } from '@morpheo/common';
 import { openMemoryBroker } from '@morpheo/service/broker';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { takeIdentity } from './agent/identity.ts';
 import type { DummyBehaviour } from './runtime/dummy/index.ts';
+import type { RunSpec } from './runtime/index.ts';
 import { MemoryCompute } from './testing/memory-compute.ts';
 import { MemoryStorage } from './testing/memory-storage.ts';
 import { openTestWorker, reportOf } from './testing/test-worker.ts';
@@ -70,17 +71,21 @@ test('Odd messages of the broker do no harm', async (t) => {
 test('No more orders of a kind run than there are slots', async (t) => {
   const now = { learn: 0, predict: 0 };
   const most = { learn: 0, predict: 0 };
+  const together = Promise.withResolvers<void>();
+  let trainings = 0;
   await using setup = await openTestWorker({
     slots: { learn: 2, predict: 1 },
-    script: ({ step }) => {
+    before: async ({ labels: { step } }) => {
       const kind = step === 'predict' ? 'predict' : 'learn';
-      if (step !== 'predict' && step !== 'train') return undefined;
+      if (step !== 'predict' && step !== 'train') return;
       now[kind] += 1;
       most[kind] = Math.max(most[kind], now[kind]);
-      setTimeout(() => {
-        now[kind] -= 1;
-      }, 20);
-      return { sleep_ms: 30 };
+      // The first training goes on until another runs beside it.
+      if (step === 'train') trainings += 1;
+      if (trainings === 2) together.resolve();
+      if (step === 'train') await together.promise;
+      await sleep(20);
+      now[kind] -= 1;
     },
   });
   const orders = [1, 2, 3, 4, 5].flatMap(() => [setup.learn(), setup.predict()]);
@@ -194,11 +199,15 @@ test('A worker whose id another process took over is another worker at its next 
 });
 
 test('Draining waits for what runs and takes nothing new', async (t) => {
-  await using setup = await openTestWorker({ pollMs: 10, script: { train: { sleep_ms: 100 } } });
+  const gate = Promise.withResolvers<void>();
+  const before = async ({ labels: { step } }: RunSpec) => (step === 'train' ? await gate.promise : undefined);
+  await using setup = await openTestWorker({ pollMs: 10, before });
   const order = setup.learn();
   await eventually(t, (inner) => inner.true(order.started.includes('train')));
   const late = setup.learn();
-  await setup.worker.drain();
+  const drained = setup.worker.drain();
+  gate.resolve();
+  await drained;
   t.is(reportOf(order).outcome, 'done');
   t.is(late.status, 'todo');
 });

@@ -52,7 +52,7 @@ test('Notes and text arrive in the order in which they were added', async (t) =>
   await events.output('train', 'stdout', Buffer.from('a'));
   await events.output('train', 'stderr', Buffer.from('b'));
   events.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
-  await events.close(1000);
+  await events.close(60_000);
   t.deepEqual(calls, ['noteStep', 'appendLog', 'noteStep']);
   t.deepEqual(
     order.log.map(({ stream }) => stream),
@@ -68,7 +68,7 @@ test('Text arrives whole, however its bytes are cut', async (t) => {
       const bytes = Buffer.from(printed);
       for (let at = 0; at < bytes.length; at += size)
         await events.output('train', 'stdout', bytes.subarray(at, at + size));
-      await events.close(5000);
+      await events.close(60_000);
       t.is(text(order), bytes.toString().replaceAll('\0', '\uFFFD'));
       t.true(order.log.every((chunk) => chunk.text.length <= 65_536));
     }),
@@ -88,7 +88,7 @@ test('Two builds side by side are told apart, line by line', async (t) => {
     await print(problem, ' : COPY . /app\n');
     await print(algo, 'left open');
   }
-  await events.close(1000);
+  await events.close(60_000);
   const lines = [
     'problem | Step 1/2 : FROM x',
     'algo | Step 1/3 : FROM y',
@@ -103,14 +103,14 @@ test('Half a character at the end of a step is shown as broken', async (t) => {
   const { order, events } = open();
   await events.output('train', 'stdout', Buffer.from([0x61, 0xe2, 0x82]));
   events.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
-  await events.close(1000);
+  await events.close(60_000);
   t.is(text(order), 'a\uFFFD');
 });
 
 test('What is over the limit is counted and not kept', async (t) => {
   const { order, events } = open(10);
   for (let chunk = 0; chunk < 5; chunk += 1) await events.output('train', 'stdout', Buffer.alloc(10, 'x'));
-  await events.close(1000);
+  await events.close(60_000);
   t.is(text(order), 'x'.repeat(10));
   t.is(text(order, 'platform'), 'log: 40 B more were printed and are not kept\n');
   t.is(events.tail('train').join(''), 'x'.repeat(50));
@@ -124,7 +124,7 @@ test('A log that cannot be sent is sent later and holds up nobody', async (t) =>
   await eventually(t, (inner) => inner.true(compute.count('appendLog') > 0));
   for (let more = 0; more < 20; more += 1) await events.output('train', 'stdout', chunk);
   compute.fault = () => undefined;
-  await events.close(10_000);
+  await events.close(60_000);
   t.is(text(order).length, 21 * chunk.length);
 });
 
@@ -177,7 +177,7 @@ test('An attempt that is stale for compute-api ends and sends no more', async (t
   await eventually(t, (inner) => inner.deepEqual(stale, ['stale']));
   const calls = compute.count('noteStep') + compute.count('appendLog');
   await events.output('train', 'stdout', Buffer.from('later'));
-  await events.close(1000);
+  await events.close(60_000);
   t.is(compute.count('noteStep') + compute.count('appendLog'), calls);
 });
 
@@ -192,7 +192,7 @@ test('A part of the log that is refused is left out', async (t) => {
   await events.output('train', 'stdout', Buffer.from('one'));
   await eventually(t, (inner) => inner.is(refused, 1));
   await events.output('train', 'stdout', Buffer.from('two'));
-  await events.close(1000);
+  await events.close(60_000);
   t.is(text(order), 'two');
 });
 

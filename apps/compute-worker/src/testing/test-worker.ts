@@ -8,7 +8,7 @@ import { memoryLog } from '@morpheo/service/log';
 import { DEFAULT_LIMITS, type WorkerLimits } from '../config/limits.ts';
 import type { DummyScript } from '../index.ts';
 import { type DummyRuntimeOptions, openDummyRuntime } from '../runtime/dummy/index.ts';
-import type { ContainerRuntime } from '../runtime/index.ts';
+import type { ContainerRuntime, RunSpec } from '../runtime/index.ts';
 import { startWorker, type WorkerOptions } from '../worker.ts';
 import { MemoryCompute, type TestOrder } from './memory-compute.ts';
 import { MemoryStorage } from './memory-storage.ts';
@@ -23,6 +23,8 @@ export interface TestWorkerOptions
     >
   > {
   readonly script?: DummyRuntimeOptions['script'];
+  /** What the dummy waits for before it begins a run: its folders are as the worker made them, and stay. */
+  readonly before?: (spec: RunSpec) => Promise<void>;
   /** The GPUs of the dummy. */
   readonly machineGpus?: DummyRuntimeOptions['gpus'];
   /** In place of the dummy. */
@@ -44,6 +46,7 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
     script,
     machineGpus: gpus,
     limits,
+    before = async () => undefined,
     parent: _,
     ...rest
   } = options;
@@ -56,6 +59,11 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
     ...(gpus === undefined ? {} : { gpus }),
     ...(options.gpuSlots === undefined ? {} : { gpuSlots: options.gpuSlots }),
   });
+  const run = dummy.run.bind(dummy);
+  dummy.run = async (spec, runOptions) => {
+    await before(spec);
+    return await run(spec, runOptions);
+  };
   const runtime = stack.use(openRuntime === undefined ? dummy : await openRuntime(folder.path));
   const worker = stack.use(
     await startWorker({

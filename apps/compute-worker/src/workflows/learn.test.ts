@@ -59,16 +59,9 @@ test('Each step sees what the container contract gives it and no more', async (t
     }
     seen[`${labels.step} args`] = [...(args ?? [])];
   };
-  const pending: Promise<void>[] = [];
-  await using setup = await openTestWorker({
-    script: ({ spec }) => {
-      if (spec !== undefined) pending.push(note(spec));
-      return { sleep_ms: 50 };
-    },
-  });
+  await using setup = await openTestWorker({ before: note });
   const order = setup.learn();
   await setup.worker.settle();
-  await Promise.all(pending);
   const { uplet } = order.spec;
   const train = 'train_data' in uplet ? uplet.train_data.toSorted() : [];
   const tested = 'test_data' in uplet ? uplet.test_data : [];
@@ -129,25 +122,18 @@ test('The measure is taken of data as they came, whatever the algorithm did', as
   const cheat = {
     write: { [`/data/train/${data}`]: 'forged', '/data/train/extra': 'more', '/data/test/extra': 'more' },
   };
-  const reading: Promise<void>[] = [];
   await using setup = await openTestWorker({
-    script: ({ step, spec }) => {
-      if (step === 'train') return cheat;
-      const train = spec?.mounts.find(({ container }) => container === '/submission_data/train');
-      if (train !== undefined) {
-        const read = async () => {
-          measured = await readFile(join(train.host, data), 'utf8');
-          t.false((await listing(train.host)).includes('extra'));
-        };
-        reading.push(read());
-      }
-      return { sleep_ms: 30 };
+    script: { train: cheat },
+    before: async ({ mounts }) => {
+      const train = mounts.find(({ container }) => container === '/submission_data/train');
+      if (train === undefined) return;
+      measured = await readFile(join(train.host, data), 'utf8');
+      t.false((await listing(train.host)).includes('extra'));
     },
   });
   setup.storage.put('data', 'original', { uuid: data });
   const order = setup.learn({ train_data: [data] });
   await setup.worker.settle();
-  await Promise.all(reading);
   t.is(measured, 'original');
   t.is(reportOf(order).outcome, 'done');
 });

@@ -29,18 +29,17 @@ test('A prediction gets the id that the order asks for', async (t) => {
 
 /** The files that the algorithm finds in its model folder. */
 async function modelSeen(files: Record<string, string>): Promise<string[]> {
-  const seen: Promise<string[]>[] = [];
+  const seen: string[] = [];
   await using setup = await openTestWorker({
-    script: ({ spec }) => {
-      const model = spec?.mounts.find(({ container }) => container === '/data/model');
-      if (model !== undefined) seen.push(listing(model.host));
-      return { sleep_ms: 30 };
+    before: async ({ mounts }) => {
+      const model = mounts.find(({ container }) => container === '/data/model');
+      if (model !== undefined) seen.push(...(await listing(model.host)));
     },
   });
   const order = setup.predict({}, files);
   await setup.worker.settle();
   if (reportOf(order).outcome !== 'done') throw new Error(JSON.stringify(order.reports));
-  return (await Promise.all(seen)).flat();
+  return seen;
 }
 
 test('A model of one file has its own name and the classic one', async (t) => {

@@ -68,7 +68,7 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: The time limit counts from when the run began [R25]`, async (t) => {
     await using fixture = await openFixture(harness);
-    const { spec } = await abandoned(harness, fixture, 'echo ready; sleep 3');
+    const { spec } = await abandoned(harness, fixture, 'echo ready; sleep 5');
     await eventually('it ended', async () => (await fixture.leftovers()).some((line) => /exited/.test(line)));
     const limits = { ...spec.limits, wallMs: 2000 };
     t.is((await adopt(fixture, { ...spec, limits })).result?.ended, 'timed_out');
@@ -77,9 +77,14 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
 
   test.serial(`${name}: The limit of output counts what was printed before [R25]`, async (t) => {
     await using fixture = await openFixture(harness);
-    const { spec } = await abandoned(harness, fixture, 'echo ready; sleep 3; echo 0123456789; sleep 1000', {
-      outputBytes: 1000,
-    });
+    const { spec } = await abandoned(
+      harness,
+      fixture,
+      'echo ready; while :; do sleep 3; echo 0123456789; done',
+      {
+        outputBytes: 1000,
+      },
+    );
     const printed = { bytes: 990, at: Date.now() };
     const { result, printed: came } = await adopt(fixture, spec, { printed });
     t.is(result?.ended, 'output_limit');
@@ -90,7 +95,7 @@ export function testAdoption(harness: RuntimeHarness, test: TestFn): void {
   test.serial(`${name}: The limit of disk counts what was written before [R25]`, async (t) => {
     await using fixture = await openFixture(harness);
     const sh =
-      'head -c 3000000 /dev/urandom > "$2/a"; echo ready; sleep 3; head -c 3000000 /dev/urandom > "$2/b"; sleep 2';
+      'head -c 3000000 /dev/urandom > "$2/a"; echo ready; sleep 5; head -c 3000000 /dev/urandom > "$2/b"; sleep 1000';
     const { spec } = await abandoned(harness, fixture, sh, { diskBytes: 5_000_000 });
     t.is((await adopt(fixture, spec)).result?.ended, 'disk_full');
     t.deepEqual(await fixture.leftovers(), []);

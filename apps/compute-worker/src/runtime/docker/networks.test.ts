@@ -17,8 +17,8 @@ test('A daemon that has a network is warned of by its names, and one that has no
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;
   const address = readAddress(`tcp://127.0.0.1:${port}`, false);
-  const daemon = new Daemon({ address, certificates: undefined, callMs: 5000 });
-  const warning = async () => await networkWarning(daemon, AbortSignal.timeout(5000));
+  const daemon = new Daemon({ address, certificates: undefined, callMs: 60_000 });
+  const warning = async () => await networkWarning(daemon, AbortSignal.timeout(60_000));
 
   t.is(await warning(), undefined);
   drivers = { ...drivers, bridge: 'bridge' };

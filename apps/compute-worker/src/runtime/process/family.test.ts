@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import test from 'ava';
 import { Family, MARKER } from './family.ts';
@@ -23,19 +24,20 @@ test('The worker and what started it are never part of a run', (t) => {
 });
 
 test('A process is found by the beginning of its mark', async (t) => {
+  const [mine, other] = [`worker-${randomUUID()}`, `worker-${randomUUID()}`];
   const { pid, ended, printed } = start('echo; exec sleep 1000', {
-    [MARKER]: 'worker-a:order',
+    [MARKER]: `${mine}:order`,
     PATH: '/usr/bin:/bin',
   });
   await printed;
-  t.deepEqual(new Family('worker-b:').members(), []);
+  t.deepEqual(new Family(`${other}:`).members(), []);
   t.deepEqual(
-    new Family('worker-a:').members().map((member) => member.pid),
+    new Family(`${mine}:`).members().map((member) => member.pid),
     [pid],
   );
-  t.is(await new Family('worker-a:').end(), 1);
+  t.is(await new Family(`${mine}:`).end(), 1);
   await ended;
-  t.is(await new Family('worker-a:').end(), 0);
+  t.is(await new Family(`${mine}:`).end(), 0);
 });
 
 test('Children are known once seen, also when their parent is gone and their session another', async (t) => {

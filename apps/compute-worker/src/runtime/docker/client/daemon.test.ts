@@ -24,7 +24,7 @@ async function serve(answer: RequestListener) {
   };
 }
 
-function daemonAt(host: string, callMs = 5000): Daemon {
+function daemonAt(host: string, callMs = 60_000): Daemon {
   return new Daemon({ address: readAddress(host, false), certificates: undefined, callMs });
 }
 

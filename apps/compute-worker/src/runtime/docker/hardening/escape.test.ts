@@ -19,10 +19,12 @@ const BESIDE = `
   const [, port, name] = process.argv;
   const hello = (socket) => socket.on('error', () => undefined).end('hello');
   const net = require('node:net');
-  net.createServer(hello).listen(Number(port), '127.0.0.1', () => console.log('here'));
-  net.createServer(hello).listen('\\0' + name);
+  let missing = 3;
+  const listens = () => (missing -= 1) === 0 && console.log('here');
+  net.createServer(hello).listen(Number(port), '127.0.0.1', listens);
+  net.createServer(hello).listen('\\0' + name, listens);
   const udp = require('node:dgram').createSocket('udp4');
-  udp.on('message', (_, from) => udp.send('hello', from.port, from.address)).bind(Number(port), '127.0.0.1');
+  udp.on('message', (_, from) => udp.send('hello', from.port, from.address)).bind(Number(port), '127.0.0.1', listens);
 `;
 
 /** The control: root, with rights to manage the system, in the namespaces of its daemon, with all that is there. */
@@ -63,7 +65,6 @@ async function prepareTargets(): Promise<ProbeTargets & AsyncDisposable> {
   const server = ['node', '-e', BESIDE, '--', String(port), abstract];
   const id = (await docker('run', '--detach', '--network', 'host', 'node:24-slim', ...server)).trim();
   await eventually('the server beside is there', async () => (await docker('logs', id)).includes('here'));
-  await new Promise((resolve) => setTimeout(resolve, 100));
   return {
     ...{ port, abstract, foreign, mark },
     [Symbol.asyncDispose]: async () => void (await docker('rm', '--force', id)),

@@ -26,7 +26,7 @@ async function containers(): Promise<readonly unknown[]> {
   const daemon = new Daemon({
     address: readAddress(`unix://${(await dind()).socketPath}`, false),
     certificates: undefined,
-    callMs: 10_000,
+    callMs: 60_000,
   });
   return await daemon.ask('list', (docker) => docker.listContainers({ all: true }));
 }
@@ -141,7 +141,7 @@ test.serial('Images that were not used for long go, and are built again when the
   const daemon = new Daemon({
     address: readAddress(`unix://${(await dind()).socketPath}`, false),
     certificates: undefined,
-    callMs: 10_000,
+    callMs: 60_000,
   });
   await eventually('the image is gone', async () => {
     const images = await daemon.ask('list', (docker) => docker.listImages());

@@ -63,7 +63,7 @@ export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: Runtime
 
 /** Containers and volumes of a worker that are still in a daemon, a line each. */
 export async function leftovers(host: string, worker: string): Promise<string[]> {
-  const daemon = new Daemon({ address: readAddress(host, false), certificates: undefined, callMs: 10_000 });
+  const daemon = new Daemon({ address: readAddress(host, false), certificates: undefined, callMs: 60_000 });
   const filters = { label: [`${LABELS.worker}=${worker}`] };
   const containers = await daemon.ask('list', (docker) => docker.listContainers({ all: true, filters }));
   const volumes = await daemon.ask('list', (docker) => docker.listVolumes({ filters }));

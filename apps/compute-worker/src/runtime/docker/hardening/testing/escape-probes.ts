@@ -176,14 +176,14 @@ export function callPrograms(): readonly (readonly [file: string, call: SystemCa
 }
 
 /**
- * A script that makes all attempts, each for at most ten seconds, and prints a line for each. It needs `node`, the
+ * A script that makes all attempts, each for at most thirty seconds, and prints a line for each. It needs `node`, the
  * usual commands of Debian, `/data/in` with a file `input` and the programs of the calls, and `/data/out`.
  */
 export function probeScript(probes: readonly EscapeProbe[]): string {
   const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   const lines = probes.map(({ name, sh }) => `try ${quoted(name)} ${quoted(sh)}`);
   return `try() {
-  if timeout -k 1 10 sh -c "$2" > /dev/null 2>&1 < /dev/null; then echo "reached: $1"; else echo "refused: $1"; fi
+  if timeout -k 1 30 sh -c "$2" > /dev/null 2>&1 < /dev/null; then echo "reached: $1"; else echo "refused: $1"; fi
 }
 ${lines.join('\n')}
 `;
