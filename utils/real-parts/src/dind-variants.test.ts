@@ -24,7 +24,7 @@ function ping({ host, port, ...certificates }: Partial<DindTls>): Promise<string
 
 /** Asks again and again, for a minute, until it is so. */
 async function eventually(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 240_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error('it never came to be so');
   }

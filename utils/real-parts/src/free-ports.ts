@@ -1,13 +1,15 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 // Below what the kernel gives to whoever asks for any port: there, a port is somebody else's before its killed server
-// is started again. Chosen at random, so that tests at once rarely want the same.
+// is started again. Chosen at random, so that tests at once rarely want the same; where they do, one has it.
 const FIRST = 15_000;
 const LAST = 32_000;
-const given = new Set<number>();
 
-/** So many ports of 127.0.0.1 that are free now, and stay so for whoever stops and starts again; each is given once. */
+/**
+ * So many ports of 127.0.0.1 that are free now, and stay so for whoever stops and starts again: each is given once on
+ * this machine while this thread lives.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   while (ports.length < count) ports.push(await freePort());
@@ -18,20 +20,32 @@ export async function freePorts(count: number): Promise<number[]> {
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));
-    if (given.has(port) || !(await isFree(port))) continue;
-    given.add(port);
-    return port;
+    if (await isMine(port)) return port;
   }
 }
 
-async function isFree(port: number): Promise<boolean> {
+const mine = new Set<number>();
+
+/** Whether a port is free and nobody's, which makes it this thread's own. */
+async function isMine(port: number): Promise<boolean> {
+  if (mine.has(port)) return false;
+  mine.add(port);
+  // A name that the kernel forgets with this thread, as nothing else tells others of a port whose server is down.
+  const note = process.platform === 'linux' ? await listening(`\0morpheo-test-port-${port}`) : undefined;
+  if (note === null) return false;
+  const server = await listening(port);
+  if (server === null) note?.close();
+  else server.close();
+  note?.unref();
+  return server !== null;
+}
+
+async function listening(at: string | number): Promise<Server | null> {
   const server = createServer();
   try {
-    await once(server.listen(port), 'listening');
-    return true;
+    await once(server.listen(at), 'listening');
+    return server;
   } catch {
-    return false;
-  } finally {
-    server.close();
+    return null;
   }
 }

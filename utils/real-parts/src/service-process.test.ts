@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,11 +61,15 @@ test('A supervised service is started again after it died, and not after it was 
   t.is(service.pid, second);
 });
 
-test('Free ports are free, each is given once, and the kernel gives them to nobody else', async (t) => {
+test('Free ports are free, each is given once on the machine, and the kernel gives them to nobody else', async (t) => {
   const ports = await freePorts(20);
   t.is(new Set(ports).size, 20);
   for (const port of ports) {
     t.true(port < 32_768);
+    if (process.platform === 'linux') {
+      const [error] = await once(createServer().listen(`\0morpheo-test-port-${port}`), 'error');
+      t.is(error.code, 'EADDRINUSE');
+    }
     const server = createServer().listen(port, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     server.close();

@@ -6,6 +6,7 @@ import {
   orderSummary,
   PlatformError,
 } from '@morpheo/common';
+import { freePort } from '@morpheo/real-parts';
 import test from 'ava';
 import { morpheo, startMorpheo } from '../testing/morpheo.ts';
 import { fakePlatform } from '../testing/platform.ts';
@@ -205,7 +206,9 @@ test('Watching as JSON is an event a line and then the order', async (t) => {
 
 test('Watching outlasts a restart of the service', async (t) => {
   const history = sampleHistory();
+  const port = await freePort();
   const before = await fakePlatform({
+    ports: { compute: port },
     compute: {
       getOrder: async () => sampleOrder({ status: 'pending' }),
       orderEvents: async (_input, call) =>
@@ -223,7 +226,6 @@ test('Watching outlasts a restart of the service', async (t) => {
   };
   const watching = startMorpheo(['orders', 'watch', IDS.order], { env });
   await watching.stdout.until('train …');
-  const { port } = before.compute;
   await before[Symbol.asyncDispose]();
   const resumedAfter: (string | undefined)[] = [];
   await using _after = await fakePlatform({
