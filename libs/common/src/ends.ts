@@ -137,6 +137,34 @@ export const ENDS = {
     reason: 'disk_full',
     hint: 'Make the result smaller, or ask the operator of storage for a larger limit or quota.',
   },
+  bucket_refused: {
+    reason: 'forbidden',
+    hint: 'Ask the operator for the right to the bucket connection that is named, or name another one; then retry.',
+  },
+  prefix_missing: {
+    reason: 'input_not_found',
+    hint: 'Put the files below the prefix that is named, or correct it in the order.',
+  },
+  prefix_not_whole: {
+    reason: 'input_not_found',
+    hint: 'Wait for the order that writes there, or retry it; then retry this one.',
+  },
+  prefix_unusable: {
+    reason: 'input_not_found',
+    hint: 'Rename or remove what is named, or name a prefix without it; then retry.',
+  },
+  prefix_changed: {
+    reason: 'input_not_found',
+    hint: 'Retry the order when nobody writes below the prefix any more.',
+  },
+  prefix_too_large: {
+    reason: 'disk_full',
+    hint: 'Name a prefix that holds less, or pack many small files into an archive; the limit is the order’s own.',
+  },
+  prefix_taken: {
+    reason: 'invalid_result',
+    hint: 'Order anew with another prefix for the outputs: there is something already at the one that is named.',
+  },
   shared_memory_full: {
     reason: 'exit_code',
     hint: 'Load data in fewer processes, or ask the operator for more shared memory (--shm-size, --memory).',

@@ -4,6 +4,7 @@ import type { Tree } from './tree.ts';
 export const PORTS: Readonly<Record<string, string>> = {
   'apps/storage-api/src/blobs/blob-store.ts': 'B',
   'apps/compute-worker/src/runtime/index.ts': 'R',
+  'apps/compute-worker/src/buckets/index.ts': 'P',
   'libs/service/src/broker/broker.ts': 'M',
   'libs/service/src/database/database.ts': 'D',
 };

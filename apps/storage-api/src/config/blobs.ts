@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { PlatformError } from '@morpheo/common';
-import { type BucketCredentials, SSE_KINDS } from '@morpheo/service/buckets/options';
+import { type BucketCredentials, GOOGLE_OPTIONS, SSE_KINDS } from '@morpheo/service/buckets/options';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { type Follow, followPems } from '@morpheo/service/lifecycle';
 import { z } from 'zod';
@@ -11,9 +11,6 @@ const httpUrl = z
   .url({ protocol: /^https?$/ })
   .refine((url) => new URL(url).username === '', 'keys do not belong into an address')
   .transform((url) => url.replace(/\/+$/, ''));
-
-/** Where Google Cloud Storage answers to the requests of S3. */
-const GOOGLE = 'https://storage.googleapis.com';
 
 /** The settings of a bucket; flags of the original keep their names, and keys the names of AWS's own tools. */
 export const s3Settings = defineSettings({
@@ -178,17 +175,18 @@ export async function blobLocationOf(
 ): Promise<BlobLocation> {
   if (kind === 'local' || config.s3Bucket === undefined) return { kind: 'local', folder };
   const google = kind !== 's3';
+  const usual = google ? GOOGLE_OPTIONS : undefined;
   return {
     kind: 's3',
     options: {
       bucket: config.s3Bucket,
-      region: config.s3Region ?? (google ? 'auto' : undefined),
-      endpoint: config.s3Endpoint ?? (google ? GOOGLE : undefined),
+      region: config.s3Region ?? usual?.region,
+      endpoint: config.s3Endpoint ?? usual?.endpoint,
       pathStyle: config.s3PathStyle,
       prefix: config.s3Prefix,
       credentials: keysOf(config),
       ca: config.s3Ca === undefined ? undefined : await authorityIn(config.s3Ca, follow),
-      checksums: config.s3Checksums ?? (google ? 'when-required' : undefined),
+      checksums: config.s3Checksums ?? usual?.checksums,
       partCopies: !google,
       encryption: config.s3Sse === undefined ? undefined : { kind: config.s3Sse, key: config.s3SseKey },
       createBucket: config.s3CreateBucket,

@@ -22,10 +22,13 @@ export function keysOf(
   { credentials, log = silentLog }: Pick<BucketOptions, 'credentials' | 'log'>,
   clock?: () => number,
 ): FindKeys {
-  if (credentials !== undefined) return async () => asOfNow(reveal(credentials));
-  // Both the provider and its files are remembered by the vendor's packages, unless a new one is told otherwise.
+  if (typeof credentials === 'object') return async () => asOfNow(reveal(credentials));
   return followKeys(
-    async (caller) => await defaultProvider({ ignoreCache: true })(caller),
+    // Both the provider and its files are remembered by the vendor's packages, unless a new one is told otherwise.
+    async (caller) =>
+      credentials === undefined
+        ? await defaultProvider({ ignoreCache: true })(caller)
+        : reveal(await credentials()),
     (error) => log.warn({ error }, 'The keys of the bucket cannot be found again; those before are used'),
     clock,
   );

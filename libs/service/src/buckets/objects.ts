@@ -1,3 +1,4 @@
+import { unescape as decode } from 'node:querystring';
 import {
   DeleteObjectCommand,
   HeadObjectCommand,
@@ -6,6 +7,9 @@ import {
 } from '@aws-sdk/client-s3';
 import type { CallOptions, Calls } from './calls.ts';
 import { s3Error, statusOf } from './errors.ts';
+
+/** XML cannot have all characters that a key may have. */
+const EncodingType = 'url';
 
 /** What S3 says of an object; the time is by our clock. */
 export interface ObjectFacts {
@@ -36,10 +40,12 @@ export async function* listObjects(
 ): AsyncGenerator<ObjectFacts & { readonly name: string }> {
   let next: string | undefined;
   do {
-    const request = { Bucket: calls.bucket, Prefix: prefix, ContinuationToken: next };
+    const request = { Bucket: calls.bucket, Prefix: prefix, ContinuationToken: next, EncodingType } as const;
     const page = await calls.run((s3, how) => s3.send(new ListObjectsV2Command(request), how), { signal });
     for (const { Key = '', Size: size = 0, LastModified, ETag: etag = '' } of page.Contents ?? []) {
-      yield { name: Key.slice(prefix.length), size, storedAt: byOurClock(calls, LastModified), etag };
+      // Servers may not know the encoding.
+      const key = page.EncodingType === EncodingType ? decode(Key.replaceAll('+', ' ')) : Key;
+      yield { name: key.slice(prefix.length), size, storedAt: byOurClock(calls, LastModified), etag };
     }
     next = page.NextContinuationToken;
   } while (next !== undefined);

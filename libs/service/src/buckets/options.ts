@@ -12,10 +12,11 @@ export interface BucketOptions {
   /** The bucket in the path and not in the host's name; by default where there is an endpoint. */
   readonly pathStyle?: boolean | undefined;
   /**
-   * Where absent, they are found as AWS's own tools do: environment, profile, role of the machine; those of a profile are
-   * found again when its files change.
+   * The keys, or what finds them, asked again now and then: where it fails, those before are used. Where absent, they are
+   * found as AWS's own tools do: environment, profile, role of the machine; those of a profile are found again when its
+   * files change.
    */
-  readonly credentials?: BucketCredentials | undefined;
+  readonly credentials?: BucketCredentials | (() => Promise<BucketCredentials>) | undefined;
   /** The PEM text of the authorities to trust besides the known ones; asked for again for each request. */
   readonly ca?: string | (() => string) | undefined;
   /** `when-required`: for servers that do not know the checksums of S3; signatures still cover every byte. */
@@ -35,6 +36,13 @@ export interface BucketCredentials {
   readonly secretAccessKey: Secret;
   readonly sessionToken?: Secret | undefined;
 }
+
+/** What a bucket of Google Cloud Storage needs, which answers to the requests of S3 with HMAC keys. */
+export const GOOGLE_OPTIONS = {
+  endpoint: 'https://storage.googleapis.com',
+  region: 'auto',
+  checksums: 'when-required',
+} as const;
 
 /** How a server encrypts what it keeps (`x-amz-server-side-encryption`). */
 export const SSE_KINDS = ['AES256', 'aws:kms'] as const;

@@ -79,6 +79,8 @@ export async function readStart(
   } catch (error) {
     signal?.throwIfAborted();
     if (statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket') return null;
+    // Of nothing there is no first byte.
+    if (statusOf(error) === 416) return { bytes: new Uint8Array(), etag: '' };
     throw s3Error(error, calls.location);
   }
 }

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
-import { answerError } from '@morpheo/service/buckets/testing';
+import { answerError, startS3Proxy } from '@morpheo/service/buckets/testing';
 import { refused } from '../../testing/expect.ts';
 import { bucketOptions, sharedMinio, minioTest as test } from '../../testing/minio.ts';
 import { inPieces } from '../conformance/index.ts';
@@ -50,34 +48,16 @@ test('a bucket whose policy demands encryption is told by the setting', async (t
 });
 
 /** Stands before a server as the policy of a bucket does that denies uploads without encryption. */
-async function demandEncryption(endpoint: string) {
+async function demandEncryption(server: string) {
   const asked: IncomingHttpHeaders[] = [];
-  const { hostname: host, port } = new URL(endpoint);
-  const server = createServer(async (given, response) => {
-    if (makesObject(given)) {
-      asked.push(given.headers);
-      if (given.headers['x-amz-server-side-encryption'] === undefined) {
-        given.resume();
-        answerError(response, 403, 'AccessDenied');
-        return;
-      }
-    }
-    const { method, url: path, headers } = given;
-    const onward = request({ host, port, method, path, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-    });
-    await pipeline(given, onward).catch(() => response.destroy());
+  const proxy = await startS3Proxy(server, (given, response) => {
+    if (!makesObject(given)) return;
+    asked.push(given.headers);
+    if (given.headers['x-amz-server-side-encryption'] === undefined)
+      answerError(response, 403, 'AccessDenied');
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    asked,
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
+  const { endpoint } = proxy;
+  return { asked, endpoint, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
 }
 
 /** PutObject, CopyObject and CreateMultipartUpload; of an upload in parts, the parts have no encryption of their own. */

@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Secret } from '../../config/index.ts';
-import type { BucketOptions } from '../options.ts';
+import type { TestBucketOptions } from './minio.ts';
 
 /** A server that answers to S3's requests what no test can make a real one answer. */
 export interface FakeS3 extends AsyncDisposable {
-  readonly options: Omit<BucketOptions, 'words'>;
+  readonly options: TestBucketOptions;
 }
 
 /** What it answers: nothing of its own means an empty 200, or a copy that was made. */

@@ -1,7 +1,7 @@
 import { openSharedMinio, type SharedMinio, withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { Secret } from '../../config/index.ts';
-import type { BucketOptions } from '../options.ts';
+import type { BucketCredentials, BucketOptions } from '../options.ts';
 
 /** ava's `test`, skipped where the machine has no MinIO. */
 export const minioTest = withParts(ava, 'minio');
@@ -16,8 +16,14 @@ export function sharedMinio(): () => Promise<SharedMinio> {
   };
 }
 
+/** How to reach a bucket of a test. */
+export interface TestBucketOptions extends Omit<BucketOptions, 'words'> {
+  readonly endpoint: string;
+  readonly credentials: BucketCredentials;
+}
+
 /** How to reach a new bucket of a server. */
-export async function bucketOptions(server: SharedMinio): Promise<Omit<BucketOptions, 'words'>> {
+export async function bucketOptions(server: SharedMinio): Promise<TestBucketOptions> {
   const { accessKeyId, secretAccessKey } = server.credentials;
   return {
     bucket: await server.createBucket(),

@@ -1,0 +1,23 @@
+import { isPlatformError, OrderFailure, PlatformError } from '@morpheo/common';
+import { shownPath } from '@morpheo/service/archive';
+import type { OpenPlace } from './connections.ts';
+
+/**
+ * Does work at a place. What the keys may not do there fails the order, for its owner chose the place; all else that is
+ * wrong with the bucket is the platform's failure, and tried again.
+ */
+export async function atPlace<T>(place: OpenPlace, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isPlatformError(error, 'forbidden')) {
+      const message = `The keys of the bucket connection ${place.connection} do not allow this at ${shownPath(place.name(''))}.`;
+      throw new OrderFailure('bucket_refused', { message }, error);
+    }
+    if (isPlatformError(error, 'disk_full')) {
+      const message = `The bucket of the connection ${place.connection} has no room.`;
+      throw new PlatformError('unavailable', message, { cause: error });
+    }
+    throw error;
+  }
+}
