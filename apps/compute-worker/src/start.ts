@@ -55,7 +55,11 @@ async function open(
       identity,
       folder,
       name: config.name ?? hostname(),
-      slots: { learn: config.learnParallelism, predict: config.predictParallelism },
+      slots: {
+        learn: config.learnParallelism,
+        predict: config.predictParallelism,
+        job: config.jobParallelism,
+      },
       labels: config.labels,
       gpus: config.gpus,
       gpuSlots: config.gpuSlots,
@@ -111,7 +115,7 @@ async function refuseForeignPeers(config: WorkerConfig, log: Log): Promise<void>
 function limitsOf(config: WorkerConfig): WorkerLimits {
   return {
     ...DEFAULT_LIMITS,
-    wallMs: { ...DEFAULT_LIMITS.wallMs, learn: config.learnTimeout, predict: config.predictTimeout },
+    wallMs: { learn: config.learnTimeout, predict: config.predictTimeout, job: config.jobTimeout },
     run: {
       memoryBytes: config.memory,
       diskBytes: config.disk,

@@ -36,6 +36,7 @@ export const settings = defineSettings({
     'The port of the stand-in orchestrator; 0 for any.',
   ),
   learn: whole('learn', [0, 1000], 1, 'How many training orders run at once.'),
+  job: whole('job', [0, 1000], 1, 'How many jobs run at once.'),
   predict: whole('predict', [0, 1000], 1, 'How many prediction orders run at once.'),
   attempts: whole('attempts', [1, 1000], 5, 'How often an order is tried that the platform fails.'),
   keepOrdersDays: whole(

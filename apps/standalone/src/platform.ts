@@ -6,6 +6,7 @@ import {
   type ComputeContract,
   type OrchestratorContract,
   PlatformError,
+  type Slots,
   type StorageContract,
   VERSION,
 } from '@morpheo/common';
@@ -46,7 +47,7 @@ export interface PlatformOptions {
   /** Opens what runs the containers; the `process` runtime where absent. */
   readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
   /** How many orders of each kind run at once. */
-  readonly slots?: { readonly learn: number; readonly predict: number };
+  readonly slots?: Slots;
   readonly storage?: Partial<StorageSettings>;
   readonly compute?: Partial<ComputeSettings>;
   readonly worker?: Partial<
@@ -211,7 +212,7 @@ async function openWorker(
     runtime,
     folder: home,
     name: 'standalone',
-    slots: options.slots ?? { learn: 1, predict: 1 },
+    slots: options.slots ?? { learn: 1, predict: 1, job: 1 },
     log,
     ...options.worker,
   });

@@ -20,13 +20,14 @@ export async function start(
   return await startService(loaded, {
     name: 'standalone',
     open: async (config, { log, metrics, stack }) => {
-      const { storagePort, computePort, orchestratorPort, learn, predict, attempts, keepOrdersDays } = config;
+      const { storagePort, computePort, orchestratorPort, learn, predict, job, attempts, keepOrdersDays } =
+        config;
       const ordersMs = keepOrdersDays === 0 ? null : keepOrdersDays * DAY_MS;
       const platform = stack.use(
         await startPlatform({
           folder: config.home,
           ports: { storage: storagePort, compute: computePort, orchestrator: orchestratorPort },
-          slots: { learn, predict },
+          slots: { learn, predict, job },
           compute: { attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),

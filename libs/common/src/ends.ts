@@ -45,6 +45,10 @@ export const ENDS = {
     reason: 'invalid_result',
     hint: 'Train the model again, or upload it again as a tar.gz archive.',
   },
+  input_archive_broken: {
+    reason: 'invalid_result',
+    hint: 'Pack the input anew as the message says, as a tar or a tar.gz, or name it without unpack.',
+  },
   build_archive_broken: {
     reason: 'build_failed',
     hint: 'Pack the archive anew as the message says, and upload it under a new id.',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, constants as zlib } from 'node:zlib';
 import { fileEntry, type TarEntry, tarOf, throwIfDiskFull } from '@morpheo/service/archive';
@@ -25,14 +26,18 @@ export interface PackedArchive {
 export interface PackOptions {
   /** The files to pack, as `collectTree` found them. Nothing else of the folder is read. */
   readonly files: readonly PackedFile[];
-  /** The `.tar.gz` to make; must not exist yet. */
+  /** Paths of folders that get entries of their own; none where absent. */
+  readonly folders?: readonly string[];
+  /** False: a plain `.tar` is made. */
+  readonly compressed?: boolean;
+  /** The archive to make; must not exist yet. */
   readonly target: string;
   readonly signal: AbortSignal;
 }
 
 /**
- * Packs files of a folder into a `.tar.gz`, as the container contract has a model: entries relative to the folder,
- * mode 0664, or 0775 for what may be executed, no folder entries. The same files give the same bytes: sorted by name, no times, no owners.
+ * Packs files of a folder into a `.tar.gz`, or a plain `.tar`, as the container contract has a model: entries relative to the folder,
+ * mode 0664, or 0775 for what may be executed, no folder entries that are not asked for. The same files give the same bytes: sorted by name, no times, no owners.
  *
  * Throws `disk_full` where this machine has no room, `internal` where a file is not what it was when it was
  * collected, and the signal's reason on an abort. In each of these cases the target is gone again.
@@ -52,20 +57,23 @@ export async function packFolder(folder: string, options: PackOptions): Promise<
   await using output = await open(target, 'wx');
   try {
     // Weights hardly compress: a higher level costs minutes and gains little.
-    const gzip = createGzip({ level: zlib.Z_BEST_SPEED });
-    await pipeline(tarOf(entriesOf(folder, options.files)), gzip, counted, output.createWriteStream(), {
-      signal,
-    });
+    const form = options.compressed === false ? new PassThrough() : createGzip({ level: zlib.Z_BEST_SPEED });
+    const tar = tarOf(entriesOf(folder, options));
+    await pipeline(tar, form, counted, output.createWriteStream(), { signal });
   } catch (error) {
     await rm(target, { force: true });
     signal.throwIfAborted();
-    throwIfDiskFull(error, 'to pack a model');
+    throwIfDiskFull(error, 'to pack a result');
     throw error;
   }
   return { sha256: hash.digest('hex'), size };
 }
 
-async function* entriesOf(folder: string, files: readonly PackedFile[]): AsyncGenerator<TarEntry> {
+async function* entriesOf(
+  folder: string,
+  { files, folders = [] }: Pick<PackOptions, 'files' | 'folders'>,
+): AsyncGenerator<TarEntry> {
+  for (const path of folders) yield { name: `${path}/`, type: 'directory', size: 0, mode: 0o775 };
   const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   for (const { path, size, executable } of sorted)
     yield* fileEntry(join(folder, path), { name: path, size, mode: executable === true ? 0o775 : 0o664 });

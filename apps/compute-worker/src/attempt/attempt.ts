@@ -1,4 +1,4 @@
-import type { Claim, Resource, Step } from '@morpheo/common';
+import { type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
@@ -11,7 +11,7 @@ import type { InputBlob, Inputs } from '../inputs/fetch.ts';
 import { type Image, prepareImage } from '../inputs/images.ts';
 import type { WorkerMeters } from '../metrics.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
-import type { ContainerRuntime, PreparedImage } from '../runtime/index.ts';
+import type { ContainerRuntime, PreparedImage, RunLimits } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { formatDuration } from '../steps/format.ts';
 import { StepRunner } from '../steps/run-step.ts';
@@ -63,6 +63,8 @@ export class Attempt {
   readonly signal: AbortSignal;
   /** The bounds of a tree that its code wrote, or that one of its archives unpacks to. */
   readonly treeLimits: TreeLimits;
+  /** What bounds each of its runs, unless that has lower limits of its own. */
+  readonly limits: RunLimits;
   /** How files come under a mount that the code may only read. */
   readonly placing: Placing;
   readonly #parts: WorkerParts;
@@ -87,8 +89,8 @@ export class Attempt {
     this.treeLimits = treeLimits(limits);
     this.placing = runtime.isolates ? 'link' : 'copy';
     this.#wallMs = limits.wallMs[claim.spec.kind];
-    const runLimits = { ...limits.run, wallMs: this.#wallMs };
-    this.#runner = new StepRunner({ runtime, events, limits: runLimits, gpus, workspace, signal });
+    this.limits = { ...limits.run, wallMs: this.#wallMs };
+    this.#runner = new StepRunner({ runtime, events, limits: this.limits, gpus, workspace, signal });
   }
 
   /** Adds a line to the log of the order. */
@@ -142,6 +144,11 @@ export class Attempt {
     return image;
   }
 
+  /** Makes the image of a registry ready to run, by its reference. */
+  async pull(reference: string): Promise<PreparedImage> {
+    throw new PlatformError('unavailable', `This worker fetches no images yet: ${reference}.`);
+  }
+
   /** An entry of the cache, in use until the attempt ends. */
   async cached(wanted: Omit<CacheRequest, 'signal'>): Promise<Cached> {
     return this.#inUse.use(await this.#parts.cache.use({ ...wanted, signal: this.signal }));
@@ -173,6 +180,11 @@ export class Attempt {
     } finally {
       events.end(outcome ?? {});
     }
+  }
+
+  /** The folder of a container step that has run. */
+  folderOf(step: ContainerStep): string {
+    return this.#workspace.at(step);
   }
 
   /** Notes that a step is to be run anew should the worker die from here on: what it wrote is being moved away. */

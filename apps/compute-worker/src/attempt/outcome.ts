@@ -1,4 +1,11 @@
-import { type Failure, failureOf, isPlatformError, OrderFailure, type Report } from '@morpheo/common';
+import {
+  type Failure,
+  failureOf,
+  isPlatformError,
+  OrderFailure,
+  type OrderResult,
+  type Report,
+} from '@morpheo/common';
 import { fullDiskOf } from '../files/disk-full.ts';
 import type { AttemptEvents } from './events.ts';
 
@@ -14,6 +21,16 @@ export class AttemptAborted extends Error {
   }
 }
 
+/** A failure of the order's own after which a result is staged all the same. */
+export class FailureWithResult extends OrderFailure {
+  readonly result: OrderResult;
+
+  constructor({ end, failure, cause }: OrderFailure, result: OrderResult) {
+    super(end, failure, cause);
+    this.result = result;
+  }
+}
+
 /**
  * What to report of work that threw, or null where nothing is to be reported. Once the attempt is over, whatever was
  * thrown is a consequence of that. What the order's code or inputs did ends the order; all else is the platform's
@@ -23,8 +40,10 @@ export function reportOf(error: unknown, signal: AbortSignal, events: AttemptEve
   if (signal.aborted && signal.reason instanceof AttemptAborted) {
     return signal.reason.reason === 'released' ? { outcome: 'released' } : null;
   }
-  if (error instanceof OrderFailure)
-    return { outcome: 'failed', failure: orderFailure(error.failure, events) };
+  if (error instanceof OrderFailure) {
+    const result = error instanceof FailureWithResult ? { result: error.result } : {};
+    return { outcome: 'failed', failure: orderFailure(error.failure, events), ...result };
+  }
   return { outcome: 'error', failure: { ...platformFailure(error, events), step: events.step } };
 }
 

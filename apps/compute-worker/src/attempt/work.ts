@@ -2,6 +2,7 @@ import { type Claim, type OrderResult, PlatformError } from '@morpheo/common';
 import type { Recovery } from '../agent/recovery.ts';
 import type { GpuAllocator, GpuLease } from '../gpus/allocator.ts';
 import { describeGpu } from '../gpus/find.ts';
+import { job } from '../workflows/job.ts';
 import { learn } from '../workflows/learn.ts';
 import { predict } from '../workflows/predict.ts';
 import { Attempt, type WorkerParts } from './attempt.ts';
@@ -59,10 +60,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
       case 'predict':
         return await predict(spec.uplet, attempt);
       case 'job':
-        throw new PlatformError(
-          'unavailable',
-          'This worker runs no jobs yet: it registers without slots for them.',
-        );
+        return await job(spec.uplet, attempt);
     }
   };
 }

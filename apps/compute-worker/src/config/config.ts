@@ -134,6 +134,13 @@ export const settings = defineSettings({
     default: 1,
     help: 'How many prediction orders run at once.',
   },
+  jobParallelism: {
+    flag: 'job-parallelism',
+    env: 'MORPHEO_WORKER_JOB_PARALLELISM',
+    schema: slots,
+    default: 1,
+    help: 'How many jobs run at once.',
+  },
   learnTimeout: {
     flag: 'learn-timeout',
     env: 'MORPHEO_WORKER_LEARN_TIMEOUT',
@@ -147,6 +154,13 @@ export const settings = defineSettings({
     schema: duration,
     default: DEFAULT_LIMITS.wallMs.predict,
     help: 'How long the container of a prediction order may run, such as 20m.',
+  },
+  jobTimeout: {
+    flag: 'job-timeout',
+    env: 'MORPHEO_WORKER_JOB_TIMEOUT',
+    schema: duration,
+    default: DEFAULT_LIMITS.wallMs.job,
+    help: 'How long the container of a job may run at the most, such as 24h.',
   },
   memory: {
     flag: 'memory',

@@ -15,13 +15,14 @@ export async function placeFile(source: string, target: string, placing: Placing
   await copyFile(source, target, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
 }
 
-/** Puts the files of a folder of ours, at any depth, into `target`, which is made where need be. */
+/** Puts the files and folders of a folder of ours, at any depth, into `target`, which is made where need be. */
 export async function placeTree(source: string, target: string, placing: Placing): Promise<void> {
   await mkdir(target, { recursive: true });
   for (const entry of await readdir(source, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
     const from = join(entry.parentPath, entry.name);
     const to = join(target, relative(source, from));
+    if (entry.isDirectory()) await mkdir(to, { recursive: true });
+    if (!entry.isFile()) continue;
     await mkdir(dirname(to), { recursive: true });
     await placeFile(from, to, placing);
   }

@@ -60,9 +60,13 @@ export class Inputs {
   }
 }
 
-/** Data are kept by their id as well: that equal bytes of somebody else are here already would confirm a guess at them. */
-function cacheKey({ type, uuid }: BlobName, sha256: string): string {
-  return type === 'data' ? createHash('sha256').update(`${sha256} ${uuid}`).digest('hex') : sha256;
+/**
+ * What the cache keeps a blob by, as 64 hexadecimal digits. Data, and what jobs made of them, are kept by their id as
+ * well: that equal bytes of somebody else are here already would confirm a guess at them.
+ */
+export function cacheKey({ type, uuid }: BlobName, sha256: string): string {
+  const isHidden = type === 'data' || type === 'prediction' || type === 'output';
+  return isHidden ? createHash('sha256').update(`${sha256} ${uuid}`).digest('hex') : sha256;
 }
 
 /** The SHA-256 of a file, as hexadecimal digits. */

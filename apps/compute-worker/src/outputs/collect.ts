@@ -43,10 +43,23 @@ export interface OpenOutput {
  * `missing_result` where the folder itself is gone.
  */
 export async function collectTree(folder: string, options: CollectTreeOptions): Promise<CollectedFile[]> {
+  return (await collectAll(folder, options)).files;
+}
+
+/** What {@link collectAll} found: both sorted by path. */
+export interface CollectedTree {
+  readonly files: CollectedFile[];
+  /** Their paths relative to the collected folder. */
+  readonly folders: string[];
+}
+
+/** As {@link collectTree}, with the folders, also those with nothing in them. */
+export async function collectAll(folder: string, options: CollectTreeOptions): Promise<CollectedTree> {
   const { limits, at, signal } = options;
   await demandFolder(folder, at);
   const found: CollectedFile[] = [];
   const folders = [''];
+  const inner: string[] = [];
   let entries = 0;
   let bytes = 0;
   for (let inside = folders.pop(); inside !== undefined; inside = folders.pop()) {
@@ -58,6 +71,7 @@ export async function collectTree(folder: string, options: CollectTreeOptions): 
       if (entries > limits.files) throw tooMuch(`more than ${limits.files} files and folders`, at, path);
       if (stats.isDirectory()) {
         folders.push(path);
+        inner.push(path);
         continue;
       }
       bytes += stats.size;
@@ -65,7 +79,11 @@ export async function collectTree(folder: string, options: CollectTreeOptions): 
       found.push({ path, size: stats.size, executable: (stats.mode & 0o111) !== 0 });
     }
   }
-  return found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { files: found.sort((a, b) => (a.path < b.path ? -1 : 1)), folders: inner.sort(byText) };
+}
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }
 
 /** Reads one file that a container wrote, whole. Throws what {@link openOutput} throws. */

@@ -5,6 +5,7 @@ import {
   isPlatformError,
   OrderFailure,
   PlatformError,
+  type ResultType,
   retry,
   type StorageContract,
   withTimeout,
@@ -18,10 +19,11 @@ export type ResultStorage = Pick<Api<StorageContract>, 'stageResult'>;
 
 /** A result to stage: what it is, and the file that holds it. */
 export interface Result {
-  readonly type: 'model' | 'prediction';
+  readonly type: ResultType;
   /** The id that it will have. */
   readonly uuid: string;
-  readonly algo: string;
+  /** Of a model or a prediction, the algorithm that made it. */
+  readonly algo?: string;
   readonly path: string;
   /** SHA-256 of the file, as hexadecimal digits. */
   readonly sha256: string;

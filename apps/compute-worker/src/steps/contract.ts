@@ -20,7 +20,7 @@ export interface Recipe {
     readonly readOnly: boolean;
   }[];
   /** Bounds of its own, where they are lower than the worker's. */
-  readonly limits?: Partial<Pick<RunLimits, 'wallMs' | 'memoryBytes' | 'diskBytes'>>;
+  readonly limits?: { readonly [L in 'wallMs' | 'memoryBytes' | 'diskBytes']?: RunLimits[L] | undefined };
 }
 
 const PROBLEM_PATHS = ['-i', '/hidden_data', '-s', '/submission_data'];

@@ -40,7 +40,7 @@ export interface StepRunnerOptions {
 }
 
 /** Makes the folders that a step's mounts need. */
-export async function makeStepFolders({ mounts }: Recipe, folder: string): Promise<void> {
+export async function makeStepFolders({ mounts }: Pick<Recipe, 'mounts'>, folder: string): Promise<void> {
   for (const mount of mounts) await mkdir(join(folder, mount.folder), { recursive: true });
 }
 
@@ -141,14 +141,11 @@ export class StepRunner {
     throw new StepFailure(end, { ...found, step, log_tail: this.#options.events.tail(step) }, outcome);
   }
 
-  #limitsOf({ limits: { wallMs, memoryBytes, diskBytes } = {} }: Recipe): RunLimits {
+  #limitsOf({ limits: own = {} }: Recipe): RunLimits {
     const { limits } = this.#options;
-    return {
-      ...limits,
-      wallMs: Math.min(limits.wallMs, wallMs ?? limits.wallMs),
-      memoryBytes: Math.min(limits.memoryBytes, memoryBytes ?? limits.memoryBytes),
-      diskBytes: Math.min(limits.diskBytes, diskBytes ?? limits.diskBytes),
-    };
+    const least = (name: keyof typeof own) => Math.min(limits[name], own[name] ?? Number.POSITIVE_INFINITY);
+    const [wallMs, memoryBytes, diskBytes] = [least('wallMs'), least('memoryBytes'), least('diskBytes')];
+    return { ...limits, wallMs, memoryBytes, diskBytes };
   }
 
   async #specOf(recipe: Recipe, image: PreparedImage): Promise<RunSpec> {

@@ -1,5 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { type Learnuplet, learnuplet, type OrderSpec, type Preduplet, preduplet } from '@morpheo/common';
+import {
+  type Job,
+  job,
+  type Learnuplet,
+  learnuplet,
+  type OrderSpec,
+  type Preduplet,
+  preduplet,
+} from '@morpheo/common';
 
 /** A training order; absent members have the originals' zero values. */
 export function learnOrder(members: Partial<Learnuplet>): Extract<OrderSpec, { kind: 'learn' }> {
@@ -7,6 +15,11 @@ export function learnOrder(members: Partial<Learnuplet>): Extract<OrderSpec, { k
     kind: 'learn',
     uplet: learnuplet.parse({ uuid: randomUUID(), model_end: randomUUID(), ...members }),
   };
+}
+
+/** A job, whose image stands in the order or is an algorithm on storage. */
+export function jobOrder(members: Partial<Job>): Extract<OrderSpec, { kind: 'job' }> {
+  return { kind: 'job', uplet: job.parse({ uuid: randomUUID(), output: randomUUID(), ...members }) };
 }
 
 /** A prediction order; absent members have the originals' zero values. */

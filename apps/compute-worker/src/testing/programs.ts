@@ -47,6 +47,24 @@ for (const folder of task === 'train' ? ['/train', '/test'] : ['/test']) {
 }
 `;
 
+/**
+ * A job as a real program: it lists its input folder, copies each file of it in capitals to its outputs, nested and
+ * executable, leaves a checkpoint, and ends with the exit code that it is told.
+ */
+export const CAPITALS_JOB = `
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+const [, , input, exitCode] = process.argv;
+const { MORPHEO_OUTPUTS: outputs, MORPHEO_CHECKPOINT: checkpoint, SUFFIX } = process.env;
+mkdirSync(outputs + '/nested/empty', { recursive: true });
+for (const name of readdirSync(input)) {
+  const text = readFileSync(input + '/' + name, 'utf8').toUpperCase();
+  writeFileSync(outputs + '/nested/' + name + SUFFIX, text, { mode: 0o755 });
+}
+writeFileSync(checkpoint + '/state', 'done');
+console.log('wrote ' + outputs);
+process.exit(Number(exitCode));
+`;
+
 /** The build context of a node program. */
 export function programArchive(program: string): Buffer {
   const dockerfile = 'FROM node:24-slim\nCOPY main.mjs /app/\nENTRYPOINT ["node", "/app/main.mjs"]\n';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Learnuplet, Preduplet, Report } from '@morpheo/common';
+import type { Job, Learnuplet, Preduplet, Report } from '@morpheo/common';
 import { rawTarGz, temporaryFolder } from '@morpheo/service/archive/testing';
 import type { Broker } from '@morpheo/service/broker';
 import { memoryLog } from '@morpheo/service/log';
@@ -12,7 +12,7 @@ import type { ContainerRuntime, RunSpec } from '../runtime/index.ts';
 import { startWorker, type WorkerOptions } from '../worker.ts';
 import { MemoryCompute, type TestOrder } from './memory-compute.ts';
 import { MemoryStorage } from './memory-storage.ts';
-import { learnOrder, predictOrder } from './orders.ts';
+import { jobOrder, learnOrder, predictOrder } from './orders.ts';
 
 /** What a test may want to be otherwise. */
 export interface TestWorkerOptions
@@ -74,7 +74,7 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
         folder: folder.path,
         log,
       },
-      ...{ name: 'test', slots: { learn: 1, predict: 1 }, pollMs, graceMs: 10_000 },
+      ...{ name: 'test', slots: { learn: 1, predict: 1, job: 1 }, pollMs, graceMs: 10_000 },
       limits: { ...DEFAULT_LIMITS, ...limits },
       ...rest,
     }),
@@ -88,6 +88,9 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
     /** Places a prediction order whose inputs are there; `files` are those of the model. */
     predict: (members: Partial<Preduplet> = {}, files?: Record<string, string>) =>
       compute.place(predictOrder({ ...predictInputs(storage, files), ...members })),
+    /** Places a job that runs an algorithm: what the dummy takes, where the job names none. */
+    job: (members: Partial<Job> = {}, script?: DummyScript) =>
+      compute.place(jobOrder({ algo: storage.put('algo', contextArchive(script)), ...members })),
     /** What lies in the folder of workspaces. */
     workspaces: async () => await readdir(join(folder.path, 'work')),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),

@@ -1,10 +1,12 @@
 import { openSharedDind, type SharedDind, withParts } from '@morpheo/real-parts';
+import { ArchiveReader } from '@morpheo/service/archive';
+import { chunked, rawTar } from '@morpheo/service/archive/testing';
 import { memoryLog } from '@morpheo/service/log';
 import ava from 'ava';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
 import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
-import { doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
-import { failureOf, openTestWorker, resultOf } from '../testing/test-worker.ts';
+import { CAPITALS_JOB, doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
+import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 const test = withParts(ava, 'docker');
 let dind: Promise<SharedDind> | undefined;
@@ -48,6 +50,40 @@ for (const data of ['shared', 'archive'] as const) {
     t.deepEqual(await left(), []);
     t.true(log.entries.some((entry) => entry.data === data));
   });
+}
+
+for (const data of ['shared', 'archive'] as const) {
+  test.serial(
+    `A job gets files and folders, and what it leaves is kept though it fails: ${data} data`,
+    async (t) => {
+      const { setup: opened, left } = await openWorker(data);
+      await using setup = opened;
+      const { storage } = setup;
+      const uuid = storage.put('output', rawTar([{ name: 'a', body: 'text' }]));
+      const order = setup.job({
+        algo: storage.put('algo', programArchive(CAPITALS_JOB)),
+        ...{ command: ['/app/in', '5'], env: { SUFFIX: '.big' } },
+        inputs: [
+          { path: '/app/in', resource: { type: 'output', uuid } },
+          { path: '/app/package.json', inline: Buffer.from('{}').toString('base64') },
+        ],
+        limits: { memory_bytes: 512 * 1024 ** 2 },
+      });
+      await setup.worker.settle();
+      t.like(reportOf(order), {
+        failure: { exit_code: 5, step: 'job' },
+        result: { uuid: order.spec.uplet.output },
+      });
+      const tar = storage.staged.get(`${order.id}.1`)?.bytes ?? Buffer.alloc(0);
+      const entries = new ArchiveReader(chunked(tar), false).entries(AbortSignal.timeout(60_000));
+      const found: string[] = [];
+      for await (const { header, bytes } of entries)
+        found.push(`${header.name} ${header.executable} ${Buffer.concat(await Array.fromAsync(bytes()))}`);
+      t.deepEqual(found, ['nested/ true ', 'nested/empty/ true ', 'nested/a.big true TEXT']);
+      t.deepEqual(await setup.workspaces(), []);
+      t.deepEqual(await left(), []);
+    },
+  );
 }
 
 test.serial('A second rank starts from the model of the first, which it may change', async (t) => {

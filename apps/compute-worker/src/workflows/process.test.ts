@@ -1,8 +1,9 @@
+import { rawTarGz } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { openProcessRuntime } from '../runtime/process/index.ts';
-import { doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
+import { CAPITALS_JOB, doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
 import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 const openRuntime = async (folder: string) => await openProcessRuntime({ folder, log: silentLog });
@@ -32,6 +33,23 @@ test('Real programs train, are measured, and predict with the model', async (t) 
       ({ step, stream, text }) => step === 'train' && stream === 'stdout' && /predicted/.test(text),
     ),
   );
+  t.deepEqual(await setup.workspaces(), []);
+});
+
+test('A job finds its inputs and its folders by its arguments and its variables', async (t) => {
+  await using setup = await openTestWorker({ openRuntime });
+  const { storage } = setup;
+  const data = storage.put('data', rawTarGz([{ name: 'a', body: 'text' }]));
+  const order = setup.job({
+    algo: storage.put('algo', programArchive(CAPITALS_JOB)),
+    ...{ command: ['/in/put', '0'], env: { SUFFIX: '.big' } },
+    inputs: [{ path: '/in/put', resource: { type: 'data', uuid: data }, unpack: true }],
+  });
+  await setup.worker.settle();
+  const { size } = resultOf(order);
+  const staged = storage.staged.get(`${order.id}.1`);
+  t.is(staged?.bytes.byteLength, size);
+  t.regex(staged?.bytes.toString('latin1') ?? '', /nested\/a\.big.*TEXT/s);
   t.deepEqual(await setup.workspaces(), []);
 });
 

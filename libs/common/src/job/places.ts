@@ -10,6 +10,20 @@ const RESERVED_PATHS = [
   ...['/proc', '/sys', '/dev', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf'],
 ];
 
+/** Where nothing may stand itself, though it may below: programs of all images need what is there. */
+const OF_THE_SYSTEM = [
+  '/bin',
+  '/boot',
+  '/etc',
+  '/lib',
+  '/lib64',
+  '/sbin',
+  '/tmp',
+  '/usr',
+  '/usr/bin',
+  '/usr/lib',
+];
+
 const CONTROL = /\p{Cc}/u;
 
 /** Where an input stands in a container. */
@@ -21,7 +35,8 @@ export const inputPath = z.string().superRefine((text, context) => {
 function brokenPath(text: string): string | undefined {
   if (!/^(?:\/[^/]+)+$/.test(text) || /\/\.{1,2}(?:\/|$)/.test(text))
     return 'should be an absolute path without . and .. and without a / at its end, such as /data/train';
-  if (CONTROL.test(text)) return 'should have no control characters';
+  if (CONTROL.test(text) || text.includes(':')) return 'should have no control characters and no colon';
+  if (OF_THE_SYSTEM.includes(text)) return `should not be ${text}, which programs need as it is`;
   if (bytesOf([text]) > MOST_IN_JOB.pathBytes || text.split('/').some((part) => bytesOf([part]) > 255))
     return `should have ${MOST_IN_JOB.pathBytes} bytes at the most, and 255 between two /`;
   const taken = RESERVED_PATHS.find((one) => isWithin(text, one) || isWithin(one, text));

@@ -1,0 +1,102 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type JobInput, OrderFailure, PlatformError } from '@morpheo/common';
+import { ArchiveError, unpackArchive } from '@morpheo/service/archive';
+import type { Attempt } from '../attempt/attempt.ts';
+import { placeFile, placeTree } from '../files/copy-in.ts';
+import type { Recipe } from '../steps/contract.ts';
+import { type BlobName, nameOf } from './download.ts';
+import { cacheKey, type InputBlob } from './fetch.ts';
+import type { Gathered } from './gather.ts';
+
+/** The things on storage that a job names as its inputs. */
+export function resourcesOf(inputs: readonly JobInput[]): BlobName[] {
+  return inputs.flatMap(({ resource }) => (resource === undefined ? [] : [resource]));
+}
+
+/** Where the inputs of a job lie in the folder of its step, by their numbers, and where the job finds them. */
+export function mountsOf(inputs: readonly JobInput[]): Recipe['mounts'] {
+  return inputs.map(({ path }, index) => ({ folder: hostOf(index), container: path, readOnly: true }));
+}
+
+/**
+ * Puts the inputs of a job into the folder of its step, where {@link mountsOf} has them: what is on storage as it was
+ * gathered. Throws `OrderFailure` for an archive that cannot be unpacked.
+ */
+export async function placeInputs(
+  inputs: readonly JobInput[],
+  gathered: Gathered,
+  folder: string,
+  attempt: Attempt,
+): Promise<void> {
+  for (const [index, input] of inputs.entries()) {
+    const target = join(folder, hostOf(index));
+    await mkdir(dirname(target), { recursive: true });
+    if (input.resource !== undefined) await placeBlob(gathered.blob(input.resource), input, target, attempt);
+    else if (input.inline !== undefined) await placeInline(input.inline, input, target, attempt);
+    else throw new PlatformError('unavailable', 'This worker fetches no inputs from buckets yet.');
+  }
+}
+
+function hostOf(index: number): string {
+  return `in/${index}`;
+}
+
+async function placeBlob(
+  blob: InputBlob,
+  { unpack, path }: JobInput,
+  target: string,
+  attempt: Attempt,
+): Promise<void> {
+  const isOutput = blob.type === 'output';
+  if (unpack !== true && !isOutput) return await placeFile(blob.path, target, attempt.placing);
+  const tree = await attempt.cached({
+    area: 'unpacked',
+    key: cacheKey(blob, blob.digest),
+    make: (into) => unpacked(blob.path, into, { what: nameOf(blob), path, isOutput }, attempt),
+  });
+  await placeTree(tree.path, target, attempt.placing);
+}
+
+async function placeInline(
+  base64: string,
+  { unpack, path }: JobInput,
+  target: string,
+  attempt: Attempt,
+): Promise<void> {
+  const file = unpack === true ? `${target}.tar` : target;
+  await writeFile(file, Buffer.from(base64, 'base64'));
+  if (unpack === true) await unpacked(file, target, { what: 'inline input', path, isOutput: false }, attempt);
+}
+
+interface Archived {
+  readonly what: string;
+  /** Where the job finds it. */
+  readonly path: string;
+  /** Made by a worker: then there may be nothing in it. */
+  readonly isOutput: boolean;
+}
+
+/** Unpacks a tar, gzipped or not, into a folder that is made. Returns how many bytes are in its files. */
+async function unpacked(
+  file: string,
+  into: string,
+  { what, path, isOutput }: Archived,
+  { treeLimits, signal }: Attempt,
+): Promise<number> {
+  try {
+    const options = { compressed: await isGzip(file), empty: isOutput };
+    return (await unpackArchive(createReadStream(file), into, treeLimits, signal, options)).bytes;
+  } catch (error) {
+    if (!(error instanceof ArchiveError)) throw error;
+    const message = `The ${what} for ${path} cannot be unpacked. ${error.message}`;
+    throw new OrderFailure('input_archive_broken', { message, step: 'inputs' }, error);
+  }
+}
+
+async function isGzip(path: string): Promise<boolean> {
+  await using file = await open(path);
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
+  return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b;
+}

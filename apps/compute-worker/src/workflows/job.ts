@@ -1,0 +1,124 @@
+import { join } from 'node:path';
+import { JOB_FOLDERS, type Job, OrderFailure, type OrderResult, PlatformError } from '@morpheo/common';
+import type { Attempt } from '../attempt/attempt.ts';
+import { FailureWithResult } from '../attempt/outcome.ts';
+import { type Gathered, gather } from '../inputs/gather.ts';
+import { mountsOf, placeInputs, resourcesOf } from '../inputs/job-inputs.ts';
+import { packOutputs } from '../outputs/pack-outputs.ts';
+import type { PreparedImage } from '../runtime/index.ts';
+import type { Recipe } from '../steps/contract.ts';
+import { makeStepFolders } from '../steps/run-step.ts';
+import { StepFailure } from '../steps/step-events.ts';
+
+/** By these a program finds its folders, also where they have other names than the container contract gives them. */
+const FOLDER_VARIABLES = { MORPHEO_OUTPUTS: JOB_FOLDERS.outputs, MORPHEO_CHECKPOINT: JOB_FOLDERS.checkpoint };
+
+/**
+ * Runs an image, or an algorithm, with a command on its inputs. Resolves when what it left in its folder of outputs is
+ * staged on storage. Where its program has failed, throws {@link FailureWithResult}: that much is staged too.
+ */
+export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
+  const { output, inputs = [] } = order;
+  if (output === undefined) throw new PlatformError('internal', 'The job has no id for its outputs.');
+  const gathered = await gather({ contexts: algoOf(order), blobs: resourcesOf(inputs) }, attempt);
+  const image = await imageOf(order, gathered, attempt);
+  const failure = await run(order, image, gathered, attempt);
+  if (failure === undefined) return await keepOutputs(output, attempt);
+  const result = await keepOutputsOfFailed(output, failure, attempt);
+  if (result === undefined) throw failure;
+  throw new FailureWithResult(failure, result);
+}
+
+function algoOf({ algo }: Job) {
+  return algo === undefined ? [] : [{ type: 'algo' as const, uuid: algo }];
+}
+
+async function imageOf(
+  { image, algo = '' }: Job,
+  gathered: Gathered,
+  attempt: Attempt,
+): Promise<PreparedImage> {
+  if (image === undefined) return gathered.image({ type: 'algo', uuid: algo }).prepared;
+  return await attempt.pull(image);
+}
+
+/** Runs the job; returns how its program has failed, where it has. */
+async function run(
+  order: Job,
+  image: PreparedImage,
+  gathered: Gathered,
+  attempt: Attempt,
+): Promise<StepFailure | undefined> {
+  const recipe = recipeOf(order);
+  tellLimits(order, attempt);
+  const { inputs = [] } = order;
+  const prepare = async (folder: string) => {
+    await placeInputs(inputs, gathered, folder, attempt);
+    await makeStepFolders({ mounts: recipe.mounts.filter(({ readOnly }) => !readOnly) }, folder);
+  };
+  try {
+    await attempt.step(recipe, async (runContainer) => await runContainer(image, prepare));
+    return undefined;
+  } catch (error) {
+    if (error instanceof StepFailure) return error;
+    throw error;
+  }
+}
+
+/** Says which limits of the job are those of the worker, since it asks for more. */
+function tellLimits({ limits = {} }: Job, attempt: Attempt): void {
+  const { wallMs, memoryBytes, diskBytes } = attempt.limits;
+  const told = [
+    [limits.wall_seconds, wallMs / 1000, `wall_seconds is ${wallMs / 1000}`],
+    [limits.memory_bytes, memoryBytes, `memory_bytes is ${memoryBytes}`],
+    [limits.disk_bytes, diskBytes, `disk_bytes is ${diskBytes}`],
+  ] as const;
+  for (const [asked, most, text] of told)
+    if (asked !== undefined && asked > most)
+      attempt.log('job', `job: ${text}, the most that this worker allows`);
+}
+
+/** Packs and stages what lies in the folder of outputs, as the result with that id. */
+async function keepOutputs(uuid: string, attempt: Attempt): Promise<OrderResult> {
+  return await attempt.span('results').piece(async () => {
+    const folder = attempt.folderOf('job');
+    const path = join(folder, 'outputs.tar');
+    const from = join(folder, 'outputs');
+    const { sha256, size } = await packOutputs(from, { at: JOB_FOLDERS.outputs, target: path }, attempt);
+    await attempt.stage({ type: 'output', uuid, path, sha256, size });
+    return { uuid, sha256, size };
+  });
+}
+
+/** The same of a job that has failed; undefined where what it left cannot be kept. */
+async function keepOutputsOfFailed(
+  uuid: string,
+  { failure }: StepFailure,
+  attempt: Attempt,
+): Promise<OrderResult | undefined> {
+  // There is too much of it, and not all of it may have come here.
+  if (failure.reason === 'disk_full') return undefined;
+  try {
+    return await keepOutputs(uuid, attempt);
+  } catch (error) {
+    if (!(error instanceof OrderFailure)) throw error;
+    attempt.log('results', `results: what the job left is not kept. ${error.message}`);
+    return undefined;
+  }
+}
+
+function recipeOf({ command, env = {}, inputs = [], limits = {} }: Job): Recipe {
+  const { wall_seconds: seconds, memory_bytes: memoryBytes, disk_bytes: diskBytes } = limits;
+  return {
+    step: 'job',
+    args: command,
+    environment: { ...env, ...FOLDER_VARIABLES },
+    gpus: true,
+    mounts: [
+      ...mountsOf(inputs),
+      { folder: 'outputs', container: JOB_FOLDERS.outputs, readOnly: false },
+      { folder: 'checkpoint', container: JOB_FOLDERS.checkpoint, readOnly: false },
+    ],
+    limits: { wallMs: seconds === undefined ? undefined : seconds * 1000, memoryBytes, diskBytes },
+  };
+}
