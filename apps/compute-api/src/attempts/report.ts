@@ -3,7 +3,9 @@ import {
   delayMs,
   type Failure,
   failureOf,
+  type OrderResult,
   type OrderStatus,
+  PlatformError,
   type Report,
   type StepRecord,
 } from '@morpheo/common';
@@ -17,7 +19,7 @@ import { policyOf } from '../disclosure/shown.ts';
 import { endOrder } from '../orders/finish.ts';
 import { kindOf, type MadeResult } from '../orders/kinds.ts';
 import { trySample } from '../orders/sample.ts';
-import { changeOrder, takeOrder } from '../orders/store.ts';
+import { changeOrder, specOf, takeOrder } from '../orders/store.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { isIsolated, lossesBesideOthers, wasBesideOthers } from '../queue/isolation.ts';
 import { checkCaller } from '../workers/store.ts';
@@ -104,13 +106,9 @@ export async function loseAttempts(
 async function applyReport(tx: Tx, policy: RetryPolicy, order: OrderRow, report: Report): Promise<OrderRow> {
   switch (report.outcome) {
     case 'done':
-      kindOf(order.kind).checkResult(order, report.result);
-      return await changeOrder(tx, order, {
-        event: 'publishing',
-        set: { lease_until: null, result: JSON.stringify(keptResult(order, report.result)) },
-        effects: [{ do: 'publish_result', attempt: order.attempt }],
-      });
+      return await finishWith(tx, order, report.result);
     case 'failed': {
+      if (report.result !== undefined) return await finishWith(tx, order, report.result, report.failure);
       const failed = await endOrder(tx, order, { status: 'failed', failure: report.failure });
       await trySample(tx, order, report.failure);
       return failed;
@@ -126,6 +124,38 @@ async function applyReport(tx: Tx, policy: RetryPolicy, order: OrderRow, report:
       });
     }
   }
+}
+
+/**
+ * Ends the attempt that has won with its result: as soon as storage has published it, where it is kept there. Where there
+ * is a `failure`, the order fails with it then.
+ */
+async function finishWith(
+  tx: Tx,
+  order: OrderRow,
+  reported: OrderResult,
+  failure?: Failure,
+): Promise<OrderRow> {
+  if (failure !== undefined && order.kind !== 'job')
+    throw new PlatformError(
+      'invalid_request',
+      'body.result: an order that failed has none, unless it is a job',
+    );
+  kindOf(order.kind).checkResult(order, reported);
+  const set = {
+    lease_until: null,
+    result: JSON.stringify(keptResult(order, reported)),
+    ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
+  };
+  const details = failure === undefined ? {} : { failed: true };
+  const isStored = kindOf(order.kind).isStored(specOf(order));
+  const publish = { do: 'publish_result', attempt: order.attempt } as const;
+  const effects: Effect[] = isStored ? [failure === undefined ? publish : { ...publish, failed: true }] : [];
+  const finished = await changeOrder(tx, order, { event: 'publishing', details, set, effects });
+  if (isStored) return finished;
+  return failure === undefined
+    ? await endOrder(tx, finished, { status: 'done', keepsResult: true })
+    : await endOrder(tx, finished, { status: 'failed', failure, keepsResult: true });
 }
 
 /** The result as it is kept and told: exact scores over hidden data are nowhere. */

@@ -83,7 +83,10 @@ export async function retryTaken(tx: Tx, order: OrderRow, by: string): Promise<O
     event: 'retried',
     details: { by },
     set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
-    effects: start.waits_for === null ? [PIN_ORDER] : [],
+    effects: [
+      ...(order.result === null ? [] : [{ do: 'remove_result' } as const]),
+      ...(start.waits_for === null ? [PIN_ORDER] : []),
+    ],
   });
 }
 
@@ -91,6 +94,7 @@ const FRESH = {
   charged: 0,
   lost_beside: 0,
   failure: null,
+  result: null,
   reason: null,
   ended_at: null,
   pin: null,

@@ -83,7 +83,7 @@ const MESSAGES: Readonly<Record<Change['event'], string>> = {
   released: 'A worker released an order',
   lost: 'A worker was lost with an order, which is tried again',
   error: 'An attempt broke off, and the order is tried again',
-  publishing: 'An attempt succeeded, and its result is being published',
+  publishing: 'An attempt has ended with a result, which is being published',
   done: 'An order is done',
   failed: 'An order has failed',
   cancelled: 'An order was cancelled',

@@ -12,9 +12,15 @@ import { addEffectTo, changeOrder, startModelOf, takeWaiting, waitedForOf } from
 const AT_ONCE = 50;
 
 /** How an order ends. */
-export type Ending =
+export type Ending = (
   | { readonly status: 'done' }
-  | { readonly status: 'failed' | 'cancelled'; readonly failure: Failure };
+  | { readonly status: 'failed' | 'cancelled'; readonly failure: Failure }
+) & {
+  /** What is to become of the result that its row has: kept also where it failed; dropped then where absent. */
+  readonly keepsResult?: boolean;
+  /** Whether storage has let go of what it held, since it has published the result. */
+  readonly isPublished?: boolean;
+};
 
 /**
  * Ends an order that this transaction has locked: its row, its history, the orchestrator's message, what its attempts
@@ -67,13 +73,19 @@ export async function onPublished(
   refusal: PlatformError | undefined,
 ): Promise<void> {
   if (order.status !== 'pending' || order.lease_until !== null) return;
+  // Of a run that failed, whose outputs are kept all the same.
+  const failure = JSON.parse(order.failure ?? 'null') as Failure | null;
   if (refusal === undefined) {
-    await endOrder(tx, order, { status: 'done' });
+    const published = { keepsResult: true, isPublished: true };
+    if (failure === null) await endOrder(tx, order, { status: 'done', ...published });
+    else await endOrder(tx, order, { status: 'failed', failure, ...published });
     return;
   }
+  const refused = `Storage refused to publish the result: ${refusal.message}`;
   const reason = REFUSALS.get(refusal.code) ?? 'internal';
-  const message = `Storage refused to publish the result: ${refusal.message}`;
-  await endOrder(tx, order, { status: 'failed', failure: { reason, message, step: 'results' } });
+  const lost = failure === null ? { reason, message: refused, step: 'results' as const } : failure;
+  const message = failure === null ? refused : `${failure.message} ${refused}`.slice(0, 4000);
+  await endOrder(tx, order, { status: 'failed', failure: { ...lost, message } });
 }
 
 /** What storage's refusals to publish mean for an order. */
@@ -99,16 +111,16 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
       failure: failure === null ? null : JSON.stringify(failure),
       reason: failure?.reason ?? null,
       score: result?.performance?.perf ?? null,
-      ...(failure === null ? {} : { result: null }),
+      ...(failure === null || ending.keepsResult ? {} : { result: null }),
     },
-    effects: effectsOf(order, failure === null, result),
+    effects: effectsOf(order, ending.isPublished === true, result),
   });
 }
 
-function effectsOf(order: OrderRow, isDone: boolean, told: MadeResult | null): Effect[] {
+function effectsOf(order: OrderRow, isPublished: boolean, told: MadeResult | null): Effect[] {
   const message = kindOf(order.kind).endMessage(told) ?? [];
-  // Of one that is done the publication lets go; while it waits for a start model, nothing is held for it.
-  const isHeld = !isDone && (order.attempt > 0 || order.waits_for === null);
+  // The publication lets go of it; while it waits for a start model, nothing is held for it.
+  const isHeld = !isPublished && (order.attempt > 0 || order.waits_for === null);
   return [isHeld ? ({ do: 'discard_results', round: order.round } as const) : [], message].flat();
 }
 

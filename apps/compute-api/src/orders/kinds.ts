@@ -40,6 +40,8 @@ export interface Kind<Spec extends OrderSpec> {
   withResult(spec: Spec, uuid: string): Spec;
   /** What `/v1` shows of its body beside what all orders have. */
   summaryOf(spec: Spec): Partial<OrderSummary>;
+  /** Whether what it makes is kept on storage, which then publishes it; else its end has no publication before it. */
+  isStored(spec: Spec): boolean;
   /** Throws `invalid_request` for a result that a worker may not report for the order. */
   checkResult(order: OrderRow, result: OrderResult): void;
   /**
@@ -81,6 +83,7 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       };
     },
     withResult: (spec) => spec,
+    isStored: () => true,
     summaryOf: ({ uplet: { train_data, test_data, rank } }) => ({ train_data, test_data, rank }),
     checkResult({ model_end }, { uuid, performance }) {
       if (uuid !== model_end) {
@@ -123,6 +126,7 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       if (spec.uplet.prediction_storage_uuid !== NIL_UUID) return spec;
       return { kind: 'predict', uplet: { ...spec.uplet, prediction_storage_uuid: uuid } };
     },
+    isStored: () => true,
     summaryOf: ({ uplet: { data } }) => ({ data }),
     checkResult: checkKept,
     endMessage(result) {
@@ -156,6 +160,7 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       };
     },
     withResult: (spec) => spec,
+    isStored: ({ uplet: { outputs } }) => outputs?.storage !== false,
     summaryOf: ({ uplet }) => ({ job: jobViewOf(uplet) }),
     checkResult: checkKept,
     endMessage: () => undefined,

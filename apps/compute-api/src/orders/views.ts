@@ -1,6 +1,7 @@
 import {
   type AttemptView,
   type Failure,
+  hasEnded,
   type OrderEvent,
   type OrderSummary,
   orderNeeds,
@@ -35,7 +36,9 @@ export function summaryOf(row: OrderRow, viewer: Viewer): OrderSummary {
     created_at: time(row.created_at),
     ...(row.started_at === null ? {} : { started_at: time(row.started_at) }),
     ...(row.ended_at === null ? {} : { ended_at: time(momentFor(viewer, row, row.attempt, row.ended_at)) }),
-    ...(row.status === 'done' ? { result: resultFor(viewer, row, parsed<MadeResult>(row.result)) } : {}),
+    ...(hasEnded(row.status) && row.result !== null
+      ? { result: resultFor(viewer, row, parsed<MadeResult>(row.result)) }
+      : {}),
     ...(row.failure === null ? {} : { failure: failureFor(viewer, row, parsed<Failure>(row.failure)) }),
   };
 }

@@ -219,6 +219,7 @@ const SPANS: Readonly<Record<SingleEffect['do'], string>> = {
   publish_result: 'publish result',
   confirm_result: 'confirm result',
   discard_results: 'discard results',
+  remove_result: 'remove result',
   tell_taken: 'callback',
   tell_learn: 'callback',
   tell_predict: 'callback',

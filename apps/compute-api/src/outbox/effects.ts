@@ -29,12 +29,17 @@ export interface SettleWaiting {
 type StorageEffect =
   /** Have storage check the order, and hold what it names; many orders are pinned in one call (see `pins.ts`). */
   | { readonly do: 'pin_order' }
-  /** Make the result that this attempt staged visible; the order is `done` when that has happened. */
-  | { readonly do: 'publish_result'; readonly attempt: number }
+  /**
+   * Make the result that this attempt staged visible; when that has happened, the order is `done`, or has failed where that
+   * is what it has left behind.
+   */
+  | { readonly do: 'publish_result'; readonly attempt: number; readonly failed?: true }
   /** Make sure that the result which its worker stored by itself is there; the order is `done` when it is. */
   | { readonly do: 'confirm_result'; readonly type: 'model' | 'prediction'; readonly uuid: string }
   /** Drop what the order's attempts staged, and what is held for this round of it; for any where absent. */
-  | { readonly do: 'discard_results'; readonly round?: number };
+  | { readonly do: 'discard_results'; readonly round?: number }
+  /** Remove what a run that failed has left behind, since the order is begun again. */
+  | { readonly do: 'remove_result' };
 
 type OrchestratorEffect =
   /** A worker took the order. */
@@ -63,6 +68,7 @@ const LANES: Readonly<Record<Effect['do'], Lane>> = {
   publish_result: 'storage',
   confirm_result: 'storage',
   discard_results: 'storage',
+  remove_result: 'storage',
   tell_taken: 'orchestrator',
   tell_learn: 'orchestrator',
   tell_predict: 'orchestrator',
@@ -116,6 +122,7 @@ async function deliverToStorage(
     await storage.discardResults({ params: { order }, query: { round: effect.round } }, { signal });
     return undefined;
   }
+  if (effect.do === 'remove_result') return await removeResult(order, storage, signal);
   if (effect.do === 'confirm_result') return await confirmResult(effect, storage, signal);
   try {
     await storage.publishResult({ params: { order, attempt: effect.attempt } }, { signal });
@@ -123,6 +130,19 @@ async function deliverToStorage(
   } catch (error) {
     if (isPlatformError(error, 'not_found', 'conflict', 'wrong_state')) return error;
     throw error;
+  }
+}
+
+/** While another order that has not ended names it, it is tried again. */
+async function removeResult(
+  order: string,
+  storage: Systems['storage'],
+  signal: AbortSignal,
+): Promise<undefined> {
+  try {
+    await storage.removeResult({ params: { order } }, { signal });
+  } catch (error) {
+    if (!isPlatformError(error, 'not_found')) throw error;
   }
 }
 

@@ -82,7 +82,8 @@ function ended(order: OrderRow, viewer: Viewer): WhyView {
 
 function running(order: OrderRow): WhyView {
   if (order.lease_until === null) {
-    return { code: 'publishing', sentence: 'It has succeeded; storage is being told to publish its result.' };
+    const what = order.failure === null ? 'It has succeeded' : 'It has failed, and its outputs are kept';
+    return { code: 'publishing', sentence: `${what}; storage is being told to publish its result.` };
   }
   return { code: 'running', sentence: `Worker ${order.worker} runs it; this is attempt ${order.attempt}.` };
 }

@@ -11,10 +11,10 @@ const CALL_MS = 30_000;
 /** How many calls are under way at once. */
 const AT_ONCE = 10;
 
-/** What an order has made on storage; null where it has made nothing. */
-export function outputOf({ status, result }: Pick<Candidate, 'status' | 'result'>): MadeResult | null {
+/** What an order that has ended has made on storage; null where it has made nothing. */
+export function outputOf({ result }: Pick<Candidate, 'result'>): MadeResult | null {
   // Written by ourselves.
-  return status === 'done' ? (JSON.parse(result ?? 'null') as MadeResult | null) : null;
+  return JSON.parse(result ?? 'null') as MadeResult | null;
 }
 
 /** How much these orders have made, as their workers reported it. */

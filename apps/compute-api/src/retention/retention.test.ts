@@ -24,7 +24,7 @@ testOnEngines(
     const old = [await ended(t, compute), await ended(t, compute, 0.5)].map(({ uuid }) => uuid);
     await age(compute, 2, ...old);
     const { orders, logs, outputs, next } = await retentionOf(compute).remove();
-    t.deepEqual(orders, { learn: 2, predict: 0 });
+    t.deepEqual(orders, { learn: 2, predict: 0, job: 0 });
     t.deepEqual(logs, { count: 2, bytes: 12 });
     t.deepEqual(outputs, { count: 0, bytes: 0 });
     t.is(next, undefined);

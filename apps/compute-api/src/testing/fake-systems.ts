@@ -25,26 +25,33 @@ export class FakeChecks {
   before: Promise<void> = Promise.resolve();
   /** Those of the problem of every order. */
   canaries: string[] = [];
+  /** Who sees all of every order. */
+  readers: Policy['readers'] = 'everybody';
   /** What is answered in the place of that; nothing until it is set. */
   refuse: (request: PinRequest) => PinAnswer | undefined = () => undefined;
 
   /** What storage answers to a call. */
   async answer(orders: PinRequest[]): Promise<PinAnswer[]> {
     await this.before;
-    const answers = orders.map((request) => this.refuse(request) ?? pinned(request, this.canaries));
+    const answers = orders.map((request) => this.refuse(request) ?? pinned(request, this));
     this.asked.push(orders);
     return answers;
   }
 }
 
+type Policy = Extract<PinAnswer, { outcome: 'pinned' }>['policy'];
+
 /** The answer of a storage that holds what an order names, whose problem may have canaries. */
-export function pinned({ order, round, produces }: PinRequest, canaries: string[] = []): PinAnswer {
+export function pinned(
+  { order, round, produces }: PinRequest,
+  { canaries = [], readers = 'everybody' }: Partial<Pick<Policy, 'canaries' | 'readers'>> = {},
+): PinAnswer {
   const uuid = produces.uuid === NIL_UUID ? randomUUID() : produces.uuid;
   const pin = createHash('sha256').update(`${order} ${round}`).digest('hex');
-  const policy: Extract<PinAnswer, { outcome: 'pinned' }>['policy'] = {
+  const policy: Policy = {
     problem_owner: 'ada',
     hidden: false,
-    readers: 'everybody',
+    readers,
     disclosure: DEFAULT_DISCLOSURE,
     canaries,
   };

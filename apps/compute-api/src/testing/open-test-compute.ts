@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { PlatformError, type Ticket } from '@morpheo/common';
+import { PlatformError, type Slots, type Ticket, TOPICS } from '@morpheo/common';
 import { openMemoryBroker } from '@morpheo/service/broker';
 import { type Database, openSqlite } from '@morpheo/service/database';
 import { silentLog } from '@morpheo/service/log';
@@ -41,12 +41,7 @@ export interface TestCompute extends AsyncDisposable {
   readonly calls: string[];
   readonly broken: Broken;
   /** `gpus`: how many the worker has, and `gpuSlots` how many orders may share one. */
-  worker(
-    slots?: { learn: number; predict: number },
-    gpus?: number,
-    gpuSlots?: number,
-    offers?: TestOffers,
-  ): Promise<TestWorker>;
+  worker(slots?: Slots, gpus?: number, gpuSlots?: number, offers?: TestOffers): Promise<TestWorker>;
 }
 
 /** Opens one; `settings` are merged over quick ones, and the database, one in memory where absent, is closed with it. */
@@ -58,7 +53,7 @@ export async function openTestCompute(
   const database = stack.use(given ?? (await openSqlite<Schema>({ file: ':memory:', migrations })));
   const broker = stack.use(openMemoryBroker());
   const published: TestCompute['published'] = [];
-  for (const topic of ['train', 'prediction']) {
+  for (const topic of Object.values(TOPICS)) {
     const handle = async (message: string): Promise<void> => void published.push({ topic, message });
     stack.use(await broker.subscribe({ topic, channel: 'compute', handle }));
   }
@@ -105,6 +100,7 @@ function checkedApi(api: Compute['api'], { read }: Database<Schema>, broken: Bro
     ...api,
     learn: async (input, call) => await checked(api.learn(input, call)),
     pred: async (input, call) => await checked(api.pred(input, call)),
+    postJob: async (input, call) => await checked(api.postJob(input, call)),
     retryOrder: async (input, call) => await checked(api.retryOrder(input, call)),
   };
 }

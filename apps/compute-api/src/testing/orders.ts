@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   hasEnded,
+  type Job,
+  job,
   type Learnuplet,
   learnuplet,
   type NamedTerms,
@@ -24,6 +26,12 @@ export function aLearnuplet(members: Partial<Learnuplet> = {}): Learnuplet {
 export function aPreduplet(members: Partial<Preduplet> = {}): Preduplet {
   const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: randomUUID() };
   return preduplet.parse({ ...ids, model: randomUUID(), data: randomUUID(), status: 'todo', ...members });
+}
+
+/** A job as somebody would post it, with fresh ids. */
+export function aJob(members: Partial<Job> = {}): Job {
+  const image = `registry.example/tool:1@sha256:${'0'.repeat(64)}`;
+  return job.parse({ uuid: randomUUID(), image, command: ['run'], ...members });
 }
 
 /** Adds due orders of an owner at once, as though they had come one a millisecond in the last hours. */

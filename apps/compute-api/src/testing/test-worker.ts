@@ -10,6 +10,7 @@ import type {
   OrderResult,
   OrderStatus,
   Report,
+  Slots,
 } from '@morpheo/common';
 
 /** How long an order is waited for that is to be due. */
@@ -38,7 +39,7 @@ export class TestWorker {
   static async register(
     api: Api<ComputeContract>,
     id: string,
-    slots = { learn: 1, predict: 1 },
+    slots: Slots = { learn: 1, predict: 1 },
     gpus = 0,
     gpuSlots = 1,
     offers: TestOffers = {},
