@@ -3,13 +3,14 @@ import { Command } from 'commander';
 import { addDefaults } from './commands/defaults.ts';
 import { addGet } from './commands/get.ts';
 import { addGroup } from './commands/group.ts';
+import { addRun } from './commands/jobs/run.ts';
 import { addLeaderboard } from './commands/leaderboard.ts';
 import { addLogs } from './commands/logs.ts';
 import { addLearn, addPredict } from './commands/new-order.ts';
 import { addOwners } from './commands/operators/owners.ts';
 import { addRetention } from './commands/operators/retention.ts';
 import { addOneOrder } from './commands/order.ts';
-import { addOrdersList } from './commands/orders.ts';
+import { addOrdersList, addRuns } from './commands/orders.ts';
 import { addCredentials } from './commands/people/credentials.ts';
 import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
@@ -84,6 +85,8 @@ export function createProgram(options: ProgramOptions): Command {
   program.commandsGroup('Orders:');
   addLearn(program, run);
   addPredict(program, run);
+  addRun(program, run);
+  addRuns(program, run);
   addDefaults(program, run);
   const orders = program
     .command('orders')

@@ -1,6 +1,7 @@
 import {
   GROUP_NAME,
   GROUP_NAME_RULE,
+  issueMessage,
   NIL_UUID,
   namedBy,
   type OrderNeeds,
@@ -53,8 +54,9 @@ export function readNeeds(text: string, before: OrderNeeds = {}): OrderNeeds {
   const read = orderNeeds.safeParse(named);
   if (read.success) return read.data;
   const [issue] = read.error.issues;
-  const said = issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message;
-  throw new InvalidArgumentError(`${issue?.path.join('.') ?? ''}: ${said ?? ''}.`);
+  throw new InvalidArgumentError(
+    issue === undefined ? 'It is not right.' : `${issue.path.join('.')}: ${issueMessage(issue)}.`,
+  );
 }
 
 /** Adds examples to a command's help: each is a command line and what it does. */

@@ -1,4 +1,4 @@
-import { type LogChunk, LogText } from '@morpheo/common';
+import { type LogChunk, LogText, type OrderView } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { followOrder } from '../orders/follow.ts';
@@ -34,16 +34,17 @@ export function addLogs(program: Command, run: Runner): void {
 
 async function logs(context: Context, text: string, options: LogOptions): Promise<undefined> {
   const id = await resolveOrder(context, text);
-  if (options.follow === true) await follow(context, id, options.attempt);
+  if (options.follow === true) await followLog(context, id, options.attempt);
   else await printWhole(context, id, options.attempt);
 }
 
-async function follow(context: Context, id: string, attempt: number | undefined): Promise<void> {
+/** Prints the log of an order, of one attempt or of all, until the order ends; resolves with the order as it is then. */
+export async function followLog(context: Context, id: string, attempt?: number): Promise<OrderView> {
   const { terminal, compute } = context;
   const wanted = (chunk: LogChunk) => attempt === undefined || chunk.attempt === attempt;
   const log = new LogText();
   const shown = new ShownLog(terminal);
-  await followOrder(
+  const order = await followOrder(
     context,
     id,
     (after, signal) =>
@@ -54,6 +55,7 @@ async function follow(context: Context, id: string, attempt: number | undefined)
     },
   );
   if (!terminal.json) await terminal.write(shown.end());
+  return order;
 }
 
 async function printWhole(context: Context, id: string, attempt: number | undefined): Promise<void> {

@@ -16,16 +16,19 @@ import { resolveResource, resolveResources } from '../platform/ids.ts';
 import { examples, readGroupName, readInteger, readNeeds, readUuid } from './arguments.ts';
 
 /** The options that every kind of order takes. */
-interface NewOrderOptions {
-  readonly problem?: string;
+export interface OrderOptions {
   readonly uuid?: string;
   readonly gpus?: number;
   readonly needs?: OrderNeeds;
   readonly priority?: number;
   readonly owner?: string;
   readonly group?: string;
-  readonly watch?: boolean;
   readonly quiet?: boolean;
+}
+
+interface NewOrderOptions extends OrderOptions {
+  readonly problem?: string;
+  readonly watch?: boolean;
 }
 
 interface LearnOptions extends NewOrderOptions {
@@ -93,16 +96,22 @@ export function addPredict(program: Command, run: Runner): void {
   ]);
 }
 
-/** Adds the options of {@link NewOrderOptions}. */
 function newOrderOptions(command: Command): Command {
+  return orderOptions(
+    command.option(
+      '--problem <uuid>',
+      "the orchestrator's problem (default: the id of the workflow)",
+      readUuid,
+    ),
+    "how many GPUs the algorithm is to have (default: the problem's)",
+  ).option('-w, --watch', 'watch the order until it ends; the exit code tells how');
+}
+
+/** Adds the options of {@link OrderOptions}. */
+export function orderOptions(command: Command, gpus: string): Command {
   return command
-    .option('--problem <uuid>', "the orchestrator's problem (default: the id of the workflow)", readUuid)
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid)
-    .option(
-      '--gpus <n>',
-      "how many GPUs the algorithm is to have (default: the problem's)",
-      readInteger(0, MOST_GPUS),
-    )
+    .option('--gpus <n>', gpus, readInteger(0, MOST_GPUS))
     .option(
       '--needs <terms>',
       'what its worker has to offer: runtime=docker or process, arch=amd64 (or another), label.<key>=<value>; with commas, or the option again (default: nothing)',
@@ -118,7 +127,6 @@ function newOrderOptions(command: Command): Command {
       'on whose share it is run (default: who calls; another takes the role orchestrator)',
     )
     .option('--group <name>', 'a group that it belongs to; see morpheo group', readGroupName)
-    .option('-w, --watch', 'watch the order until it ends; the exit code tells how')
     .option('-q, --quiet', "print the order's id alone");
 }
 

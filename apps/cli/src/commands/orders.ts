@@ -28,24 +28,46 @@ interface ListOptions {
 
 /** Adds `morpheo orders list`. */
 export function addOrdersList(orders: Command, run: Runner): void {
-  const command = orders
-    .command('list')
-    .summary('list orders, newest first')
-    .description('List orders, newest first.')
-    .addOption(new Option('--kind <kind>', 'only orders of this kind').choices(ORDER_KINDS))
+  const command = listOptions(
+    orders
+      .command('list')
+      .summary('list orders, newest first')
+      .description('List orders, newest first.')
+      .addOption(new Option('--kind <kind>', 'only orders of this kind').choices(ORDER_KINDS))
+      .option('--problem <uuid>', 'only orders of this problem', readUuid),
+  ).action(run(list));
+  examples(command, [
+    ['morpheo orders list --group sweep', 'the orders of one of your groups'],
+    ['morpheo orders list --status failed', 'what failed'],
+    ['morpheo orders list --all --json', 'everything, for a script: {"items":[…],"total":n}'],
+  ]);
+}
+
+function listOptions(command: Command): Command {
+  return command
     .addOption(new Option('--status <status>', 'only orders in this state').choices(ORDER_STATUSES))
-    .option('--problem <uuid>', 'only orders of this problem', readUuid)
     .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
     .option('--owner <name>', 'only orders on the share of this owner')
     .option('--group <name>', 'only orders of this group (yours, or that of --owner)', readGroupName)
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
-    .option('--all', 'all of them, page by page')
-    .action(run(list));
+    .option('--all', 'all of them, page by page');
+}
+
+/** Adds `morpheo runs`. */
+export function addRuns(program: Command, run: Runner): void {
+  const command = listOptions(
+    program
+      .command('runs')
+      .summary('list jobs, newest first')
+      .description('List jobs, newest first: the orders that "morpheo run" places.'),
+  ).action(
+    run(async (context: Context, options: ListOptions) => await list(context, { ...options, kind: 'job' })),
+  );
   examples(command, [
-    ['morpheo orders list --group sweep', 'the orders of one of your groups'],
-    ['morpheo orders list --status failed', 'what failed'],
-    ['morpheo orders list --all --json', 'everything, for a script: {"items":[…],"total":n}'],
+    ['morpheo runs --status failed', 'the jobs that failed'],
+    ['morpheo runs --group sweep --all --json', 'all of a group, for a script'],
+    ['morpheo orders show 6c7a2f5e', 'one of them, with its attempts and its failure'],
   ]);
 }
 

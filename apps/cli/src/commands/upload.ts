@@ -111,7 +111,8 @@ async function upload(
   return undefined;
 }
 
-async function uploadOne(
+/** Uploads one path, as `morpheo upload` does. */
+export async function uploadOne(
   context: Context,
   type: UploadType,
   path: string,

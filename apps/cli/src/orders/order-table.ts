@@ -1,4 +1,4 @@
-import type { OrderSummary } from '@morpheo/common';
+import { KIND_NAMES, type OrderSummary, parseImageReference } from '@morpheo/common';
 import { type Column, idShortener, layOut } from '../terminal/table.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { humanSeconds, localTime, oneLine, secondsBetween } from '../terminal/text.ts';
@@ -23,7 +23,7 @@ export function orderTable(paint: Paint, orders: readonly OrderSummary[], head =
     shortOrder(order.id),
     order.kind.padEnd(7),
     order.rank === undefined ? '' : String(order.rank),
-    shortAlgo(order.algo ?? '').padEnd(8),
+    (order.job?.image === undefined ? shortAlgo(order.algo ?? '') : imageName(order.job.image)).padEnd(8),
     localTime(order.created_at),
     tookText(order).padStart(8),
     paintStatus(paint, order.status) + ' '.repeat(9 - order.status.length),
@@ -44,5 +44,12 @@ function outcomeText(order: OrderSummary): string {
   }
   const performance = order.result?.performance;
   if (performance !== undefined) return `perf ${scoreText(performance.perf)}`;
-  return order.result === undefined ? '' : `prediction ${order.result.uuid.slice(0, 8)}`;
+  if (order.result === undefined) return '';
+  return `${KIND_NAMES[order.kind].result} ${order.result.uuid.slice(0, 8)}`;
+}
+
+/** The last part of an image's name, and its tag. */
+function imageName(image: string): string {
+  const { repository, tag } = parseImageReference(image);
+  return `${repository.split('/').at(-1)}${tag === undefined ? '' : `:${tag}`}`;
 }

@@ -1,6 +1,7 @@
 import {
   FAILURES,
   type Failure,
+  type JobView,
   KIND_NAMES,
   type OrderStatus,
   type OrderSummary,
@@ -113,6 +114,7 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['end model', order.model_end],
     ['sample of', order.sample_of],
     ['sample', order.sample_order],
+    ...jobFields(order.job),
     ['gpus', order.gpus === 0 ? undefined : String(order.gpus)],
     ['needs', order.needs === undefined ? undefined : oneLine(termsOf(order.needs).join(', '), 1000)],
     ['owner', oneLine(order.owner, 100)],
@@ -128,6 +130,30 @@ function fieldsOf(paint: Paint, order: OrderView): readonly (readonly [string, s
     ['took', took === undefined ? undefined : humanSeconds(took)],
     ['shown', order.shown === undefined ? undefined : disclosureText(order.shown)],
   ];
+}
+
+function jobFields(job: JobView | undefined): [string, string | undefined][] {
+  if (job === undefined) return [];
+  const list = (all: readonly string[]) =>
+    all.length === 0 ? undefined : all.map((one) => oneLine(one, 300)).join(`\n${' '.repeat(12)}`);
+  const { bucket } = job.outputs ?? {};
+  return [
+    ['image', job.image],
+    ['command', list((job.command ?? []).length === 0 ? [] : [(job.command ?? []).join(' ')])],
+    ['env', list(Object.entries(job.env ?? {}).map(([name, value]) => `${name}=${value}`))],
+    ['inputs', list(job.inputs.map((input) => `${input.path}  ${inputText(input)}`))],
+    ['output id', job.output],
+    ['copied to', bucket === undefined ? undefined : `bucket:${bucket.connection}/${bucket.prefix}`],
+    ['limits', list(Object.entries(job.limits ?? {}).map(([name, value]) => `${name} ${value}`))],
+    ['labels', list(Object.entries(job.labels ?? {}).map(([name, value]) => `${name}=${value}`))],
+  ];
+}
+
+function inputText({ resource, bucket, inline_bytes: bytes = 0, unpack }: JobView['inputs'][number]): string {
+  const unpacked = unpack === true ? ', unpacked' : '';
+  if (resource !== undefined) return `${resource.type}:${resource.uuid}${unpacked}`;
+  if (bucket !== undefined) return `bucket:${bucket.connection}/${bucket.prefix}`;
+  return `${humanBytes(bytes)} in the order${unpacked}`;
 }
 
 function placeFields({ queue }: OrderView): [string, string | undefined][] {
