@@ -32,6 +32,31 @@ export async function roomAt(folder: string): Promise<Room> {
   return { free: bavail * bsize, total: blocks * bsize };
 }
 
+const LOOK_MS = 500;
+
+/** Watches how much room there is where a folder lies; see {@link watchRoom}. */
+export interface RoomWatch extends Disposable {
+  /** The least room since the watch began. Rejects where the disk cannot be asked now. */
+  least(): Promise<Room>;
+}
+
+/**
+ * Watches the disk of a folder until it is disposed: at once, twice a second, and when it is asked. A disk that was full
+ * for a few seconds has room again by the time that somebody looks for why a program failed.
+ */
+export function watchRoom(folder: string, look: typeof roomAt = roomAt, everyMs = LOOK_MS): RoomWatch {
+  let least: Room | undefined;
+  const note = async (): Promise<Room> => {
+    const room = await look(folder);
+    if (least === undefined || room.free < least.free) least = room;
+    return least;
+  };
+  const noteIfPossible = () => void note().catch(() => undefined);
+  noteIfPossible();
+  const timer = setInterval(noteIfPossible, everyMs);
+  return { least: note, [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** The room in words: `12 kB of 40 GB are free`. */
 export function roomText({ free, total }: Room): string {
   return `${formatBytes(free)} of ${formatBytes(total)} are free`;

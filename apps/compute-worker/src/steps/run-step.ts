@@ -5,7 +5,7 @@ import { type End, type FoundFailure, PlatformError } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import type { AttemptEvents } from '../attempt/events.ts';
 import type { Workspace } from '../attempt/workspace.ts';
-import { diskFull, roomAt, roomText } from '../files/disk-full.ts';
+import { diskFull, type RoomWatch, roomText, watchRoom } from '../files/disk-full.ts';
 import { openTree } from '../files/open-tree.ts';
 import type {
   ContainerRuntime,
@@ -98,17 +98,18 @@ export class StepRunner {
   /** What came of a run; undefined where there was nothing to run. */
   async #watch(recipe: Recipe, run: () => Promise<RunResult | undefined>): Promise<StepOutcome | undefined> {
     return await span(`run ${recipe.step}`, {}, async (about) => {
+      using room = watchRoom(this.#options.workspace.at(recipe.step));
       const result = await run();
       if (result === undefined) return undefined;
-      await this.#refuseOnFullDisk(recipe.step, result);
+      await this.#refuseOnFullDisk(recipe.step, result, room);
       return this.#judge(recipe, result, {}, (attributes) => about.set(attributes));
     });
   }
 
   /** Throws `disk_full` where a program failed while the worker's own disk had no room: it may have failed for that. */
-  async #refuseOnFullDisk(step: ContainerStep, result: RunResult): Promise<void> {
+  async #refuseOnFullDisk(step: ContainerStep, result: RunResult, watch: RoomWatch): Promise<void> {
     if (result.ended !== 'exited' || result.exitCode === 0) return;
-    const room = await roomAt(this.#options.workspace.at(step));
+    const room = await watch.least();
     if (room.free >= FULL_BYTES) return;
     const message =
       `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full ` +
