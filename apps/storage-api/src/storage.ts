@@ -14,6 +14,7 @@ import { type ScrubCounts, type ScrubHow, scrubBlobs } from './integrity/scrub.t
 import { type Collected, collectGarbage } from './maintenance/gc.ts';
 import type { StorageDatabase } from './metadata/schema.ts';
 import { createStorageMeters, watchStorage } from './metrics.ts';
+import { outputHandlers } from './outputs/routes.ts';
 import type { StorageParts } from './parts.ts';
 import { createPeopleDirectory } from './people/directory.ts';
 import { groupHandlers, peopleHandlers } from './people/handlers.ts';
@@ -86,6 +87,7 @@ export function createStorage(made: CreateStorage): Storage {
     api: {
       ...readHandlers(parts),
       ...downloadHandlers(parts),
+      ...outputHandlers(parts),
       ...resultHandlers(parts),
       ...resumable.api,
       ...permissionHandlers(parts),

@@ -4,6 +4,7 @@ export * from './canaries.ts';
 export * from './contract/attempts.ts';
 export * from './contract/compute.ts';
 export * from './contract/contract.ts';
+export * from './contract/downloads.ts';
 export * from './contract/groups.ts';
 export * from './contract/orchestrator.ts';
 export * from './contract/orders.ts';

@@ -115,7 +115,7 @@ function script(storage: TestStorage, run: number): Step[] {
     { name: 'stage again', run: () => stage(10) },
     {
       name: 'publish',
-      run: () => api.publishResult({ params: { order: uuid(10), attempt: 1 } }),
+      run: () => api.publishResult({ params: { order: uuid(10), attempt: 1 }, query: {} }),
       ...makes('prediction', 11),
     },
     { name: 'stage another', run: () => stage(20) },

@@ -10,8 +10,8 @@ import type { StorageMeters } from '../metrics.ts';
 export interface DamageWatch {
   /** Throws `damaged`, which names the blob, where it is marked. */
   refuse(digest: string): Promise<void>;
-  /** See {@link verifiedStream}; what it finds is {@link report}ed. */
-  verified(blob: StoredBlob, source: ReadableStream<Uint8Array>): ReadableStream<Uint8Array>;
+  /** See {@link verifiedStream}; what it finds is {@link report}ed of the blob `of` which these bytes are a part, or all. */
+  verified(bytes: StoredBlob, source: ReadableStream<Uint8Array>, of?: string): ReadableStream<Uint8Array>;
   /**
    * Marks a blob that has other bytes than it should, logs it and counts it; resolves with the error to throw. Never
    * rejects: where the mark cannot be written, the next reader finds the damage again. `found`: what it has instead.
@@ -38,7 +38,8 @@ export function createDamageWatch(
     refuse: async (digest) => {
       if (await isDamaged(database.read, digest)) throw damagedBlob(digest);
     },
-    verified: (blob, source) => verifiedStream(source, blob, (found) => report(blob.digest, found)),
+    verified: (bytes, source, of = bytes.digest) =>
+      verifiedStream(source, bytes, (found) => report(of, found)),
   };
 }
 
@@ -54,8 +55,8 @@ function damagedBlob(digest: string): PlatformError {
 const PIECE_BYTES = 256 * 1024;
 
 /**
- * The bytes of a whole blob, hashed as they go by. The last of them are held back until all are known to be those that
- * the blob's name says; where they are not, the stream fails with what `damaged` resolves with, so that nobody has them
+ * Bytes whose digest is known, hashed as they go by. The last of them are held back until all are known to be those that
+ * it says; where they are not, the stream fails with what `damaged` resolves with, so that nobody has them
  * all. `damaged` is called with what was found instead. Whoever gets the stream reads it to its end or cancels it.
  */
 function verifiedStream(

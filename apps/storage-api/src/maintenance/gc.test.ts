@@ -72,7 +72,7 @@ async function act(storage: Storage, random: () => number, begun: string[]): Pro
     upload,
     () => api.remove({ params: { type: 'data', uuid } }),
     () => api.stageResult({ params: { order, attempt }, query, body: bodyOf(bytes, {}, 100) }, call),
-    () => api.publishResult({ params: { order, attempt } }),
+    () => api.publishResult({ params: { order, attempt }, query: {} }),
     () => api.discardResults({ params: { order }, query: {} }),
     () => api.remove({ params: { type: 'prediction', uuid: query.uuid } }),
     () => collect(),

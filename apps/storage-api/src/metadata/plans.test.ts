@@ -98,7 +98,7 @@ async function runOrders(t: Parameters<typeof pinned>[0], storage: TestStorage):
       await api.stageResult({ params, query: { type, uuid }, body: bodyOf(bytes) }, call);
     if (order === learnRequest(2).order) await api.discardResults({ params: { order }, query: { round: 1 } });
     else {
-      await api.publishResult({ params });
+      await api.publishResult({ params, query: {} });
       await api.removeResult({ params: { order } });
     }
   }

@@ -34,6 +34,8 @@ export interface NewResource {
   readonly purpose?: Purpose | undefined;
   /** data: the ids of the problems that it tests. */
   readonly problems?: readonly string[] | undefined;
+  /** output: its job failed. */
+  readonly failed?: boolean | undefined;
   /** An admin brings it, and may take an id that was somebody else's. */
   readonly admin?: boolean | undefined;
 }
@@ -72,6 +74,7 @@ export function toResource(row: ResourceRow): Resource {
     ...(row.algo === null ? {} : { algo: row.algo }),
     size: row.size,
     sha256: row.sha256,
+    ...(row.failed === 1 ? { failed: true as const } : {}),
   };
 }
 
@@ -144,6 +147,7 @@ export async function insertResource(
       visibility: resource.visibility ?? 'private',
       purpose: resource.purpose ?? 'open',
       problems: (resource.problems ?? []).join(','),
+      failed: resource.failed === true ? 1 : 0,
     })
     .onConflict((conflict) => conflict.columns(['type', 'uuid']).doNothing())
     .returningAll()

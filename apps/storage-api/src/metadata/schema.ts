@@ -1,6 +1,7 @@
 import type { Purpose, ResourceType, ResultType, Visibility } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
 import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
+import { addOutputs, type OutputSchema } from '../outputs/tables.ts';
 import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
 import {
   addCanaries,
@@ -51,6 +52,8 @@ interface ResourceTable {
   sample: Generated<string>;
   /** problem: JSON of its canaries; empty where it has none. Nobody but its owner and admins may know them. */
   canaries: Generated<string>;
+  /** output: 1 where its job failed. */
+  failed: Generated<number>;
 }
 
 /** See {@link ResourceTable}. */
@@ -125,7 +128,7 @@ export interface UploadRow {
 }
 
 /** The tables of storage-api. */
-export interface StorageSchema extends PeopleSchema, PinSchema {
+export interface StorageSchema extends PeopleSchema, PinSchema, OutputSchema {
   blobs: BlobRow;
   resources: ResourceTable;
   staged: StagedTable;
@@ -158,6 +161,7 @@ export const storageMigrations: Migrations = {
   '011-pinned-things': indexPinnedThings,
   '012-staged-by-age': indexStagedByAge,
   '013-figures': indexForFigures,
+  '014-outputs': addOutputs,
 };
 
 /** What is there already is marked as from before there were owners. */

@@ -2,12 +2,20 @@ import { setImmediate } from 'node:timers/promises';
 import { PlatformError, type Resource, type ResultType, type Ticket, type Visibility } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
+import { type IndexedFile, writeIndex } from '../outputs/files.ts';
 import { requireCurrent } from '../pins/attempt.ts';
 import { forgetReleased, lockPin, noteRound, releasePins, takePin } from '../pins/release.ts';
 import { keepReservedIds, reservedFor } from '../pins/reserved.ts';
 import { requireQuota } from '../quotas/check.ts';
 import { forgetBlobs, recordBlob, unreferencedBlobs } from './blobs.ts';
-import { type Changed, insertResource, lockAlgo, lockResource, toResource } from './resources.ts';
+import {
+  type Changed,
+  insertResource,
+  lockAlgo,
+  lockResource,
+  type NewResource,
+  toResource,
+} from './resources.ts';
 import type { ResourceRow, StagedRow, StorageDatabase, StorageTransaction } from './schema.ts';
 
 /** A result of an attempt, as it is staged. */
@@ -24,6 +32,8 @@ export interface StagedResult {
   readonly quota?: number | undefined;
   /** Why nobody may have it; all may where absent. */
   readonly withheld?: string | undefined;
+  /** The files of an output. */
+  readonly files?: readonly IndexedFile[] | undefined;
   /** What the attempt has shown; where absent, who stages it answers for it. */
   readonly ticket?: Ticket | undefined;
 }
@@ -80,7 +90,7 @@ export async function stageResult(
 async function insertStaged(
   transaction: StorageTransaction,
   now: StorageDatabase['now'],
-  { order, attempt, type, uuid, algo, owner = '', quota, withheld = '', ticket }: StagedResult,
+  { order, attempt, type, uuid, algo, owner = '', quota, withheld = '', files = [], ticket }: StagedResult,
   blob: StoredBlob,
 ): Promise<readonly string[]> {
   // First, so that a result of an order that has ended meanwhile is not staged.
@@ -96,6 +106,7 @@ async function insertStaged(
   }
   const replaced = taken.filter((row) => row.attempt === attempt).map(({ sha256 }) => sha256);
   await recordBlob(transaction, now, blob, replaced);
+  await writeIndex(transaction, blob.digest, files);
   const values = {
     ...{ type, uuid, algo: algo ?? null, owner, withheld },
     ...{ sha256: blob.digest, size: blob.size, staged_at: now },
@@ -112,16 +123,24 @@ async function insertStaged(
   return before === undefined ? [] : await forgetBlobs(transaction, [before.sha256]);
 }
 
+/** What is said of a result when it is published. */
+export interface Publication {
+  /** Who may use the result of an owner; `private` where absent. */
+  readonly visibilityOf?: ((owner: string) => Visibility) | undefined;
+  /** True: it is the output of a job that failed. */
+  readonly failed?: boolean | undefined;
+}
+
 /**
  * Makes the result of an attempt visible and drops those of the order's other attempts, in one transaction; again, it
  * answers the same. Throws `not_found` where nothing is staged, `wrong_state` where the result is withheld, and `conflict` where the uuid belongs to something else
- * or another attempt of the order was published. `visibilityOf` an owner is who may use the result.
+ * or another attempt of the order was published.
  */
 export async function publishResult(
   database: StorageDatabase,
   order: string,
   attempt: number,
-  visibilityOf: (owner: string) => Visibility = () => 'private',
+  { visibilityOf = () => 'private', failed = false }: Publication = {},
 ): Promise<Changed> {
   return await database.write(async (transaction) => {
     // Of those who publish results of one order at once, the first is done before the next looks.
@@ -137,7 +156,12 @@ export async function publishResult(
     const released = pin === undefined ? [] : await releasePins(transaction, database.now, [order]);
     const digests = [...all.map(({ sha256 }) => sha256), ...released];
     const visibility = visibilityOf(staged.owner);
-    const resource = await insertPublished(transaction, database.now, { ...staged, visibility }, digests);
+    const resource = await insertPublished(
+      transaction,
+      database.now,
+      { ...staged, visibility, failed },
+      digests,
+    );
     return { resource, freed: await dropStaged(transaction, order, released) };
   });
 }
@@ -170,11 +194,12 @@ async function publishedBefore(
 async function insertPublished(
   transaction: StorageTransaction,
   now: StorageDatabase['now'],
-  staged: StagedRow & { readonly visibility: Visibility },
+  staged: StagedRow & Pick<NewResource, 'visibility' | 'failed'>,
   digests: readonly string[],
 ): Promise<Resource> {
-  const { type, uuid, algo, sha256, size, order_id: order, attempt, owner, visibility } = staged;
-  const resource = { type, uuid, algo: algo ?? undefined, origin: { order, attempt }, owner, visibility };
+  const { type, uuid, algo, sha256, size, order_id: order, attempt, owner, visibility, failed } = staged;
+  const origin = { order, attempt };
+  const resource = { type, uuid, algo: algo ?? undefined, origin, owner, visibility, failed };
   return toResource(await insertResource(transaction, now, resource, { digest: sha256, size }, digests));
 }
 

@@ -11,6 +11,7 @@ import {
   type ResourceType,
   storageContract,
 } from '@morpheo/common';
+import { rawTar } from '@morpheo/service/archive/testing';
 import test, { type ExecutionContext } from 'ava';
 import { openTestStorage, type TestStorage } from '../testing/open-storage.ts';
 import { bodyOf, formOf } from '../testing/requests.ts';
@@ -35,6 +36,12 @@ const blob =
   ({ api }, type, uuid, call) =>
     type === 'data' ? undefined : api[route]({ params: { type, uuid }, headers }, call);
 
+const OUTPUT = rawTar([{ name: 'file' }]);
+const outputFile =
+  (route: 'getOutputFile' | 'headOutputFile'): Ask =>
+  ({ api }, _, uuid, call) =>
+    api[route]({ params: { uuid }, query: { path: 'file' }, headers }, call);
+
 /** What each route that names a resource takes: the last ones change it. */
 const ROUTES: Partial<Record<Route, readonly [Action, Ask]>> = {
   get: ['describe', ({ api }, type, uuid, call) => api.get({ params: { type, uuid } }, call)],
@@ -52,6 +59,12 @@ const ROUTES: Partial<Record<Route, readonly [Action, Ask]>> = {
     'read',
     onlyFor('data', ({ api }, _, uuid, call) => api.headDataBlob({ params: { uuid }, headers }, call)),
   ],
+  listOutputFiles: [
+    'read',
+    onlyFor('output', ({ api }, _, uuid, call) => api.listOutputFiles({ params: { uuid }, query: {} }, call)),
+  ],
+  getOutputFile: ['read', onlyFor('output', outputFile('getOutputFile'))],
+  headOutputFile: ['read', onlyFor('output', outputFile('headOutputFile'))],
   uploadModel: [
     'use',
     onlyFor('algo', ({ api }, _, algo, call) =>
@@ -113,8 +126,8 @@ async function uploadAll({ api }: TestStorage, said: object): Promise<Record<Res
       await api.uploadModel({ query: { algo: uuids.algo, uuid }, body: bodyOf('model') }, ann);
     else if (type === 'output') {
       const params = { order: crypto.randomUUID(), attempt: 1 };
-      await api.stageResult({ params, query: { type, uuid, owner: 'ann' }, body: bodyOf('output') });
-      await api.publishResult({ params });
+      await api.stageResult({ params, query: { type, uuid, owner: 'ann' }, body: bodyOf(OUTPUT) });
+      await api.publishResult({ params, query: {} });
     } else {
       const name = type === 'problem' || type === 'algo' ? [['name', 'n'] as const] : [];
       const description = type === 'problem' ? [['description', 'd'] as const] : [];

@@ -240,7 +240,7 @@ testOnEngines(
     );
     await refused(t, stage(storage, attempt, place, { ...model, type: 'prediction' }), 'forbidden');
     await stage(storage, attempt, place, model);
-    const made = await storage.api.publishResult({ params: place });
+    const made = await storage.api.publishResult({ params: place, query: {} });
     t.like(made, { uuid: id(2001), algo: NAMED.algo, sha256: sha256('result') });
   },
 );
@@ -248,7 +248,7 @@ testOnEngines(
 for (const [how, end] of [
   [
     'published',
-    ({ api }: TestStorage, order: string) => api.publishResult({ params: { order, attempt: 1 } }),
+    ({ api }: TestStorage, order: string) => api.publishResult({ params: { order, attempt: 1 }, query: {} }),
   ],
   [
     'dropped',
@@ -297,7 +297,7 @@ testOnEngines('The id of a result that was never made stays the owner’s of its
   });
   const again = await pinned(t, storage, learnRequest(1, { round: 2 }));
   await stage(storage, attemptOf(again), { order, attempt: 1 }, again.produces);
-  await storage.api.publishResult({ params: { order, attempt: 1 } });
+  await storage.api.publishResult({ params: { order, attempt: 1 }, query: {} });
   t.is(await bytesOf(storage, 'model', id(2001)), 'result');
 });
 

@@ -52,7 +52,7 @@ testOnEngines('what is used is told by owner and kind', async (t, openTestStorag
     stored_bytes: 55,
     saved_bytes: 30,
   });
-  await storage.api.publishResult({ params });
+  await storage.api.publishResult({ params, query: {} });
   const own = await storage.api.usage({}, caller('bob'));
   t.deepEqual(own.owners[0]?.kinds, [
     { kind: 'algo', count: 1, bytes: 30 },

@@ -82,7 +82,7 @@ testOnEngines('the results of an order count once, whichever attempt brings one'
   await t.notThrowsAsync(stage(1, 1, 60));
   await t.notThrowsAsync(stage(1, 2, 61));
   await refused(t, stage(1, 3, 161), 'quota_exceeded');
-  await storage.api.publishResult({ params: { order: id(1), attempt: 2 } });
+  await storage.api.publishResult({ params: { order: id(1), attempt: 2 }, query: {} });
   t.like(await usageOf(storage), { bytes: 61, kinds: [{ kind: 'prediction', count: 1, bytes: 61 }] });
   await refused(t, stage(2, 1, 40), 'quota_exceeded');
   await stage(2, 1, 39);

@@ -36,7 +36,7 @@ async function publish(
     { params, query, body: { body, contentLength: bytes.length } },
     attemptOf(answer),
   );
-  return await storage.api.publishResult({ params });
+  return await storage.api.publishResult({ params, query: {} });
 }
 
 /** What an algorithm could make of a canary that it got hold of. */

@@ -57,7 +57,7 @@ const stage = async ({ api }: TestStorage, attempt: number, body = bodyOf(`by at
     body,
   });
 const publish = async ({ api }: TestStorage, attempt: number) =>
-  await api.publishResult({ params: { order: ORDER, attempt } });
+  await api.publishResult({ params: { order: ORDER, attempt }, query: {} });
 const discard = async ({ api }: TestStorage) =>
   await api.discardResults({ params: { order: ORDER }, query: {} });
 

@@ -16,7 +16,7 @@ async function makeModel(storage: TestStorage): Promise<void> {
   const params = { order, attempt: 1 };
   const query = { type: 'model' as const, uuid: NAMED.model, algo: NAMED.algo, owner: 'ann' };
   await api.stageResult({ params, query, body: bodyOf('model') });
-  await api.publishResult({ params });
+  await api.publishResult({ params, query: {} });
 }
 
 testOnEngines('What an order has made is removed with its bytes, once', async (t, openTestStorage) => {

@@ -22,7 +22,7 @@ const stage = ({ api }: TestStorage, attempt: number, bytes: string, order = ORD
   });
 
 const publish = ({ api }: TestStorage, attempt: number, order = ORDER) =>
-  api.publishResult({ params: { order, attempt } });
+  api.publishResult({ params: { order, attempt }, query: {} });
 
 /** The digests of what is visible, and those of all files but the algo's. */
 async function visible({ api, files }: TestStorage) {
@@ -140,7 +140,7 @@ testOnEngines('a prediction is staged and published without an algo', async (t, 
     query: { type: 'prediction', uuid: id(5) },
     body: bodyOf('guess'),
   });
-  const made = await storage.api.publishResult({ params });
+  const made = await storage.api.publishResult({ params, query: {} });
   t.deepEqual(await storage.api.get({ params: { type: 'prediction', uuid: id(5) } }), made);
 });
 

@@ -16,6 +16,7 @@ import {
   stagedBytes,
   stageResult,
 } from '../metadata/staged.ts';
+import { OutputReader } from '../outputs/output-reader.ts';
 import type { StorageParts } from '../parts.ts';
 import { currentPin, requireOwnResult, ticketOf } from '../pins/attempt.ts';
 import { canariesOf } from '../pins/policy.ts';
@@ -55,16 +56,20 @@ export function resultHandlers({ database, keeper, settings, budgets, log }: Sto
       const made = { type, uuid, algo: type === 'model' ? algo : undefined };
       const result = { order, attempt, ...made, owner, quota: budget.quota, ticket };
       await using guard = await guardOf(database.read, order);
+      const output = type === 'output' ? new OutputReader() : undefined;
       const metered = budget.metered(source);
-      await using blob = await keeper.receive(guard?.watch(metered) ?? metered, options);
-      const freed = await stageResult(database, { ...result, withheld: guard?.finding }, blob);
+      const guarded = guard?.watch(metered) ?? metered;
+      await using blob = await keeper.receive(output?.watch(guarded) ?? guarded, options);
+      const found = { withheld: guard?.finding, files: output?.files };
+      const freed = await stageResult(database, { ...result, ...found }, blob);
       await blob.commit();
       await keeper.release(freed);
       log.info({ order, attempt, type, uuid, bytes: blob.size }, 'A result was staged');
       return { size: blob.size, sha256: blob.digest };
     },
-    publishResult: async ({ params: { order, attempt } }) => {
-      const { resource, freed } = await publishResult(database, order, attempt, visibilityOf);
+    publishResult: async ({ params: { order, attempt }, query: { outcome } }) => {
+      const how = { visibilityOf, failed: outcome === 'failed' };
+      const { resource, freed } = await publishResult(database, order, attempt, how);
       await keeper.release(freed);
       log.info({ order, attempt, uuid: resource.uuid }, 'A result was published');
       return resource;

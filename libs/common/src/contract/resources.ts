@@ -16,7 +16,8 @@ export type ResultType = (typeof RESULT_TYPES)[number];
 
 /**
  * A thing that storage keeps: the originals' members by type, and ours: `size` in bytes and `sha256` of its blob, which
- * are told to those alone who may see them (of data and predictions: the owner and admins).
+ * are told to those alone who may see them (of data and predictions: the owner and admins); and `failed`, true of the
+ * output of a job that failed.
  */
 export const resource = z.object({
   uuid: z.string(),
@@ -27,6 +28,7 @@ export const resource = z.object({
   algo: z.string().optional(),
   size: z.int().optional(),
   sha256: sha256Hex.optional(),
+  failed: z.literal(true).optional(),
 });
 
 /** See {@link resource}. */

@@ -3,7 +3,7 @@ import { sha256Hex } from '../digest.ts';
 import { MOST_PROBLEMS } from '../permissions.ts';
 import { rawUuid, uuid } from '../uuid.ts';
 import { ANYONE_KNOWN, bytes, defineContract, json, nothing } from './contract.ts';
-import { ANYONE_OR_ATTEMPT, downloadEndpoints } from './downloads.ts';
+import { ANYONE_OR_ATTEMPT, downloadEndpoints, outputEndpoints } from './downloads.ts';
 import { peopleEndpoints } from './people.ts';
 import { permissionEndpoints } from './permissions.ts';
 import { pinEndpoints } from './pins.ts';
@@ -72,7 +72,8 @@ export const storageContract = defineContract({
         'A second call of the same attempt replaces what the first one staged; one of an attempt that a later one has ' +
         'overtaken here is 409. `uuid` is the id that the result ' +
         'will have. Whose bytes they are, and of which `algo` a model is, the ticket says; of an admin, who has ' +
-        'none, `owner` (the caller where absent) and `algo`. `Content-Digest`, where given, is checked.',
+        'none, `owner` (the caller where absent) and `algo`. `Content-Digest`, where given, is checked. ' +
+        'The output of a job is a tar archive, not compressed, of files and folders: any other is refused.',
       access: ['attempt'],
       params: attempt,
       query: z.object({
@@ -87,6 +88,7 @@ export const storageContract = defineContract({
       response: json(z.object({ size: z.int(), sha256: sha256Hex })),
       errors: [
         'invalid_request',
+        'invalid_upload',
         'digest_mismatch',
         'not_found',
         'stale_attempt',
@@ -105,6 +107,10 @@ export const storageContract = defineContract({
         'the result holds a canary of its problem and is withheld (`wrong_state`).',
       access: ['compute'],
       params: attempt,
+      query: z.object({
+        /** How the run ended that made it; `done` where absent. The output of a `failed` one says so. */
+        outcome: z.enum(['done', 'failed']).optional(),
+      }),
       status: 200,
       response: json(resource),
       errors: ['invalid_request', 'not_found', 'conflict', 'wrong_state'],
@@ -138,6 +144,7 @@ export const storageContract = defineContract({
       errors: ['invalid_request', 'not_found', 'in_use'],
     },
     ...pinEndpoints,
+    ...outputEndpoints,
     ...peopleEndpoints,
     ...permissionEndpoints,
     ...uploadEndpoints,

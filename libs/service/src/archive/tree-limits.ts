@@ -18,7 +18,10 @@ const ODD = /[\p{Cc}\\\uFFFD]/u;
  * where it is a path that may be made, packed and sent anywhere: bounded, no `..`, no backslash, no control
  * character, and UTF-8 (what was not decodes to U+FFFD).
  */
-export function pathProblem(path: string, limits: TreeLimits): string | undefined {
+export function pathProblem(
+  path: string,
+  limits: Pick<TreeLimits, 'depth' | 'pathBytes'>,
+): string | undefined {
   if (path.startsWith('/')) return 'is an absolute path';
   const names = path.split('/');
   if (names.includes('..')) return 'leads out of its folder by ".."';
