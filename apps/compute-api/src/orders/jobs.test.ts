@@ -116,7 +116,7 @@ testOnEngines('What a job had written is kept when it fails, until it is tried a
   const view = await api.getOrder({ params: { id: job.uuid } });
   t.like(view, { failure: FAILURE, attempts: [{ outcome: 'failed' }] });
   t.is(view.result?.uuid, view.job?.output);
-  t.deepEqual(calls, [`publish ${job.uuid} 1`]);
+  t.deepEqual(calls, [`publish ${job.uuid} 1 failed`]);
   await api.retryOrder({ params: { id: job.uuid } });
   t.is((await api.getOrder({ params: { id: job.uuid } })).result, undefined);
   const again = await worker.mustClaim(0, ['job']);

@@ -125,7 +125,8 @@ async function deliverToStorage(
   if (effect.do === 'remove_result') return await removeResult(order, storage, signal);
   if (effect.do === 'confirm_result') return await confirmResult(effect, storage, signal);
   try {
-    await storage.publishResult({ params: { order, attempt: effect.attempt }, query: {} }, { signal });
+    const query = effect.failed === true ? ({ outcome: 'failed' } as const) : {};
+    await storage.publishResult({ params: { order, attempt: effect.attempt }, query }, { signal });
     return undefined;
   } catch (error) {
     if (isPlatformError(error, 'not_found', 'conflict', 'wrong_state')) return error;

@@ -76,9 +76,9 @@ export function fakeSystems(
   };
   return {
     storage: {
-      publishResult: async ({ params }) => {
+      publishResult: async ({ params, query: { outcome } }) => {
         if (broken.publish !== undefined) throw broken.publish;
-        storage(`publish ${params.order} ${params.attempt}`);
+        storage(`publish ${params.order} ${params.attempt}${outcome === 'failed' ? ' failed' : ''}`);
         return { uuid: params.order, timestamp_upload: 0, size: 0, sha256: '' } satisfies Resource;
       },
       pinOrders: async ({ body: { orders } }) => {
