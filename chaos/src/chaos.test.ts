@@ -11,7 +11,7 @@ const PLAN = {
   paceMs: 250,
   faultEveryMs: 1500,
   mostFaults: 60,
-  mostMinutes: 4,
+  mostMinutes: 8,
 } as const;
 
 withParts(test, 'nsq', 'postgres', 'minio', 'docker').serial(

@@ -30,7 +30,7 @@ test.serial(
     // Large enough to be sent in pieces, which wait on the disk of storage-api for their rest.
     t.is(await uploadWith(dev.folder, connection, 9 * 2 ** 20), 9 * 2 ** 20);
     for (const url of [connection.storage, connection.compute])
-      t.is((await fetch(`${url}/ready`)).status, 200, url);
+      await eventually(t, async (t) => t.is((await fetch(`${url}/ready`)).status, 200, url));
 
     const source = join(dev.sources, 'apps/storage-api/src/start.ts');
     const version = async () => {

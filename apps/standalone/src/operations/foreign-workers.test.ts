@@ -12,7 +12,7 @@ import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import { openStorageService } from '@morpheo/storage-api';
 import ava from 'ava';
-import { startForeignWorker } from '../testing/foreign-worker.ts';
+import { PATIENT_TIMES, startForeignWorker } from '../testing/foreign-worker.ts';
 import { startOriginalOrchestrator, startOriginalStorage } from '../testing/original-services.ts';
 
 const test = withParts(ava, 'nsq');
@@ -83,7 +83,7 @@ for (const [name, openStorage] of Object.entries(STORAGES)) {
     const orchestrator = stack.use(await startOriginalOrchestrator());
     const folder = await mkdtemp(join(tmpdir(), 'morpheo-foreign-'));
     stack.defer(async () => await rm(folder, { recursive: true }));
-    const broker = stack.use(openNsqBroker({ nsqds: [nsqd.tcp], log: silentLog }));
+    const broker = stack.use(openNsqBroker({ nsqds: [nsqd.tcp], times: PATIENT_TIMES, log: silentLog }));
     const compute = stack.use(
       await openComputeService({
         ...{ host: '127.0.0.1', port: 0, broker, callers: await callers(), anonymousIntake: true },
@@ -114,8 +114,7 @@ for (const [name, openStorage] of Object.entries(STORAGES)) {
       t.is(orchestrator.ends.get(uuid)?.length, 1);
       t.regex(orchestrator.ends.get(uuid)?.[0] ?? '', /"status":"done"/);
     }
-    const { status } = await fetch(`${compute.url}/ready`);
-    t.is(status, 200);
+    await eventually(t, async (again) => again.is((await fetch(`${compute.url}/ready`)).status, 200));
   });
 }
 
@@ -123,7 +122,7 @@ test(`A worker of the original beside an original compute-api loses none of ${OR
   await using nsqd = await startNsqd();
   await using storage = await openOurStorage();
   await using orchestrator = await startOriginalOrchestrator();
-  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], log: silentLog });
+  await using broker = openNsqBroker({ nsqds: [nsqd.tcp], times: PATIENT_TIMES, log: silentLog });
   const messages: string[] = [];
   await using _worker = await startForeignWorker({
     ...{ nsqd: nsqd.tcp, orchestrator: orchestrator.url, storage: storage.url },

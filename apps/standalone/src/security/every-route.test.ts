@@ -217,7 +217,7 @@ async function statusOf(
     (_, name: string) => params[name] ?? PARAMETERS[service.name]?.[name] ?? randomUUID(),
   );
   const hasBody = endpoint.body !== undefined && endpoint.body.type !== 'none';
-  const cut = AbortSignal.timeout(10_000);
+  const cut = AbortSignal.timeout(60_000);
   const answer = await fetch(`${service.url}${path}`, {
     method: endpoint.method,
     signal: cut,

@@ -335,9 +335,18 @@ async function answerOf(
   authorization: string | undefined,
 ): Promise<SearchedText> {
   const headers = authorization === undefined ? {} : { authorization };
-  const stop = AbortSignal.timeout(5000);
-  const answer = await fetch(`${url}${path}`, { method, headers, signal: stop });
+  const answer = await fetch(`${url}${path}`, { method, headers, signal: AbortSignal.timeout(60_000) });
   const head = JSON.stringify([answer.status, ...answer.headers]);
-  const body = await answer.text().catch(() => '');
+  const body = await textWithin(answer, 5000);
   return { name: `${name} ${method} ${path}`, text: `${head}\n${body}` };
+}
+
+async function textWithin(answer: Response, ms: number): Promise<string> {
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const timer = setTimeout(() => void reader?.cancel().catch(() => undefined), ms);
+  const next = async () => (await reader?.read().catch(() => undefined))?.value;
+  let text = '';
+  for (let piece = await next(); piece !== undefined; piece = await next()) text += piece;
+  clearTimeout(timer);
+  return text;
 }

@@ -230,7 +230,7 @@ async function listening(server: ReturnType<typeof createServer>) {
 }
 
 async function untilReady(url: string): Promise<void> {
-  const end = performance.now() + 90_000;
+  const end = performance.now() + 240_000;
   for (;;) {
     const answer = await fetch(`${url}/ready`).catch(() => undefined);
     if (answer?.ok === true) return;

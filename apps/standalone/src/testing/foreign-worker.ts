@@ -2,6 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { openNsqBroker } from '@morpheo/service/broker';
 import { silentLog } from '@morpheo/service/log';
 
+/** A busy machine takes its time: what is not known to have come is published again, and tests count messages. */
+export const PATIENT_TIMES = {
+  publishMs: 120_000,
+  leastShareMs: 60_000,
+  subscribeMs: 60_000,
+  handshakeMs: 60_000,
+};
+
 /** Where a worker of the original finds everything, by its own settings. */
 export interface ForeignWorkerOptions {
   readonly nsqd: string;
@@ -30,7 +38,7 @@ interface Order {
  * wrong, it reports that the order failed, and it never tries a call again. Source: wire formats of the originals.
  */
 export async function startForeignWorker(options: ForeignWorkerOptions): Promise<AsyncDisposable> {
-  const broker = openNsqBroker({ nsqds: [options.nsqd], log: silentLog });
+  const broker = openNsqBroker({ nsqds: [options.nsqd], times: PATIENT_TIMES, log: silentLog });
   for (const topic of ['train', 'prediction']) {
     const handle = async (message: string): Promise<void> =>
       await work(JSON.parse(message) as Order, options);

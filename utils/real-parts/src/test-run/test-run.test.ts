@@ -12,7 +12,7 @@ async function runPackage(files: Readonly<Record<string, string>>) {
   const observe = pathToFileURL(join(import.meta.dirname, 'observe.ts')).href;
   const all = {
     'package.json': '{ "type": "module" }',
-    'ava.config.js': `import { REPORTING } from '${observe}'; export default { ...REPORTING, timeout: '1m' };`,
+    'ava.config.js': `import { REPORTING } from '${observe}'; export default { ...REPORTING, timeout: '5m' };`,
     ...files,
   };
   for (const [name, text] of Object.entries(all)) await writeFile(join(folder.path, name), text);
