@@ -73,6 +73,21 @@ test('A worker refuses to start beside a compute-api or storage-api of the origi
   }
 });
 
+test('--check of a worker is not content with any server that answers', async (t) => {
+  const original = createServer((_, response) => response.writeHead(404).end('{"error":"not found"}'));
+  await once(original.listen(0, '127.0.0.1'), 'listening');
+  t.teardown(() => original.close());
+  const theirs = `http://127.0.0.1:${(original.address() as AddressInfo).port}`;
+  const argv = `--data-dir x --compute ${theirs} --storage ${theirs} --runtime process`;
+  const loaded = loadConfig(argv.split(' '), {});
+  if (loaded.kind !== 'settings') return t.fail('these are settings');
+  const probes = new Map(Object.entries(probesOf(loaded.values)));
+  for (const name of ['compute-api', 'storage-api'])
+    await t.throwsAsync(async () => await probes.get(name)?.ask(AbortSignal.timeout(30_000)), {
+      message: /answers something that is no service of Morpheo Compute/,
+    });
+});
+
 test('A worker without settings does not start', async (t) => {
   await t.throwsAsync(start([], {}), { code: 'invalid_request' });
 });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { createClient } from './client.ts';
+import { orchestratorClient } from './index.ts';
 import { contract } from './testing/contract.ts';
 import { openPeer } from './testing/peer.ts';
 
@@ -254,4 +255,26 @@ test('Of an answer that nobody reads the status alone counts: any 2xx is well, w
   );
   const refused = createClient(contract, { url: peer.url }).tell({ params: { id: '1' } });
   await t.throwsAsync(refused, { code: 'not_found', message: 'Page does not exist' });
+});
+
+test('Each callback is heard with any 2xx, whatever the orchestrator says besides, and not with anything else', async (t) => {
+  const uuid = 'a';
+  const answers: [number, string][] = [
+    ...([200, 202, 204] as const).map((status): [number, string] => [status, '']),
+    [200, '<html>heard</html>'],
+    [302, ''],
+    [400, 'wrong key'],
+    [503, ''],
+  ];
+  for (const [status, body] of answers) {
+    await using peer = await openPeer((response) => response.writeHead(status).end(body));
+    const { setWorker, learnDone, predDone } = orchestratorClient({ url: peer.url });
+    const calls = [
+      async () => await setWorker({ params: { type: 'learnuplet', uuid }, body: { worker: 'w' } }),
+      async () => await learnDone({ params: { uuid }, body: { status: 'failed' } }),
+      async () => await predDone({ params: { uuid }, body: { status: 'failed' } }),
+    ];
+    for (const call of calls)
+      await (status < 300 ? t.notThrowsAsync(call) : t.throwsAsync(call, undefined, `${status}`));
+  }
 });

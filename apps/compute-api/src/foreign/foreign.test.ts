@@ -87,6 +87,12 @@ testOnEngines(
     const worker = workerOf(compute, message);
     t.deepEqual(await worker.take(), { learnuplet_worker_set: body.uuid });
     t.is((await compute.api.getOrder({ params: { id: body.uuid } })).status, 'pending');
+    const { lease_until } = await compute.database.read
+      .selectFrom('orders')
+      .selectAll()
+      .executeTakeFirstOrThrow();
+    const leftMs = Number(lease_until) - Date.now();
+    t.true(leftMs > 3_000_000 && leftMs <= 3_600_000, 'it has the time that the operator gives such workers');
     worker.store();
     t.deepEqual(await worker.done(), { updated_learnuplet: body.uuid });
     await statusIs(t, compute, body.uuid, 'done');
