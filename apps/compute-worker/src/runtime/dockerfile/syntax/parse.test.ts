@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { OrderFailure } from '@morpheo/common';
 import test from 'ava';
 import fc from 'fast-check';
@@ -177,4 +178,26 @@ test('Whatever bytes a Dockerfile has, it is read or refused', (t) => {
       t.true(refusal(`FROM x\n${written}`) !== '');
     }),
   );
+});
+
+/** An instruction of Docker, each as it may be written. Source: Docker, "Dockerfile reference". */
+const INSTRUCTIONS = [
+  ...['FROM x', 'ARG A=1', 'ENV A=1', 'RUN true', 'COPY . /app', 'ADD . /app', 'WORKDIR /app', 'USER me'],
+  ...['ENTRYPOINT ["a"]', 'SHELL ["/bin/sh", "-c"]', 'VOLUME /cache', 'CMD ["a"]', 'EXPOSE 80', 'LABEL a=b'],
+  ...['MAINTAINER me', 'STOPSIGNAL 9', 'HEALTHCHECK NONE', 'ONBUILD RUN true'],
+];
+
+test('The page on Dockerfiles names the instructions that there are, and those that are refused', async (t) => {
+  const page = await readFile(new URL('../../../../../../docs/dockerfiles.md', import.meta.url), 'utf8');
+  const [, table = '', after = ''] =
+    /\n\| instruction \|.*\n\|[-|]*\n((?:\|.*\n)*)([\s\S]*?)\n## /.exec(page) ?? [];
+  const rows = table.split('\n').map((row) => row.split('|')[1] ?? '');
+  const taken = rows.flatMap((row) => [...row.matchAll(/`([A-Z]+)/g)].map(([, name]) => name ?? ''));
+  for (const line of INSTRUCTIONS) {
+    const [name = ''] = line.split(' ');
+    const said = refusal(`FROM x\n${line}\nENTRYPOINT ["a"]`);
+    t.is(said === 'accepted', taken.includes(name), `${name}: ${said}`);
+    if (said !== 'accepted') t.true(after.includes(`\`${name}\``), name);
+  }
+  t.is(new Set(taken).size, INSTRUCTIONS.length - 1);
 });
