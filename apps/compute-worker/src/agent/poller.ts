@@ -33,6 +33,8 @@ export class Poller {
   readonly #loop: Loop;
   readonly #inTurn = pLimit(1);
   #wakeUps: WakeUps | undefined;
+  /** Whether the runtime could run anything when it was asked last. */
+  #canRun = true;
   #recovery: 'due' | 'done' = 'due';
 
   constructor(options: PollerOptions) {
@@ -46,8 +48,7 @@ export class Poller {
   /** Pauses and resumes these wake-ups from now on. */
   listenTo(wakeUps: WakeUps): void {
     this.#wakeUps = wakeUps;
-    for (const kind of ORDER_KINDS)
-      if (this.#stop.signal.aborted || !this.#hasRoom(kind)) wakeUps.pause(kind);
+    this.#leaveOthers();
   }
 
   /** Looks for orders now. */
@@ -63,7 +64,7 @@ export class Poller {
   /** Claims no more; what runs goes on. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    for (const kind of ORDER_KINDS) this.#wakeUps?.pause(kind);
+    this.#leaveOthers();
     await this.#loop[Symbol.asyncDispose]();
     await this.#inTurn(async () => undefined);
   }
@@ -100,7 +101,12 @@ export class Poller {
     const kinds = ORDER_KINDS.filter((kind) => this.#hasRoom(kind));
     if (kinds.length === 0) return false;
     const askedAt = performance.now();
-    const claim = (await runtime.isWell(signal)) ? await registration.claim(kinds, signal) : null;
+    const isWell = await runtime.isWell(signal);
+    if (isWell !== this.#canRun) {
+      this.#canRun = isWell;
+      this.#leaveOthers();
+    }
+    const claim = isWell ? await registration.claim(kinds, signal) : null;
     if (claim !== null) this.#start(claim, askedAt);
     return claim !== null;
   }
@@ -109,11 +115,20 @@ export class Poller {
     const { kind } = claim.spec;
     const running = this.#options.run(claim, claimedAt).finally(() => {
       this.#running.delete(running);
-      if (!this.#stop.signal.aborted) this.#wakeUps?.resume(kind);
+      this.#leaveOthers();
       this.#loop.wake();
     });
     this.#running.set(running, kind);
-    if (!this.#hasRoom(kind)) this.#wakeUps?.pause(kind);
+    this.#leaveOthers();
+  }
+
+  /** Hears of the orders that could run here, and leaves the messages of all others to other workers. */
+  #leaveOthers(): void {
+    for (const kind of ORDER_KINDS) {
+      const canClaim = !this.#stop.signal.aborted && this.#canRun && this.#hasRoom(kind);
+      if (canClaim) this.#wakeUps?.resume(kind);
+      else this.#wakeUps?.pause(kind);
+    }
   }
 
   #hasRoom(kind: OrderKind): boolean {

@@ -1,13 +1,13 @@
 import { PlatformError, readiness } from '@morpheo/common';
 import { startNsqd, startNsqlookupd, withParts } from '@morpheo/real-parts';
 import { temporaryFolder } from '@morpheo/service/archive/testing';
-import { openNsqBroker } from '@morpheo/service/broker';
+import { openMemoryBroker, openNsqBroker } from '@morpheo/service/broker';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import fc from 'fast-check';
 import { z } from 'zod';
-import type { DummyBehaviour } from '../runtime/dummy/index.ts';
+import { type DummyBehaviour, openDummyRuntime } from '../runtime/dummy/index.ts';
 import { start } from '../start.ts';
 import { MemoryCompute } from '../testing/memory-compute.ts';
 import { openTestWorker, reportOf } from '../testing/test-worker.ts';
@@ -108,6 +108,33 @@ test('A worker that compute-api does not know yet leaves every message to others
   const order = setup.learn();
   await eventually(t, (again) => again.is(reportOf(order).outcome, 'done'));
   await eventually(t, async (again) => again.regex(await topic(), /"channel_name":"compute","depth":0,/));
+});
+
+test('A worker whose runtime can run nothing leaves messages to others until it can', async (t) => {
+  await using broker = openMemoryBroker();
+  const faults = new Set([new PlatformError('unavailable', 'Docker is away.')]);
+  const dummy = openDummyRuntime();
+  const ping = async () => {
+    for (const fault of faults) throw fault;
+  };
+  const openRuntime = async () => Object.assign(dummy, { ping });
+  await using setup = await openTestWorker({ broker, openRuntime });
+  await eventually(t, (again) =>
+    again.true(setup.log.entries.some(({ message }) => /can run nothing/.test(message))),
+  );
+  await setup.worker.settle();
+  const heard: string[] = [];
+  const handle = async (message: string) => void heard.push(message);
+  await using _other = await broker.subscribe({ topic: 'train', channel: 'compute', handle });
+  for (let n = 0; n < 10; n += 1) await broker.publish('train', `${n}`);
+  await eventually(t, (again) => again.is(heard.length, 10));
+  faults.clear();
+  await setup.worker.settle();
+  const order = setup.learn();
+  await eventually(t, async (again) => {
+    await broker.publish('train', 'an order');
+    again.is(reportOf(order).outcome, 'done');
+  });
 });
 
 test('While NSQ is away, frozen or wiped the worker finds orders by polling', async (t) => {
