@@ -21,6 +21,7 @@ interface ListOptions {
   readonly algo?: string;
   readonly owner?: string;
   readonly group?: string;
+  readonly label?: string;
   readonly limit?: number;
   readonly cursor?: string;
   readonly all?: boolean;
@@ -49,6 +50,7 @@ function listOptions(command: Command): Command {
     .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
     .option('--owner <name>', 'only orders on the share of this owner')
     .option('--group <name>', 'only orders of this group (yours, or that of --owner)', readGroupName)
+    .option('--label <name=value>', 'only jobs with this label')
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
     .option('--all', 'all of them, page by page');

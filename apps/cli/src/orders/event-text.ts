@@ -16,6 +16,7 @@ const detailsSchema = z.object({
   worker: z.string().optional().catch(undefined),
   model: z.string().optional().catch(undefined),
   failure: failure.optional().catch(undefined),
+  lines: z.array(z.record(z.string(), z.unknown())).optional().catch(undefined),
   record: stepSchema.optional().catch(undefined),
 });
 
@@ -43,6 +44,7 @@ const TEXTS: Record<
   resumed: { look: 'yellow', text: () => 'the worker was started again, and goes on' },
   step_started: { look: 'dim', text: (details) => `${details.step?.step ?? 'step'} …` },
   step_ended: { look: 'yellow', text: (details) => stepText(details.step) },
+  metrics: { look: 'cyan', text: ({ lines = [] }) => lines.slice(-1).map(metricsText).join('') },
   released: { look: 'cyan', text: () => 'given back by a worker that shuts down' },
   lost: { look: 'magenta', text: () => 'the worker was lost' },
   error: { look: 'magenta', text: (details) => reasonText('the platform failed', details) },
@@ -66,6 +68,11 @@ function readDetails(raw: OrderEvent['details']): Details {
   const details = detailsSchema.parse(raw);
   const flat = stepSchema.safeParse(raw);
   return { ...details, step: details.record ?? (flat.success ? flat.data : undefined) };
+}
+
+function metricsText(line: Readonly<Record<string, unknown>>): string {
+  const told = Object.entries(line).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  return oneLine(told.join(', '), 200);
 }
 
 function stepText(step: Details['step']): string {

@@ -45,7 +45,14 @@ export async function openAttempt(
   boot: string,
 ): Promise<void> {
   const { id: order_id, attempt } = order;
-  const open = { ended_at: null, outcome: null, failure: null, report: null, log_bytes: 0 } as const;
+  const open = {
+    ended_at: null,
+    outcome: null,
+    failure: null,
+    report: null,
+    log_bytes: 0,
+    metrics: 0,
+  } as const;
   await db
     .insertInto('attempts')
     .values({ order_id, attempt, worker, boot, started_at: now, ...open })

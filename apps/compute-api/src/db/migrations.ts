@@ -366,4 +366,22 @@ export const migrations: Migrations = {
       .addColumn('job_slots', 'integer', (column) => column.notNull().defaultTo(0))
       .execute();
   },
+  '018-metrics-and-labels': async (schema) => {
+    await schema.schema
+      .alterTable('attempts')
+      .addColumn('metrics', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+    for (const [table, of] of [
+      ['order_labels', 'label'],
+      ['order_inputs', 'output'],
+    ] as const) {
+      await schema.schema
+        .createTable(table)
+        .addColumn(of, 'text', (column) => column.notNull())
+        .addColumn('order_id', 'text', (column) => column.notNull().references('orders.id'))
+        .addPrimaryKeyConstraint(`${table}_key`, [of, 'order_id'])
+        .execute();
+      await schema.schema.createIndex(`${table}_order`).on(table).column('order_id').execute();
+    }
+  },
 };

@@ -5,7 +5,7 @@ import { createMetrics } from '@morpheo/service/metrics';
 import test from 'ava';
 import { measureQueue } from '../observe/queue-metrics.ts';
 import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
-import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
+import { aJob, aLearnuplet, aPreduplet } from '../testing/orders.ts';
 import { retentionOf } from '../testing/retention.ts';
 import { ComputeDatabase } from './database.ts';
 import { migrations } from './migrations.ts';
@@ -14,7 +14,7 @@ import type { Schema } from './schema.ts';
 /** The tables that grow with every order. */
 const GROWS = [
   ...['orders', 'other', 'order_groups', 'attempts', 'events', 'logs'],
-  ...['outbox', 'removed_orders', 'foreign_messages'],
+  ...['outbox', 'removed_orders', 'foreign_messages', 'order_labels', 'order_inputs'],
 ];
 
 /** What may be read through, and why. */
@@ -83,6 +83,7 @@ async function callEverything(compute: TestCompute): Promise<void> {
     if (status !== 'failed') await api.cancelOrder({ params });
     await api.retryOrder({ params });
   }
+  await runJob(compute);
   await lookAtOrders({ api }, done.uuid);
   await lookAtGroup({ api }, group);
   const nothingKept = { ordersMs: -1000, mostOrders: 1, logsMs: -1000, idsMs: -1000, best: 1 };
@@ -90,6 +91,17 @@ async function callEverything(compute: TestCompute): Promise<void> {
   await retention.plan();
   await retention.remove();
   await retention.remove();
+}
+
+async function runJob({ api, worker: register }: TestCompute): Promise<void> {
+  const worker = await register({ learn: 0, predict: 0, job: 1 }, 0, 1, { runtime: 'docker' });
+  const resource = { type: 'output' as const, uuid: randomUUID() };
+  const job = aJob({ labels: { run: '7' }, inputs: [{ path: '/in', resource }] });
+  await api.postJob({ body: job });
+  const claim = await worker.mustClaim(0, ['job']);
+  const params = { id: claim.order, attempt: claim.attempt };
+  await api.noteMetrics({ params, body: { from: 0, lines: [{ step: 1 }] } });
+  await worker.finish(claim);
 }
 
 async function lookAtGroup({ api }: Pick<TestCompute, 'api'>, name: string): Promise<void> {
@@ -114,6 +126,8 @@ async function lookAtOrders({ api }: Pick<TestCompute, 'api'>, id: string): Prom
     { problem },
     { algo },
     { owner: 'ada' },
+    { label: 'run=7' },
+    { kind: 'job' as const, label: 'run=7' },
   ];
   for (const query of filters) await api.listOrders({ query });
   await api.listOrders({ query: { algo, status: 'failed' } });

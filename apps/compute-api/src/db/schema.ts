@@ -21,6 +21,8 @@ export interface Schema {
   samples: SampleRow;
   foreign_messages: ForeignMessageRow;
   order_groups: OrderGroupRow;
+  order_labels: OrderLabelRow;
+  order_inputs: OrderInputRow;
   removed_orders: RemovedOrderRow;
   retention_positions: RetentionPositionRow;
 }
@@ -43,6 +45,7 @@ export interface OrderRow {
   algo: string | null;
   model: string | null;
   model_start: string | null;
+  /** The model that it makes; of a job, its output. */
   model_end: string | null;
   /** How many GPUs an attempt is given: what was posted, or what the problem had by default then. */
   gpus: number;
@@ -120,6 +123,8 @@ export interface AttemptRow {
   /** SHA-256 of the report that ended it, so that the same report again is known. */
   report: string | null;
   log_bytes: number;
+  /** How many lines of metrics it has told of. */
+  metrics: number;
 }
 
 /** One entry of an order's history; `n` counts from 1 within the order. */
@@ -176,6 +181,18 @@ export interface WorkerRow {
   seen_at: number;
   /** The name of the caller who registered it; null where nobody was asked for credentials. */
   caller: string | null;
+}
+
+/** A label of a job, as `name=value`. */
+export interface OrderLabelRow {
+  label: string;
+  order_id: string;
+}
+
+/** An output of another job that a job has as an input. */
+export interface OrderInputRow {
+  output: string;
+  order_id: string;
 }
 
 /** A term of what orders need, such as `arch=amd64`; all with one id belong together. Written once, and never changed. */

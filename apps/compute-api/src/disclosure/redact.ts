@@ -80,6 +80,7 @@ export function detailsFor(
   const details = JSON.parse(json) as Record<string, unknown> & { failure?: Failure; step?: string };
   if (what === 'step_ended') return stepFor(viewer, order, details as unknown as StepRecord);
   if (what === 'step_started' && shownOf(viewer, order, details.step) === 'nothing') return undefined;
+  if (what === 'metrics' && shownOf(viewer, order, 'job') !== 'all') return undefined;
   const { failure } = details;
   return failure === undefined ? details : { ...details, failure: failureFor(viewer, order, failure) };
 }

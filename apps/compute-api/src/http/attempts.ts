@@ -10,6 +10,7 @@ import {
 import type { SignTicket } from '@morpheo/service/http';
 import type { CalledAttempt } from '../attempts/fence.ts';
 import { appendLog } from '../attempts/log-store.ts';
+import { noteMetrics } from '../attempts/metrics.ts';
 import { register } from '../attempts/register.ts';
 import { noteStep, reportAttempt } from '../attempts/report.ts';
 import type { ComputeSettings } from '../config.ts';
@@ -20,7 +21,7 @@ import { ticketFor } from '../queue/tickets.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
-  'registerWorker' | 'claimOrder' | 'renewLeases' | 'noteStep' | 'appendLog' | 'reportAttempt'
+  'registerWorker' | 'claimOrder' | 'renewLeases' | 'noteStep' | 'appendLog' | 'noteMetrics' | 'reportAttempt'
 >;
 
 /** The handlers of the calls between a worker and compute-api; where nobody signs tickets, attempts get none. */
@@ -87,6 +88,9 @@ export function attemptHandlers(
       await appendLog(database, called(params, call), body.chunks);
       return undefined;
     },
+    noteMetrics: async ({ params, body }, call) => ({
+      next: await noteMetrics(database, called(params, call), body),
+    }),
     reportAttempt: async ({ params, body }, call) => ({
       status: await reportAttempt(database, settings, called(params, call), body),
     }),

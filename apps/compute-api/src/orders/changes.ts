@@ -34,6 +34,7 @@ export function groupKeyText({ owner, name }: Pick<OrderGroupRow, 'owner' | 'nam
 const WITHOUT_WORK: ReadonlySet<Change['event']> = new Set([
   'step_started',
   'step_ended',
+  'metrics',
   'told',
   'done',
   'ready',
@@ -44,6 +45,7 @@ const WITHOUT_WORK: ReadonlySet<Change['event']> = new Set([
 const WITHIN_STATE: ReadonlySet<Change['event']> = new Set([
   'step_started',
   'step_ended',
+  'metrics',
   'told',
   'resumed',
   'publishing',
@@ -80,6 +82,7 @@ const MESSAGES: Readonly<Record<Change['event'], string>> = {
   resumed: 'A worker was started again, and resumed an order',
   step_started: 'A step started',
   step_ended: 'A step ended',
+  metrics: 'A job has told metrics',
   released: 'A worker released an order',
   lost: 'A worker was lost with an order, which is tried again',
   error: 'An attempt broke off, and the order is tried again',
@@ -90,6 +93,9 @@ const MESSAGES: Readonly<Record<Change['event'], string>> = {
   retried: 'An order is tried again, as somebody asked',
   told: 'The orchestrator was notified',
 };
+
+/** Of these an order may have many. */
+const QUIET: ReadonlySet<Change['event']> = new Set(['step_started', 'step_ended', 'metrics']);
 
 /** Writes a line for each change of an order, with its id. */
 export function logChanges(log: Log): (change: Change) => void {
@@ -103,7 +109,7 @@ export function logChanges(log: Log): (change: Change) => void {
       ...(event === 'claimed' ? { worker } : {}),
       ...(failure === undefined ? {} : { reason: failure.reason, step: failure.step }),
     };
-    if (event === 'step_started' || event === 'step_ended') log.debug(fields, MESSAGES[event]);
+    if (QUIET.has(event)) log.debug(fields, MESSAGES[event]);
     else log.info(fields, MESSAGES[event]);
   };
 }

@@ -238,3 +238,20 @@ testOnEngines('People order jobs for themselves, up to so many that are open', a
     message: /callback/,
   });
 });
+
+testOnEngines('Jobs are found by their labels, by who may see them', async (t, open) => {
+  await using compute = await open();
+  const { api } = compute;
+  const [anns, bobs] = [aJob({ labels: { run: '7' } }), aJob({ labels: { run: '7', more: '' } })];
+  await api.postJob({ body: anns }, as('ann'));
+  await api.postJob({ body: bobs }, as('bob'));
+  const found = async (label: string, call: Call) => {
+    const { items, total } = await api.listOrders({ query: { label } }, call);
+    t.is(total, items.length);
+    return items.map(({ id }) => id).sort();
+  };
+  t.deepEqual(await found('run=7', as('ann')), [anns.uuid]);
+  t.deepEqual(await found('run=7', as('robot', 'orchestrator', false)), [anns.uuid, bobs.uuid].sort());
+  t.deepEqual(await found('more=', as('bob')), [bobs.uuid]);
+  t.deepEqual(await found('run=8', as('bob')), []);
+});

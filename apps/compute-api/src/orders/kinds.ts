@@ -28,8 +28,8 @@ export interface Kind<Spec extends OrderSpec> {
   /** The order with what clients of the originals may leave out though a worker cannot do without. */
   completed(spec: Spec): Spec;
   /**
-   * What it works with: the algorithm, or the model; which model it starts from; which it makes; and the problem, where it
-   * has one.
+   * What it works with: the algorithm, or the model; which model it starts from; which model or output it makes; and the
+   * problem, where it has one.
    */
   columnsOf(
     spec: Spec,
@@ -144,9 +144,9 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
         uplet: { ...uplet, ...(needs === undefined ? {} : { needs }), output: uplet.output ?? randomUUID() },
       };
     },
-    columnsOf: ({ uplet: { algo = null } }) => ({
+    columnsOf: ({ uplet: { algo = null, output = null } }) => ({
       ...{ algo, problem: '', workflow: '' },
-      ...{ model: null, model_start: null, model_end: null },
+      ...{ model: null, model_start: null, model_end: output },
     }),
     holdsOf({ uplet: { algo, inputs = [], output = NIL_UUID } }) {
       const named = inputs.flatMap(({ resource }) => resource ?? []);

@@ -24,6 +24,8 @@ export interface OrderFilter {
   readonly owner?: string | undefined;
   /** Of the owner; of the viewer where none is named. */
   readonly group?: string | undefined;
+  /** `name=value`, of jobs that the viewer may see. */
+  readonly label?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -167,10 +169,18 @@ export async function countOrders({ read }: ComputeDatabase): Promise<Record<str
 type Row = ExpressionBuilder<Schema, 'orders'>;
 
 function matching(filter: OrderFilter, viewer: Viewer) {
-  const { kind, status, problem, algo, group: group_name } = filter;
+  const { kind, status, problem, algo, group: group_name, label } = filter;
   const columns = { kind, status, problem, algo, owner: ownerIn(filter, viewer), group_name };
   const wanted = Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== undefined));
-  return (row: Row) => row.and(wanted);
+  return (row: Row) => {
+    const parts = [row.and(wanted)];
+    if (label !== undefined) {
+      const labelled = row.selectFrom('order_labels').select('order_id').where('label', '=', label);
+      parts.push(row('id', 'in', labelled));
+      if (!viewer.forOthers) parts.push(row('owner', '=', keptOwner(viewer.name)));
+    }
+    return row.and(parts);
+  };
 }
 
 /** The owner as it is kept: where a group is named without one, the viewer. */

@@ -9,6 +9,7 @@ import { joinGroup, takeGroup } from '../groups/store.ts';
 import type { OpenOrders } from '../owners/open-orders.ts';
 import { ownerOf } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
+import { keepJobTerms } from './job-terms.ts';
 import { kindOf } from './kinds.ts';
 import { boundNeeds, keepNeeds, needsIdOf } from './needs.ts';
 import { brokenDataRule } from './rules.ts';
@@ -51,6 +52,7 @@ export async function submitOrder(
       const start = await startOf(tx, row);
       if (await insertOrder(tx, { ...row, ...start, trace })) {
         await keepNeeds(tx, needs);
+        if (spec.kind === 'job') await keepJobTerms(tx, spec.uplet);
         await boundNeeds(tx, row);
         if (joined !== undefined) await joinGroup(tx, joined);
         return { isNew: true, spec };

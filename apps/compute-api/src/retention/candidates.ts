@@ -40,19 +40,21 @@ const HAS_EFFECTS = sql<boolean>`exists (select 1 from outbox where outbox.order
 const ENDED = ORDER_STATUSES.filter(hasEnded);
 
 /**
- * Whether another order needs one which has ended: it waits for it, was placed because of it, or names the model that it
- * made. Of orders that have ended those count that ended later, so that no circle of orders keeps itself for ever.
+ * Whether another order needs one which has ended: it waits for it, was placed because of it, or names the model or output
+ * that it made. Of orders that have ended those count that ended later, so that no circle of orders keeps itself for ever.
  */
 const IS_NEEDED = sql<boolean>`(
   exists (select 1 from orders as other where other.waits_for = old.id)
   or exists (select 1 from orders as other where other.sample_of = old.id)
   or exists (select 1 from orders as other where other.model_start = old.model_end and ${uses()})
   or exists (select 1 from orders as other where other.model = old.model_end and ${uses()})
+  or exists (select 1 from order_inputs join orders as other on other.id = order_inputs.order_id
+    where order_inputs.output = old.model_end and ${uses()})
 )`;
 
 function uses() {
   return sql`other.id <> old.id and (other.ended_at is null
-    or (old.status = 'done' and (other.ended_at, other.id) > (old.ended_at, old.id)))`;
+    or ((old.status = 'done' or old.result is not null) and (other.ended_at, other.id) > (old.ended_at, old.id)))`;
 }
 
 /** The next page of orders that have ended, the oldest end first. */

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
+import type { Job } from '@morpheo/common';
 import { testOnEngines } from '../testing/on-engines.ts';
 import { away } from '../testing/open-test-compute.ts';
-import { aLearnuplet, aPreduplet, seedWaiting } from '../testing/orders.ts';
+import { aJob, aLearnuplet, aPreduplet, seedWaiting } from '../testing/orders.ts';
 import { age, ended, predicted, remaining, retentionOf, rowCounts, settled } from '../testing/retention.ts';
 
 testOnEngines('An order that has not ended stays, however old it is', async (t, openTestCompute) => {
@@ -194,4 +196,30 @@ testOnEngines('For ever means for ever', async (t, openTestCompute) => {
   const before = await rowCounts(compute);
   await retentionOf(compute, { ordersMs: null, idsMs: null }).remove();
   t.deepEqual(await rowCounts(compute), before);
+});
+
+testOnEngines('A job goes with its output, unless a later one has read that', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker({ learn: 0, predict: 0, job: 1 }, 0, 1, { runtime: 'docker' });
+  const run = async (members: Partial<Job>) => {
+    const job = aJob({ labels: { a: 'b' }, ...members });
+    await compute.api.postJob({ body: job });
+    await worker.finish(await worker.mustClaim(0, ['job']));
+    await settled(t, compute, job.uuid);
+    return job.uuid;
+  };
+  const uuid = randomUUID();
+  const first = await run({ output: uuid });
+  const second = await run({ inputs: [{ path: '/in', resource: { type: 'output', uuid } }] });
+  await age(compute, 2, first, second);
+  const removed: string[] = [];
+  const storage = {
+    removeResult: async ({ params }: { params: { order: string } }) => void removed.push(params.order),
+  };
+  const retention = retentionOf(compute, { removeOutputs: true }, { storage });
+  await retention.remove();
+  t.deepEqual(removed, [second]);
+  await retention.remove();
+  t.deepEqual(removed, [second, first]);
+  t.deepEqual(await remaining(compute, [first, second]), []);
 });

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
+import { forgetJobTerms } from '../orders/job-terms.ts';
 import { noteRemoved } from './removed-orders.ts';
 
 /** How many rows beside those of the orders a transaction removes at most. */
@@ -105,6 +106,7 @@ export async function removeOrders(tx: Tx, ids: readonly string[]): Promise<Remo
     return { orders: [], history: rows, logs, isLeft: ids.length > 0 };
   }
   await noteRemoved(tx, ids);
+  await forgetJobTerms(tx, ids);
   await tx.db.deleteFrom('foreign_messages').where('order_id', 'in', ids).execute();
   const orders = await removeSome(tx, ORDERS, ids, ids.length);
   return { orders: ids, history: plus(rows, orders), logs, isLeft: false };

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { MOST_GPUS } from '../bounds.ts';
 import { failure, STEPS } from '../failure.ts';
+import { bytesOf, MOST_METRICS } from '../job/bounds.ts';
 import { ARCHITECTURES, labels } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
@@ -67,6 +68,13 @@ export type Report = z.infer<typeof report>;
 
 /** See the response of `claimOrder`. */
 export type Claim = z.infer<typeof claim>;
+
+const metricsLine = z
+  .record(z.string(), z.json())
+  .refine(
+    (line) => bytesOf([JSON.stringify(line)]) <= MOST_METRICS.lineBytes,
+    `should have ${MOST_METRICS.lineBytes} bytes at the most`,
+  );
 
 const attempt = z.object({ id: uuid, attempt: z.coerce.number().int().min(1) });
 const fenced = ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'] as const;
@@ -202,6 +210,21 @@ export const attempts = {
     status: 204,
     response: nothing,
     errors: [...fenced, 'too_large'],
+  },
+  noteMetrics: {
+    method: 'POST',
+    path: '/v1/orders/:id/attempts/:attempt/metrics',
+    summary: 'Lines of metrics that a job has written: each stands once in its history, in their order',
+    description:
+      '`from` is the number of the first line in its file, counted from 0. Lines that are there already are passed over, so ' +
+      'that a call may be repeated; a gap is refused. `next` is the number of the line that is to come next: a call without ' +
+      'lines asks for it. An attempt has a bounded number of lines; `next` counts those beyond too, which are dropped.',
+    access: ['worker'],
+    params: attempt,
+    body: json(z.object({ from: z.int().min(0), lines: z.array(metricsLine).max(MOST_METRICS.together) })),
+    status: 200,
+    response: json(z.object({ next: z.int() })),
+    errors: fenced,
   },
   reportAttempt: {
     method: 'POST',

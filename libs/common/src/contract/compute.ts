@@ -119,6 +119,12 @@ export const computeContract = defineContract({
         owner: z.string().min(1).max(MOST_OWNER_CHARACTERS).optional(),
         /** A group of the `owner`; of the caller where that is absent. */
         group: groupName.optional(),
+        /** A label of jobs, as `name=value`: of the caller's own, unless the caller may order in the name of others. */
+        label: z
+          .string()
+          .max(400)
+          .regex(/^[^=]+=/, 'should be name=value')
+          .optional(),
       }),
       status: 200,
       response: json(orderPage),

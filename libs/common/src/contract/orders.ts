@@ -135,6 +135,7 @@ export const ORDER_EVENTS = [
   'resumed',
   'step_started',
   'step_ended',
+  'metrics',
   'released',
   'lost',
   'error',

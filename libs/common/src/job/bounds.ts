@@ -15,6 +15,16 @@ export const MOST_IN_JOB = {
   prefixBytes: 1023,
 } as const;
 
+/** The bounds of the metrics of a job. */
+export const MOST_METRICS = {
+  /** Lines of one attempt: later ones are dropped. */
+  lines: 10_000,
+  /** Bytes of one line. */
+  lineBytes: 4096,
+  /** Lines of one call, which are one entry of the history. */
+  together: 100,
+} as const;
+
 /** How many bytes a text of base64 stands for. */
 export function decodedBytes(base64: string): number {
   return (base64.length / 4) * 3 - (/={1,2}$/.exec(base64)?.[0].length ?? 0);
