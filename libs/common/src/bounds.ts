@@ -16,3 +16,9 @@ export const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 /** What is told of one that does not fit, after its place. */
 export const GROUP_NAME_RULE =
   'should be 1 to 100 letters, digits, dots, hyphens and underscores, the first a letter or a digit';
+
+/** What the owner of orders is called that came without credentials. */
+export const ANONYMOUS = 'anonymous';
+
+/** The greatest weight that an owner may have; 1 is the least, and what an owner has where nothing was said. */
+export const MOST_WEIGHT = 1000;

@@ -70,12 +70,6 @@ export function hasEnded(status: OrderStatus): boolean {
 /** The states that the originals' `status` field may name, in the order of their error text. */
 export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
 
-/** What the owner of orders is called that came without credentials. */
-export const ANONYMOUS = 'anonymous';
-
-/** The greatest weight that an owner may have; 1 is the least, and what an owner has where nothing was said. */
-export const MOST_WEIGHT = 1000;
-
 /**
  * A training order as the originals post and queue it; absent members have the originals' zero values. Five are ours:
  * `gpus`, how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see

@@ -1,9 +1,9 @@
 import * as z from 'zod';
-import { MOST_GPUS, MOST_OWNER_CHARACTERS } from '../bounds.ts';
+import { MOST_GPUS, MOST_OWNER_CHARACTERS, MOST_WEIGHT } from '../bounds.ts';
 import { MOST_IN_JOB } from '../job/bounds.ts';
 import { job } from '../job/job.ts';
 import { jobAccepted } from '../job/view.ts';
-import { learnuplet, MOST_WEIGHT, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
+import { learnuplet, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
