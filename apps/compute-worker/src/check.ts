@@ -12,6 +12,7 @@ import {
 } from '@morpheo/service/check';
 import { withoutCredentials } from '@morpheo/service/config';
 import { silentLog } from '@morpheo/service/log';
+import { openConnections } from './buckets/index.ts';
 import { computeOf, openBroker, storageOf } from './clients.ts';
 import type { WorkerConfig } from './config/config.ts';
 import { openRuntime } from './config/open-runtime.ts';
@@ -41,6 +42,7 @@ export function probesOf(config: WorkerConfig): Probes {
     }),
     ...(broker ? { broker: brokerProbe(config) } : {}),
     runtime: runtimeProbe(config),
+    ...(config.buckets === undefined ? {} : { buckets: bucketsProbe(config.buckets) }),
     ...traceProbes(config),
   };
 }
@@ -53,6 +55,18 @@ function brokerProbe(config: WorkerConfig): Probe {
       return 'nsq';
     },
     remedy: 'Orders are found by asking without it, too.',
+  };
+}
+
+function bucketsProbe(path: string): Probe {
+  return {
+    ask: async (signal) => {
+      await using stack = new AsyncDisposableStack();
+      const connections = await openConnections(path, { log: silentLog, stack });
+      await connections.check(signal);
+      return connections.names.join(', ');
+    },
+    remedy: 'Jobs that name this bucket wait for it, and other orders are done.',
   };
 }
 

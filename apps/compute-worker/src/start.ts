@@ -18,6 +18,7 @@ import {
 } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { takeIdentity } from './agent/identity.ts';
+import { openConnections } from './buckets/index.ts';
 import { probesOf } from './check.ts';
 import { callPeer, computeOf, openBroker, storageOf } from './clients.ts';
 import { loadConfig, unusedSettings, type WorkerConfig } from './config/config.ts';
@@ -44,6 +45,7 @@ async function open(
   const folder = resolve(config.dataDir);
   const identity = stack.use(await takeIdentity(folder, log));
   const runtime = stack.use(await openRuntime(config, { worker: identity.id, folder, log }));
+  const buckets = await openConnections(config.buckets, { log, stack });
   const broker = await openBroker(config, log, stack);
   if (broker !== undefined) stack.use(broker);
   const worker = stack.use(
@@ -64,6 +66,7 @@ async function open(
       gpus: config.gpus,
       gpuSlots: config.gpuSlots,
       limits: limitsOf(config),
+      buckets,
       cacheBytes: config.cache,
       pollMs: config.poll,
       graceMs: config.grace,

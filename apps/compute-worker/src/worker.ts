@@ -10,6 +10,7 @@ import { type Identity, takeIdentity } from './agent/identity.ts';
 import { Recovery } from './agent/recovery.ts';
 import { createWork } from './attempt/work.ts';
 import { Workspaces } from './attempt/workspace.ts';
+import { type Connections, openConnections } from './buckets/index.ts';
 import type { OpenStorage } from './clients.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 import { GpuAllocator } from './gpus/allocator.ts';
@@ -43,6 +44,8 @@ export interface WorkerOptions {
   /** How many orders may share a GPU; 1 where absent. */
   readonly gpuSlots?: number | undefined;
   readonly limits?: WorkerLimits | undefined;
+  /** The buckets that jobs may name; none where absent. */
+  readonly buckets?: Connections | undefined;
   /** What the cache may take beside what is in use, in bytes; 20 GiB where absent. */
   readonly cacheBytes?: number | undefined;
   /** About how often it asks for orders while it has room, in milliseconds; 5,000 where absent. */
@@ -101,7 +104,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   );
   const inputs = new Inputs(cache);
   const limits = options.limits ?? DEFAULT_LIMITS;
-  const parts = { openStorage, inputs, cache, runtime, limits, meters };
+  const buckets = options.buckets ?? (await openConnections(undefined, { log, stack: opening }));
+  const parts = { openStorage, inputs, cache, runtime, buckets, limits, meters };
   const work = createWork(parts, { workspaces, gpus, recovery });
   if (metrics !== undefined)
     opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));

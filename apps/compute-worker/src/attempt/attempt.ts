@@ -1,7 +1,15 @@
-import { type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
-import type { TreeLimits } from '@morpheo/service/archive';
+import { type BucketPlace, type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
+import { shownPath, type TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
+import {
+  type Connections,
+  fetchPrefix,
+  type Manifest,
+  type Pushed,
+  pushPrefix,
+  requireFreePlace,
+} from '../buckets/index.ts';
 import type { OpenStorage } from '../clients.ts';
 import { treeLimits, type WorkerLimits } from '../config/limits.ts';
 import type { Placing } from '../files/copy-in.ts';
@@ -13,7 +21,7 @@ import type { WorkerMeters } from '../metrics.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
 import type { ContainerRuntime, PreparedImage, RunLimits } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
-import { formatDuration } from '../steps/format.ts';
+import { count, formatBytes, formatDuration } from '../steps/format.ts';
 import { StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
 import type { AttemptEvents } from './events.ts';
@@ -26,6 +34,7 @@ export interface WorkerParts {
   readonly inputs: Inputs;
   readonly cache: Cache;
   readonly runtime: ContainerRuntime;
+  readonly buckets: Connections;
   readonly limits: WorkerLimits;
   readonly meters: WorkerMeters;
 }
@@ -199,6 +208,46 @@ export class Attempt {
     const to = { storage: this.#storage, order, attempt, owner, signal: this.signal };
     await stageResult(result, to);
     meters.resultStaged(result.size);
+  }
+
+  /** Makes a folder of what is at a place of a bucket, at most what the order may have on disk. Throws as {@link fetchPrefix} does. */
+  async fetchPlace(from: BucketPlace, into: string): Promise<void> {
+    const { signal, treeLimits: limits } = this;
+    const { buckets, meters } = this.#parts;
+    const { owner } = this.#claim;
+    const fetched = await span('fetch from bucket', { connection: from.connection }, async (about) => {
+      const came = await fetchPrefix(buckets, from, into, { owner, limits, signal });
+      about.set({ files: came.files, bytes: came.bytes });
+      return came;
+    });
+    meters.inputCame(fetched.bytes, false);
+    const came = `${count(fetched.files, 'file')}, ${formatBytes(fetched.bytes)}`;
+    this.log('inputs', `inputs: ${came} from ${shownPath(`${from.connection}:${from.prefix}`)}`);
+  }
+
+  /** Makes sure that outputs may go to a place of a bucket. Throws as {@link requireFreePlace} does. */
+  async requireFreePlace(to: BucketPlace, inputs: readonly BucketPlace[]): Promise<void> {
+    const { order, attempt, owner } = this.#claim;
+    const by = { order, attempt, owner, signal: this.signal };
+    await requireFreePlace(this.#parts.buckets, to, inputs, by);
+  }
+
+  /** Pushes the files of a folder, which is at `at` for the order, to a place of a bucket. Throws as {@link pushPrefix} does. */
+  async pushTo(
+    to: BucketPlace,
+    folder: string,
+    { at, outcome }: { readonly at: string; readonly outcome: Manifest['outcome'] },
+  ): Promise<Pushed> {
+    const { order, attempt, owner } = this.#claim;
+    const options = { order, attempt, owner, outcome, at, limits: this.treeLimits, signal: this.signal };
+    const pushed = await span('push to bucket', { connection: to.connection }, async () => {
+      return await pushPrefix(this.#parts.buckets, folder, to, options);
+    });
+    const { files } = pushed.manifest;
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    const where = shownPath(`${to.connection}:${to.prefix}`);
+    this.log('results', `results: ${count(files.length, 'file')}, ${formatBytes(bytes)} to ${where}`);
+    return pushed;
   }
 
   [Symbol.dispose](): void {

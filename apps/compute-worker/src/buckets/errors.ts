@@ -1,4 +1,4 @@
-import { isPlatformError, OrderFailure, PlatformError } from '@morpheo/common';
+import { isPlatformError, OrderFailure, PlatformError, type Step } from '@morpheo/common';
 import { shownPath } from '@morpheo/service/archive';
 import type { OpenPlace } from './connections.ts';
 
@@ -19,5 +19,15 @@ export async function atPlace<T>(place: OpenPlace, work: () => Promise<T>): Prom
       throw new PlatformError('unavailable', message, { cause: error });
     }
     throw error;
+  }
+}
+
+/** Does work of a step: a failure of the order in it is told as that step's. */
+export async function ofStep<T>(step: Step, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof OrderFailure)) throw error;
+    throw new OrderFailure(error.end, { ...error.failure, step }, error.cause);
   }
 }

@@ -13,7 +13,7 @@ import {
 import { shownPath, type TreeLimits } from '@morpheo/service/archive';
 import { RETRY_PAUSES } from '../inputs/download.ts';
 import type { Connections, OpenPlace } from './connections.ts';
-import { atPlace } from './errors.ts';
+import { atPlace, ofStep } from './errors.ts';
 import { attemptOf, MANIFEST, type Manifest, readManifest } from './manifest.ts';
 import { FolderPlan } from './places.ts';
 
@@ -51,28 +51,32 @@ export async function fetchPrefix(
   connections: Connections,
   from: BucketPlace,
   into: string,
-  { owner, limits, signal }: FetchOptions,
+  options: FetchOptions,
 ): Promise<Fetched> {
-  using place = await connections.open(from, { owner, use: 'read' });
-  return await atPlace(place, async () => {
-    const plan = new FolderPlan(limits, place.name);
-    const manifest = await readManifest(place, signal);
-    const wanted =
-      manifest === null || manifest === 'foreign'
-        ? await listed(place, plan, signal)
-        : manifested(place, plan, manifest);
-    await mkdir(into, { recursive: true });
-    for (const folder of plan.folders()) await mkdir(join(into, folder));
-    const queue = wanted.values();
-    const fetchSome = async (stop: AbortSignal): Promise<void> => {
-      for (const one of queue) await fetchFile(place, one, into, stop);
-    };
-    await all(
-      signal,
-      Array.from({ length: AT_ONCE }, () => fetchSome),
-    );
-    return { files: wanted.length, bytes: wanted.reduce((sum, { size }) => sum + size, 0) };
+  return await ofStep('inputs', async () => {
+    using place = await connections.open(from, { owner: options.owner, use: 'read' });
+    return await atPlace(place, async () => await fetchAll(place, into, options));
   });
+}
+
+async function fetchAll(place: OpenPlace, into: string, { limits, signal }: FetchOptions): Promise<Fetched> {
+  const plan = new FolderPlan(limits, place.name);
+  const manifest = await readManifest(place, signal);
+  const wanted =
+    manifest === null || manifest === 'foreign'
+      ? await listed(place, plan, signal)
+      : manifested(place, plan, manifest);
+  await mkdir(into, { recursive: true });
+  for (const folder of plan.folders()) await mkdir(join(into, folder));
+  const queue = wanted.values();
+  const fetchSome = async (stop: AbortSignal): Promise<void> => {
+    for (const one of queue) await fetchFile(place, one, into, stop);
+  };
+  await all(
+    signal,
+    Array.from({ length: AT_ONCE }, () => fetchSome),
+  );
+  return { files: wanted.length, bytes: wanted.reduce((sum, { size }) => sum + size, 0) };
 }
 
 function manifested({ base }: OpenPlace, plan: FolderPlan, { data, files }: Manifest): Wanted[] {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { isPlatformError, OrderFailure, PlatformError, uuid } from '@morpheo/common';
 import { shownPath } from '@morpheo/service/archive';
 import type { PutOptions } from '@morpheo/service/buckets';
@@ -103,13 +104,13 @@ const TRIES = 5;
 
 /**
  * Writes the manifest of an attempt in place of those of earlier attempts, and of nothing else: by a condition, where the
- * server keeps such. Throws as {@link requireOwn} does, and `OrderFailure` (`result_too_large`) for too many files.
+ * server keeps such. Says what it is as bytes, too. Throws as {@link requireOwn} does, and `OrderFailure` (`result_too_large`) for too many files.
  */
 export async function writeManifest(
   place: OpenPlace,
   content: ManifestContent,
   signal?: AbortSignal,
-): Promise<Manifest> {
+): Promise<{ readonly manifest: Manifest; readonly sha256: string; readonly size: number }> {
   const { putObject } = await import('@morpheo/service/buckets');
   const made = { kind: KIND, version: VERSION, ...content, data: dataFolder(content) } as const;
   const bytes = Buffer.from(`${JSON.stringify(made)}\n`);
@@ -125,7 +126,8 @@ export async function writeManifest(
     const condition = place.conditionalPuts ? { only } : {};
     try {
       await putObject(place.calls, place.base + MANIFEST, bytes, { ...condition, signal });
-      return made;
+      const sha256 = hash('sha256', bytes);
+      return { manifest: made, sha256, size: bytes.byteLength };
     } catch (error) {
       // Another attempt was faster, or this one, whose answer got lost.
       if (!isPlatformError(error, 'precondition_failed') || tried === TRIES) throw error;

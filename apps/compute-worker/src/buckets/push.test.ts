@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { putObject } from '@morpheo/service/buckets';
+import { putObject, readStart } from '@morpheo/service/buckets';
 import {
   bucketOptions,
   sharedMinio,
@@ -42,7 +42,7 @@ test('A folder is pushed under order and attempt, with a manifest of all of it [
   await using under = await open();
   const large = randomBytes(17_000_000);
   const folder = await under.files('made', { 'a.csv': 'a', 'b/manifest.json': '{}', large });
-  const manifest = await push(under, folder, by(2), { outcome: 'failed' });
+  const { manifest, sha256: digest, size } = await push(under, folder, by(2), { outcome: 'failed' });
   const data = `${ORDER}/attempt-2/`;
   t.deepEqual(manifest, {
     ...{ kind: 'morpheo-outputs', version: 1, order: ORDER, attempt: 2, outcome: 'failed', data },
@@ -58,6 +58,8 @@ test('A folder is pushed under order and attempt, with a manifest of all of it [
   ]);
   using place = await under.connections.open(OUT, { owner: 'ann', use: 'read' });
   t.like(await readManifest(place), manifest);
+  const stored = await readStart(under.calls, 'base/out/manifest.json', 1e6);
+  t.deepEqual([sha256(stored?.bytes ?? ''), stored?.bytes.byteLength], [digest, size]);
   const { large: _, ...texts } = await fetched(under, 'again');
   t.deepEqual(texts, { 'a.csv': 'a', b: '/', 'b/manifest.json': '{}' });
 });
@@ -66,8 +68,8 @@ test('A folder without files is whole as well [P11] [P12]', async (t) => {
   await using under = await open();
   const folder = await under.files('made', { 'with/a': 'a' });
   await mkdir(join(folder, 'without'));
-  const { files } = await push(under, join(folder, 'without'));
-  t.deepEqual(files, []);
+  const { manifest } = await push(under, join(folder, 'without'));
+  t.deepEqual(manifest.files, []);
   t.deepEqual(await fetched(under, 'again'), {});
 });
 

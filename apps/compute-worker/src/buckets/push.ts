@@ -3,7 +3,7 @@ import { shownPath, type TreeLimits } from '@morpheo/service/archive';
 import { RETRY_PAUSES } from '../inputs/download.ts';
 import { type CollectedFile, collectTree, openOutput } from '../outputs/collect.ts';
 import type { Connections, OpenPlace } from './connections.ts';
-import { atPlace } from './errors.ts';
+import { atPlace, ofStep } from './errors.ts';
 import { attemptOf, dataFolder, type Manifest, readManifest, requireOwn, writeManifest } from './manifest.ts';
 import { KEY_BYTES } from './places.ts';
 
@@ -25,8 +25,8 @@ export interface PushOptions extends PushedBy {
   readonly signal: AbortSignal;
 }
 
-/** What is pushed, for each file of the manifest. */
-type Pushed = Manifest['files'][number];
+/** What the manifest tells of a file. */
+type PushedFile = Manifest['files'][number];
 
 /** Files that are pushed at once: each takes up to three parts of 8 MiB of memory. */
 const AT_ONCE = 3;
@@ -43,16 +43,29 @@ export async function requireFreePlace(
   by: PushedBy & { readonly signal: AbortSignal },
 ): Promise<void> {
   const { owner } = by;
-  const target = connections.locate(to, { owner, use: 'write' });
-  for (const input of inputs) {
-    const source = connections.locate(input, { owner, use: 'read' });
-    if (!source.startsWith(target) && !target.startsWith(source)) continue;
-    const place = shownPath(`${to.connection}:${to.prefix}`);
-    const message = `The outputs would go to ${place}, which holds the input ${shownPath(`${input.connection}:${input.prefix}`)} or lies in it.`;
-    throw new OrderFailure('prefix_taken', { message });
-  }
-  using place = await connections.open(to, { owner, use: 'write' });
-  await atPlace(place, async () => requireOwn(place, await readManifest(place, by.signal), by));
+  await ofStep('inputs', async () => {
+    const target = connections.locate(to, { owner, use: 'write' });
+    for (const input of inputs) {
+      const source = connections.locate(input, { owner, use: 'read' });
+      if (source.startsWith(target) || target.startsWith(source)) throw overlaps(to, input);
+    }
+    using place = await connections.open(to, { owner, use: 'write' });
+    await atPlace(place, async () => requireOwn(place, await readManifest(place, by.signal), by));
+  });
+}
+
+function overlaps(to: BucketPlace, input: BucketPlace): OrderFailure {
+  const [target, source] = [to, input].map(({ connection, prefix }) => shownPath(`${connection}:${prefix}`));
+  const message = `The outputs would go to ${target}, which holds the input ${source} or lies in it.`;
+  return new OrderFailure('prefix_taken', { message });
+}
+
+/** What was pushed: the manifest, and what it is as bytes. */
+export interface Pushed {
+  readonly manifest: Manifest;
+  readonly sha256: string;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /** Pushes all files of a folder to a place, and its manifest last. See the contract of this folder. */
@@ -61,31 +74,44 @@ export async function pushPrefix(
   folder: string,
   to: BucketPlace,
   options: PushOptions,
-): Promise<Manifest> {
-  const { owner, order, attempt, outcome, signal } = options;
-  const found = await collectTree(folder, options);
-  using place = await connections.open(to, { owner, use: 'write' });
-  return await atPlace(place, async () => {
-    requireOwn(place, await readManifest(place, signal), options);
-    const below = place.base + dataFolder(options);
-    for (const { path } of found) requireKey(below + path, options.at, path);
-    const files: Pushed[] = [];
-    const queue = found.values();
-    const pushSome = async (stop: AbortSignal): Promise<void> => {
-      for (const file of queue) {
-        const push = async () => await pushFile(place, folder, file, below, { ...options, signal: stop });
-        files.push(await retry(push, { ...RETRY_PAUSES, tries: TRIES, signal: stop }));
-      }
-    };
-    await all(
-      signal,
-      Array.from({ length: AT_ONCE }, () => pushSome),
-    );
-    files.sort((a, b) => (a.name < b.name ? -1 : 1));
-    const manifest = await writeManifest(place, { order, attempt, outcome, files }, signal);
-    await removeEarlier(place, options).catch(() => signal.throwIfAborted());
-    return manifest;
+): Promise<Pushed> {
+  const { owner, signal } = options;
+  return await ofStep('results', async () => {
+    const found = await collectTree(folder, options);
+    using place = await connections.open(to, { owner, use: 'write' });
+    return await atPlace(place, async () => {
+      requireOwn(place, await readManifest(place, signal), options);
+      const files = await pushFiles(place, folder, found, options);
+      const { order, attempt, outcome } = options;
+      const pushed = await writeManifest(place, { order, attempt, outcome, files }, signal);
+      await removeEarlier(place, options).catch(() => signal.throwIfAborted());
+      return pushed;
+    });
   });
+}
+
+/** Pushes files under the order and the attempt; what is told of them is sorted by name. */
+async function pushFiles(
+  place: OpenPlace,
+  folder: string,
+  found: readonly CollectedFile[],
+  options: PushOptions,
+): Promise<PushedFile[]> {
+  const below = place.base + dataFolder(options);
+  for (const { path } of found) requireKey(below + path, options.at, path);
+  const files: PushedFile[] = [];
+  const queue = found.values();
+  const pushSome = async (signal: AbortSignal): Promise<void> => {
+    for (const file of queue) {
+      const push = async () => await pushFile(place, folder, file, below, { ...options, signal });
+      files.push(await retry(push, { ...RETRY_PAUSES, tries: TRIES, signal }));
+    }
+  };
+  await all(
+    options.signal,
+    Array.from({ length: AT_ONCE }, () => pushSome),
+  );
+  return files.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function requireKey(key: string, folder: string, path: string): void {
@@ -101,7 +127,7 @@ async function pushFile(
   { path, size: maxBytes }: CollectedFile,
   below: string,
   { at, signal }: PushOptions,
-): Promise<Pushed> {
+): Promise<PushedFile> {
   const { ObjectUpload, partBytesFor } = await import('@morpheo/service/buckets');
   await using output = await openOutput(folder, path, { at, maxBytes });
   const partBytes = partBytesFor(output.size, calls.tuning.partBytes);

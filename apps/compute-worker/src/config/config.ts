@@ -18,6 +18,7 @@ import {
 } from '@morpheo/service/config';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
+import { bucketSettings } from '../buckets/index.ts';
 import { gpuSettings } from '../gpus/settings.ts';
 import { dockerProblems, dockerSettings } from './docker.ts';
 import { offerSettings } from './labels.ts';
@@ -98,6 +99,7 @@ export const settings = defineSettings({
     switch: true,
     help: 'Download inputs from the bucket itself, where storage-api gives links (--s3-links) that are reached from here.',
   },
+  ...bucketSettings,
   nsqlookupdUrls: {
     flag: 'nsqlookupd-urls',
     env: 'MORPHEO_WORKER_NSQLOOKUPD_URLS',

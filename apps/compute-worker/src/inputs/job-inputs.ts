@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type JobInput, OrderFailure, PlatformError } from '@morpheo/common';
+import { type BucketPlace, type JobInput, OrderFailure } from '@morpheo/common';
 import { ArchiveError, unpackArchive } from '@morpheo/service/archive';
 import type { Attempt } from '../attempt/attempt.ts';
 import { placeFile, placeTree } from '../files/copy-in.ts';
@@ -15,6 +15,11 @@ export function resourcesOf(inputs: readonly JobInput[]): BlobName[] {
   return inputs.flatMap(({ resource }) => (resource === undefined ? [] : [resource]));
 }
 
+/** The places of buckets that a job names as its inputs. */
+export function placesOf(inputs: readonly JobInput[]): BucketPlace[] {
+  return inputs.flatMap(({ bucket }) => (bucket === undefined ? [] : [bucket]));
+}
+
 /** Where the inputs of a job lie in the folder of its step, by their numbers, and where the job finds them. */
 export function mountsOf(inputs: readonly JobInput[]): Recipe['mounts'] {
   return inputs.map(({ path }, index) => ({ folder: hostOf(index), container: path, readOnly: true }));
@@ -22,7 +27,8 @@ export function mountsOf(inputs: readonly JobInput[]): Recipe['mounts'] {
 
 /**
  * Puts the inputs of a job into the folder of its step, where {@link mountsOf} has them: what is on storage as it was
- * gathered. Throws `OrderFailure` for an archive that cannot be unpacked.
+ * gathered, and what is in buckets as it is there now. Throws `OrderFailure` for an archive that cannot be unpacked, and as
+ * {@link Attempt.fetchPlace} does.
  */
 export async function placeInputs(
   inputs: readonly JobInput[],
@@ -35,7 +41,7 @@ export async function placeInputs(
     await mkdir(dirname(target), { recursive: true });
     if (input.resource !== undefined) await placeBlob(gathered.blob(input.resource), input, target, attempt);
     else if (input.inline !== undefined) await placeInline(input.inline, input, target, attempt);
-    else throw new PlatformError('unavailable', 'This worker fetches no inputs from buckets yet.');
+    else if (input.bucket !== undefined) await attempt.fetchPlace(input.bucket, target);
   }
 }
 

@@ -19,7 +19,7 @@ export interface TestWorkerOptions
   extends Partial<
     Pick<
       WorkerOptions,
-      'slots' | 'labels' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics'
+      'slots' | 'labels' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics' | 'buckets'
     >
   > {
   readonly script?: DummyRuntimeOptions['script'];

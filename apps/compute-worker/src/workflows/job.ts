@@ -3,7 +3,7 @@ import { JOB_FOLDERS, type Job, OrderFailure, type OrderResult, PlatformError } 
 import type { Attempt } from '../attempt/attempt.ts';
 import { FailureWithResult } from '../attempt/outcome.ts';
 import { type Gathered, gather } from '../inputs/gather.ts';
-import { mountsOf, placeInputs, resourcesOf } from '../inputs/job-inputs.ts';
+import { mountsOf, placeInputs, placesOf, resourcesOf } from '../inputs/job-inputs.ts';
 import { packOutputs } from '../outputs/pack-outputs.ts';
 import type { PreparedImage } from '../runtime/index.ts';
 import type { Recipe } from '../steps/contract.ts';
@@ -15,16 +15,18 @@ const FOLDER_VARIABLES = { MORPHEO_OUTPUTS: JOB_FOLDERS.outputs, MORPHEO_CHECKPO
 
 /**
  * Runs an image, or an algorithm, with a command on its inputs. Resolves when what it left in its folder of outputs is
- * staged on storage. Where its program has failed, throws {@link FailureWithResult}: that much is staged too.
+ * staged on storage, or pushed to a bucket. Where its program has failed, throws {@link FailureWithResult}: that much is
+ * kept too.
  */
 export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
-  const { output, inputs = [] } = order;
-  if (output === undefined) throw new PlatformError('internal', 'The job has no id for its outputs.');
+  const { inputs = [], outputs = {} } = order;
+  const { bucket } = outputs;
+  if (bucket !== undefined) await attempt.requireFreePlace(bucket, placesOf(inputs));
   const gathered = await gather({ contexts: algoOf(order), blobs: resourcesOf(inputs) }, attempt);
   const image = await imageOf(order, gathered, attempt);
   const failure = await run(order, image, gathered, attempt);
-  if (failure === undefined) return await keepOutputs(output, attempt);
-  const result = await keepOutputsOfFailed(output, failure, attempt);
+  if (failure === undefined) return await keepOutputs(order, 'done', attempt);
+  const result = await keepOutputsOfFailed(order, failure, attempt);
   if (result === undefined) throw failure;
   throw new FailureWithResult(failure, result);
 }
@@ -78,12 +80,25 @@ function tellLimits({ limits = {} }: Job, attempt: Attempt): void {
       attempt.log('job', `job: ${text}, the most that this worker allows`);
 }
 
-/** Packs and stages what lies in the folder of outputs, as the result with that id. */
-async function keepOutputs(uuid: string, attempt: Attempt): Promise<OrderResult> {
+/**
+ * Pushes what lies in the folder of outputs to a bucket, and packs and stages it as the result with the id that the order
+ * has for it, as the order says. Where a bucket alone has it, the result is its manifest there.
+ */
+async function keepOutputs(
+  { output: uuid, outputs = {} }: Job,
+  outcome: 'done' | 'failed',
+  attempt: Attempt,
+): Promise<OrderResult> {
+  if (uuid === undefined) throw new PlatformError('internal', 'The job has no id for its outputs.');
+  const { bucket, storage = true } = outputs;
   return await attempt.span('results').piece(async () => {
     const folder = attempt.folderOf('job');
     const path = join(folder, 'outputs.tar');
     const from = join(folder, 'outputs');
+    if (bucket !== undefined) {
+      const { sha256, size } = await attempt.pushTo(bucket, from, { at: JOB_FOLDERS.outputs, outcome });
+      if (!storage) return { uuid, sha256, size };
+    }
     const { sha256, size } = await packOutputs(from, { at: JOB_FOLDERS.outputs, target: path }, attempt);
     await attempt.stage({ type: 'output', uuid, path, sha256, size });
     return { uuid, sha256, size };
@@ -92,14 +107,14 @@ async function keepOutputs(uuid: string, attempt: Attempt): Promise<OrderResult>
 
 /** The same of a job that has failed; undefined where what it left cannot be kept. */
 async function keepOutputsOfFailed(
-  uuid: string,
+  order: Job,
   { failure }: StepFailure,
   attempt: Attempt,
 ): Promise<OrderResult | undefined> {
   // There is too much of it, and not all of it may have come here.
   if (failure.reason === 'disk_full') return undefined;
   try {
-    return await keepOutputs(uuid, attempt);
+    return await keepOutputs(order, 'failed', attempt);
   } catch (error) {
     if (!(error instanceof OrderFailure)) throw error;
     attempt.log('results', `results: what the job left is not kept. ${error.message}`);
