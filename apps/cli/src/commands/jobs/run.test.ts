@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { type Job, MOST_IN_JOB, type OrderView } from '@morpheo/common';
+import { rawTar } from '@morpheo/service/archive/testing';
 import test from 'ava';
 import { morpheo } from '../../testing/morpheo.ts';
 import { fakePlatform } from '../../testing/platform.ts';
@@ -152,4 +153,26 @@ test('Jobs are listed, and one is shown with what it runs', async (t) => {
   t.regex(stdout, /6c7a2f5e +job .* tool:1 .* done +output f3b0c4d2/);
   const shown = await morpheo(['orders', 'show', IDS.order], { env: fixture.env });
   t.regex(shown.stdout, /image +registry\.example\/lab\/tool.*\n *command +--steps 3\n *labels +run=7/);
+});
+
+test('What a job leaves is fetched into a folder, also where it fails, and nothing is in its way', async (t) => {
+  await using folder = await temporaryFolder();
+  const { status, failure } = failedOrder();
+  await using fixture = await setUp({ status, ...(failure === undefined ? {} : { failure }) });
+  const entries = [{ name: 'deep/run', body: 'run', mode: 0o755 }];
+  fixture.storage.add('output', rawTar(entries), { uuid: IDS.model });
+  const out = folder.file('results');
+  const { code, stderr } = await morpheo(['run', IMAGE, '--out', out], { env: fixture.env });
+  t.is(code, 1);
+  t.regex(stderr, /fetched 1 file, 3 B, into .*results/);
+  t.is(await readFile(`${out}/deep/run`, 'utf8'), 'run');
+  for (const [argv, said] of [
+    [['--out', out], /is there already/],
+    [['--out', 'x', '--detach'], /does not wait for it/],
+  ] as const) {
+    const refused = await morpheo(['run', IMAGE, ...argv], { env: fixture.env });
+    t.is(refused.code, 2);
+    t.regex(refused.stderr, said);
+  }
+  t.is(fixture.posted.length, 1);
 });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { issueMessage, type Job, job } from '@morpheo/common';
+import { issueMessage, type Job, job, type OrderView } from '@morpheo/common';
 import { duration, size } from '@morpheo/service/config';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
@@ -7,6 +7,8 @@ import type { Context, Runner } from '../../context.ts';
 import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
 import { failureDetails, failureLine, resultLine } from '../../orders/order-text.ts';
 import { resolveResource } from '../../platform/ids.ts';
+import { counted, humanBytes } from '../../terminal/text.ts';
+import { checkFree, fetchOutput } from '../../transfer/fetch-output.ts';
 import { collect, examples } from '../arguments.ts';
 import { followLog } from '../logs.ts';
 import { type OrderOptions, orderOptions } from '../new-order.ts';
@@ -21,6 +23,7 @@ interface RunOptions extends OrderOptions {
   readonly time?: number;
   readonly memory?: number;
   readonly disk?: number;
+  readonly out?: string;
   readonly outBucket?: string;
   /** False: no result is kept on storage. */
   readonly storage?: boolean;
@@ -65,6 +68,7 @@ export function addRun(program: Command, run: Runner): void {
       readBy(size),
     )
     .option('--out-bucket <connection/prefix>', 'copy its outputs there too, with a manifest that comes last')
+    .option('--out <folder>', 'fetch its outputs into this folder, which is made, also where it fails')
     .option('--no-storage', 'keep no outputs on storage, where they go to a bucket')
     .option('--label <name=value>', 'a label, to find it again; several times for several', collect)
     .option('--callback <url>', 'a URL that is told of its end, where the operator allows it')
@@ -79,6 +83,7 @@ export function addRun(program: Command, run: Runner): void {
       'morpheo run --algo a1b6 --input /data=data:1111 --gpus 1 --detach',
       'run an algorithm on a data set, and go',
     ],
+    ['morpheo run … --out results -- --steps 10', 'fetch what it leaves into the folder results'],
     ['morpheo runs', 'the jobs, newest first'],
   ]);
 }
@@ -90,6 +95,7 @@ async function runJob(
   options: RunOptions,
 ): Promise<ExitCode | undefined> {
   const { terminal, compute, signal } = context;
+  await checkOut(options);
   const body = await jobOf(context, image, words, options);
   const accepted = await compute().postJob({ body }, { signal });
   const id = accepted.uuid;
@@ -103,11 +109,21 @@ async function runJob(
     return undefined;
   }
   if (options.quiet !== true) terminal.note(`job ${id}`);
-  return await followJob(context, id);
+  return await followJob(context, id, options.out);
+}
+
+/** Before anything is sent: a folder that is in the way would be told when the job has ended. */
+async function checkOut({ out, detach, storage }: RunOptions): Promise<void> {
+  if (out === undefined) return;
+  if (detach === true)
+    throw usageError('--out fetches what a job leaves, and --detach does not wait for it.', 'Leave one out.');
+  if (storage === false)
+    throw usageError('--out fetches from storage, and --no-storage keeps nothing there.', 'Leave one out.');
+  await checkFree(out);
 }
 
 /** Prints what a job prints until it ends, and then how it ended; the exit code is 0 for one that is done. */
-async function followJob(context: Context, id: string): Promise<ExitCode> {
+async function followJob(context: Context, id: string, out: string | undefined): Promise<ExitCode> {
   const { terminal } = context;
   const order = await followLog(context, id);
   if (terminal.json) await terminal.item(order, String);
@@ -121,7 +137,17 @@ async function followJob(context: Context, id: string): Promise<ExitCode> {
     const result = resultLine(order);
     if (result !== undefined) terminal.note(result);
   }
+  if (out !== undefined) await fetchInto(context, order, out);
   return order.status === 'done' ? EXIT.ok : EXIT.failed;
+}
+
+async function fetchInto(context: Context, { result }: OrderView, folder: string): Promise<void> {
+  if (result === undefined) {
+    context.terminal.note('It has left nothing that could be fetched.');
+    return;
+  }
+  const { files, bytes } = await fetchOutput(context, result.uuid, folder);
+  context.terminal.note(`fetched ${counted(files, 'file')}, ${humanBytes(bytes)}, into ${folder}`);
 }
 
 async function jobOf(
