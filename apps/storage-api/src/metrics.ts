@@ -95,8 +95,11 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
   const blobs = gauge('blobs', 'Blobs that are kept, each once for each owner and type');
   const blobBytes = gauge('blob_bytes', 'Bytes of those blobs');
   const damaged = gauge('damaged_blobs', 'Blobs that are marked as damaged, and served to nobody');
-  const staged = gauge('staged_results', 'Results of attempts that are not published yet');
-  const stagedBytes = gauge('staged_bytes', 'Bytes of those results');
+  const staged = gauge(
+    'staged_results',
+    'Results of attempts that are not published yet, and checkpoints of orders',
+  );
+  const stagedBytes = gauge('staged_bytes', 'Bytes of those results and checkpoints');
   const open = gauge('open_uploads', 'Resumable uploads that have not come to their end');
   const openBytes = gauge('open_upload_bytes', 'Bytes that those uploads have announced');
   const resources = gauge('resources', 'Things that are kept, by type', 'type');
@@ -108,7 +111,12 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
   const refresh = async (): Promise<void> => {
     const own = read.selectFrom('resources').select(['owner', 'type', 'sha256', 'size']).distinct().as('own');
     const kept = await read.selectFrom(own).select(countAndSize).executeTakeFirst();
-    const waiting = await read.selectFrom('staged').select(countAndSize).executeTakeFirst();
+    const unpublished = read
+      .selectFrom('staged')
+      .select('size')
+      .unionAll(read.selectFrom('checkpoints').select('size'))
+      .as('unpublished');
+    const waiting = await read.selectFrom(unpublished).select(countAndSize).executeTakeFirst();
     blobs.set({}, Number(kept?.n ?? 0) + Number(waiting?.n ?? 0));
     blobBytes.set({}, coarse(Number(kept?.bytes ?? 0) + Number(waiting?.bytes ?? 0)));
     const marked = await read
@@ -154,6 +162,7 @@ function watchOwners(metrics: Metrics, { read }: Pick<StorageDatabase, 'read'>, 
     const { rows } = await sql<{ owner: string; bytes: number | string }>`
       select owner, sum(size) as bytes from (
         select owner, size from resources union all select owner, size from staged
+        union all select owner, size from checkpoints
       ) as held group by owner order by 2 desc, 1 limit ${most}`.execute(read);
     bytes.clear();
     for (const row of rows) bytes.set({ owner: row.owner }, coarse(Number(row.bytes)));

@@ -6,6 +6,7 @@ import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import type { BlobStore } from './blobs/index.ts';
 import { createBlobKeeper } from './blobs/keeper.ts';
+import { checkpointHandlers } from './checkpoints/routes.ts';
 import { DEFAULT_SETTINGS, type StorageSettings } from './config/settings.ts';
 import { downloadHandlers } from './downloads/downloads.ts';
 import { readHandlers } from './http/resources.ts';
@@ -89,6 +90,7 @@ export function createStorage(made: CreateStorage): Storage {
       ...downloadHandlers(parts),
       ...outputHandlers(parts),
       ...resultHandlers(parts),
+      ...checkpointHandlers(parts),
       ...resumable.api,
       ...permissionHandlers(parts),
       ...pinHandlers(parts),

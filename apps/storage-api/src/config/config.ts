@@ -79,6 +79,13 @@ export const settings = defineSettings({
     default: DEFAULT_SETTINGS.maxUploadBytes,
     help: 'The most bytes that a blob may have.',
   },
+  maxCheckpointBytes: {
+    flag: 'max-checkpoint-bytes',
+    env: 'MORPHEO_STORAGE_MAX_CHECKPOINT_BYTES',
+    schema: count,
+    default: DEFAULT_SETTINGS.maxCheckpointBytes,
+    help: 'The most bytes that a checkpoint of a job may have, of which the latest is kept until the job ends.',
+  },
   strictSize: {
     flag: 'strict-size',
     env: 'MORPHEO_STORAGE_STRICT_SIZE',

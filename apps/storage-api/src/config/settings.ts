@@ -5,6 +5,10 @@ import type { PermissionRules } from '../permissions/relations.ts';
 export interface StorageSettings extends PermissionRules {
   /** The most bytes that a blob may have. */
   readonly maxUploadBytes: number;
+  /** The most bytes that a checkpoint of an order may have. */
+  readonly maxCheckpointBytes: number;
+  /** How long after a checkpoint of an order the next one is taken, in milliseconds. */
+  readonly checkpointEveryMs: number;
   /** Compare the `size` of a form with the bytes that come, as the originals never did; a digest always asks for it. */
   readonly strictSize: boolean;
   /** How long a blob that nobody refers to is left alone, in milliseconds: longer than any upload takes to be recorded. */
@@ -40,6 +44,8 @@ const HOUR_MS = 3_600_000;
 /** What holds where the operator says nothing. */
 export const DEFAULT_SETTINGS: StorageSettings = {
   maxUploadBytes: 16 * 1024 ** 3,
+  maxCheckpointBytes: 4 * 1024 ** 3,
+  checkpointEveryMs: 1000,
   strictSize: false,
   orphanGraceMs: HOUR_MS,
   stagedMaxAgeMs: 7 * 24 * HOUR_MS,

@@ -80,6 +80,13 @@ export async function forgetBlobs(
       .where(({ not, exists, selectFrom }) =>
         not(exists(selectFrom('pinned').select('uuid').whereRef('pinned.sha256', '=', 'blobs.sha256'))),
       )
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('checkpoints').select('order_id').whereRef('checkpoints.sha256', '=', 'blobs.sha256'),
+          ),
+        ),
+      )
       .returning('sha256')
       .execute();
     for (const { sha256 } of gone) forgotten.push(sha256);
@@ -124,6 +131,7 @@ export async function* unreferencedBlobs(
       ) as looked
       where not exists (select 1 from resources where resources.sha256 = looked.sha256)
         and not exists (select 1 from pinned where pinned.sha256 = looked.sha256)
+        and not exists (select 1 from checkpoints where checkpoints.sha256 = looked.sha256)
         and not exists (select 1 from staged where staged.sha256 = looked.sha256 and ${counts})
     `.execute(read);
     if (rows.length > 0) yield rows.map(({ digest, size }) => ({ digest, size: Number(size) }));

@@ -1,4 +1,5 @@
 import { RESOURCE_TYPES, TUS_CHUNK_TYPE, TUS_VERSION } from '@morpheo/common';
+import { rawTar } from '@morpheo/service/archive/testing';
 import { recordQueries } from '@morpheo/service/database/testing';
 import { createMetrics } from '@morpheo/service/metrics';
 import { reconcile } from '../maintenance/verify.ts';
@@ -13,9 +14,9 @@ import { bodyOf, formOf, id } from '../testing/requests.ts';
 
 /** The tables that grow with every thing or order, and the names that queries give them. */
 const GROWS = [
-  ...['blobs', 'resources', 'staged', 'uploads', 'grants', 'former_ids'],
+  ...['blobs', 'resources', 'staged', 'uploads', 'grants', 'former_ids', 'checkpoints', 'output_pages'],
   ...['pins', 'pin_sets', 'pin_members', 'pinned', 'reserved_ids'],
-  ...['r', 'm', 's', 'g', 'p', 'pg', 'own', 'held', 'kept'],
+  ...['r', 'm', 's', 'c', 'g', 'p', 'pg', 'own', 'held', 'kept'],
 ];
 
 /** What may be read through, and why. */
@@ -26,7 +27,7 @@ const READ_THROUGH: readonly RegExp[] = [
   /^SCAN resources USING (COVERING )?INDEX resources_by_owner_and_type: select owner, sum\(size\) as bytes /,
   /^SCAN resources USING (COVERING )?INDEX resources_by_owner_and_type: select (.* from \(select )?distinct "owner", "type"/,
   // What is not published yet, and what has not come to its end: as much as is under way.
-  /^SCAN (staged|s|uploads) USING (COVERING )?INDEX (staged_by_\w+|uploads_by_creator): /,
+  /^SCAN (staged|s|c|checkpoints|uploads) USING (COVERING )?INDEX ((staged|checkpoints)_by_\w+|uploads_by_creator): /,
   // What was just read by one of these.
   /^SCAN (held|own|kept): /,
   // The blobs that are damaged: an index of these alone.
@@ -51,6 +52,7 @@ testOnEngines('No query of storage-api looks through a table that grows', async 
   const all: TestStorage = { ...storage, ...watched, database: recorded.database };
   await storeAndRead(all);
   await runOrders(t, all);
+  await runJob(t, all);
   await sharePeople(all);
   await sendInParts(all);
   await keepHouse(all);
@@ -104,6 +106,23 @@ async function runOrders(t: Parameters<typeof pinned>[0], storage: TestStorage):
   }
   await api.remove({ params: { type: 'model', uuid: NAMED.model } }, ANN);
   await api.remove({ params: { type: 'algo', uuid: NAMED.algo } }, ANN);
+}
+
+async function runJob(t: Parameters<typeof pinned>[0], storage: TestStorage): Promise<void> {
+  const { api } = storage;
+  const uuid = id(3000);
+  const produces = { type: 'output', uuid } as const;
+  const job = await pinned(t, storage, learnRequest(4, { kind: 'job', uses: [], produces }));
+  const params = { order: job.order, attempt: 1 };
+  const call = attemptOf(job);
+  await api.putCheckpoint({ params, body: bodyOf('state') }, call);
+  await textOf(await api.getCheckpoint({ params }, call));
+  await api.usage({}, ANN);
+  await api.stageResult({ params, query: produces, body: bodyOf(rawTar([{ name: 'file' }])) }, call);
+  await api.publishResult({ params, query: {} });
+  await api.listOutputFiles({ params: { uuid }, query: {} }, ANN);
+  await textOf(await api.getOutputFile({ params: { uuid }, query: { path: 'file' }, headers: {} }, ANN));
+  await api.removeResult({ params: { order: job.order } });
 }
 
 async function sharePeople({ api }: TestStorage): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Purpose, ResourceType, ResultType, Visibility } from '@morpheo/common';
 import type { Database, Migrations } from '@morpheo/service/database';
 import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
+import { addCheckpoints, type CheckpointSchema } from '../checkpoints/tables.ts';
 import { addOutputs, type OutputSchema } from '../outputs/tables.ts';
 import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
 import {
@@ -128,7 +129,7 @@ export interface UploadRow {
 }
 
 /** The tables of storage-api. */
-export interface StorageSchema extends PeopleSchema, PinSchema, OutputSchema {
+export interface StorageSchema extends PeopleSchema, PinSchema, OutputSchema, CheckpointSchema {
   blobs: BlobRow;
   resources: ResourceTable;
   staged: StagedTable;
@@ -162,6 +163,7 @@ export const storageMigrations: Migrations = {
   '012-staged-by-age': indexStagedByAge,
   '013-figures': indexForFigures,
   '014-outputs': addOutputs,
+  '015-checkpoints': addCheckpoints,
 };
 
 /** What is there already is marked as from before there were owners. */

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { PlatformError, type Resource, type ResultType, type Ticket, type Visibility } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { StoredBlob } from '../blobs/index.ts';
+import { dropCheckpoint } from '../checkpoints/store.ts';
 import { type IndexedFile, writeIndex } from '../outputs/files.ts';
 import { requireCurrent } from '../pins/attempt.ts';
 import { forgetReleased, lockPin, noteRound, releasePins, takePin } from '../pins/release.ts';
@@ -132,7 +133,7 @@ export interface Publication {
 }
 
 /**
- * Makes the result of an attempt visible and drops those of the order's other attempts, in one transaction; again, it
+ * Makes the result of an attempt visible and drops those of the order's other attempts and its checkpoint, in one transaction; again, it
  * answers the same. Throws `not_found` where nothing is staged, `wrong_state` where the result is withheld, and `conflict` where the uuid belongs to something else
  * or another attempt of the order was published.
  */
@@ -154,6 +155,7 @@ export async function publishResult(
     await refuseTaken(transaction, staged);
     if (staged.withheld !== '') throw new PlatformError('wrong_state', staged.withheld);
     const released = pin === undefined ? [] : await releasePins(transaction, database.now, [order]);
+    released.push(...(await dropCheckpoint(transaction, order)));
     const digests = [...all.map(({ sha256 }) => sha256), ...released];
     const visibility = visibilityOf(staged.owner);
     const resource = await insertPublished(
@@ -204,7 +206,7 @@ async function insertPublished(
 }
 
 /**
- * Drops what is staged for an order, and releases what is pinned for it, in one transaction. Where a `round` is given
+ * Drops what is staged for an order and its checkpoint, and releases what is pinned for it, in one transaction. Where a `round` is given
  * and a later one is pinned, nothing changes. Returns the digests that nothing refers to since.
  */
 export async function discardResults(
@@ -220,6 +222,7 @@ export async function discardResults(
     await lockStaged(transaction, order);
     await keepReservedIds(transaction, [order]);
     const released = pin === undefined ? [] : await releasePins(transaction, database.now, [order]);
+    released.push(...(await dropCheckpoint(transaction, order)));
     if (round !== undefined) await noteRound(transaction, order, round);
     return await dropStaged(transaction, order, released);
   });

@@ -129,7 +129,10 @@ function setsOf(request: PinRequest, things: Things): PinSet[] {
   return [...new Map(sets.map((set) => [set.id, set])).values()];
 }
 
-function headOf(request: PinRequest, sets: readonly PinSet[], known: Known): PinRow {
+/** What is written of a pinned order. */
+type NewHead = Omit<PinRow, 'last_attempt'>;
+
+function headOf(request: PinRequest, sets: readonly PinSet[], known: Known): NewHead {
   const { order, round, owner, kind, uses, produces } = request;
   const algo = kind === 'learn' ? uses.find(({ as }) => as === 'algo')?.uuid : undefined;
   const { problem_owner, hidden, readers, disclosure, canaries, sample } = policyOf(request, known);
@@ -160,7 +163,7 @@ function digestOf(order: string, round: number, sets: readonly PinSet[]): string
 
 async function writeHeads(
   transaction: StorageTransaction,
-  heads: readonly PinRow[],
+  heads: readonly NewHead[],
 ): Promise<ReadonlyMap<string, PinRow>> {
   if (heads.length === 0) return new Map();
   const rows = await transaction

@@ -1,4 +1,10 @@
-import type { PermissionsChange, PinRequest, Produced, ResourceType } from '@morpheo/common';
+import {
+  ANONYMOUS,
+  type PermissionsChange,
+  type PinRequest,
+  type Produced,
+  type ResourceType,
+} from '@morpheo/common';
 import { refused, textOf } from '../testing/expect.ts';
 import { type OpenTestStorage, testOnEngines } from '../testing/on-engines.ts';
 import type { TestStorage } from '../testing/open-storage.ts';
@@ -362,4 +368,39 @@ testOnEngines('An order that names one thing as what it is not is refused before
   await refused(t, pin(storage, wrong), 'invalid_request', /names data .* as problem/);
   const produces = { type: 'prediction', uuid: id(1) } as const;
   await refused(t, pin(storage, learnRequest(1, { produces })), 'invalid_request', /makes a model/);
+});
+
+testOnEngines(
+  'A job takes as inputs what its owner may read, and nothing that is hidden',
+  async (t, open) => {
+    await using storage = await openWithNamed(open);
+    const produces = { type: 'output', uuid: id(2001) } as const;
+    const input = { type: 'data', uuid: NAMED.train, as: 'input' } as const;
+    const job = (owner: string) =>
+      pin(storage, learnRequest(1, { kind: 'job', uses: [input], produces, owner }));
+    t.like(await job('bob'), { outcome: 'refused', reason: 'input_not_found', missing: [{ owner: '' }] });
+    const params = { type: 'data', uuid: NAMED.train } as const;
+    await storage.api.setPermissions({ params, body: { visibility: 'open' } }, ANN);
+    const refusal = await job('bob');
+    t.like(refusal, { outcome: 'refused', reason: 'forbidden' });
+    t.deepEqual(refusal.outcome === 'refused' && refusal.missing, [
+      { ...params, need: 'read', owner: 'ann' },
+    ]);
+    t.regex(refusal.outcome === 'refused' ? refusal.message : '', /as an input\. .* owner and admins alone/);
+    t.like(await job('ann'), { outcome: 'pinned', policy: { hidden: false, readers: ['ann'] } });
+  },
+);
+
+testOnEngines('What a job without credentials does is open, as all that it has read', async (t, open) => {
+  await using storage = await openWithNamed(open, { anonymousGrants: 'all' });
+  const produces = { type: 'output', uuid: id(2001) } as const;
+  const job = (type: ResourceType, uuid: string) =>
+    pin(
+      storage,
+      learnRequest(1, { kind: 'job', uses: [{ type, uuid, as: 'input' }], produces, owner: ANONYMOUS }),
+    );
+  t.like(await job('data', NAMED.train), { outcome: 'refused' });
+  const params = { type: 'algo', uuid: NAMED.algo } as const;
+  await storage.api.setPermissions({ params, body: { visibility: 'open' } }, ANN);
+  t.like(await job('algo', NAMED.algo), { outcome: 'pinned', policy: { readers: 'everybody' } });
 });

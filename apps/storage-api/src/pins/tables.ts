@@ -1,8 +1,9 @@
 import type { ResourceType, ResultType } from '@morpheo/common';
 import type { Generated, Kysely, Selectable } from 'kysely';
+import type { PinAttempt } from '../checkpoints/tables.ts';
 
 /** What is pinned for an order. It stays for a while when that was released, so that a late call pins nothing. */
-interface PinTable {
+interface PinTable extends PinAttempt {
   order_id: string;
   /** See `PinRequest`. */
   round: number;

@@ -34,13 +34,14 @@ export async function holdOwner(transaction: StorageTransaction, name: string): 
 }
 
 /**
- * What an owner has in bytes, as if each thing were kept by itself: results that are not published yet included, and
+ * What an owner has in bytes, as if each thing were kept by itself: results that are not published yet and checkpoints included, and
  * resumable uploads that have not come to their end with all that they have announced.
  */
 export async function usedBy(database: StorageTransaction, owner: string): Promise<number> {
   const { rows } = await sql<{ used: number | string }>`
     select (select coalesce(sum(size), 0) from resources where owner = ${owner})
       + (select coalesce(sum(size), 0) from staged where owner = ${owner})
+      + (select coalesce(sum(size), 0) from checkpoints where owner = ${owner})
       + (select coalesce(sum(size), 0) from uploads where creator = ${owner} and finished_at is null) as used
   `.execute(database);
   return Number(rows[0]?.used ?? 0);

@@ -54,7 +54,9 @@ export async function readUsage(
     select r.owner, 'used', count(*), sum(r.size) from resources r where r.type = 'algo' and ${mine} and ${inUse}
       group by r.owner
     union all
-    select owner, 'staged', count(*), sum(size) from staged where ${mine} group by owner
+    select owner, 'staged', count(*), sum(size) from (
+      select owner, size from staged where ${mine} union all select owner, size from checkpoints where ${mine}
+    ) as waiting group by owner
     union all
     select creator, 'reserved', count(*), sum(size) from uploads
       where finished_at is null and ${only === null ? sql`1 = 1` : sql`creator = ${only}`} group by creator
@@ -63,6 +65,9 @@ export async function readUsage(
       select distinct sha256, size from resources where ${mine}
       union all select distinct sha256, size from staged s where ${mine}
         and not exists (select 1 from resources r where r.sha256 = s.sha256 and ${mine})
+      union all select distinct sha256, size from checkpoints c where ${mine}
+        and not exists (select 1 from resources r where r.sha256 = c.sha256 and ${mine})
+        and not exists (select 1 from staged s where s.sha256 = c.sha256 and ${mine})
     ) as kept
   `.execute(read);
   const entries = rows.filter((row): row is Entry => !isOther(row));

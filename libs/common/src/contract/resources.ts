@@ -47,7 +47,7 @@ export function measured(resource: Resource): MeasuredResource {
   );
 }
 
-/** The kinds of bytes that the ledger tells apart: by type, and results that nobody published yet. */
+/** The kinds of bytes that the ledger tells apart: by type, and results that nobody published yet with checkpoints of orders. */
 export const USAGE_KINDS = [...RESOURCE_TYPES, 'staged'] as const;
 
 /** A kind of bytes of the ledger. */

@@ -97,6 +97,38 @@ export const storageContract = defineContract({
         'quota_exceeded',
       ],
     },
+    putCheckpoint: {
+      method: 'PUT',
+      path: '/v1/checkpoints/:order/:attempt',
+      summary: 'Keep what the next attempt of an order goes on from, in place of what was kept before',
+      description:
+        'For an attempt, by its ticket. 409 (`stale_attempt`) where a later one has asked for it, or brought one, and where ' +
+        'the order has ended, which drops it. 429 where the last one was just kept. `Content-Digest`, where given, is checked.',
+      access: ['attempt'],
+      params: attempt,
+      body: bytes(),
+      status: 200,
+      response: json(z.object({ size: z.int(), sha256: sha256Hex })),
+      errors: [
+        'invalid_request',
+        'digest_mismatch',
+        'stale_attempt',
+        'too_large',
+        'rate_limited',
+        'disk_full',
+        'quota_exceeded',
+      ],
+    },
+    getCheckpoint: {
+      method: 'GET',
+      path: '/v1/checkpoints/:order/:attempt',
+      summary: 'What the order has kept for this attempt; those before it keep nothing any more',
+      access: ['attempt'],
+      params: attempt,
+      status: 200,
+      response: bytes(),
+      errors: ['invalid_request', 'not_found', 'stale_attempt', 'damaged'],
+    },
     publishResult: {
       method: 'POST',
       path: '/v1/results/:order/:attempt/publish',
