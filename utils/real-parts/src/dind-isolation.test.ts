@@ -28,7 +28,7 @@ test.serial('A hardened container runs within its limits', async (t) => {
   await t.throwsAsync(sh('head -c 2000000 /dev/zero > /tmp/large'), { code: 153 });
   const fill = 'for i in $(seq 20); do head -c 900000 /dev/zero > /tmp/$i; done 2>/dev/null; du -sk /tmp';
   t.true(Number.parseInt(await sh(fill), 10) <= 8192);
-  const forks = 'for i in $(seq 100); do sleep 5 & done 2>&1 | tail -1; wait';
+  const forks = 'for i in $(seq 100); do sleep 15 & done 2>&1 | tail -1; wait';
   t.regex(await sh(forks), /can't fork/);
 });
 

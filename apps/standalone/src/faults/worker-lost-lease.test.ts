@@ -6,7 +6,7 @@ import { openWorkerFixture, sharedDaemon } from '../testing/worker-fixture.ts';
 
 const test = withParts(ava as TestFn, 'docker');
 const daemon = sharedDaemon();
-const LEASE_MS = 9000;
+const LEASE_MS = 15_000;
 
 test.after.always('the daemon goes', async () => await daemon[Symbol.asyncDispose]());
 

@@ -48,10 +48,10 @@ test('a server that starts again takes uploads again', async (t) => {
 
 test('a frozen server is given up in bounded time', async (t) => {
   await using server = await startMinio();
+  await using patient = await openTestBucket(server);
+  const { digest } = await putBlob(patient.store, inPieces(randomBytes(32 * MIB)));
   const tuning = { partBytes: 5 * MIB, answerMs: 4_000, silenceMs: 200 };
-  await using under = await openTestBucket(server, { tuning });
-  const bytes = randomBytes(32 * MIB);
-  const { digest } = await putBlob(under.store, inPieces(bytes));
+  await using under = await openTestBucket(server, { bucket: patient.options.bucket, tuning });
   const stream = await under.store.get(digest);
   await server.freeze();
   try {
@@ -68,12 +68,12 @@ test('a frozen server is given up in bounded time', async (t) => {
 
 test('an upload may be as slow as its source', async (t) => {
   await using server = await startMinio();
-  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 4_000 } });
+  await using under = await openTestBucket(server, { tuning: { partBytes: 5 * MIB, answerMs: 10_000 } });
   const bytes = randomBytes(11 * MIB);
   async function* source() {
     yield bytes.subarray(0, 6 * MIB);
     // Slower than any answer may be.
-    await pause(5_000);
+    await pause(11_000);
     yield bytes.subarray(6 * MIB);
   }
   t.is((await putBlob(under.store, source())).digest, sha256(bytes));
@@ -81,11 +81,11 @@ test('an upload may be as slow as its source', async (t) => {
 
 test('a download may be as slow as its reader', async (t) => {
   await using server = await startMinio();
-  await using under = await openTestBucket(server, { tuning: { answerMs: 4_000, silenceMs: 4_000 } });
+  await using under = await openTestBucket(server, { tuning: { answerMs: 10_000, silenceMs: 10_000 } });
   const bytes = randomBytes(24 * MIB);
   const { digest } = await putBlob(under.store, inPieces(bytes));
   const stream = await under.store.get(digest);
-  await pause(5_000);
+  await pause(11_000);
   t.true((await buffer(stream)).equals(bytes));
 });
 

@@ -105,7 +105,7 @@ test.serial('A RUN line that fails is the doing of whoever wrote it', async (t) 
 });
 
 test.serial('A build that never ends is ended, and nothing of it is left', async (t) => {
-  await using fixture = await openFixture(harness({ timeoutMs: 6000 }));
+  await using fixture = await openFixture(harness({ buildMs: 6000 }));
   const { done } = building(fixture, [base, 'RUN sleep 1000', end]);
   const error = await t.throwsAsync(done, { instanceOf: OrderFailure });
   t.is(error.failure.reason, 'timed_out');
