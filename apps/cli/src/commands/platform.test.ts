@@ -61,9 +61,9 @@ test('Workers are shown with what they run', async (t) => {
   const { stdout } = await morpheo(['workers'], { env: platform.env });
   t.regex(
     stdout,
-    /^left .\[1mone +99999999 +alive +process +arch=amd64,label\.zone=a +1\/2 +0\/1 +3\/4 +\d+ d ago +6c7a2f5e #3$/m,
+    /^left .\[1mone +99999999 +alive +process +arch=amd64,label\.zone=a +1\/2 +0\/1 +0\/0 +3\/4 +\d+ d ago +6c7a2f5e #3$/m,
   );
-  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +– +0\/2 +0\/1 +– +\d+ d ago +–$/m);
+  t.regex(stdout, /^left .\[1mone +6c7affff +lost +process +– +0\/2 +0\/1 +0\/0 +– +\d+ d ago +–$/m);
   t.false(stdout.includes('\u001b'));
   t.deepEqual(JSON.parse((await morpheo(['workers', '--json'], { env: platform.env })).stdout), { items });
 });

@@ -1,5 +1,4 @@
-import type { WorkerView } from '@morpheo/common';
-import { ORDER_STATUSES, termsOf } from '@morpheo/common';
+import { ORDER_STATUSES, type OrderKind, termsOf, type WorkerView } from '@morpheo/common';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { paintStatus } from '../orders/order-text.ts';
@@ -39,6 +38,7 @@ const WORKER_COLUMNS: readonly Column[] = [
   { title: 'offers' },
   { title: 'learn', align: 'right' },
   { title: 'predict', align: 'right' },
+  { title: 'job', align: 'right' },
   { title: 'gpus', align: 'right' },
   { title: 'seen' },
   { title: 'runs' },
@@ -58,6 +58,7 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
       offersText(worker),
       usedSlots(worker, 'learn'),
       usedSlots(worker, 'predict'),
+      usedSlots(worker, 'job'),
       usedGpus(worker),
       ago(worker.last_seen_at),
       runsText(worker),
@@ -71,7 +72,7 @@ function offersText({ arch, labels }: WorkerView): string {
   return oneLine(termsOf({ arch, labels }).join(','), 100) || '–';
 }
 
-function usedSlots(worker: WorkerView, kind: 'learn' | 'predict'): string {
+function usedSlots(worker: WorkerView, kind: OrderKind): string {
   return `${worker.running.filter((run) => run.kind === kind).length}/${worker.slots[kind]}`;
 }
 

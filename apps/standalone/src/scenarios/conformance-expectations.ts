@@ -34,6 +34,7 @@ export async function meets(
   if (expected.model !== undefined) t.deepEqual(await modelOf(platform, view), expected.model);
   if (expected.prediction !== undefined)
     t.is((await blobOf(platform, 'prediction', view)).toString(), expected.prediction);
+  if (expected.outputs !== undefined) t.deepEqual(await outputsOf(platform, view), expected.outputs);
   if (view.status === 'failed' && view.model_end !== undefined) {
     const model = { params: { type: 'model' as const, uuid: view.model_end } };
     await t.throwsAsync(platform.storage.get(model), { code: 'not_found' });
@@ -57,10 +58,11 @@ function meetsFailure(
     t.true(failure?.log_tail?.join('\n').includes(expected.log_tail), shown);
 }
 
-/** The orchestrator hears that the order was taken, if it was, and then how it ended, once each. */
+/** The orchestrator hears that the order was taken, if it was, and then how it ended, once each; of a job nothing. */
 async function orchestratorNotified(t: ExecutionContext, platform: Apis, view: OrderView): Promise<void> {
   const end = view.kind === 'learn' ? 'tell_learn' : 'tell_predict';
-  const expected = view.attempts.length === 0 ? [end] : ['tell_taken', end];
+  const heard = view.attempts.length === 0 ? [end] : ['tell_taken', end];
+  const expected = view.kind === 'job' ? [] : heard;
   const notices = async (): Promise<unknown[]> => {
     const events = await Array.fromAsync(
       await platform.compute.orderEvents({ params: { id: view.id }, headers: {} }),
@@ -80,6 +82,16 @@ async function modelOf(platform: Apis, view: OrderView): Promise<Record<string, 
   const archive = extract();
   archive.end(gunzipSync(await blobOf(platform, 'model', view)));
   for await (const entry of archive) files[entry.header.name] = await text(entry);
+  return files;
+}
+
+async function outputsOf({ storage }: Apis, view: OrderView): Promise<Record<string, string>> {
+  const params = { uuid: view.result?.uuid ?? '' };
+  const files: Record<string, string> = {};
+  for (const { path } of (await storage.listOutputFiles({ params, query: {} })).items) {
+    const { body } = await storage.getOutputFile({ params, query: { path }, headers: {} });
+    files[path] = await new Response(body ?? null).text();
+  }
   return files;
 }
 

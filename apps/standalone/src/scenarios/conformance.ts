@@ -32,7 +32,7 @@ export function testScenarios({ start, test = ava, wallMs }: ScenarioPlatform): 
   const platform = async (): Promise<Platform> => {
     started ??= start({
       folder: home,
-      slots: { learn: 2, predict: 1 },
+      slots: { learn: 2, predict: 1, job: 1 },
       worker: { limits: limits(wallMs) },
       log,
     });

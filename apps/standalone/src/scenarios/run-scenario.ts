@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
-import { type Learnuplet, learnuplet, type OrderView, type Preduplet, preduplet } from '@morpheo/common';
+import {
+  type Job,
+  type Learnuplet,
+  learnuplet,
+  type OrderView,
+  type Preduplet,
+  preduplet,
+} from '@morpheo/common';
 import type { Platform } from '../platform.ts';
 import type { Scenario, ScenarioStep } from './scenario.ts';
 import { uploadData, uploadProgram } from './uploads.ts';
@@ -8,7 +15,8 @@ import { uploadData, uploadProgram } from './uploads.ts';
 type Apis = Pick<Platform, 'storage' | 'compute'>;
 type Posted =
   | { readonly kind: 'learn'; readonly body: Learnuplet }
-  | { readonly kind: 'predict'; readonly body: Preduplet };
+  | { readonly kind: 'predict'; readonly body: Preduplet }
+  | { readonly kind: 'job'; readonly body: Job };
 
 /** Does the steps of a scenario against a platform, and returns its orders, by their names, once all have ended. */
 export async function runScenario(scenario: Scenario, apis: Apis): Promise<ReadonlyMap<string, OrderView>> {
@@ -39,6 +47,7 @@ class Run {
     if ('learn' in step) await this.#post(step.learn, { kind: 'learn', body: await this.#learning(step) });
     else if ('predict' in step)
       await this.#post(step.predict, { kind: 'predict', body: this.#predicting(step.with) });
+    else if ('job' in step) await this.#post(step.job, { kind: 'job', body: await this.#job(step) });
     else if ('again' in step) await this.#post(step.again, this.#postedAs(step.again));
     else if ('waits' in step) await this.#waits(step.waits, step.why);
     else if ('cancel' in step) await this.#cancel(step.cancel, step.when);
@@ -79,6 +88,14 @@ class Run {
     return preduplet.parse({ ...this.#ids(), model, data: this.#data });
   }
 
+  async #job({ algo, command, reads }: Extract<ScenarioStep, { job: string }>): Promise<Job> {
+    const body = { uuid: randomUUID(), algo: await this.#algo(algo), command };
+    if (reads === undefined) return body;
+    const read = reads === 'unknown' ? undefined : (await this.#ended(reads)).result;
+    const resource = { type: 'output' as const, uuid: read?.uuid ?? randomUUID() };
+    return { ...body, inputs: [{ path: '/in/before', resource }] };
+  }
+
   #ids() {
     return { uuid: randomUUID(), problem: this.#problem, workflow: this.#workflow, status: 'todo' };
   }
@@ -94,7 +111,8 @@ class Run {
   async #post(name: string, order: Posted): Promise<void> {
     this.#posted.set(name, order);
     if (order.kind === 'learn') await this.#apis.compute.learn({ body: order.body });
-    else await this.#apis.compute.pred({ body: order.body });
+    else if (order.kind === 'predict') await this.#apis.compute.pred({ body: order.body });
+    else await this.#apis.compute.postJob({ body: order.body });
   }
 
   async #waits(name: string, why: string): Promise<void> {

@@ -17,6 +17,8 @@ const step = z.union([
   }),
   /** Orders a prediction with the model of an order, or with an unknown one. */
   z.strictObject({ predict: name, with: name }),
+  /** Orders a job. `reads`: an order whose output it finds at `/in/before`, once that has ended; or an unknown one. */
+  z.strictObject({ job: name, algo: program, command: z.array(z.string()), reads: name.optional() }),
   /** Posts the same body once more. */
   z.strictObject({ again: name }),
   /** Waits until the reason why an order waits is this one. */
@@ -39,6 +41,8 @@ const expectation = z.strictObject({
   model: z.record(name, z.string()).optional(),
   /** The predictions, whole. */
   prediction: z.string().optional(),
+  /** The files that a job left, whole, by their paths. */
+  outputs: z.record(name, z.string()).optional(),
   log: z.string().optional(),
   failure: z
     .strictObject({

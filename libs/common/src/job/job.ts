@@ -8,7 +8,7 @@ import { bytesOf, decodedBytes, MOST_IN_JOB } from './bounds.ts';
 import { bucketPlace, inputPath, isWithin } from './places.ts';
 
 /** Variables that say which GPUs a container has, and those of the platform. */
-const RESERVED_VARIABLES = /^(?:MORPHEO_|NVIDIA_|CUDA_VISIBLE_DEVICES$)/;
+const RESERVED_VARIABLES = /^(?:MORPHEO_.*|NVIDIA_.*|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER)$/;
 
 const argument = z.string().refine((text) => !text.includes('\0'), 'should have no character 0');
 
@@ -26,7 +26,7 @@ const variable = z
   .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'should be a name of letters, digits and _, the first no digit')
   .refine(
     (name) => !RESERVED_VARIABLES.test(name),
-    'should not be MORPHEO_…, NVIDIA_… or CUDA_VISIBLE_DEVICES: the platform sets these',
+    'should not be MORPHEO_…, NVIDIA_…, CUDA_VISIBLE_DEVICES or CUDA_DEVICE_ORDER: the platform sets these',
   );
 
 const env = z
