@@ -53,12 +53,17 @@ watch: install ## Run the tests of one package again whenever a file is saved (P
 	cd $(FOLDER) && ava --watch
 
 .PHONY: soak
-soak: check real-parts ## Run all tests with their full sample sizes, and print their figures (PACKAGE=chaos)
+soak: check real-parts versitygw ## Run all tests with their full sample sizes, and print their figures (PACKAGE=chaos)
 	node utils/real-parts/src/test-run/main.ts --soak $(PACKAGE)
 
 .PHONY: real-parts
 real-parts: ## Get NSQ, PostgreSQL, MinIO, Docker and Compose onto this machine, for the tests that need them
 	utils/real-parts/install/all
+
+# A server of S3 that only make soak needs.
+.PHONY: versitygw
+versitygw:
+	utils/real-parts/install/versitygw
 
 SERVICES := compute-api compute-worker storage-api
 EXECUTABLES := $(foreach service,$(SERVICES),apps/$(service)/target/$(service)) apps/cli/target/morpheo

@@ -22,5 +22,6 @@ export { openSharedDind, openSharedMinio, openSharedPostgres, startRunParts } fr
 export type { SmallDisk } from './small-disk.ts';
 export { canMountDisks, mountSmallDisk } from './small-disk.ts';
 export { REPORT as TEST_REPORT } from './test-run/report.ts';
+export { startVersitygw } from './versitygw.ts';
 export type { Part } from './with-parts.ts';
 export { missingParts, withParts } from './with-parts.ts';

@@ -72,7 +72,7 @@ export async function startMinio({ tls = false, diskBytes }: StartMinio = {}): P
   };
 }
 
-/** What can be asked of a server that runs, with a client of its owner that the caller lets go of. */
+/** What can be asked of a server that runs, MinIO or another with its owner's keys, with a client of its owner that the caller lets go of. */
 export async function minioAt(
   endpoint: string,
 ): Promise<Pick<MinioServer, 'endpoint' | 'credentials' | 'client' | 'createBucket'>> {

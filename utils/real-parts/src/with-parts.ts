@@ -7,6 +7,7 @@ export type Part =
   | 'postgres'
   | 'pgbouncer'
   | 'minio'
+  | 'versitygw'
   | 'docker'
   | 'compose'
   | 'schemathesis'
@@ -22,6 +23,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly st
   postgres: ['initdb', 'postgres'],
   pgbouncer: ['pgbouncer'],
   minio: ['minio'],
+  versitygw: ['versitygw'],
   schemathesis: ['schemathesis'],
   'dockerfile-reader': ['dockerfile-reader'],
 };

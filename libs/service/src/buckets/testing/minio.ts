@@ -1,4 +1,4 @@
-import { openSharedMinio, type SharedMinio, withParts } from '@morpheo/real-parts';
+import { openSharedMinio, type SharedMinio, startVersitygw, withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { Secret } from '../../config/index.ts';
 import type { BucketCredentials, BucketOptions } from '../options.ts';
@@ -8,10 +8,19 @@ export const minioTest = withParts(ava, 'minio');
 
 /** A server that nobody ends: the one of the run of tests, else one of the file, started by who asks first. */
 export function sharedMinio(): () => Promise<SharedMinio> {
+  return sharedServer('MinIO', openSharedMinio);
+}
+
+/** The file's VersityGW, another server that speaks S3, started by who asks first. */
+export function sharedVersitygw(): () => Promise<SharedMinio> {
+  return sharedServer('VersityGW', startVersitygw);
+}
+
+function sharedServer(name: string, start: () => Promise<SharedMinio>): () => Promise<SharedMinio> {
   let starting: Promise<SharedMinio> | undefined;
-  ava.after.always('the server goes', async () => await (await starting)?.[Symbol.asyncDispose]());
+  ava.after.always(`${name} goes`, async () => await (await starting)?.[Symbol.asyncDispose]());
   return async () => {
-    starting ??= openSharedMinio();
+    starting ??= start();
     return await starting;
   };
 }
