@@ -1,6 +1,7 @@
 export { type AgentOptions, WorkerAgent } from './agent/agent.ts';
 export { takeIdentity } from './agent/identity.ts';
 export type { Work, WorkSignals } from './attempt/work.ts';
+export { openConnections } from './buckets/index.ts';
 export { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 export { type DockerRuntimeOptions, openDockerRuntime } from './runtime/docker/index.ts';
 export type { DummyRuntime, DummyRuntimeOptions, DummyScript } from './runtime/dummy/index.ts';

@@ -45,6 +45,12 @@ export const settings = defineSettings({
     30,
     'For how many days an order is kept after its end, with its history and log; the ten best of each problem always. 0: for ever.',
   ),
+  buckets: {
+    flag: 'buckets',
+    env: `${PREFIX}BUCKETS`,
+    schema: z.string().min(1).optional(),
+    help: 'JSON file of the buckets that jobs may name, with the owners who may read and write; none where absent.',
+  },
   ...traceSettings,
   ...logSettings(PREFIX),
 });

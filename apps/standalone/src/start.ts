@@ -1,5 +1,6 @@
 import { VERSION } from '@morpheo/common';
 import { COMPUTE_DEFAULTS } from '@morpheo/compute-api';
+import { openConnections } from '@morpheo/compute-worker';
 import { folderProbe, settingsOrCheck, traceProbes } from '@morpheo/service/check';
 import { type RunningService, startService } from '@morpheo/service/lifecycle';
 import { tracerOf } from '@morpheo/service/trace';
@@ -23,12 +24,14 @@ export async function start(
       const { storagePort, computePort, orchestratorPort, learn, predict, job, attempts, keepOrdersDays } =
         config;
       const ordersMs = keepOrdersDays === 0 ? null : keepOrdersDays * DAY_MS;
+      const buckets = await openConnections(config.buckets, { log, stack });
       const platform = stack.use(
         await startPlatform({
           folder: config.home,
           ports: { storage: storagePort, compute: computePort, orchestrator: orchestratorPort },
           slots: { learn, predict, job },
           compute: { attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
+          worker: { buckets },
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),
         }),

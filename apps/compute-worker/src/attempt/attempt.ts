@@ -1,5 +1,5 @@
 import { type BucketPlace, type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
-import { shownPath, type TreeLimits } from '@morpheo/service/archive';
+import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
 import {
@@ -7,6 +7,7 @@ import {
   fetchPrefix,
   type Manifest,
   type Pushed,
+  placeName,
   pushPrefix,
   requireFreePlace,
 } from '../buckets/index.ts';
@@ -222,7 +223,7 @@ export class Attempt {
     });
     meters.inputCame(fetched.bytes, false);
     const came = `${count(fetched.files, 'file')}, ${formatBytes(fetched.bytes)}`;
-    this.log('inputs', `inputs: ${came} from ${shownPath(`${from.connection}:${from.prefix}`)}`);
+    this.log('inputs', `inputs: ${came} from ${placeName(from)}`);
   }
 
   /** Makes sure that outputs may go to a place of a bucket. Throws as {@link requireFreePlace} does. */
@@ -245,8 +246,7 @@ export class Attempt {
     });
     const { files } = pushed.manifest;
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    const where = shownPath(`${to.connection}:${to.prefix}`);
-    this.log('results', `results: ${count(files.length, 'file')}, ${formatBytes(bytes)} to ${where}`);
+    this.log('results', `results: ${count(files.length, 'file')}, ${formatBytes(bytes)} to ${placeName(to)}`);
     return pushed;
   }
 

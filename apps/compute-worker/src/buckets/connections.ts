@@ -8,7 +8,7 @@ import { type Follow, watchFiles } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import type { z } from 'zod';
 import { type Connection, connectionFile, keyFile, type Use } from './connection-file.ts';
-import { folderOf, requirePrefix } from './places.ts';
+import { folderOf, placeName, requirePrefix } from './places.ts';
 
 /** A folder of a bucket, open for one use. Disposing closes its connections. */
 export interface OpenPlace extends Disposable {
@@ -19,8 +19,8 @@ export interface OpenPlace extends Disposable {
   readonly conditionalPuts: boolean;
   /** The name of its connection. */
   readonly connection: string;
-  /** A thing below it as errors name it: without the endpoint, the bucket or the operator's own prefix. */
-  name(path: string): string;
+  /** It, or a thing below it, as it may be shown: without the endpoint, the bucket or the operator's own prefix. */
+  name(path?: string): string;
 }
 
 /** Whose order it is, and what it wants of a bucket. */
@@ -136,7 +136,7 @@ class FileConnections implements Connections {
       base: connection.prefix + folderOf(place.prefix),
       conditionalPuts: connection.kind === 's3',
       connection: place.connection,
-      name: (path) => `${place.connection}:${folderOf(place.prefix)}${path}`,
+      name: (path = '') => placeName(place, path),
       [Symbol.dispose]: () => calls[Symbol.dispose](),
     };
   }

@@ -1,5 +1,4 @@
 import { isPlatformError, OrderFailure, PlatformError, type Step } from '@morpheo/common';
-import { shownPath } from '@morpheo/service/archive';
 import type { OpenPlace } from './connections.ts';
 
 /**
@@ -11,7 +10,7 @@ export async function atPlace<T>(place: OpenPlace, work: () => Promise<T>): Prom
     return await work();
   } catch (error) {
     if (isPlatformError(error, 'forbidden')) {
-      const message = `The keys of the bucket connection ${place.connection} do not allow this at ${shownPath(place.name(''))}.`;
+      const message = `The keys of the bucket connection ${place.connection} do not allow this at ${place.name()}.`;
       throw new OrderFailure('bucket_refused', { message }, error);
     }
     if (isPlatformError(error, 'disk_full')) {

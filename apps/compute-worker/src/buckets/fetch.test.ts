@@ -60,13 +60,13 @@ test('More than the limits is refused before anything comes [P5]', async (t) => 
     t,
     over({ files: 2 }),
     'prefix_too_large',
-    'lab:set/ has more than 2 objects, the limit of the order.',
+    'bucket:lab/set has more than 2 objects, the limit of the order.',
   );
   await fails(
     t,
     over({ bytes: 14 }),
     'prefix_too_large',
-    'lab:set/ has more than 14 bytes, the limit of the order.',
+    'bucket:lab/set has more than 14 bytes, the limit of the order.',
   );
   t.deepEqual(await fetched(under), {});
   t.deepEqual(await over({ files: 3, bytes: 15 }), { files: 3, bytes: 15 });
@@ -83,27 +83,27 @@ ava('A prefix with 100,000 objects is refused by the limit, without listing all 
     t,
     fetch(under, 'set'),
     'prefix_too_large',
-    'lab:set/ has more than 1000 objects, the limit of the order.',
+    'bucket:lab/set has more than 1000 objects, the limit of the order.',
   );
 });
 
 test('A prefix with nothing below it is told, and one that is no plain path [P6] [P7]', async (t) => {
   await using under = await open();
-  await fails(t, fetch(under, 'none/'), 'prefix_missing', 'There is nothing at lab:none/.');
-  await fails(t, fetch(under, 'a/../b'), 'prefix_unusable', /lab:a\/\.\.\/b leads out of its folder/);
+  await fails(t, fetch(under, 'none/'), 'prefix_missing', 'There is nothing at bucket:lab/none/.');
+  await fails(t, fetch(under, 'a/../b'), 'prefix_unusable', /bucket:lab\/a\/\.\.\/b leads out of its folder/);
 });
 
 ava(
   'Keys that lead out of the folder, or are no paths, are refused by name, and nothing is written [P7]',
   async (t) => {
     for (const [key, message] of [
-      ['base/set/../../x', 'The object lab:set/../../x leads out of its folder by "..".'],
-      ['base/set//x', 'The object lab:set//x is an absolute path.'],
-      ['base/set/a//x', 'The object lab:set/a//x is not a plain path.'],
-      ['base/set/a/', 'The object lab:set/a/ is not a plain path.'],
-      ['base/set/a\u0001', /lab:set\/a\\u0001 has a control character/],
+      ['base/set/../../x', 'The object bucket:lab/set/../../x leads out of its folder by "..".'],
+      ['base/set//x', 'The object bucket:lab/set//x is an absolute path.'],
+      ['base/set/a//x', 'The object bucket:lab/set/a//x is not a plain path.'],
+      ['base/set/a/', 'The object bucket:lab/set/a/ is not a plain path.'],
+      ['base/set/a\u0001', /bucket:lab\/set\/a\\u0001 has a control character/],
       [`base/set/${'x'.repeat(1015)}`, /has a name of more than 255 bytes/],
-      ['base/set/fine/x', 'The object lab:set/fine is a file and a folder at once.'],
+      ['base/set/fine/x', 'The object bucket:lab/set/fine is a file and a folder at once.'],
     ] as const) {
       await using fake = await startListing([
         ['base/set/fine', 1],
@@ -129,7 +129,7 @@ test('An object that changes, or goes, after it was listed is told by name [P8]'
     await using through = await openTestConnections({ ...options, endpoint: proxy.endpoint });
     await direct.put({ 'base/set/a': 'a', [key]: 'first' });
     under = direct;
-    const message = 'The object lab:set/b changed, or went, while the order read it.';
+    const message = 'The object bucket:lab/set/b changed, or went, while the order read it.';
     await fails(t, fetch(through, 'set'), 'prefix_changed', message);
   }
 });
@@ -166,7 +166,7 @@ test('A bucket that is away is the failure of the platform, and its address is n
 ava('What the keys may not do fails the order [P16]', async (t) => {
   await using fake = await startFakeS3((_, response) => answerError(response, 403, 'AccessDenied'));
   await using under = await openFake(fake);
-  const message = 'The keys of the bucket connection lab do not allow this at lab:set/.';
+  const message = 'The keys of the bucket connection lab do not allow this at bucket:lab/set.';
   await fails(t, fetch(under, 'set'), 'bucket_refused', message);
 });
 

@@ -10,7 +10,7 @@ import {
   PlatformError,
   retry,
 } from '@morpheo/common';
-import { shownPath, type TreeLimits } from '@morpheo/service/archive';
+import type { TreeLimits } from '@morpheo/service/archive';
 import { RETRY_PAUSES } from '../inputs/download.ts';
 import type { Connections, OpenPlace } from './connections.ts';
 import { atPlace, ofStep } from './errors.ts';
@@ -97,8 +97,8 @@ async function listed(place: OpenPlace, plan: FolderPlan, signal: AbortSignal): 
     wanted.push({ key: place.base + path, path, size, etag });
   }
   if (wanted.length === 0) {
-    const message = `There is nothing at ${shownPath(place.name(''))}.`;
-    throw new OrderFailure('prefix_missing', { message, file: shownPath(place.name('')) });
+    const message = `There is nothing at ${place.name()}.`;
+    throw new OrderFailure('prefix_missing', { message, file: place.name() });
   }
   requireWhole(place, wanted);
   return wanted;
@@ -110,7 +110,7 @@ function requireWhole(place: OpenPlace, wanted: readonly Wanted[]): void {
   for (const { path } of wanted) {
     const attempt = attemptOf(path);
     if (attempt === undefined || paths.has(attempt.prefix + MANIFEST)) continue;
-    const file = shownPath(place.name(attempt.prefix));
+    const file = place.name(attempt.prefix);
     const message = `The outputs at ${file} are not whole: the order that writes them has not ended, or was lost.`;
     throw new OrderFailure('prefix_not_whole', { message, file });
   }
@@ -123,7 +123,7 @@ async function fetchFile(place: OpenPlace, wanted: Wanted, into: string, signal:
     await retry(fetch, { ...RETRY_PAUSES, tries: TRIES, signal });
   } catch (error) {
     if (!isPlatformError(error, 'precondition_failed', 'not_found', 'digest_mismatch')) throw error;
-    const file = shownPath(place.name(path));
+    const file = place.name(path);
     const message = `The object ${file} changed, or went, while the order read it.`;
     throw new OrderFailure('prefix_changed', { message, file }, error);
   }

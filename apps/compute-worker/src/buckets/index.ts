@@ -21,4 +21,5 @@ export { bucketSettings } from './connection-file.ts';
 export { type Access, type Connections, type OpenPlace, openConnections } from './connections.ts';
 export { type Fetched, type FetchOptions, fetchPrefix } from './fetch.ts';
 export { type Manifest, readManifest, type StoredManifest } from './manifest.ts';
+export { placeName } from './places.ts';
 export { type Pushed, type PushedBy, type PushOptions, pushPrefix, requireFreePlace } from './push.ts';

@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
 import { isPlatformError, OrderFailure, PlatformError, uuid } from '@morpheo/common';
-import { shownPath } from '@morpheo/service/archive';
 import type { PutOptions } from '@morpheo/service/buckets';
 import { z } from 'zod';
 import type { OpenPlace } from './connections.ts';
@@ -67,7 +66,7 @@ export async function readManifest(
   if (!z.object({ kind: z.literal(KIND) }).safeParse(json).success) return 'foreign';
   const read = manifest.safeParse(json);
   if (read.success && read.data.data === dataFolder(read.data)) return { ...read.data, etag: start.etag };
-  const file = shownPath(place.name(MANIFEST));
+  const file = place.name(MANIFEST);
   const message = `The manifest ${file} is of another version, or was changed.`;
   throw new OrderFailure('prefix_unusable', { message, file });
 }
@@ -90,7 +89,7 @@ export function requireOwn(
   { order, attempt }: Pick<Manifest, 'order' | 'attempt'>,
 ): void {
   if (found === null) return;
-  const file = shownPath(place.name(MANIFEST));
+  const file = place.name(MANIFEST);
   if (found === 'foreign' || found.order !== order) {
     const whose = found === 'foreign' ? 'no order' : `the order ${found.order}`;
     throw new OrderFailure('prefix_taken', { message: `There is a ${file} already, of ${whose}.`, file });

@@ -1,9 +1,9 @@
 import test from 'ava';
-import { FolderPlan, prefixProblem } from './places.ts';
+import { FolderPlan, placeName, prefixProblem } from './places.ts';
 import { LIMITS } from './testing.ts';
 
 function plan(limits = LIMITS) {
-  return new FolderPlan(limits, (path) => `lab:a/${path}`);
+  return new FolderPlan(limits, (path) => placeName({ connection: 'lab', prefix: 'a' }, path));
 }
 
 test('Keys that are no plain paths are refused by name [P7]', (t) => {
@@ -20,7 +20,7 @@ test('Keys that are no plain paths are refused by name [P7]', (t) => {
     ['x'.repeat(1024), 'has a name of more than 255 bytes'],
     [`${'x/'.repeat(100)}x`, 'lies deeper than 64 folders'],
   ] as const) {
-    const shown = JSON.stringify(`lab:a/${path}`).slice(1, -1);
+    const shown = JSON.stringify(`bucket:lab/a/${path}`).slice(1, -1);
     const message = `The object ${shown.length > 200 ? `${shown.slice(0, 200)}…` : shown} ${problem}.`;
     t.throws(() => plan().addFile(path, 1), { message });
   }
@@ -28,7 +28,7 @@ test('Keys that are no plain paths are refused by name [P7]', (t) => {
 });
 
 test('A file and a folder of one name are refused, whichever comes first [P7]', (t) => {
-  const both = { message: 'The object lab:a/x is a file and a folder at once.' };
+  const both = { message: 'The object bucket:lab/a/x is a file and a folder at once.' };
   for (const add of [
     (to: FolderPlan) => [to.addFile('x', 1), to.addFile('x/y/z', 1)],
     (to: FolderPlan) => [to.addFile('x/y/z', 1), to.addFile('x', 1)],
@@ -38,7 +38,7 @@ test('A file and a folder of one name are refused, whichever comes first [P7]', 
     t.throws(() => add(plan()), both);
   const twice = plan();
   twice.addFile('x', 1);
-  t.throws(() => twice.addFile('x', 1), { message: 'The object lab:a/x is there twice.' });
+  t.throws(() => twice.addFile('x', 1), { message: 'The object bucket:lab/a/x is there twice.' });
 });
 
 test('The folders of all files are made, those above first [P4]', (t) => {
@@ -50,7 +50,7 @@ test('The folders of all files are made, those above first [P4]', (t) => {
 
 test('Folders count as files do [P5]', (t) => {
   const few = plan({ ...LIMITS, files: 3 });
-  const over = { message: 'lab:a/ has more than 3 folders, the limit of the order.' };
+  const over = { message: 'bucket:lab/a has more than 3 folders, the limit of the order.' };
   t.throws(() => few.addFile('a/b/c/d/e', 1), over);
 });
 

@@ -16,8 +16,13 @@ export function prefixProblem(prefix: string): string | undefined {
 export function requirePrefix({ connection, prefix }: BucketPlace): void {
   const problem = prefixProblem(prefix);
   if (problem === undefined) return;
-  const file = shownPath(`${connection}:${prefix}`);
+  const file = placeName({ connection, prefix });
   throw new OrderFailure('prefix_unusable', { message: `The prefix ${file} ${problem}.`, file });
+}
+
+/** A place, or what lies at a path below it, as messages and the CLI name it: `bucket:lab/sets/a/x`. */
+export function placeName({ connection, prefix }: BucketPlace, path = ''): string {
+  return shownPath(`bucket:${connection}/${path === '' ? prefix : folderOf(prefix) + path}`);
 }
 
 /** What the keys below a prefix begin with: empty, or ending with a slash. */
@@ -83,12 +88,12 @@ export class FolderPlan {
   }
 
   #unusable(path: string, problem: string): OrderFailure {
-    const file = shownPath(this.#name(path));
+    const file = this.#name(path);
     return new OrderFailure('prefix_unusable', { message: `The object ${file} ${problem}.`, file });
   }
 }
 
 function tooLarge(where: string, what: string): OrderFailure {
-  const message = `${shownPath(where)} has ${what}, the limit of the order.`;
+  const message = `${where} has ${what}, the limit of the order.`;
   return new OrderFailure('prefix_too_large', { message });
 }

@@ -90,7 +90,7 @@ test('The manifest comes last: outputs without one are taken for nothing [P11] [
   });
   t.deepEqual(await under.keys(), [`base/out/${ORDER}/attempt-1/a`]);
   const message =
-    'The outputs at lab:out/ are not whole: the order that writes them has not ended, or was lost.';
+    'The outputs at bucket:lab/out are not whole: the order that writes them has not ended, or was lost.';
   await fails(t, fetched(under, 'half'), 'prefix_not_whole', message);
   t.deepEqual(await textsBelow(join(under.folder, 'half')), {});
   await push(under, await under.files('next', { a: 'whole' }), by(2));
@@ -106,12 +106,12 @@ test('The manifest of a later attempt stays, and so does that of another order [
     t,
     push(under, folder, by(1)),
     'stale_attempt',
-    'The attempt 2 has written lab:out/manifest.json already.',
+    'The attempt 2 has written bucket:lab/out/manifest.json already.',
   );
-  const taken = `There is a lab:out/manifest.json already, of the order ${ORDER}.`;
+  const taken = `There is a bucket:lab/out/manifest.json already, of the order ${ORDER}.`;
   await fails(t, push(under, folder, by(1, OTHER)), 'prefix_taken', taken);
   await under.put({ 'base/out/manifest.json': '{"name": "of somebody"}' });
-  const foreign = 'There is a lab:out/manifest.json already, of no order.';
+  const foreign = 'There is a bucket:lab/out/manifest.json already, of no order.';
   await fails(t, push(under, folder, by(3)), 'prefix_taken', foreign);
 });
 
@@ -137,7 +137,7 @@ test('A file of the outputs that was changed in the bucket is not taken for what
   await using under = await open();
   await push(under, await under.files('made', { a: 'good', b: 'b' }));
   await under.put({ [`base/out/${ORDER}/attempt-1/a`]: 'evil' });
-  const message = 'The object lab:out/a changed, or went, while the order read it.';
+  const message = 'The object bucket:lab/out/a changed, or went, while the order read it.';
   await fails(t, fetched(under, 'changed'), 'prefix_changed', message);
   const [key = ''] = (await under.keys()).filter((name) => name.endsWith('manifest.json'));
   await putObject(under.calls, key, Buffer.from('{"kind": "morpheo-outputs", "version": 2}'));
@@ -161,7 +161,7 @@ test('Outputs go neither into an input nor around one, nor to a place of others 
       t,
       requireFreePlace(connections, OUT, inputs, by()),
       'prefix_taken',
-      /^The outputs would go to lab:out, which holds the input/,
+      /^The outputs would go to bucket:lab\/out, which holds the input/,
     );
   await t.notThrowsAsync(
     requireFreePlace(connections, OUT, [...input('lab', 'outer'), ...input('readable', 'out')], by()),

@@ -5,7 +5,7 @@ import { type CollectedFile, collectTree, openOutput } from '../outputs/collect.
 import type { Connections, OpenPlace } from './connections.ts';
 import { atPlace, ofStep } from './errors.ts';
 import { attemptOf, dataFolder, type Manifest, readManifest, requireOwn, writeManifest } from './manifest.ts';
-import { KEY_BYTES } from './places.ts';
+import { KEY_BYTES, placeName } from './places.ts';
 
 /** Whose outputs are pushed. */
 export interface PushedBy {
@@ -55,8 +55,7 @@ export async function requireFreePlace(
 }
 
 function overlaps(to: BucketPlace, input: BucketPlace): OrderFailure {
-  const [target, source] = [to, input].map(({ connection, prefix }) => shownPath(`${connection}:${prefix}`));
-  const message = `The outputs would go to ${target}, which holds the input ${source} or lies in it.`;
+  const message = `The outputs would go to ${placeName(to)}, which holds the input ${placeName(input)} or lies in it.`;
   return new OrderFailure('prefix_taken', { message });
 }
 

@@ -74,8 +74,8 @@ test('A job reads below a prefix of a bucket, and leaves its outputs below anoth
   ]);
   t.is(setup.storage.staged.size, 0);
   const log = order.log.map(({ text }) => text).join('');
-  t.regex(log, /inputs: 2 files, 3 B from lab:set\n/);
-  t.regex(log, /results: 2 files, \d+ B to lab:out\/\n/);
+  t.regex(log, /inputs: 2 files, 3 B from bucket:lab\/set\n/);
+  t.regex(log, /results: 2 files, \d+ B to bucket:lab\/out\/\n/);
   t.deepEqual(await setup.workspaces(), []);
 });
 
@@ -106,19 +106,19 @@ test('Places that are not there, not for the owner, or not free fail the job bef
     outputs: { storage: false, bucket: { connection, prefix } },
   });
   for (const [members, reason, message] of [
-    [at('lab', 'none'), 'input_not_found', 'There is nothing at lab:none/.'],
+    [at('lab', 'none'), 'input_not_found', 'There is nothing at bucket:lab/none.'],
     [at('own', ''), 'forbidden', /may not read from the bucket connection own/],
     [at('none', ''), 'forbidden', /may not read from the bucket connection none, or there is none/],
     [into('out', 'own'), 'forbidden', /may not write to the bucket connection own/],
     [
       into('set/below'),
       'invalid_result',
-      /^The outputs would go to lab:set\/below, which holds the input lab:set/,
+      /^The outputs would go to bucket:lab\/set\/below, which holds the input bucket:lab\/set/,
     ],
     [
       into('set/taken', 'lab', []),
       'invalid_result',
-      'There is a lab:set/taken/manifest.json already, of no order.',
+      'There is a bucket:lab/set/taken/manifest.json already, of no order.',
     ],
   ] as const) {
     const order = setup.job(members, WRITES);
