@@ -72,9 +72,17 @@ export async function brokenPromises(
     checkEnds(history, customers.retried.has(order.id), say);
     if (mine.length !== order.attempt) say(`is at attempt ${order.attempt} and has ${mine.length} of them`);
     if (mine.some(({ outcome }) => outcome === null)) say('has an attempt that never ended');
-    const wins = mine.filter(({ outcome }) => outcome === 'done').map(({ attempt }) => attempt);
-    checkResult(order.status, wins, rest.visible.get(order.id), say);
-    checkTold(order.status, rest.heard.get(order.id) ?? [], say);
+    const ending =
+      order.kind === 'job' && order.status === 'failed' && order.result !== null ? 'failed' : 'done';
+    const wins = mine
+      .filter(
+        ({ outcome, attempt }) => outcome === ending && (ending === 'done' || attempt === order.attempt),
+      )
+      .map(({ attempt }) => attempt);
+    checkResult(order, ending, wins, rest.visible.get(order.id), say);
+    const heard = rest.heard.get(order.id) ?? [];
+    if (order.kind !== 'job') checkTold(order.status, heard, say);
+    else if (heard.length > 0) say(`is a job, and the orchestrator heard ${heard.join(', ')}`);
   }
   return broken;
 }
@@ -105,17 +113,18 @@ function checkEnds(history: readonly Entry[], mayRepeat: boolean, say: Say): voi
     say(`ended ${ends.length} times: ${ends.map(({ status }) => status).join(', ')}`);
 }
 
-/** I3: what is visible was made by the attempt that ended the order. */
+/** I3: what is visible was made by the attempt that ended the order; `ending` is how an order ended that has a result. */
 function checkResult(
-  status: OrderStatus,
+  { status }: Schema['orders'],
+  ending: 'done' | 'failed',
   wins: readonly number[],
   visible: number | undefined,
   say: Say,
 ): void {
-  if (status === 'done' && (visible === undefined || !wins.includes(visible))) {
-    say(`is done by attempt ${wins.join(' and ')}, and the result of attempt ${visible} is visible`);
+  if (status === ending && (visible === undefined || !wins.includes(visible))) {
+    say(`is ${status} by attempt ${wins.join(' and ')}, and the result of attempt ${visible} is visible`);
   }
-  if (status !== 'done' && visible !== undefined)
+  if (status !== ending && visible !== undefined)
     say(`is ${status}, and the result of attempt ${visible} is visible`);
   if (status === 'done' && wins.length !== 1) say(`is done by ${wins.length} attempts`);
 }

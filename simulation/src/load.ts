@@ -2,6 +2,8 @@ import {
   type Api,
   type ComputeContract,
   isPlatformError,
+  type Job,
+  job,
   type Learnuplet,
   learnuplet,
   type Preduplet,
@@ -19,7 +21,8 @@ export interface Customers {
 
 type Posted =
   | { readonly kind: 'learn'; readonly body: Learnuplet }
-  | { readonly kind: 'predict'; readonly body: Preduplet };
+  | { readonly kind: 'predict'; readonly body: Preduplet }
+  | { readonly kind: 'job'; readonly body: Job };
 
 /** The groups that some orders are placed in. */
 const GROUPS = ['odd', 'even'] as const;
@@ -84,7 +87,8 @@ async function post(api: Api<ComputeContract>, order: Posted): Promise<void> {
     try {
       const patience = { signal: AbortSignal.timeout(5000) };
       if (order.kind === 'learn') await api.learn({ body: order.body }, patience);
-      else await api.pred({ body: order.body }, patience);
+      else if (order.kind === 'predict') await api.pred({ body: order.body }, patience);
+      else await api.postJob({ body: order.body }, patience);
       return;
     } catch (error) {
       // Its group was cancelled: it is placed in none.
@@ -97,6 +101,7 @@ async function post(api: Api<ComputeContract>, order: Posted): Promise<void> {
 
 function inNoGroup(order: Posted): Posted {
   if (order.kind === 'learn') return { kind: 'learn', body: { ...order.body, group: undefined } };
+  if (order.kind === 'job') return { kind: 'job', body: { ...order.body, group: undefined } };
   return { kind: 'predict', body: { ...order.body, group: undefined } };
 }
 
@@ -115,6 +120,15 @@ function drawOrders(random: Random, orders: number): Posted[] {
         kind: 'predict',
         body: preduplet.parse({ ...ids, model: model ?? random.uuid(), data: random.uuid() }),
       });
+      continue;
+    }
+    if (random.chance(0.3)) {
+      const body = job.parse({
+        uuid: ids.uuid,
+        algo: random.uuid(),
+        ...(group === undefined ? {} : { group }),
+      });
+      posted.push({ kind: 'job', body });
       continue;
     }
     const chain =

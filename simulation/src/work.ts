@@ -1,5 +1,5 @@
 import { type Claim, isPlatformError, KIND_NAMES, OrderFailure, type OrderResult } from '@morpheo/common';
-import type { Work } from '@morpheo/compute-worker';
+import { FailureWithResult, type Work } from '@morpheo/compute-worker';
 import type { Random } from '@morpheo/real-parts';
 import type { Faults } from './faults/faults.ts';
 import type { ResultStorage } from './parts/storage.ts';
@@ -19,11 +19,13 @@ export function simulatedWork(
     await during(random.between(200, 40_000), signal);
     const fate = faults.work();
     if (fate === 'broken') throw new Error('The worker broke.');
-    if (fate === 'failed')
-      throw new OrderFailure('program_failed', { message: 'It exited with 1.', exit_code: 1 });
+    const failure = new OrderFailure('program_failed', { message: 'It exited with 1.', exit_code: 1 });
+    // A job leaves something behind all the same.
+    if (fate === 'failed' && claim.spec.kind !== 'job') throw failure;
     await events.output('train', 'stdout', new TextEncoder().encode('trained\n'));
     const result = resultOf(claim);
     await stage(claim, result, openStorage(ticket), signal);
+    if (fate === 'failed') throw new FailureWithResult(failure, result);
     return result;
   };
 }

@@ -170,7 +170,12 @@ export class World {
     const log = this.#log(name);
     const agent = new WorkerAgent({
       ...{ compute, log, name, broker: this.#broker.seenBy(machine), runtime: { name: 'dummy' as const } },
-      ...{ id: this.#workerIds[index] ?? '', slots: { learn: 2, predict: 1 }, pollMs: 5000, graceMs: 5000 },
+      ...{
+        id: this.#workerIds[index] ?? '',
+        slots: { learn: 2, predict: 1, job: 1 },
+        pollMs: 5000,
+        graceMs: 5000,
+      },
       ...{ work, logBytes: 1_000_000 },
     });
     // A worker that was superseded ends; whoever looks after processes starts it again.

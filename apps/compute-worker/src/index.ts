@@ -1,5 +1,6 @@
 export { type AgentOptions, WorkerAgent } from './agent/agent.ts';
 export { takeIdentity } from './agent/identity.ts';
+export { FailureWithResult } from './attempt/outcome.ts';
 export type { Work, WorkSignals } from './attempt/work.ts';
 export { openConnections } from './buckets/index.ts';
 export { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
