@@ -128,6 +128,7 @@ function limitsOf(config: WorkerConfig): WorkerLimits {
       ...(config.shmSize === undefined ? {} : { sharedMemoryBytes: config.shmSize }),
       ...(config.cpus === undefined ? {} : { cpus: config.cpus }),
     },
+    checkpoints: { ...DEFAULT_LIMITS.checkpoints, bytes: config.checkpoint },
     logBytes: config.logSize,
   };
 }

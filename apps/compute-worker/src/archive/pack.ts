@@ -43,7 +43,14 @@ export interface PackOptions {
  * collected, and the signal's reason on an abort. In each of these cases the target is gone again.
  */
 export async function packFolder(folder: string, options: PackOptions): Promise<PackedArchive> {
-  const { target, signal } = options;
+  return await writeArchive(tarOf(entriesOf(folder, options)), options);
+}
+
+/** Writes a tar archive into a file as {@link packFolder} does, compressed where that is not ruled out. */
+export async function writeArchive(
+  tar: AsyncIterable<Uint8Array>,
+  { target, compressed, signal }: Pick<PackOptions, 'target' | 'compressed' | 'signal'>,
+): Promise<PackedArchive> {
   signal.throwIfAborted();
   const hash = createHash('sha256');
   let size = 0;
@@ -57,8 +64,7 @@ export async function packFolder(folder: string, options: PackOptions): Promise<
   await using output = await open(target, 'wx');
   try {
     // Weights hardly compress: a higher level costs minutes and gains little.
-    const form = options.compressed === false ? new PassThrough() : createGzip({ level: zlib.Z_BEST_SPEED });
-    const tar = tarOf(entriesOf(folder, options));
+    const form = compressed === false ? new PassThrough() : createGzip({ level: zlib.Z_BEST_SPEED });
     await pipeline(tar, form, counted, output.createWriteStream(), { signal });
   } catch (error) {
     await rm(target, { force: true });

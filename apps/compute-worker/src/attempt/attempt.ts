@@ -2,6 +2,8 @@ import { type BucketPlace, type Claim, PlatformError, type Resource, type Step }
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
+import { Checkpoints } from '../beside/checkpoints.ts';
+import { MetricsTail } from '../beside/metrics.ts';
 import {
   type Connections,
   fetchPrefix,
@@ -20,7 +22,7 @@ import type { InputBlob, Inputs } from '../inputs/fetch.ts';
 import { type Image, prepareImage } from '../inputs/images.ts';
 import type { WorkerMeters } from '../metrics.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
-import type { ContainerRuntime, PreparedImage, RunLimits } from '../runtime/index.ts';
+import type { ContainerRuntime, PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes, formatDuration } from '../steps/format.ts';
 import { StepRunner } from '../steps/run-step.ts';
@@ -53,10 +55,14 @@ export interface AttemptParts {
   readonly ticket: () => string | undefined;
 }
 
-/** Runs the container of a step in the step's own folder, which `prepare` fills, and returns that folder. */
+/**
+ * Runs the container of a step in the step's own folder, which `prepare` fills, with what is done beside it, and returns
+ * that folder.
+ */
 export type RunContainer = (
   image: PreparedImage,
   prepare: (folder: string) => Promise<void>,
+  beside?: RunOptions['beside'],
 ) => Promise<string>;
 
 /** How often the log says that a build goes on, in milliseconds. */
@@ -172,10 +178,10 @@ export class Attempt {
     const { step } = recipe;
     const events = this.span(step);
     let outcome: StepOutcome | undefined;
-    const run: RunContainer = async (image, prepare) => {
+    const run: RunContainer = async (image, prepare, beside) => {
       outcome = {};
       try {
-        outcome = await this.#runner.run({ recipe, image, prepare });
+        outcome = await this.#runner.run({ recipe, image, prepare, beside });
       } catch (error) {
         if (error instanceof StepFailure) outcome = error.outcome;
         throw error;
@@ -190,6 +196,34 @@ export class Attempt {
     } finally {
       events.end(outcome ?? {});
     }
+  }
+
+  /** Who keeps the checkpoints of the attempt. */
+  checkpoints(): Checkpoints {
+    const { order, attempt } = this.#claim;
+    return new Checkpoints({
+      storage: this.#storage,
+      of: { order, attempt },
+      limits: this.#parts.limits.checkpoints,
+      treeLimits: this.treeLimits,
+      path: this.#workspace.at('checkpoint.tar'),
+      over: this.signal,
+      log: (line) => this.log('job', line),
+    });
+  }
+
+  /** Who tells of the metrics of the attempt. */
+  metrics(): MetricsTail {
+    return new MetricsTail({
+      send: async (from, lines) => await this.#events.metrics(from, [...lines]),
+      log: (line) => this.log('job', line),
+      over: this.signal,
+    });
+  }
+
+  /** Whether no other attempt of the order came before it. */
+  get isFirst(): boolean {
+    return this.#claim.attempt === 1;
   }
 
   /** The folder of a container step that has run. */

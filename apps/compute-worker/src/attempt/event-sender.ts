@@ -4,6 +4,7 @@ import {
   type ComputeContract,
   type Input,
   isPlatformError,
+  MOST_METRICS,
   retry,
   type Step,
   type Task,
@@ -23,7 +24,7 @@ export type LogStream = Chunk['stream'];
 
 /** The attempt whose events an {@link EventSender} sends, and where to. */
 export interface SenderOptions {
-  readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog'>;
+  readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog' | 'noteMetrics'>;
   readonly order: string;
   readonly attempt: number;
   readonly log: Log;
@@ -38,16 +39,19 @@ export interface SenderOptions {
 const GATHER_MS = 250;
 const GATHER_CHARACTERS = 32_768;
 const CHUNK_CHARACTERS = 16_384;
-const BATCH = { chunks: 100, characters: 65_536 };
+const BATCH = { chunks: 100, lines: MOST_METRICS.together, characters: 65_536 };
 /** Above this the code that prints has to wait, as long as compute-api takes what it is sent. */
 const ROOM_CHARACTERS = 262_144;
 const PAUSES = { firstMs: 100, mostMs: 2000, jitter: 0 };
 
-type Item = { readonly note: StepNote } | { chunk: Chunk };
+/** Lines of metrics in their order; `from` is the number of the first in its attempt. */
+export type MetricsNote = Input<Endpoints['noteMetrics']>['body'];
+
+type Item = { readonly note: StepNote } | { chunk: Chunk } | { metrics: MetricsNote };
 
 /**
  * Sends the events of an attempt to compute-api, in order and one call at a time: notes of steps at once, log text
- * gathered for up to 250 ms or 32 KiB. A call that fails is repeated until it goes through or the sender is closed; it
+ * and metrics gathered for up to 250 ms or 32 KiB. A call that fails is repeated until it goes through or the sender is closed; it
  * never fails the attempt.
  */
 export class EventSender {
@@ -79,6 +83,19 @@ export class EventSender {
       const end = pieceEnd(text, at);
       this.#append(step, stream, text.slice(at, end));
       at = end;
+    }
+    if (this.#characters >= GATHER_CHARACTERS) this.#hurry.resolve();
+  }
+
+  /** Adds lines of metrics, of which the first has this number in its attempt. */
+  metrics(from: number, lines: MetricsNote['lines']): void {
+    for (const [index, line] of lines.entries()) {
+      const last = this.#items.at(-1);
+      const { length } = JSON.stringify(line);
+      this.#characters += length;
+      if (last !== undefined && 'metrics' in last && last.metrics.lines.length < BATCH.lines)
+        last.metrics.lines.push(line);
+      else this.#push({ metrics: { from: from + index, lines: [line] } });
     }
     if (this.#characters >= GATHER_CHARACTERS) this.#hurry.resolve();
   }
@@ -155,6 +172,12 @@ export class EventSender {
       this.#items.shift();
       return async (signal) => await compute.noteStep({ params, body: first.note }, { signal });
     }
+    if (first !== undefined && 'metrics' in first) {
+      this.#items.shift();
+      const { metrics: body } = first;
+      for (const line of body.lines) this.#characters -= JSON.stringify(line).length;
+      return async (signal) => await compute.noteMetrics({ params, body }, { signal });
+    }
     const chunks = this.#takeChunks();
     if (chunks.length === 0) return async () => undefined;
     return async (signal) => await compute.appendLog({ params, body: { chunks } }, { signal });
@@ -164,7 +187,7 @@ export class EventSender {
     const chunks: Chunk[] = [];
     let characters = 0;
     for (const item of this.#items) {
-      if ('note' in item || chunks.length === BATCH.chunks) break;
+      if (!('chunk' in item) || chunks.length === BATCH.chunks) break;
       if (chunks.length > 0 && characters + item.chunk.text.length > BATCH.characters) break;
       chunks.push(item.chunk);
       characters += item.chunk.text.length;
@@ -196,7 +219,10 @@ export class EventSender {
       return true;
     }
     if (!isPlatformError(error) || error.retry) return false;
-    this.#options.log.warn({ error }, 'compute-api refused a part of the log; it is left out');
+    this.#options.log.warn(
+      { error },
+      'compute-api refused a part of the log, or of the metrics; it is left out',
+    );
     return true;
   }
 

@@ -1,7 +1,13 @@
 import type { Step, StepRecord } from '@morpheo/common';
 import type { OutputChunk } from '../runtime/index.ts';
 import { formatBytes } from '../steps/format.ts';
-import { EventSender, type LogStream, type SenderOptions, type StepNote } from './event-sender.ts';
+import {
+  EventSender,
+  type LogStream,
+  type MetricsNote,
+  type SenderOptions,
+  type StepNote,
+} from './event-sender.ts';
 import { LogTail } from './log-tail.ts';
 
 /** What {@link AttemptEvents} are made with. */
@@ -96,6 +102,12 @@ export class AttemptEvents {
   /** Adds a line of the platform's own to the log. */
   log(step: Step, line: string): void {
     this.#sender.text(step, 'platform', `${line}\n`);
+  }
+
+  /** Sends lines of metrics, of which the first has this number in the attempt; resolves when there is room for more. */
+  async metrics(from: number, lines: MetricsNote['lines']): Promise<void> {
+    this.#sender.metrics(from, lines);
+    await this.#sender.room();
   }
 
   /** The last lines that a step printed; see {@link LogTail}. */

@@ -9,7 +9,7 @@ import type { Work, WorkSignals } from './work.ts';
 
 /** What attempts run with. */
 export interface AttemptOptions {
-  readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog' | 'reportAttempt'>;
+  readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog' | 'noteMetrics' | 'reportAttempt'>;
   readonly work: Work;
   /** How much of an attempt's log is kept, in bytes. */
   readonly logBytes: number;

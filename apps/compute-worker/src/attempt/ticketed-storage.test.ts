@@ -4,7 +4,8 @@ import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
 
 function refusing(error: PlatformError): AttemptStorage {
   const refuse = async () => await Promise.reject(error);
-  return { get: refuse, getBlob: refuse, getDataBlob: refuse, stageResult: refuse };
+  const calls = { get: refuse, getBlob: refuse, getDataBlob: refuse, stageResult: refuse };
+  return { ...calls, putCheckpoint: refuse, getCheckpoint: refuse };
 }
 
 const place = { params: { type: 'problem', uuid: '00000000-0000-4000-8000-000000000000' } } as const;

@@ -1,9 +1,10 @@
 import { isPlatformError, PlatformError } from '@morpheo/common';
+import type { CheckpointStorage } from '../beside/checkpoints.ts';
 import type { InputStorage } from '../inputs/download.ts';
 import type { ResultStorage } from '../outputs/stage.ts';
 
 /** The calls of storage that an attempt makes. */
-export type AttemptStorage = InputStorage & ResultStorage;
+export type AttemptStorage = InputStorage & ResultStorage & CheckpointStorage;
 
 const UNKNOWN =
   'storage-api does not know the ticket of this attempt: compute-api and storage-api need the same ticket key, --ticket-key-file.';
@@ -24,5 +25,7 @@ export function ticketedStorage(storage: AttemptStorage, ticket: () => string | 
     getBlob: async (input, call) => await told(storage.getBlob(input, call)),
     getDataBlob: async (input, call) => await told(storage.getDataBlob(input, call)),
     stageResult: async (input, call) => await told(storage.stageResult(input, call)),
+    putCheckpoint: async (input, call) => await told(storage.putCheckpoint(input, call)),
+    getCheckpoint: async (input, call) => await told(storage.getCheckpoint(input, call)),
   };
 }

@@ -192,6 +192,13 @@ export const settings = defineSettings({
     default: run.outputBytes,
     help: 'What a container may print, such as 64MiB; beyond, it is stopped.',
   },
+  checkpoint: {
+    flag: 'checkpoint',
+    env: 'MORPHEO_WORKER_CHECKPOINT',
+    schema: size,
+    default: DEFAULT_LIMITS.checkpoints.bytes,
+    help: 'What a job may leave in /checkpoint for its next attempt, such as 2GiB; 0 keeps nothing.',
+  },
   logSize: {
     flag: 'log-size',
     env: 'MORPHEO_WORKER_LOG_SIZE',

@@ -26,6 +26,8 @@ export interface StepRequest {
   readonly image: PreparedImage;
   /** Fills the step's own folder, also with the folders of its mounts (see {@link makeStepFolders}). */
   readonly prepare: (folder: string) => Promise<void>;
+  /** What is to be done while it runs, whichever process of the worker has begun it. */
+  readonly beside?: RunOptions['beside'];
 }
 
 /** What a {@link StepRunner} works with. */
@@ -75,14 +77,14 @@ export class StepRunner {
     }
   }
 
-  async #outcome({ recipe, image, prepare }: StepRequest): Promise<StepOutcome> {
+  async #outcome({ recipe, image, prepare, beside }: StepRequest): Promise<StepOutcome> {
     const { workspace, runtime, events } = this.#options;
     const { step } = recipe;
     const progress = workspace.journal.step(step);
     if (progress?.state === 'ended') return this.#judge(recipe, progress.result, { cached: true });
     if (progress?.state === 'begun') {
       const adopted = await this.#watch(recipe, async () => {
-        const options = { ...this.#runOptions(step), printed: progress.printed };
+        const options = { ...this.#runOptions(step, beside), printed: progress.printed };
         return await runtime.adopt?.(await this.#specOf(recipe, image), options);
       });
       if (adopted !== undefined) return adopted;
@@ -91,7 +93,10 @@ export class StepRunner {
     await prepare(await workspace.folder(step));
     await workspace.journal.begin(step);
     const spec = await this.#specOf(recipe, image);
-    const outcome = await this.#watch(recipe, async () => await runtime.run(spec, this.#runOptions(step)));
+    const outcome = await this.#watch(
+      recipe,
+      async () => await runtime.run(spec, this.#runOptions(step, beside)),
+    );
     return outcome ?? {};
   }
 
@@ -165,7 +170,7 @@ export class StepRunner {
     };
   }
 
-  #runOptions(step: ContainerStep): RunOptions {
+  #runOptions(step: ContainerStep, beside: StepRequest['beside']): RunOptions {
     const { events, workspace, signal } = this.#options;
     const send = events.outputOf(step);
     return {
@@ -175,6 +180,7 @@ export class StepRunner {
         workspace.journal.printed(step, chunk.bytes.byteLength);
       },
       onEnd: async (result) => await workspace.journal.end(step, result),
+      ...(beside === undefined ? {} : { beside }),
     };
   }
 }

@@ -5,7 +5,16 @@ import { rawTarGz } from '@morpheo/service/archive/testing';
 import type { TestOrder } from './memory-compute.ts';
 
 /** Whose a mark is: one word, so that a find says what was found. */
-export type MarkOwner = 'target' | 'shown' | 'train' | 'problem' | 'algo' | 'neighbour' | 'carried' | 'model';
+export type MarkOwner =
+  | 'target'
+  | 'shown'
+  | 'train'
+  | 'problem'
+  | 'algo'
+  | 'neighbour'
+  | 'carried'
+  | 'model'
+  | 'given';
 
 /** A random text that is nowhere else, of the form that the prober looks for. */
 export function newMark(owner: MarkOwner): string {

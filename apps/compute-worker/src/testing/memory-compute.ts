@@ -20,6 +20,7 @@ export interface TestOrder {
   readonly reports: Report[];
   readonly steps: StepRecord[];
   readonly started: string[];
+  readonly metrics: { readonly attempt: number; readonly from: number; readonly lines: readonly unknown[] }[];
   /** Of the last attempt, by stream. */
   readonly log: { step: string; stream: string; text: string }[];
 }
@@ -54,7 +55,7 @@ export class MemoryCompute {
   place<S extends OrderSpec>(spec: S): TestOrder & { readonly spec: S } {
     const order: TestOrder & { readonly spec: S } = {
       ...{ id: spec.uplet.uuid, spec, status: 'todo', attempt: 0 },
-      ...{ reports: [], steps: [], started: [], log: [] },
+      ...{ reports: [], steps: [], started: [], metrics: [], log: [] },
     };
     this.orders.set(order.id, order);
     return order;
@@ -170,6 +171,12 @@ export class MemoryCompute {
           const order = this.#held(params.id, params.attempt);
           for (const { step, stream, text } of body.chunks) order.log.push({ step, stream, text });
           return undefined;
+        }),
+      noteMetrics: ({ params, body }) =>
+        this.#answer('noteMetrics', () => {
+          const { attempt } = params;
+          this.#held(params.id, attempt).metrics.push({ attempt, ...body });
+          return { next: body.from + body.lines.length };
         }),
       reportAttempt: ({ params, body }) =>
         this.#answer('reportAttempt', () => this.#report(params.id, params.attempt, body)),

@@ -33,6 +33,8 @@ export class MemoryStorage {
   readonly shown: (string | undefined)[] = [];
   /** Which tickets open anything: all of them, and none as well, until it is set. */
   admits: (ticket: string | undefined) => boolean = () => true;
+  /** By order: that of its last attempt that has sent one. */
+  readonly checkpoints = new Map<string, Buffer>();
   /** While set, calls reject with what it returns for them. */
   fault: (call: 'get' | 'blob' | 'stageResult') => Error | undefined = () => undefined;
   /** What is served in place of a blob's bytes. */
@@ -60,6 +62,17 @@ export class MemoryStorage {
         this.staged.set(`${params.order}.${params.attempt}`, { ...query, algo: query.algo, bytes });
         return { size: bytes.byteLength, sha256: sha256(bytes) };
       },
+      putCheckpoint: async ({ params, body }) => {
+        const bytes = await received(body);
+        this.checkpoints.set(params.order, bytes);
+        return { size: bytes.byteLength, sha256: sha256(bytes) };
+      },
+      getCheckpoint: async ({ params }) => {
+        const bytes = this.checkpoints.get(params.order);
+        if (bytes !== undefined)
+          return { status: 200, headers: {}, body: new Blob([new Uint8Array(bytes)]).stream() };
+        throw new PlatformError('not_found', 'There is no checkpoint.');
+      },
     };
   }
 
@@ -73,13 +86,15 @@ export class MemoryStorage {
         if (!this.admits(shown)) throw new PlatformError('unauthenticated', `${shown} opens nothing.`);
         return await call(input);
       };
-    const { get, getBlob, getDataBlob, stageResult } = this.api;
+    const { get, getBlob, getDataBlob, stageResult, putCheckpoint, getCheckpoint } = this.api;
     return {
       ...this.api,
       get: admitted(get),
       getBlob: admitted(getBlob),
       getDataBlob: admitted(getDataBlob),
       stageResult: admitted(stageResult),
+      putCheckpoint: admitted(putCheckpoint),
+      getCheckpoint: admitted(getCheckpoint),
     };
   }
 

@@ -49,7 +49,7 @@ for (const folder of task === 'train' ? ['/train', '/test'] : ['/test']) {
 
 /**
  * A job as a real program: it lists its input folder, copies each file of it in capitals to its outputs, nested and
- * executable, leaves a checkpoint, and ends with the exit code that it is told.
+ * executable, tells a metric and leaves a checkpoint, and ends with the exit code that it is told.
  */
 export const CAPITALS_JOB = `
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -60,6 +60,7 @@ for (const name of readdirSync(input)) {
   const text = readFileSync(input + '/' + name, 'utf8').toUpperCase();
   writeFileSync(outputs + '/nested/' + name + SUFFIX, text, { mode: 0o755 });
 }
+writeFileSync(outputs + '/metrics.jsonl', JSON.stringify({ files: readdirSync(input).length }));
 writeFileSync(checkpoint + '/state', 'done');
 console.log('wrote ' + outputs);
 process.exit(Number(exitCode));

@@ -79,7 +79,10 @@ for (const data of ['shared', 'archive'] as const) {
       const found: string[] = [];
       for await (const { header, bytes } of entries)
         found.push(`${header.name} ${header.executable} ${Buffer.concat(await Array.fromAsync(bytes()))}`);
-      t.deepEqual(found, ['nested/ true ', 'nested/empty/ true ', 'nested/a.big true TEXT']);
+      const metrics = 'metrics.jsonl false {"files":1}';
+      t.deepEqual(found, ['nested/ true ', 'nested/empty/ true ', metrics, 'nested/a.big true TEXT']);
+      t.deepEqual(order.metrics, [{ attempt: 1, from: 0, lines: [{ files: 1 }] }]);
+      t.regex(storage.checkpoints.get(order.id)?.toString('latin1') ?? '', /^state\0.*done/s);
       t.deepEqual(await setup.workspaces(), []);
       t.deepEqual(await left(), []);
     },

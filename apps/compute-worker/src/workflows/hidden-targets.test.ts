@@ -25,7 +25,7 @@ async function openWorker(data: 'shared' | 'archive') {
   const openRuntime = async (folder: string) =>
     await openDockerRuntime(optionsFor(`unix://${socketPath}`, folder));
   const parent = data === 'shared' ? jobs : undefined;
-  return await openTestWorker({ openRuntime, parent, slots: { learn: 2, predict: 1 } });
+  return await openTestWorker({ openRuntime, parent, slots: { learn: 2, predict: 1, job: 1 } });
 }
 
 /**
@@ -112,6 +112,19 @@ for (const data of ['shared', 'archive'] as const) {
     await eventually(t, (inner) => inner.is(prediction.reports.length, 1), ORDER_MS);
     t.is(reportOf(prediction).outcome, 'done');
     t.deepEqual(ownersOf(prediction, 'predict'), ['algo', 'carried', 'train']);
+
+    const given = { type: 'data' as const, uuid: storage.put('data', newMark('given')) };
+    const job = setup.job({
+      algo: storage.put('algo', proberArchive({ mark: newMark('algo'), env: SPARING })),
+      ...{ command: ['-V', '/outputs', '-T', 'job'], inputs: [{ path: '/in/data', resource: given }] },
+    });
+    await eventually(t, (inner) => inner.is(job.reports.length, 1), ORDER_MS);
+    t.is(reportOf(job).outcome, 'done');
+    t.deepEqual(
+      ownersOf(job, 'job'),
+      ['algo', 'given'],
+      'nothing of the orders before it, nor of the neighbour',
+    );
     t.is(neighbour.reports.length, 0, 'the neighbour ran all the while');
     await worker.drain();
   });

@@ -139,6 +139,36 @@ test('Archives become folders, once for all jobs that name them, and broken ones
   t.regex(failure.message, /^The inline input for \/in cannot be unpacked\./);
 });
 
+test('An attempt goes on from what the last one left in /checkpoint, and metrics of each are told in order', async (t) => {
+  const found: string[][] = [];
+  await using setup = await openTestWorker({
+    script: ({ spec, nth }) => {
+      const { host } = spec?.mounts.find(({ container }) => container === '/checkpoint') ?? {};
+      if (host === undefined) return undefined;
+      found.push(readdirSync(host));
+      const lines = `{"step":${nth}}\nnot json\n{"step":${nth},"loss":0.5}\n`;
+      const write = { [`/checkpoint/step-${nth}`]: 'state', '/outputs/metrics.jsonl': lines };
+      return { write, exit: nth === 2 ? 0 : 1 };
+    },
+  });
+  const order = setup.job();
+  for (const attempt of [1, 2, 3]) {
+    order.status = 'todo';
+    await eventually(t, (t) => t.is(order.reports.length, attempt));
+  }
+  t.deepEqual(found, [[], ['step-0'], ['step-0', 'step-1']]);
+  t.deepEqual(
+    order.metrics.map(({ attempt, from, lines }) => [attempt, from, lines]),
+    [1, 2, 3].map((attempt) => {
+      const step = attempt - 1;
+      return [attempt, 0, [{ step }, { step, loss: 0.5 }]];
+    }),
+  );
+  const said = order.log.map(({ text }) => text).join('');
+  t.regex(said, /checkpoint: goes on from 2 files, 10 B\n/);
+  t.regex(said, /metrics: 1 line of the file is no JSON object of 4096 bytes at the most, and left out\n/);
+});
+
 test('A job that had ended before its worker died is not run again, and what it left is kept', async (t) => {
   const compute = new MemoryCompute();
   compute.fault = () => new PlatformError('unavailable', 'Nobody answers yet.');

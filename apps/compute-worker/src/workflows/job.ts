@@ -5,13 +5,18 @@ import { FailureWithResult } from '../attempt/outcome.ts';
 import { type Gathered, gather } from '../inputs/gather.ts';
 import { mountsOf, placeInputs, placesOf, resourcesOf } from '../inputs/job-inputs.ts';
 import { packOutputs } from '../outputs/pack-outputs.ts';
-import type { PreparedImage } from '../runtime/index.ts';
+import type { LiveRun, PreparedImage } from '../runtime/index.ts';
 import type { Recipe } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { StepFailure } from '../steps/step-events.ts';
 
 /** By these a program finds its folders, also where they have other names than the container contract gives them. */
 const FOLDER_VARIABLES = { MORPHEO_OUTPUTS: JOB_FOLDERS.outputs, MORPHEO_CHECKPOINT: JOB_FOLDERS.checkpoint };
+
+const OUTPUTS = { folder: 'outputs', container: JOB_FOLDERS.outputs, readOnly: false };
+const CHECKPOINT = { folder: 'checkpoint', container: JOB_FOLDERS.checkpoint, readOnly: false };
+/** Where a program appends its metrics, a line of JSON each. */
+const METRICS_FILE = `${OUTPUTS.container}/metrics.jsonl`;
 
 /**
  * Runs an image, or an algorithm, with a command on its inputs. Resolves when what it left in its folder of outputs is
@@ -51,15 +56,20 @@ async function run(
   gathered: Gathered,
   attempt: Attempt,
 ): Promise<StepFailure | undefined> {
-  const recipe = recipeOf(order);
   tellLimits(order, attempt);
   const { inputs = [] } = order;
+  const [checkpoints, metrics] = [attempt.checkpoints(), attempt.metrics()];
   const prepare = async (folder: string) => {
     await placeInputs(inputs, gathered, folder, attempt);
-    await makeStepFolders({ mounts: recipe.mounts.filter(({ readOnly }) => !readOnly) }, folder);
+    if (!attempt.isFirst) await checkpoints.lay(join(folder, CHECKPOINT.folder));
+    await makeStepFolders({ mounts: [OUTPUTS, CHECKPOINT] }, folder);
+  };
+  const beside = async (live: LiveRun) => {
+    const keeping = checkpoints.keep(CHECKPOINT.container, live);
+    await Promise.all([keeping, metrics.follow(METRICS_FILE, live)]);
   };
   try {
-    await attempt.step(recipe, async (runContainer) => await runContainer(image, prepare));
+    await attempt.step(recipeOf(order), async (start) => await start(image, prepare, beside));
     return undefined;
   } catch (error) {
     if (error instanceof StepFailure) return error;
@@ -94,12 +104,12 @@ async function keepOutputs(
   return await attempt.span('results').piece(async () => {
     const folder = attempt.folderOf('job');
     const path = join(folder, 'outputs.tar');
-    const from = join(folder, 'outputs');
+    const from = join(folder, OUTPUTS.folder);
     if (bucket !== undefined) {
-      const { sha256, size } = await attempt.pushTo(bucket, from, { at: JOB_FOLDERS.outputs, outcome });
+      const { sha256, size } = await attempt.pushTo(bucket, from, { at: OUTPUTS.container, outcome });
       if (!storage) return { uuid, sha256, size };
     }
-    const { sha256, size } = await packOutputs(from, { at: JOB_FOLDERS.outputs, target: path }, attempt);
+    const { sha256, size } = await packOutputs(from, { at: OUTPUTS.container, target: path }, attempt);
     await attempt.stage({ type: 'output', uuid, path, sha256, size });
     return { uuid, sha256, size };
   });
@@ -129,11 +139,7 @@ function recipeOf({ command, env = {}, inputs = [], limits = {} }: Job): Recipe 
     args: command,
     environment: { ...env, ...FOLDER_VARIABLES },
     gpus: true,
-    mounts: [
-      ...mountsOf(inputs),
-      { folder: 'outputs', container: JOB_FOLDERS.outputs, readOnly: false },
-      { folder: 'checkpoint', container: JOB_FOLDERS.checkpoint, readOnly: false },
-    ],
+    mounts: [...mountsOf(inputs), OUTPUTS, CHECKPOINT],
     limits: { wallMs: seconds === undefined ? undefined : seconds * 1000, memoryBytes, diskBytes },
   };
 }

@@ -87,7 +87,7 @@ test.serial('A program that breaks down tells why, and no secret', async (t) => 
 
 /** Orders that end well, that fail, and that cannot be; what of their containers is to be seen while they run. */
 async function workThrough(cluster: CanaryCluster): Promise<SearchedText[]> {
-  const { storage, compute, parts } = cluster;
+  const { storage, compute } = cluster;
   for (const name of ['03-predict', '10-exits-1', '40-unknown-algo']) {
     const file = new URL(`../scenarios/${name}.json`, import.meta.url);
     await runScenario(scenario.parse(JSON.parse(await readFile(file, 'utf8'))), cluster);
@@ -100,8 +100,17 @@ async function workThrough(cluster: CanaryCluster): Promise<SearchedText[]> {
   const ids = { uuid: randomUUID(), problem: workflow, model_end: randomUUID(), model_start: algo };
   const uplet = { ...ids, workflow, algo, train_data: [data], test_data: [data], rank: 0, status: 'todo' };
   await compute.learn({ body: learnuplet.parse(uplet) });
+  const trained = await whatIsSeenOf(ids.uuid, cluster);
+  const inputs = [{ path: '/in/put', inline: btoa('text') }];
+  const { uuid } = await compute.postJob({ body: { uuid: randomUUID(), algo, env: { OWN: 'one' }, inputs } });
+  return [...trained, ...(await whatIsSeenOf(uuid, cluster))];
+}
+
+/** What is to be seen of an order of the teller while it runs, and what that has told. */
+async function whatIsSeenOf(id: string, cluster: CanaryCluster): Promise<SearchedText[]> {
+  const { compute, parts } = cluster;
   const searched: SearchedText[] = [];
-  const params = { id: ids.uuid };
+  const params = { id };
   for (let status = 'todo'; ['waiting', 'todo', 'pending'].includes(status); ) {
     ({ status } = await compute.getOrder({ params }));
     const text = await inspectContainers(parts.dind, async (...args) => (await run('docker', args)).stdout);
@@ -109,9 +118,7 @@ async function workThrough(cluster: CanaryCluster): Promise<SearchedText[]> {
   }
   const seen = searched.map(({ text }) => text).join('');
   if (!seen.includes('/app/main.mjs')) throw new Error('No container of the algorithm was seen.');
-  const log = await (
-    await fetch(`${cluster.urls.compute}/v1/orders/${ids.uuid}/log`, asOperator(cluster))
-  ).text();
+  const log = await (await fetch(`${cluster.urls.compute}/v1/orders/${id}/log`, asOperator(cluster))).text();
   if (!log.includes('teller')) throw new Error(`The algorithm has told nothing: ${log}`);
   return [...searched, { name: 'what the algorithm tells', text: log }];
 }

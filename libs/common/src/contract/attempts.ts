@@ -69,7 +69,8 @@ export type Report = z.infer<typeof report>;
 /** See the response of `claimOrder`. */
 export type Claim = z.infer<typeof claim>;
 
-const metricsLine = z
+/** A line of metrics of a job: an object of JSON. */
+export const metricsLine = z
   .record(z.string(), z.json())
   .refine(
     (line) => bytesOf([JSON.stringify(line)]) <= MOST_METRICS.lineBytes,
