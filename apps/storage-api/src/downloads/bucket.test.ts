@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { rawTar } from '@morpheo/service/archive/testing';
 import { bucketOptions, sharedMinio, minioTest as test } from '../testing/minio.ts';
 import { openTestService, type TestService } from '../testing/open-service.ts';
 import { id, sha256 } from '../testing/requests.ts';
@@ -30,6 +31,31 @@ test('bytes go to a bucket and come back, whole and in part', async (t) => {
   t.is((await service.call('admin', path, { method: 'HEAD' })).headers.get('content-length'), '20000000');
   t.is((await service.call('admin', `/data/${id(1)}`, { method: 'DELETE' })).status, 204);
   t.is((await service.call('admin', path)).status, 404);
+});
+
+test('a file of the output of a job comes out of the bucket by itself, whatever it is called', async (t) => {
+  await using service = await openInBucket();
+  const bytes = randomBytes(300_000);
+  const name = 'weights/ünd & more?.bin';
+  const tar = rawTar([
+    { name: 'first', body: 'x' },
+    { name, body: bytes },
+  ]);
+  const stage = `/v1/results/${id(1)}/1?type=output&uuid=${id(2)}`;
+  const body = new Uint8Array(tar);
+  t.is((await service.call('admin', stage, { method: 'PUT', body })).status, 201);
+  t.is((await service.call('admin', `/v1/results/${id(1)}/1/publish`, { method: 'POST' })).status, 200);
+  const path = `/v1/outputs/${id(2)}/file?path=${encodeURIComponent(name)}`;
+  const whole = await service.call('admin', path, { headers: { prefer: 'redirect' }, redirect: 'manual' });
+  t.is(whole.status, 200);
+  t.is(whole.headers.get('etag'), `"${sha256(bytes)}"`);
+  t.true(Buffer.from(await whole.arrayBuffer()).equals(bytes));
+  const part = await service.call('admin', path, { headers: { range: 'bytes=-9' } });
+  t.true(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(-9)));
+  t.is((await service.call('admin', path, { method: 'HEAD' })).headers.get('content-length'), '300000');
+  const list = await (await service.call('admin', `/v1/outputs/${id(2)}/files?prefix=weights/`)).json();
+  t.deepEqual(list, { items: [{ path: name, size: 300_000, sha256: sha256(bytes) }] });
+  t.is((await service.call('reader', path)).status, 404);
 });
 
 test('a download that prefers it is sent to the bucket', async (t) => {

@@ -1,3 +1,5 @@
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { formatDigestField, OUTPUT_LIMITS } from '@morpheo/common';
 import { FLAGS, paxRecord, type RawEntry, rawTar } from '@morpheo/service/archive/testing';
 import test from 'ava';
@@ -128,6 +130,28 @@ testOnEngines('The output of a job that failed says so, and an empty one is one'
   t.is((await publish(storage)).failed, true, 'what it is, its first publication has said');
   t.deepEqual(await pathsOf(storage), [[]]);
 });
+
+testOnEngines(
+  'A file that is damaged in the store is sent to nobody whole, and its output is marked',
+  async (t, open) => {
+    const tar = rawTar(FILES);
+    await using storage = await openWithOutput(open, tar);
+    const digest = sha256(tar);
+    const path = join(storage.folder, 'blobs', digest.slice(0, 2), digest);
+    const bytes = await readFile(path);
+    bytes.write('else', bytes.indexOf('well'));
+    await chmod(path, 0o600);
+    await writeFile(path, bytes);
+    await t.throwsAsync(async () => await textOf(await fileOf(storage, 'report.txt')), { code: 'damaged' });
+    await refused(t, fileOf(storage, 'weights/a.bin'), 'damaged');
+    await storage.api.stageResult({
+    params: { order: id(101), attempt: 1 },
+    query: { type: 'output', uuid: id(201) },
+    body: bodyOf(tar),
+  });
+    t.is(await textOf(await fileOf(storage, 'report.txt')), 'all is well');
+  },
+);
 
 testOnEngines('Who may not read an output sees none of its files', async (t, open) => {
   await using storage = await openWithOutput(open);
