@@ -9,6 +9,7 @@ import {
   type ResourceType,
   type StorageContract,
 } from '@morpheo/common';
+import { rawTar } from '@morpheo/service/archive/testing';
 
 /** A storage in memory, as far as the commands use one. */
 export interface FakeStorage {
@@ -20,6 +21,8 @@ export interface FakeStorage {
   /** What the form of each upload said, and the digest that went with a model. */
   readonly forms: Record<string, string>[];
   readonly add: (type: ResourceType, bytes: Uint8Array, changes?: Partial<Resource>) => Resource;
+  /** Keeps an output of a job with these files, by path. */
+  readonly addOutput: (files: Readonly<Record<string, string>>, changes?: Partial<Resource>) => Resource;
   /** How the bytes leave; tests cut or falsify them here. */
   send: (bytes: Uint8Array) => ReadableStream<Uint8Array>;
 }
@@ -45,11 +48,28 @@ export function fakeStorage(): FakeStorage {
     kept.unshift({ type, resource, bytes });
     return resource;
   };
+  const outputs = new Map<string, Readonly<Record<string, string>>>();
+  const addOutput: FakeStorage['addOutput'] = (files, changes) => {
+    const tar = rawTar(Object.entries(files).map(([name, body]) => ({ name, body })));
+    const resource = add('output', tar, changes);
+    outputs.set(resource.uuid, files);
+    return resource;
+  };
+  const filesOf = (uuid: string) => outputs.get(find('output', uuid).resource.uuid) ?? {};
+  const fileOf = (uuid: string, path: string) => {
+    const body = filesOf(uuid)[path];
+    if (body === undefined) throw new PlatformError('not_found', `The output ${uuid} has no file ${path}.`);
+    const sha256 = createHash('sha256').update(body).digest('hex');
+    return { path, size: Buffer.byteLength(body), sha256 };
+  };
   const blob = (type: string, uuid: string, range: string | undefined): BytesOut => {
     const { resource, bytes } = find(type, uuid);
+    return send(bytes, measured(resource).sha256, range);
+  };
+  const send = (bytes: Uint8Array, sha256: string, range: string | undefined): BytesOut => {
     ranges.push(range ?? '');
     const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
-    const headers = { 'repr-digest': formatDigestField(measured(resource).sha256) };
+    const headers = { 'repr-digest': formatDigestField(sha256) };
     return { status: from > 0 ? 206 : 200, headers, body: fake.send(bytes.subarray(from)) };
   };
   const api: Partial<Api<StorageContract>> = {
@@ -59,6 +79,16 @@ export function fakeStorage(): FakeStorage {
     },
     get: async ({ params }) => find(params.type, params.uuid).resource,
     getBlob: async ({ params, headers }) => blob(params.type, params.uuid, headers.range),
+    listOutputFiles: async ({ params: { uuid }, query: { prefix = '', cursor = '', limit = 2 } }) => {
+      const paths = Object.keys(filesOf(uuid)).filter((path) => path.startsWith(prefix) && path > cursor);
+      const items = paths
+        .toSorted((a, b) => (a < b ? -1 : 1))
+        .slice(0, limit)
+        .map((path) => fileOf(uuid, path));
+      return { items, ...(paths.length > limit ? { next: items.at(-1)?.path } : {}) };
+    },
+    getOutputFile: async ({ params: { uuid }, query: { path }, headers: { range } }) =>
+      send(Buffer.from(filesOf(uuid)[path] ?? ''), fileOf(uuid, path).sha256, range),
     getDataBlob: async ({ params, headers }) => blob('data', params.uuid, headers.range),
     upload: async ({ params, body }) => {
       const { fields, bytes } = await readForm(body.contentType ?? '', body.body);
@@ -89,6 +119,7 @@ export function fakeStorage(): FakeStorage {
     ranges,
     forms,
     add,
+    addOutput,
     send: (bytes) => new Blob([Buffer.from(bytes)]).stream(),
   };
   return fake;

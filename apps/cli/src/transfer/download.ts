@@ -3,8 +3,10 @@ import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Api,
+  type BytesOut,
   isPlatformError,
   type MeasuredResource,
+  type OutputFile,
   PlatformError,
   parseDigestField,
   type ResourceType,
@@ -12,15 +14,52 @@ import {
 } from '@morpheo/common';
 import { CliError, EXIT, messageOf } from '../exit-codes.ts';
 import type { Progress, Transfer } from '../terminal/progress.ts';
-import { humanBytes } from '../terminal/text.ts';
+import { humanBytes, oneLine } from '../terminal/text.ts';
 import { hashInto } from './hash-file.ts';
+
+/** Bytes that storage has: what they are called, and the size and digest that they must have, as storage described them. */
+export interface RemoteBytes {
+  readonly name: string;
+  /** What stands before their progress. */
+  readonly title: string;
+  readonly size: number;
+  readonly sha256: string;
+  open(headers: { readonly range?: string }, signal: AbortSignal): Promise<BytesOut>;
+}
+
+/** The bytes of a thing that storage keeps. */
+export function bytesOfResource(
+  storage: Api<StorageContract>,
+  type: ResourceType,
+  { uuid, size, sha256 }: MeasuredResource,
+): RemoteBytes {
+  const title = `downloading ${type} ${uuid.slice(0, 8)}`;
+  return {
+    ...{ name: `${type} ${uuid}`, title, size, sha256 },
+    open: async (headers, signal) =>
+      type === 'data'
+        ? await storage.getDataBlob({ params: { uuid }, headers }, { signal })
+        : await storage.getBlob({ params: { type, uuid }, headers }, { signal }),
+  };
+}
+
+/** The bytes of one file of the output of a job. */
+export function bytesOfFile(
+  storage: Api<StorageContract>,
+  output: string,
+  { path, size, sha256 }: OutputFile,
+): RemoteBytes {
+  const shown = oneLine(path, 60);
+  return {
+    ...{ name: `file ${shown} of output ${output}`, title: `downloading ${shown}`, size, sha256 },
+    open: async (headers, signal) =>
+      await storage.getOutputFile({ params: { uuid: output }, query: { path }, headers }, { signal }),
+  };
+}
 
 /** What to download, and how to tell of it. */
 export interface Download {
-  readonly storage: Api<StorageContract>;
-  readonly type: ResourceType;
-  /** As storage described it: its size and digest are what the bytes must have. */
-  readonly resource: MeasuredResource;
+  readonly what: RemoteBytes;
   readonly progress: (transfer: Transfer) => Progress;
   readonly signal: AbortSignal;
 }
@@ -66,16 +105,16 @@ export async function downloadStream(
     progress.add(chunk.byteLength);
     await write(chunk);
   }
-  if (hash.digest('hex') !== download.resource.sha256) throw falseBytes(download);
+  if (hash.digest('hex') !== download.what.sha256) throw falseBytes(download);
 }
 
 /** Brings the part to its full size; false where it then has another digest. */
 async function fetchInto(part: string, download: Download): Promise<boolean> {
-  const { resource, signal } = download;
+  const { what, signal } = download;
   for (let tries = 1; ; tries++) {
     const before = await sizeOf(part);
     try {
-      return await fetchRest(part, before > resource.size ? 0 : before, download);
+      return await fetchRest(part, before > what.size ? 0 : before, download);
     } catch (error) {
       signal.throwIfAborted();
       if (!isPlatformError(error, 'unavailable', 'timed_out')) throw error;
@@ -88,38 +127,33 @@ async function fetchInto(part: string, download: Download): Promise<boolean> {
 }
 
 async function fetchRest(part: string, from: number, download: Download): Promise<boolean> {
-  const { resource, signal } = download;
+  const { what, signal } = download;
   await using file = await openPart(part, from);
   const hash = createHash('sha256');
   await hashInto(hash, part, signal, from);
   let size = from;
-  if (from < resource.size) {
+  if (from < what.size) {
     using progress = download.progress(transferOf(download, from));
     for await (const chunk of await openBytes(download, from)) {
       hash.update(chunk);
       await file.append(chunk);
       size += chunk.byteLength;
       progress.add(chunk.byteLength);
-      if (size > resource.size) return false;
+      if (size > what.size) return false;
     }
   }
-  if (size < resource.size) throw new PlatformError('unavailable', 'the answer ended early');
+  if (size < what.size) throw new PlatformError('unavailable', 'the answer ended early');
   await file.sync();
-  return hash.digest('hex') === resource.sha256;
+  return hash.digest('hex') === what.sha256;
 }
 
 async function openBytes(download: Download, from: number): Promise<AsyncIterable<Uint8Array>> {
-  const { storage, type, resource, signal } = download;
-  const headers = from === 0 ? {} : { range: `bytes=${from}-` };
-  const input = { params: { uuid: resource.uuid }, headers };
-  const answer =
-    type === 'data'
-      ? await storage.getDataBlob(input, { signal })
-      : await storage.getBlob({ ...input, params: { type, uuid: resource.uuid } }, { signal });
+  const { what, signal } = download;
+  const answer = await what.open(from === 0 ? {} : { range: `bytes=${from}-` }, signal);
   const body = answer.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
-  const digest = answer.headers['repr-digest'];
-  const promised = digest === undefined ? null : parseDigestField(digest);
-  if (promised !== null && promised !== resource.sha256) {
+  const { 'repr-digest': digest = '' } = answer.headers;
+  const promised = parseDigestField(digest);
+  if (promised !== null && promised !== what.sha256) {
     await body.cancel();
     throw falseBytes(download);
   }
@@ -135,22 +169,22 @@ async function* skip(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGener
   }
 }
 
-function transferOf({ type, resource }: Download, start: number): Transfer {
-  return { title: `downloading ${type} ${resource.uuid.slice(0, 8)}`, total: resource.size, start };
+function transferOf({ what: { title, size } }: Download, start: number): Transfer {
+  return { title, total: size, start };
 }
 
-function falseBytes({ type, resource }: Download): PlatformError {
+function falseBytes({ what }: Download): PlatformError {
   return new PlatformError(
     'digest_mismatch',
-    `The bytes of ${type} ${resource.uuid} do not have the SHA-256 that storage tells (${resource.sha256}); they were thrown away.`,
+    `The bytes of ${what.name} do not have the SHA-256 that storage tells (${what.sha256}); they were thrown away.`,
   );
 }
 
-function cutOff({ type, resource }: Download, have: number, cause: unknown): PlatformError {
+function cutOff({ what }: Download, have: number, cause: unknown): PlatformError {
   const reason = cause instanceof Error ? ` (${cause.message})` : '';
   return new PlatformError(
     'unavailable',
-    `The download of ${type} ${resource.uuid} was cut after ${humanBytes(have)} of ${humanBytes(resource.size)}${reason}; the same command goes on from there.`,
+    `The download of ${what.name} was cut after ${humanBytes(have)} of ${humanBytes(what.size)}${reason}; the same command goes on from there.`,
     { cause },
   );
 }

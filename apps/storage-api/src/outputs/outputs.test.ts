@@ -145,10 +145,10 @@ testOnEngines(
     await t.throwsAsync(async () => await textOf(await fileOf(storage, 'report.txt')), { code: 'damaged' });
     await refused(t, fileOf(storage, 'weights/a.bin'), 'damaged');
     await storage.api.stageResult({
-    params: { order: id(101), attempt: 1 },
-    query: { type: 'output', uuid: id(201) },
-    body: bodyOf(tar),
-  });
+      params: { order: id(101), attempt: 1 },
+      query: { type: 'output', uuid: id(201) },
+      body: bodyOf(tar),
+    });
     t.is(await textOf(await fileOf(storage, 'report.txt')), 'all is well');
   },
 );
