@@ -153,6 +153,22 @@ ava('A server that breaks off in the middle is asked again [P9]', async (t) => {
   t.is(gets, 2);
 });
 
+ava('Objects of a server that tells no ETags are compared by their sizes [P8]', async (t) => {
+  let body = 'four';
+  const listing = '<Contents><Key>base/set/a</Key><Size>4</Size></Contents>';
+  await using fake = await startFakeS3(({ url = '' }, response) => {
+    if (url.includes('list-type'))
+      return void response.end(`<ListBucketResult>${listing}</ListBucketResult>`);
+    if (url.includes('manifest.json')) return answerError(response, 404, 'NoSuchKey');
+    response.end(body);
+  });
+  await using under = await openTestConnections(fake.options);
+  t.deepEqual(await fetch(under, 'set'), { files: 1, bytes: 4 });
+  body = 'of another size';
+  const message = 'The object bucket:lab/set/a changed, or went, while the order read it.';
+  await fails(t, fetch(under, 'set'), 'prefix_changed', message);
+});
+
 test('A bucket that is away is the failure of the platform, and its address is not for the order [P9] [P16]', async (t) => {
   await using server = await startMinio();
   await using under = await openTestConnections(await bucketOptions(server));

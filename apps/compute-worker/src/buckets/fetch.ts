@@ -94,7 +94,9 @@ async function listed(place: OpenPlace, plan: FolderPlan, signal: AbortSignal): 
     if (isMarker && path !== '') plan.addFolder(path.slice(0, -1));
     if (isMarker) continue;
     plan.addFile(path, size);
-    wanted.push({ key: place.base + path, path, size, etag });
+    // Gateways have none for files that came there past them.
+    const listedAs = etag === '' ? {} : { etag };
+    wanted.push({ key: place.base + path, path, size, ...listedAs });
   }
   if (wanted.length === 0) {
     const message = `There is nothing at ${place.name()}.`;
