@@ -52,6 +52,7 @@ export function startCompute(parts: ComputeParts): Compute {
   const lanes: Lane[] = [
     'orders',
     'storage',
+    'callback',
     ...(parts.orchestrator === undefined ? [] : ['orchestrator' as const]),
   ];
   const database = new ComputeDatabase(parts.database, lanes);

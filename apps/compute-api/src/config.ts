@@ -30,6 +30,9 @@ import {
 const PREFIX = 'MORPHEO_COMPUTE_';
 const port = z.coerce.number().int().min(0).max(65_535);
 const text = z.string().min(1);
+const callbackPrefix = z
+  .url({ protocol: /^https?$/, error: 'should be a URL such as https://hooks.example/jobs/' })
+  .refine((url) => !/[?#@]/.test(url), 'should have no credentials, no query and no fragment');
 const milliseconds = z.coerce.number().int().min(1);
 
 /** Every setting of compute-api; names of the original are understood beside ours. */
@@ -151,6 +154,13 @@ export const settings = defineSettings({
     default: 1_000_000,
     help: 'How many orders of one owner may be open, that is waiting, due or running; more are refused with 429. 0: any number.',
   },
+  callbacks: {
+    flag: 'callbacks',
+    env: 'MORPHEO_COMPUTE_CALLBACKS',
+    schema: z.array(callbackPrefix).optional(),
+    list: true,
+    help: 'The URLs at and below which jobs may have a callback, such as https://hooks.example/jobs/: it is told of their end by a POST. None where absent.',
+  },
   foreignWorkers: {
     flag: 'foreign-workers',
     env: 'MORPHEO_COMPUTE_FOREIGN_WORKERS',
@@ -195,6 +205,8 @@ export interface ComputeSettings {
   readonly orderData: number;
   /** How many open orders an owner may have; 0: any number. */
   readonly openOrders: number;
+  /** The URLs at and below which jobs may have a callback. */
+  readonly callbacks: readonly string[];
   /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
   readonly foreignWorkers?: ForeignWorkers | undefined;
   /** What is kept of orders that have ended. */
@@ -218,6 +230,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   attempts: 5,
   orderData: 40_000,
   openOrders: 1_000_000,
+  callbacks: [],
   retention: RETENTION_DEFAULTS,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },

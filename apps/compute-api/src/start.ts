@@ -51,6 +51,7 @@ async function open(
     ageingMs,
     orderData,
     openOrders,
+    callbacks = [],
     foreignTimeoutMs,
   } = config;
   const foreignWorkers = config.foreignWorkers === true ? { timeoutMs: foreignTimeoutMs } : undefined;
@@ -84,6 +85,7 @@ async function open(
           ageingMs,
           orderData,
           openOrders,
+          callbacks,
           foreignWorkers,
           retention: retentionOf(config),
         },

@@ -13,6 +13,7 @@ const stepSchema = z.object({
   peak_memory_bytes: z.int().optional().catch(undefined),
 });
 const detailsSchema = z.object({
+  what: z.string().optional().catch(undefined),
   worker: z.string().optional().catch(undefined),
   model: z.string().optional().catch(undefined),
   failure: failure.optional().catch(undefined),
@@ -53,7 +54,10 @@ const TEXTS: Record<
   failed: { look: 'red', text: (details) => reasonText('failed', details) },
   cancelled: { look: 'magenta', text: () => 'cancelled' },
   retried: { look: 'cyan', text: () => 'queued for another try' },
-  told: { look: 'dim', text: () => 'the orchestrator was notified' },
+  told: {
+    look: 'dim',
+    text: ({ what }) => `the ${what === 'tell_callback' ? 'callback' : 'orchestrator'} was notified`,
+  },
 };
 
 /** An entry of an order's history as one line: local time of day, attempt, what happened. */

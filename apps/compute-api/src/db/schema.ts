@@ -154,7 +154,7 @@ export interface OutboxRow {
   order_id: string;
   n: number;
   /** Effects of one lane of an order happen in their order; lanes do not wait for one another. */
-  lane: 'storage' | 'orchestrator' | 'orders';
+  lane: 'storage' | 'orchestrator' | 'callback' | 'orders';
   /** JSON of an `Effect`. */
   effect: string;
   due_at: number;

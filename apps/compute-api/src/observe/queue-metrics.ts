@@ -6,7 +6,7 @@ import { isPaused } from '../workers/store.ts';
 
 /** The states of orders that have not ended. */
 const QUEUED = ['waiting', 'todo', 'pending'] as const;
-const LANES = ['storage', 'orchestrator'] as const;
+const LANES = ['storage', 'orchestrator', 'callback'] as const;
 /** However many scrape, the database is asked this often at most, in milliseconds. */
 const EVERY_MS = 1000;
 

@@ -91,7 +91,7 @@ const MESSAGES: Readonly<Record<Change['event'], string>> = {
   failed: 'An order has failed',
   cancelled: 'An order was cancelled',
   retried: 'An order is tried again, as somebody asked',
-  told: 'The orchestrator was notified',
+  told: 'The orchestrator, or the callback of a job, was notified',
 };
 
 /** Of these an order may have many. */

@@ -6,7 +6,7 @@ import { policyOf } from '../disclosure/shown.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { NOT_ISOLATED } from '../queue/isolation.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
-import { addEffectTo, changeOrder, startModelOf, takeWaiting, waitedForOf } from './store.ts';
+import { addEffectTo, changeOrder, specOf, startModelOf, takeWaiting, waitedForOf } from './store.ts';
 
 /** How many orders one transaction changes before it leaves those that wait for them to later ones. */
 const AT_ONCE = 50;
@@ -113,7 +113,7 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
       score: result?.performance?.perf ?? null,
       ...(failure === null || ending.keepsResult ? {} : { result: null }),
     },
-    effects: effectsOf(order, ending.isPublished === true, result),
+    effects: [...effectsOf(order, ending.isPublished === true, result), ...callbackOf(order, ending)],
   });
 }
 
@@ -122,6 +122,25 @@ function effectsOf(order: OrderRow, isPublished: boolean, told: MadeResult | nul
   // The publication lets go of it; while it waits for a start model, nothing is held for it.
   const isHeld = !isPublished && (order.attempt > 0 || order.waits_for === null);
   return [isHeld ? ({ do: 'discard_results', round: order.round } as const) : [], message].flat();
+}
+
+/** Tells the callback of a job of its end, if it has one. */
+function callbackOf(order: OrderRow, ending: Ending): Effect[] {
+  const { kind, uplet } = specOf(order);
+  if (kind !== 'job' || uplet.callback === undefined) return [];
+  const { uuid, callback: url, output, labels } = uplet;
+  const failure = 'failure' in ending ? ending.failure : undefined;
+  const isKept =
+    kindOf(kind).isStored(specOf(order)) && (failure === undefined || ending.keepsResult === true);
+  const told = {
+    ...{ uuid, status: ending.status },
+    ...(isKept ? { output } : {}),
+    ...(failure === undefined
+      ? {}
+      : { failure: { reason: failure.reason, message: failure.message, exit_code: failure.exit_code } }),
+    ...(labels === undefined ? {} : { labels }),
+  };
+  return [{ do: 'tell_callback', url, ending: told }];
 }
 
 /** What the orchestrator is told, which shows it to others: exact scores only where everybody may see all. */

@@ -13,7 +13,7 @@ import {
 } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
 import type { Effect } from '../outbox/effects.ts';
-import { brokenJobRule, brokenLearnRule, brokenPredictRule } from './rules.ts';
+import { brokenLearnRule, brokenPredictRule } from './rules.ts';
 import { pinOf } from './store.ts';
 
 /** A result as an order keeps it: without digest and size where its worker stored it by itself. */
@@ -136,7 +136,7 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
   },
   job: {
     wireName: 'job',
-    brokenRule: ({ uplet }) => brokenJobRule(uplet),
+    brokenRule: () => undefined,
     completed({ uplet }) {
       const needs = uplet.image === undefined ? uplet.needs : { ...uplet.needs, runtime: 'docker' as const };
       return {

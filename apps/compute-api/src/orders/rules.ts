@@ -2,7 +2,6 @@ import {
   GROUP_NAME,
   GROUP_NAME_RULE,
   issueMessage,
-  type Job,
   type Learnuplet,
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
@@ -14,6 +13,8 @@ import {
   type Preduplet,
   WIRE_STATUSES,
 } from '@morpheo/common';
+
+import { isAllowed } from '../outbox/callback.ts';
 
 /**
  * The originals' own rules of an order, in the order in which they check them and in their words; those of the keys
@@ -49,9 +50,15 @@ export function brokenPredictRule(uplet: Preduplet): string | undefined {
   return brokenStatusRule(uplet.status) ?? brokenExtraRule(uplet);
 }
 
-/** The first rule that a job breaks beyond its schema; undefined for a good one. */
-export function brokenJobRule({ callback }: Job): string | undefined {
-  return callback === undefined ? undefined : 'callback should be absent: this platform calls nobody';
+/** Ours: a job has nobody called but below what the operator allows. */
+export function brokenCallbackRule(
+  { kind, uplet }: OrderSpec,
+  allowed: readonly string[],
+): string | undefined {
+  if (kind !== 'job' || uplet.callback === undefined || isAllowed(uplet.callback, allowed)) return undefined;
+  return allowed.length === 0
+    ? 'callback should be absent: the operator of this platform allows none (--callbacks)'
+    : `callback should lie below one of ${allowed.join(', ')}, which the operator allows (--callbacks)`;
 }
 
 /** Ours: an order is read whole, also for a list or a message, so the data sets that it names have a bound. */

@@ -12,7 +12,7 @@ import { findRemoved } from '../retention/removed-orders.ts';
 import { keepJobTerms } from './job-terms.ts';
 import { kindOf } from './kinds.ts';
 import { boundNeeds, keepNeeds, needsIdOf } from './needs.ts';
-import { brokenDataRule } from './rules.ts';
+import { brokenCallbackRule, brokenDataRule } from './rules.ts';
 import { insertOrder, makerOf, specOf, startModelOf, takeOrder } from './store.ts';
 
 /**
@@ -25,12 +25,18 @@ import { insertOrder, makerOf, specOf, startModelOf, takeOrder } from './store.t
 export async function submitOrder(
   database: ComputeDatabase,
   openOrders: OpenOrders,
-  { ageingMs, orderData, foreignWorkers }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'foreignWorkers'>,
+  {
+    ageingMs,
+    orderData,
+    callbacks,
+    foreignWorkers,
+  }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | 'foreignWorkers'>,
   posted: OrderSpec,
   principal: Call['principal'],
 ): Promise<OrderSpec | undefined> {
   const kind = kindOf(posted.kind);
-  const broken = kind.brokenRule(posted) ?? brokenDataRule(posted, orderData);
+  const broken =
+    kind.brokenRule(posted) ?? brokenDataRule(posted, orderData) ?? brokenCallbackRule(posted, callbacks);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
   if (foreignWorkers !== undefined) refuseUnfit(posted);
   const owner = ownerOf(posted.uplet.owner, principal);

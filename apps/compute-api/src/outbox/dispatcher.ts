@@ -64,7 +64,8 @@ export class Dispatcher implements AsyncDisposable {
     this.#loops = [
       this.#checks,
       this.#publications,
-      startLoop({ name: 'effects', ...every, work: async () => await this.#effectRound() }),
+      startLoop({ name: 'effects', ...every, work: async () => await this.#effectRound('others') }),
+      startLoop({ name: 'callbacks', ...every, work: async () => await this.#effectRound('callbacks') }),
       startLoop({
         name: 'waiting orders',
         ...every,
@@ -140,10 +141,10 @@ export class Dispatcher implements AsyncDisposable {
     });
   }
 
-  async #effectRound(): Promise<void> {
+  async #effectRound(which: 'others' | 'callbacks'): Promise<void> {
     const { database } = this.#parts;
     for (;;) {
-      const effects = await database.write(async (tx) => await takeEffects(tx, ROUND, HOLD_MS));
+      const effects = await database.write(async (tx) => await takeEffects(tx, ROUND, HOLD_MS, which));
       await Promise.all(
         effects.map(async (due) => {
           const order = { id: due.order, trace: due.trace };
@@ -223,4 +224,5 @@ const SPANS: Readonly<Record<SingleEffect['do'], string>> = {
   tell_taken: 'callback',
   tell_learn: 'callback',
   tell_predict: 'callback',
+  tell_callback: 'callback of a job',
 };

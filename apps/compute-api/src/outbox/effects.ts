@@ -10,12 +10,14 @@ import {
   type StorageContract,
 } from '@morpheo/common';
 
+import { callBack, type Ending } from './callback.ts';
+
 /**
  * What a change of an order must cause in another system, or in orders that wait for it. It is written in the transaction
  * of the change and carried out by the dispatcher, again and again until it has happened; so every effect can be repeated
  * without harm.
  */
-export type Effect = StorageEffect | OrchestratorEffect | SettleWaiting;
+export type Effect = StorageEffect | OrchestratorEffect | CallbackEffect | SettleWaiting;
 
 /**
  * Settle more of the orders that wait for the model of this one, which has ended; `cause` is the order whose end began
@@ -52,6 +54,13 @@ type OrchestratorEffect =
       readonly body: { status: 'failed' } | { status: 'done'; prediction_storage_uuid: string };
     };
 
+/** A job ended that names a URL which is to be told. */
+interface CallbackEffect {
+  readonly do: 'tell_callback';
+  readonly url: string;
+  readonly ending: Ending;
+}
+
 /** Has storage check an order, and hold what it names. */
 export const PIN_ORDER = { do: 'pin_order' } as const satisfies Effect;
 
@@ -61,7 +70,7 @@ export type SingleEffect = Exclude<Effect, typeof PIN_ORDER | SettleWaiting>;
 /**
  * What effects happen in, a system or the orders here: effects of one lane of one order happen in their order.
  */
-export type Lane = 'storage' | 'orchestrator' | 'orders';
+export type Lane = 'storage' | 'orchestrator' | 'callback' | 'orders';
 
 const LANES: Readonly<Record<Effect['do'], Lane>> = {
   pin_order: 'storage',
@@ -72,6 +81,7 @@ const LANES: Readonly<Record<Effect['do'], Lane>> = {
   tell_taken: 'orchestrator',
   tell_learn: 'orchestrator',
   tell_predict: 'orchestrator',
+  tell_callback: 'callback',
   settle_waiting: 'orders',
 };
 
@@ -98,10 +108,11 @@ export interface Systems {
  * for good, which trying again would not change. Throws where trying again may help.
  */
 export async function deliver(
-  { order, effect }: { readonly order: string; readonly effect: SingleEffect },
+  { order, effect, tries }: { readonly order: string; readonly effect: SingleEffect; readonly tries: number },
   { storage, orchestrator }: Systems,
   signal: AbortSignal,
 ): Promise<PlatformError | undefined> {
+  if (effect.do === 'tell_callback') return await callBack(effect.url, effect.ending, tries + 1, signal);
   if (isOfStorage(effect)) return await deliverToStorage(order, effect, storage, signal);
   if (orchestrator === undefined) return undefined;
   try {

@@ -14,8 +14,11 @@ export interface DueEffect<E extends Effect = Effect> {
   readonly trace: string | null;
 }
 
-/** Pins, of which many have one call, or all other effects: a pin is not held up by a system that does not answer. */
-type Which = 'pins' | 'others';
+/**
+ * Pins, of which many have one call; callbacks of jobs; or all other effects: none is held up by a system of the others that
+ * does not answer.
+ */
+type Which = 'pins' | 'callbacks' | 'others';
 
 /** Orders that storage is to check, as {@link takeEffects} takes effects. */
 export async function takePins(tx: Tx, most: number, holdMs: number): Promise<DueEffect[]> {
@@ -27,9 +30,14 @@ export async function takePins(tx: Tx, most: number, holdMs: number): Promise<Du
  * put off by `holdMs` before they are returned, so that nobody else tries them meanwhile, and somebody does if this
  * process dies.
  */
-export async function takeEffects(tx: Tx, most: number, holdMs: number): Promise<DueEffect<SingleEffect>[]> {
+export async function takeEffects(
+  tx: Tx,
+  most: number,
+  holdMs: number,
+  which: Exclude<Which, 'pins'> = 'others',
+): Promise<DueEffect<SingleEffect>[]> {
   // Where it is no pin, it has a call of its own.
-  return (await takeDue(tx, 'others', most, holdMs)) as DueEffect<SingleEffect>[];
+  return (await takeDue(tx, which, most, holdMs)) as DueEffect<SingleEffect>[];
 }
 
 async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: number): Promise<DueEffect[]> {
@@ -45,7 +53,11 @@ async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: numb
     )
     .where('due_at', '<=', now)
     .where('effect', which === 'pins' ? '=' : '<>', JSON.stringify(PIN_ORDER))
-    .where('lane', '<>', 'orders')
+    .where(
+      'lane',
+      which === 'callbacks' ? '=' : 'not in',
+      which === 'callbacks' ? 'callback' : ['orders', 'callback'],
+    )
     .where((row) =>
       row.not(
         row.exists(
