@@ -36,19 +36,50 @@ export const RETRY_PAUSES = { firstMs: 400, mostMs: 5000, jitter: 0.5 };
 /** How often other bytes than promised are fetched before that is not taken for an accident any more. */
 const MISMATCHES = 3;
 
-/**
- * Downloads a blob into a new file. What arrives is hashed on its way; where the connection is cut, the download goes
- * on from there, and where the digest is wrong it begins anew, each a few times. Throws the storage's error, or
- * `digest_mismatch` where storage serves other bytes than its metadata promise.
- */
+/** Where the bytes of a download come from. */
+export interface DownloadSource {
+  /** As sentences begin with it, such as `Storage`. */
+  readonly server: string;
+  /** As sentences name it. */
+  readonly name: string;
+  /** Asks for the bytes from a place on; all of them may come all the same. */
+  readonly ask: (at: number, signal: AbortSignal) => Promise<BytesOut>;
+  /** Called with each piece that has come. */
+  readonly onBytes?: ((count: number) => void) | undefined;
+}
+
+/** What the bytes of a download must be. */
+export type ExpectedBytes = Pick<ExpectedBlob, 'size' | 'sha256'>;
+
+/** Downloads a blob from storage into a new file, as {@link downloadFile} does. Data sets have a route of their own, for workers alone. */
 export async function download(
   storage: InputStorage,
   blob: ExpectedBlob,
   into: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const { type, uuid } = blob;
+  const ask = async (at: number, stop: AbortSignal) => {
+    const headers = at === 0 ? {} : { range: `bytes=${at}-` };
+    if (type === 'data') return await storage.getDataBlob({ params: { uuid }, headers }, { signal: stop });
+    return await storage.getBlob({ params: { type, uuid }, headers }, { signal: stop });
+  };
+  await downloadFile({ server: 'Storage', name: nameOf(blob), ask }, blob, into, signal);
+}
+
+/**
+ * Downloads bytes into a new file. What arrives is hashed on its way; where the connection is cut, the download goes
+ * on from there, and where the digest is wrong it begins anew, each a few times. Throws the source's error, or
+ * `digest_mismatch` where it serves other bytes than were promised.
+ */
+export async function downloadFile(
+  source: DownloadSource,
+  expected: ExpectedBytes,
+  into: string,
+  signal: AbortSignal,
+): Promise<void> {
   await using file = await open(into, 'wx', 0o644);
-  const bytes = new Download(storage, blob, file);
+  const bytes = new Download(source, expected, file);
   let mismatches = 0;
   const retryIf = (error: unknown) => {
     if (!isPlatformError(error, 'digest_mismatch')) return isTransient(error);
@@ -58,30 +89,29 @@ export async function download(
   await retry(async () => await bytes.fetch(signal), { ...RETRY_PAUSES, tries: TRIES, retryIf, signal });
 }
 
-/** The bytes of a blob on their way into a file, and how far they are. */
+/** Bytes on their way into a file, and how far they are. */
 class Download {
-  readonly #storage: InputStorage;
-  readonly #blob: ExpectedBlob;
-  readonly #name: string;
+  readonly #source: DownloadSource;
+  readonly #expected: ExpectedBytes;
   readonly #file: FileHandle;
   #hash = createHash('sha256');
   #at = 0;
 
-  constructor(storage: InputStorage, blob: ExpectedBlob, file: FileHandle) {
-    this.#storage = storage;
-    this.#blob = blob;
-    this.#name = nameOf(blob);
+  constructor(source: DownloadSource, expected: ExpectedBytes, file: FileHandle) {
+    this.#source = source;
+    this.#expected = expected;
     this.#file = file;
   }
 
   /** Fetches what is not here yet, and compares the digest. Where that is wrong, the next call begins anew. */
   async fetch(signal: AbortSignal): Promise<void> {
+    const { server, name, ask } = this.#source;
     const silence = new AbortController();
-    const silent = `Storage fell silent for ${SILENCE_MS / 1000} s while it served ${this.#name}.`;
+    const silent = `${server} fell silent for ${SILENCE_MS / 1000} s while it served ${name}.`;
     const timer = setTimeout(() => silence.abort(new PlatformError('unavailable', silent)), SILENCE_MS);
     const stop = AbortSignal.any([signal, silence.signal]);
     try {
-      const answer = await this.#ask(stop);
+      const answer = await ask(this.#at, stop);
       if (!this.#continues(answer)) this.#restart();
       for await (const bytes of this.#read(answer, stop)) {
         timer.refresh();
@@ -91,14 +121,6 @@ class Download {
       clearTimeout(timer);
     }
     this.#verify();
-  }
-
-  /** Asks for the bytes from where we are; data sets have a route of their own, for workers alone. */
-  async #ask(signal: AbortSignal): Promise<BytesOut> {
-    const { type, uuid } = this.#blob;
-    const headers = this.#at === 0 ? {} : { range: `bytes=${this.#at}-` };
-    if (type === 'data') return await this.#storage.getDataBlob({ params: { uuid }, headers }, { signal });
-    return await this.#storage.getBlob({ params: { type, uuid }, headers }, { signal });
   }
 
   /** Whether the bytes go on where we are; a storage without ranges sends all of them again. */
@@ -119,7 +141,8 @@ class Download {
       }
     } catch (cause) {
       signal.throwIfAborted();
-      const message = `The connection to storage broke while it served ${this.#name}.`;
+      const { server, name } = this.#source;
+      const message = `${server} broke off while it served ${name}.`;
       throw new PlatformError('unavailable', message, { cause });
     } finally {
       reader.cancel().catch(() => undefined);
@@ -127,7 +150,7 @@ class Download {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
-    const { size } = this.#blob;
+    const { size } = this.#expected;
     if (this.#at + bytes.byteLength > size) {
       throw this.#mismatch('with more bytes than it should have');
     }
@@ -137,12 +160,13 @@ class Download {
       written += bytesWritten;
     }
     this.#at += bytes.byteLength;
+    this.#source.onBytes?.(bytes.byteLength);
   }
 
   #verify(): void {
-    const { size, sha256 } = this.#blob;
+    const { size, sha256 } = this.#expected;
     if (this.#at < size) {
-      const message = `Storage ended ${this.#name} before its end.`;
+      const message = `${this.#source.server} ended ${this.#source.name} before its end.`;
       throw new PlatformError('unavailable', message);
     }
     const digest = this.#hash.copy().digest('hex');
@@ -157,7 +181,8 @@ class Download {
   // Whoever sees the order sees this: neither the size nor the digest of hidden data is for them.
   #mismatch(how: string): PlatformError {
     this.#restart();
-    return new PlatformError('digest_mismatch', `Storage served ${this.#name} ${how}.`);
+    const { server, name } = this.#source;
+    return new PlatformError('digest_mismatch', `${server} served ${name} ${how}.`);
   }
 }
 

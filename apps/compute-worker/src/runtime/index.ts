@@ -48,12 +48,17 @@ import type { LivingFile } from '../files/living-tree.ts';
  *   far. [R40] It is told when nothing of the run is left, whatever ended it, and may still read then: `run` settles
  *   after it. [R41] Should it reject, the run is killed and `run` rejects with the same.
  * - [R42] What a run wrote to its mounts is there when `run` resolves, whatever ended it, but where it was too much.
+ * - A runtime that runs images of registries has `load`. [R43] It makes one ready, once per digest: its bytes are fetched
+ *   only where the runtime has it not. [R44] What is wrong with the image throws `OrderFailure`, and nothing of it stays.
+ *   [R45] A run of it that says no arguments has those of the image (CMD). [R46] One that was removed since is not run:
+ *   `run` rejects with `unavailable`.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
   /** False: the code that runs could read and change what the worker can. */
   readonly isolates: boolean;
   prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
+  load?(image: RegistryImage, options: PrepareOptions): Promise<PreparedImage>;
   run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
   recover(kept?: readonly AttemptName[]): Promise<void>;
   adopt?(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined>;
@@ -100,6 +105,29 @@ export interface Gpu {
 export interface BuildContext {
   readonly digest: string;
   readonly folder: string;
+}
+
+/** An image of a registry, by the digest that its order names. */
+export interface RegistryImage {
+  /** SHA-256, as hexadecimal digits. */
+  readonly digest: string;
+  /** Brings all of it, and keeps it until that is disposed. */
+  readonly fetch: (signal: AbortSignal) => Promise<FetchedImage & Disposable>;
+}
+
+/** What an image of a registry consists of, as far as a worker has checked that: digests, sizes, forms, architecture. */
+export interface FetchedImage {
+  /** Its configuration, JSON as the registry has it. */
+  readonly config: Uint8Array;
+  /** From the lowest on. */
+  readonly layers: readonly FetchedLayer[];
+}
+
+/** A layer of an image: a tar archive, not compressed. */
+export interface FetchedLayer {
+  /** Its size, in bytes. */
+  readonly bytes: number;
+  open(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /** What goes with a preparation. */

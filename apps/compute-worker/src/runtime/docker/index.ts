@@ -13,6 +13,7 @@ import type {
   Gpu,
   PreparedImage,
   PrepareOptions,
+  RegistryImage,
   RunOptions,
   RunResult,
   RunSpec,
@@ -28,7 +29,7 @@ import { attemptKey, attemptOf, type InDaemon, isOfRun, labelsOf, nameFor, type 
 import { networkWarning } from './networks.ts';
 import { type DockerRuntimeOptions, type DockerSettings, withDefaults } from './options.ts';
 import { adoptionLabels, findAdoptable } from './run/adopt.ts';
-import { type ContainerRun, createContainer } from './run/create.ts';
+import { type ContainerRun, createContainer, wordsOf } from './run/create.ts';
 import { withReasonOfImage } from './run/entry-look.ts';
 import { runContainer, type WatchedRun } from './run/run.ts';
 import { sweep } from './sweep.ts';
@@ -97,6 +98,11 @@ class DockerRuntime implements ContainerRuntime {
   async prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage> {
     const prepare = (signal: AbortSignal) => this.#images.prepare(context, { ...options, signal });
     return await this.#work.do(options.signal, prepare);
+  }
+
+  async load(image: RegistryImage, options: PrepareOptions): Promise<PreparedImage> {
+    const load = (signal: AbortSignal) => this.#images.load(image, { ...options, signal });
+    return await this.#work.do(options.signal, load);
   }
 
   async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
@@ -218,7 +224,8 @@ class DockerRuntime implements ContainerRuntime {
   #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {
     const { limits, mounts, gpus = [] } = spec;
     const { reconnectMs } = this.#settings;
-    return { daemon, container, data, mounts, limits, gpus, program: image.entryPoint[0] ?? '', reconnectMs };
+    const [program = ''] = wordsOf(image, spec);
+    return { daemon, container, data, mounts, limits, gpus, program, reconnectMs };
   }
 
   async #toEnd(

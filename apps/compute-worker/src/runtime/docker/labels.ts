@@ -76,6 +76,14 @@ export function nameFor({ order, attempt, step }: RunSpec['labels']): string {
 /** The repository of the images that are built from archives. */
 export const IMAGES = 'morpheo-step';
 
+/** The repository of the images that were fetched from registries. */
+export const LOADED_IMAGES = 'morpheo-image';
+
+/** The name of the image that a registry has by a digest. */
+export function loadedImageName(digest: string): string {
+  return `${LOADED_IMAGES}/${digest}:latest`;
+}
+
 /** The name of the image that is built from a context. */
 export function imageName(digest: string): string {
   return `${IMAGES}/${digest}:latest`;

@@ -1,5 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import { z } from 'zod';
+import type { Daemon } from '../client/daemon.ts';
+import { explained } from '../client/errors.ts';
 
 /** What the daemon tells of a build, a record at a time. */
 export type BuildRecord =
@@ -16,6 +18,25 @@ const record = z.looseObject({
   errorDetail: z.looseObject({ message: z.string().optional() }).optional(),
   aux: z.looseObject({ ID: z.string().optional() }).optional(),
 });
+
+/**
+ * The same of a daemon's answer, and tells a broken connection from all else that may go wrong while it is read: that is
+ * `unavailable`, with the `purpose` that was not reached.
+ */
+export async function* recordsOf(
+  answer: AsyncIterable<unknown>,
+  daemon: Daemon,
+  purpose: string,
+): AsyncGenerator<BuildRecord> {
+  async function* named(): AsyncGenerator<unknown> {
+    try {
+      yield* answer;
+    } catch (error) {
+      throw explained(error, `${purpose} to its end`, daemon.address);
+    }
+  }
+  yield* readBuildRecords(named());
+}
 
 /**
  * Reads the answer to a build: JSON texts, one after the other. A build that fails says so in a record, in an answer

@@ -3,7 +3,7 @@ import type { Log } from '@morpheo/service/log';
 import { z } from 'zod';
 import type { Daemon } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
-import { IMAGES, LABELS } from '../labels.ts';
+import { IMAGES, LABELS, LOADED_IMAGES } from '../labels.ts';
 
 /** What {@link collectImages} works with. */
 export interface CollectImagesOptions extends EvictImagesOptions {
@@ -54,7 +54,7 @@ const MEASURE_MS = 300_000;
 const UNDER_WAY_MS = 3_600_000;
 
 /**
- * Removes images of contexts, and what was made on the way to them, the longest unused first, until what they take
+ * Removes images of contexts, what was made on the way to them, and images of registries, the longest unused first, until what they take
  * together, base images apart, is within the bound. What a container uses stays. Does nothing while the daemon
  * measures for somebody else.
  */
@@ -128,8 +128,12 @@ function isBusy(error: unknown): boolean {
   return isAnswer(error, 500) && /already running/.test(error.said);
 }
 
-function isOwn({ Labels }: DaemonImage): boolean {
-  return Labels?.[LABELS.context] !== undefined;
+function isOwn({ Labels, RepoTags }: DaemonImage): boolean {
+  return Labels?.[LABELS.context] !== undefined || (RepoTags ?? []).some(isLoaded);
+}
+
+function isLoaded(tag: string): boolean {
+  return tag.startsWith(`${LOADED_IMAGES}/`);
 }
 
 /** What no other image has. */
@@ -151,9 +155,11 @@ function removable(image: DaemonImage, { lastUsed }: EvictImagesOptions): BuiltI
   const { Id, RepoTags, Created, Containers } = image;
   if (!isOwn(image) || Containers > 0) return [];
   const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
-  const own = tags.find((tag) => tag.startsWith(`${IMAGES}/`));
+  const own = tags.find((tag) => tag.startsWith(`${IMAGES}/`) || isLoaded(tag));
   const isUnderWay = own === undefined && Date.now() - Created * 1000 < UNDER_WAY_MS;
   if (isUnderWay || (own === undefined && tags.length > 0)) return [];
   const name = own ?? Id;
-  return [{ name, bytes: alone(image), usedAt: Math.max(lastUsed.get(name) ?? 0, Created * 1000) }];
+  // When an image of a registry was made is what its maker says.
+  const made = isLoaded(name) ? 0 : Created * 1000;
+  return [{ name, bytes: alone(image), usedAt: Math.max(lastUsed.get(name) ?? 0, made) }];
 }

@@ -1,4 +1,4 @@
-import { type End, type OrderFailure, PlatformError } from '@morpheo/common';
+import { type End, OrderFailure, PlatformError } from '@morpheo/common';
 import { diskFull } from '../../../files/disk-full.ts';
 import { buildFailure } from '../../dockerfile/failure.ts';
 import { isFull } from '../client/errors.ts';
@@ -35,12 +35,25 @@ const OF_THE_AUTHOR: readonly (readonly [said: RegExp, told: string, end?: End])
  */
 export function daemonFailure(said: string, line: number, cause?: unknown): OrderFailure | PlatformError {
   const because = cause ?? new Error(said);
-  if (isFull(said))
-    return diskFull('docker', 'The disk of the Docker daemon has no room for an image.', because);
-  if (OF_THE_MACHINE.test(said))
-    return new PlatformError('unavailable', 'The Docker daemon could not build an image.', {
-      cause: because,
-    });
+  const ofTheMachine = machineFailure(said, because);
+  if (ofTheMachine !== undefined) return ofTheMachine;
   const [, told = 'Docker refuses it', end] = OF_THE_AUTHOR.find(([pattern]) => pattern.test(said)) ?? [];
   return buildFailure(`It cannot be carried out: ${told}.`, line, because, end);
+}
+
+/** What a daemon says of an image that it does not take, as {@link daemonFailure} has it; else `image_invalid`. */
+export function loadFailure(said: string, cause?: unknown): OrderFailure | PlatformError {
+  const because = cause ?? new Error(said);
+  const message =
+    'Docker does not take the image: its layers cannot be unpacked one over the other, or its configuration is not valid.';
+  return (
+    machineFailure(said, because) ?? new OrderFailure('image_invalid', { message, step: 'build' }, because)
+  );
+}
+
+function machineFailure(said: string, because: unknown): PlatformError | undefined {
+  if (isFull(said))
+    return diskFull('docker', 'The disk of the Docker daemon has no room for an image.', because);
+  if (!OF_THE_MACHINE.test(said)) return undefined;
+  return new PlatformError('unavailable', 'The Docker daemon could not make an image.', { cause: because });
 }

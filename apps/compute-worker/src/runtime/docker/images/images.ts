@@ -3,16 +3,19 @@ import type { Log } from '@morpheo/service/log';
 import { z } from 'zod';
 import { SharedWork } from '../../../async/single-flight.ts';
 import { contextOf, referenceTo } from '../../driver.ts';
-import type { BuildContext, PreparedImage, PrepareOptions } from '../../index.ts';
+import type { BuildContext, PreparedImage, PrepareOptions, RegistryImage } from '../../index.ts';
 import type { Daemon } from '../client/daemon.ts';
-import { imageName, LABELS } from '../labels.ts';
+import { imageName, LABELS, LOADED_IMAGES, loadedImageName } from '../labels.ts';
 import { type BuildOptions, buildImage } from './build.ts';
 import { type CollectImagesOptions, collectImages, evictImages } from './collect.ts';
+import { loadImage, volumesOf } from './load.ts';
 import { DaemonRoom } from './room.ts';
 
 /** An image as a run needs it. */
 export interface ReadyImage {
+  /** What containers are made of: a name, or an id. */
   readonly name: string;
+  readonly from: 'archive' | 'registry';
   readonly entryPoint: readonly string[];
   /** What follows the entry point where a run has no arguments of its own. */
   readonly command: readonly string[];
@@ -38,7 +41,10 @@ const AGAIN =
   'The disk of Docker was full: images that nobody used were removed, and this one is built anew.\n';
 
 const inspected = z.object({
+  Id: z.string(),
   Config: z.object({
+    Cmd: z.array(z.string()).nullish(),
+    Volumes: z.record(z.string(), z.unknown()).nullish(),
     Entrypoint: z.array(z.string()).nullish(),
     Env: z.array(z.string()).nullish(),
     WorkingDir: z.string().nullish(),
@@ -72,7 +78,10 @@ class Holds {
   }
 }
 
-/** The images of build contexts in a daemon: built once per digest, by whichever worker came first. */
+/**
+ * The images of build contexts, and of registries, in a daemon: built or loaded once per digest, by whichever worker came
+ * first.
+ */
 export class ImageStore {
   readonly #options: ImageStoreOptions;
   readonly #building = new SharedWork<ReadyImage>();
@@ -111,15 +120,44 @@ export class ImageStore {
     return { reference: referenceTo(context), cached: !built, release };
   }
 
+  /** See `ContainerRuntime.load`. */
+  async load({ digest, fetch }: RegistryImage, options: PrepareOptions): Promise<PreparedImage> {
+    const { signal } = options;
+    const name = loadedImageName(digest);
+    let cached = true;
+    const make = async () => {
+      const there = await this.#findLoaded(name, signal);
+      if (there !== undefined) return there;
+      cached = false;
+      using image = await fetch(signal);
+      this.#look = 'due';
+      await this.room.use(async () => await loadImage(this.#options.daemon, name, image, signal));
+      this.#collectSoon();
+      return demandThere(await this.#findLoaded(name, signal));
+    };
+    const release = this.#needed.hold(name);
+    try {
+      await this.#building.run(name, signal, make);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    this.#used.set(name, Date.now());
+    return { reference: name, cached, release };
+  }
+
   /**
-   * The image of a prepared reference, built again should somebody have removed it since. It stays until it is
-   * disposed, as far as this process is concerned.
+   * The image of a prepared reference, built again should somebody have removed it since; one of a registry is
+   * `unavailable` then. It stays until it is disposed, as far as this process is concerned.
    */
   async open(prepared: PreparedImage, signal: AbortSignal): Promise<ReadyImage & Disposable> {
-    const context = contextOf(prepared, 'docker');
-    const release = this.#opened.hold(imageName(context.digest));
+    const { reference } = prepared;
+    const isLoaded = reference.startsWith(`${LOADED_IMAGES}/`);
+    const release = this.#opened.hold(isLoaded ? reference : imageName(contextOf(prepared, 'docker').digest));
     try {
-      const image = await this.#ready(context, { signal, onOutput: async () => undefined });
+      const image = isLoaded
+        ? demandThere(await this.#findLoaded(reference, signal))
+        : await this.#ready(contextOf(prepared, 'docker'), { signal, onOutput: async () => undefined });
       return { ...image, [Symbol.dispose]: release };
     } catch (error) {
       release();
@@ -158,21 +196,20 @@ export class ImageStore {
   }
 
   async #build(context: BuildContext, options: PrepareOptions): Promise<ReadyImage> {
-    const { daemon, log } = this.#options;
+    const { daemon } = this.#options;
     const builds = { ...this.#options.builds, hasRoom: async () => await this.room.isThere() };
     const bytes = Buffer.from(AGAIN);
     const onAgain = async () => await options.onOutput({ stream: 'stdout', bytes });
     this.#look = 'due';
     await this.room.use(async () => await buildImage(daemon, context, builds, options), onAgain);
-    const image = await this.#find(context.digest, options.signal);
-    if (image === undefined) {
-      throw new PlatformError(
-        'unavailable',
-        'An image that was built is gone already; it is built anew next time.',
-      );
-    }
-    this.collect().catch((error: unknown) => log.warn({ error }, 'Unused images could not be removed'));
+    const image = demandThere(await this.#find(context.digest, options.signal));
+    this.#collectSoon();
     return image;
+  }
+
+  #collectSoon(): void {
+    const { log } = this.#options;
+    this.collect().catch((error: unknown) => log.warn({ error }, 'Unused images could not be removed'));
   }
 
   async #find(digest: string, signal: AbortSignal): Promise<ReadyImage | undefined> {
@@ -184,13 +221,40 @@ export class ImageStore {
     // It was built by an earlier version, which did not check what this one does: it is built again.
     if (declared === undefined) return undefined;
     return {
+      ...readyOf(Config),
       name,
-      entryPoint: Config.Entrypoint ?? [],
+      from: 'archive',
       command: [],
-      searchPath: (Config.Env ?? []).find((text) => text.startsWith('PATH='))?.slice('PATH='.length) ?? '',
-      workingFolder: Config.WorkingDir || '/',
-      variables: (Config.Env ?? []).flatMap((text) => /^([^=]+)=/.exec(text)?.[1] ?? []),
       volumes: volumes.parse(JSON.parse(declared)),
     };
   }
+
+  async #findLoaded(name: string, signal: AbortSignal): Promise<ReadyImage | undefined> {
+    const image = await this.#options.daemon.inspectImage(name, { signal });
+    if (image === undefined) return undefined;
+    const { Id, Config } = inspected.parse(image);
+    const { Cmd, Volumes } = Config;
+    return {
+      ...readyOf(Config),
+      name: Id,
+      from: 'registry',
+      command: Cmd ?? [],
+      volumes: volumesOf(Volumes),
+    };
+  }
+}
+
+function readyOf({ Entrypoint, Env, WorkingDir }: z.infer<typeof inspected>['Config']) {
+  return {
+    entryPoint: Entrypoint ?? [],
+    searchPath: (Env ?? []).find((text) => text.startsWith('PATH='))?.slice('PATH='.length) ?? '',
+    workingFolder: WorkingDir || '/',
+    variables: (Env ?? []).flatMap((text) => /^([^=]+)=/.exec(text)?.[1] ?? []),
+  };
+}
+
+function demandThere(image: ReadyImage | undefined): ReadyImage {
+  if (image !== undefined) return image;
+  const message = 'An image that was made is gone already; it is made anew next time.';
+  throw new PlatformError('unavailable', message);
 }

@@ -9,8 +9,8 @@ import type { CopyAction } from '../../dockerfile/plan/actions.ts';
 import { findSources, type Source } from '../../dockerfile/sources.ts';
 import { type Segment, type WrittenStep, writeSegment } from '../../dockerfile/write.ts';
 import type { Daemon } from '../client/daemon.ts';
-import { explained, isAnswer } from '../client/errors.ts';
-import { readBuildRecords } from './build-records.ts';
+import { isAnswer } from '../client/errors.ts';
+import { recordsOf } from './build-records.ts';
 import { daemonFailure } from './daemon-failure.ts';
 
 /** A segment of a Dockerfile to be carried out by the daemon's builder. */
@@ -79,7 +79,7 @@ async function idOf(
 ): Promise<string> {
   let id: string | undefined;
   let line = lines.at(-1) ?? 1;
-  for await (const record of readBuildRecords(named(answer, daemon))) {
+  for await (const record of recordsOf(answer, daemon, 'build an image')) {
     if (record.kind === 'error') throw daemonFailure(record.message, line);
     if (record.kind === 'image') id = record.id;
     const step = record.kind === 'text' ? /^Step (\d+)\//.exec(record.text)?.[1] : undefined;
@@ -87,15 +87,6 @@ async function idOf(
   }
   if (id !== undefined) return id;
   throw new PlatformError('unavailable', `The Docker daemon at ${daemon.address.text} did not end a build.`);
-}
-
-/** Tells a broken connection from all else that may go wrong while an answer is read. */
-async function* named(answer: AsyncIterable<unknown>, daemon: Daemon): AsyncGenerator<unknown> {
-  try {
-    yield* answer;
-  } catch (error) {
-    throw explained(error, 'build an image to its end', daemon.address);
-  }
 }
 
 async function* contextOf(segment: SegmentBuild, signal: AbortSignal): AsyncGenerator<TarEntry> {

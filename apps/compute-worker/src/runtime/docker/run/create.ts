@@ -1,3 +1,4 @@
+import { OrderFailure } from '@morpheo/common';
 import { buildFailure } from '../../dockerfile/failure.ts';
 import type { RunSpec } from '../../index.ts';
 import type { Container } from '../client/container.ts';
@@ -17,6 +18,11 @@ export interface ContainerRun {
   readonly image: ReadyImage;
 }
 
+/** The program of a run, with its arguments. */
+export function wordsOf({ entryPoint, command }: ReadyImage, { args = command }: RunSpec): readonly string[] {
+  return [...entryPoint, ...args];
+}
+
 /** What of an answer of 400 is about what we ask for, and not about the image. */
 const OF_THE_PLATFORM = /bind source|seccomp|runtime|device|storage-opt|cgroup|cpus|memory/i;
 
@@ -32,8 +38,8 @@ export async function createContainer(
   const { args = image.command, environment = {}, limits, gpus, mounts } = spec;
   const facts = await daemon.facts();
   const gpu = gpuRequest(gpus, facts.gpus);
-  const isApart = (path: string) =>
-    path !== TMP && !mounts.some((mount) => `${path}/`.startsWith(`${mount.container}/`));
+  // One below a mount is apart as well: left alone, it would be a folder on the disk of the daemon, which nobody bounds.
+  const isApart = (path: string) => path !== TMP && !mounts.some(({ container: at }) => at === path);
   const { HostConfig: host, ...settings } = hardened({
     user: `${user.uid}:${user.gid}`,
     ...boundsOf(limits, facts),
@@ -57,6 +63,13 @@ export async function createContainer(
     await container.create(options);
   } catch (error) {
     if (!isAnswer(error, 400) || OF_THE_PLATFORM.test(error.said)) throw error;
+    if (image.from === 'registry') {
+      const message =
+        wordsOf(image, spec).length === 0
+          ? 'The image names no program, and the order gives no command.'
+          : 'Docker makes no container of the image: what its configuration says is not valid.';
+      throw new OrderFailure('image_invalid', { message }, error);
+    }
     const why = 'what the Dockerfile, or its base image, says of the image is not valid';
     throw buildFailure(`Docker makes no container of the image: ${why}.`, undefined, error);
   }

@@ -8,6 +8,7 @@ import type { Daemon } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
 import type { ReadyImage } from '../images/images.ts';
 import { LABELS, type Owner } from '../labels.ts';
+import { wordsOf } from './create.ts';
 
 /** Links may lead so far. */
 const LINKS = 10;
@@ -34,7 +35,8 @@ export async function withReasonOfImage(
     await made;
     return await lookAt(daemon, container.name, path, signal);
   };
-  const { entryPoint: words, searchPath, workingFolder } = image;
+  const { searchPath, workingFolder } = image;
+  const words = image.entryPoint.length > 0 ? image.entryPoint : wordsOf(image, spec);
   try {
     return await withReason(result, { words, searchPath, workingFolder, mounts: spec.mounts, look });
   } finally {

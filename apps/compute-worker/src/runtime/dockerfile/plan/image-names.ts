@@ -1,7 +1,10 @@
 import { buildFailure, shown } from '../failure.ts';
 
-/** The repositories of the images that are made of archives: each belongs to whoever sent its archive. */
-export const OWN_REPOSITORIES: readonly string[] = ['morpheo-step'];
+/**
+ * The repositories of the images that are made of archives, and of those that were fetched from registries: each belongs to
+ * whoever sent its archive, or may fetch it.
+ */
+export const OWN_REPOSITORIES: readonly string[] = ['morpheo-step', 'morpheo-image'];
 
 /** As Docker has it, in lower case: an optional host, a path, a tag, a digest. */
 const NAME =
