@@ -17,6 +17,7 @@ import {
   startService,
 } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
+import { openRegistries } from '@morpheo/service/registry';
 import { takeIdentity } from './agent/identity.ts';
 import { openConnections } from './buckets/index.ts';
 import { probesOf } from './check.ts';
@@ -67,6 +68,11 @@ async function open(
       gpuSlots: config.gpuSlots,
       limits: limitsOf(config),
       buckets,
+      images: {
+        registries: await openRegistries(config, { log, stack }),
+        bytes: config.imageSize,
+        wallMs: config.imageTimeout,
+      },
       cacheBytes: config.cache,
       pollMs: config.poll,
       graceMs: config.grace,

@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 import { GpuAllocator } from './gpus/allocator.ts';
 import { searchGpus } from './gpus/find.ts';
 import type { GpuChoice } from './gpus/settings.ts';
+import { type ImagePolicy, NO_IMAGES } from './images/policy.ts';
 import { openCache } from './inputs/cache/index.ts';
 import { Inputs } from './inputs/fetch.ts';
 import { createWorkerMeters, watchWorker } from './metrics.ts';
@@ -46,6 +47,8 @@ export interface WorkerOptions {
   readonly limits?: WorkerLimits | undefined;
   /** The buckets that jobs may name; none where absent. */
   readonly buckets?: Connections | undefined;
+  /** From where images of registries are fetched; from nowhere where absent. */
+  readonly images?: ImagePolicy | undefined;
   /** What the cache may take beside what is in use, in bytes; 20 GiB where absent. */
   readonly cacheBytes?: number | undefined;
   /** About how often it asks for orders while it has room, in milliseconds; 5,000 where absent. */
@@ -105,7 +108,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const inputs = new Inputs(cache);
   const limits = options.limits ?? DEFAULT_LIMITS;
   const buckets = options.buckets ?? (await openConnections(undefined, { log, stack: opening }));
-  const parts = { openStorage, inputs, cache, runtime, buckets, limits, meters };
+  const { images = NO_IMAGES } = options;
+  const parts = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
   const work = createWork(parts, { workspaces, gpus, recovery });
   if (metrics !== undefined)
     opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));

@@ -51,7 +51,10 @@ export interface PlatformOptions {
   readonly storage?: Partial<StorageSettings>;
   readonly compute?: Partial<ComputeSettings>;
   readonly worker?: Partial<
-    Pick<Parameters<typeof startWorker>[0], 'limits' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets'>
+    Pick<
+      Parameters<typeof startWorker>[0],
+      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets'
+    >
   >;
   readonly log: Log;
   /** Counts what compute-api and the worker do; made here where absent. */

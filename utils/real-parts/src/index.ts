@@ -14,6 +14,8 @@ export { findProgram, partsFolder, quickFolder, requireProgram } from './place.t
 export type { PostgresServer, PostgresTarget, StartPostgres, TestDatabase } from './postgres.ts';
 export { startPostgres } from './postgres.ts';
 export { type Random, randomFrom, sampleSize } from './random.ts';
+export type { RegistryServer } from './registry.ts';
+export { startRegistry } from './registry.ts';
 export { startServer } from './server-process.ts';
 export type { Flags, ServiceOptions } from './service-process.ts';
 export { LOAD_JOINED, mainOf, ServiceProcess } from './service-process.ts';

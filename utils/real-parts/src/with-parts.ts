@@ -8,6 +8,7 @@ export type Part =
   | 'pgbouncer'
   | 'minio'
   | 'versitygw'
+  | 'registry'
   | 'docker'
   | 'compose'
   | 'schemathesis'
@@ -24,6 +25,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly st
   pgbouncer: ['pgbouncer'],
   minio: ['minio'],
   versitygw: ['versitygw'],
+  registry: ['docker-registry'],
   schemathesis: ['schemathesis'],
   'dockerfile-reader': ['dockerfile-reader'],
 };

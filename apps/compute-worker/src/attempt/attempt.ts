@@ -1,4 +1,4 @@
-import { type BucketPlace, type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
+import type { BucketPlace, Claim, Resource, Step } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
@@ -16,6 +16,8 @@ import {
 import type { OpenStorage } from '../clients.ts';
 import { treeLimits, type WorkerLimits } from '../config/limits.ts';
 import type { Placing } from '../files/copy-in.ts';
+import type { ImagePolicy } from '../images/policy.ts';
+import { pullImage } from '../images/pull.ts';
 import type { Cache, Cached, CacheRequest } from '../inputs/cache/index.ts';
 import { type BlobName, nameOf } from '../inputs/download.ts';
 import type { InputBlob, Inputs } from '../inputs/fetch.ts';
@@ -38,6 +40,7 @@ export interface WorkerParts {
   readonly cache: Cache;
   readonly runtime: ContainerRuntime;
   readonly buckets: Connections;
+  readonly images: ImagePolicy;
   readonly limits: WorkerLimits;
   readonly meters: WorkerMeters;
 }
@@ -160,9 +163,22 @@ export class Attempt {
     return image;
   }
 
-  /** Makes the image of a registry ready to run, by its reference. */
+  /** Makes the image of a registry ready to run, by its reference with a digest. Throws as {@link pullImage} does. */
   async pull(reference: string): Promise<PreparedImage> {
-    throw new PlatformError('unavailable', `This worker fetches no images yet: ${reference}.`);
+    const { images: policy, cache, runtime, meters } = this.#parts;
+    const { signal } = this;
+    await using build = this.#events.buildOutput('image');
+    const { onOutput } = build;
+    const log = (line: string) => this.log('build', `build: ${line}`);
+    const options = { policy, cache, runtime, signal, log, onOutput, progressMs: PROGRESS_MS };
+    return await span('pull image', { image: reference }, async (about) => {
+      const pull = async () => await pullImage(reference, options);
+      const prepared = await this.span('build').piece(pull, ({ cached }) => ({ cached }));
+      this.#inUse.defer(() => prepared.release?.());
+      about.set({ cached: prepared.cached });
+      meters.imageCame(prepared.cached);
+      return prepared;
+    });
   }
 
   /** An entry of the cache, in use until the attempt ends. */

@@ -20,6 +20,7 @@ import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { bucketSettings } from '../buckets/index.ts';
 import { gpuSettings } from '../gpus/settings.ts';
+import { imageSettings } from '../images/policy.ts';
 import { dockerProblems, dockerSettings } from './docker.ts';
 import { offerSettings } from './labels.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -62,6 +63,7 @@ export const settings = defineSettings({
     help: 'What runs the containers. docker: a Docker daemon. process: plain processes of this machine, which isolates nothing.',
   },
   ...dockerSettings,
+  ...imageSettings,
   ...gpuSettings,
   ...offerSettings,
   ...peerSettings(PREFIX, {

@@ -19,7 +19,16 @@ export interface TestWorkerOptions
   extends Partial<
     Pick<
       WorkerOptions,
-      'slots' | 'labels' | 'gpus' | 'gpuSlots' | 'cacheBytes' | 'pollMs' | 'graceMs' | 'metrics' | 'buckets'
+      | 'slots'
+      | 'images'
+      | 'labels'
+      | 'gpus'
+      | 'gpuSlots'
+      | 'cacheBytes'
+      | 'pollMs'
+      | 'graceMs'
+      | 'metrics'
+      | 'buckets'
     >
   > {
   readonly script?: DummyRuntimeOptions['script'];

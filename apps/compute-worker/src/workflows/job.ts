@@ -26,9 +26,11 @@ const METRICS_FILE = `${OUTPUTS.container}/metrics.jsonl`;
 export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
   const { inputs = [], outputs = {} } = order;
   const { bucket } = outputs;
+  // What is not allowed is told before anything is fetched.
   if (bucket !== undefined) await attempt.requireFreePlace(bucket, placesOf(inputs));
+  const pulled = order.image === undefined ? undefined : await attempt.pull(order.image);
   const gathered = await gather({ contexts: algoOf(order), blobs: resourcesOf(inputs) }, attempt);
-  const image = await imageOf(order, gathered, attempt);
+  const image = pulled ?? gathered.image({ type: 'algo', uuid: order.algo ?? '' }).prepared;
   const failure = await run(order, image, gathered, attempt);
   if (failure === undefined) return await keepOutputs(order, 'done', attempt);
   const result = await keepOutputsOfFailed(order, failure, attempt);
@@ -38,15 +40,6 @@ export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
 
 function algoOf({ algo }: Job) {
   return algo === undefined ? [] : [{ type: 'algo' as const, uuid: algo }];
-}
-
-async function imageOf(
-  { image, algo = '' }: Job,
-  gathered: Gathered,
-  attempt: Attempt,
-): Promise<PreparedImage> {
-  if (image === undefined) return gathered.image({ type: 'algo', uuid: algo }).prepared;
-  return await attempt.pull(image);
 }
 
 /** Runs the job; returns how its program has failed, where it has. */

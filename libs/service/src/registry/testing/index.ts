@@ -7,6 +7,7 @@ export {
   type Stored,
   type TestImage,
 } from './image.ts';
+export { type PushTarget, pushImage } from './push.ts';
 export {
   type Fault,
   type RegistryRequest,
