@@ -57,7 +57,7 @@ soak: check real-parts versitygw ## Run all tests with their full sample sizes, 
 	node utils/real-parts/src/test-run/main.ts --soak $(PACKAGE)
 
 .PHONY: real-parts
-real-parts: ## Get NSQ, PostgreSQL, MinIO, Docker and Compose onto this machine, for the tests that need them
+real-parts: ## Get NSQ, PostgreSQL, MinIO, a registry, Docker and Compose onto this machine, for the tests that need them
 	utils/real-parts/install/all
 
 # A server of S3 that only make soak needs.
