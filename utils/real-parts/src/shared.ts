@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { removeOrphanProjects } from './dind/owner.ts';
 import { type Dind, startDind } from './dind.ts';
 import { type MinioServer, minioAt, startMinio } from './minio.ts';
-import { type PostgresServer, postgresOn, startPostgres } from './postgres.ts';
+import { type PostgresServer, postgresOn, startPostgres } from './postgres/postgres.ts';
 import { missingParts } from './with-parts.ts';
 
 /** A PostgreSQL server that others use as well: nobody ends it, and who disposes of it lets go. */

@@ -1,6 +1,6 @@
 import ava from 'ava';
-import { openSharedPostgres } from './shared.ts';
-import { withParts } from './with-parts.ts';
+import { openSharedPostgres } from '../shared.ts';
+import { withParts } from '../with-parts.ts';
 
 const test = withParts(ava, 'postgres');
 

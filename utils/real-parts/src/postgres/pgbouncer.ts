@@ -1,10 +1,10 @@
 import { chmod, mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './free-ports.ts';
-import { requireProgram } from './place.ts';
+import { freePort } from '../free-ports.ts';
+import { requireProgram } from '../place.ts';
+import { startServer } from '../server-process.ts';
 import type { PostgresTarget } from './postgres.ts';
-import { startServer } from './server-process.ts';
 
 /** A PgBouncer in front of a test's PostgreSQL; it goes with the test. */
 export interface PgBouncer extends AsyncDisposable {

@@ -4,9 +4,9 @@ import { chmod, chown, cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from './free-ports.ts';
-import { partsFolder, quickFolder, requireProgram } from './place.ts';
-import { type ServerProcess, startServer } from './server-process.ts';
+import { freePort } from '../free-ports.ts';
+import { partsFolder, quickFolder, requireProgram } from '../place.ts';
+import { type ServerProcess, startServer } from '../server-process.ts';
 
 /** How to reach one database of a test's server. */
 export interface PostgresTarget {
