@@ -117,11 +117,11 @@ testOnEngines(
     const copy = { boot: randomUUID(), name: 'copy', runtime: 'none', slots: { learn: 1, predict: 1 } };
     const params = { worker: worker.id };
     const register = async () => await compute.api.registerWorker({ params, body: { ...copy, moved: true } });
-    const first = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
-    const again = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
+    const first = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'conflict' });
+    const again = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'conflict' });
     t.deepEqual(again?.details, first?.details);
     await compute.api.renewLeases({ params, body: { boot: worker.boot, attempts: [claim] } });
-    const second = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'locked' });
+    const second = await t.throwsAsync(register(), { instanceOf: PlatformError, code: 'conflict' });
     t.not(second?.details.seen_at, first?.details.seen_at, 'the earlier process lives');
     t.is(await worker.finish(claim), 'pending');
     await wait(leaseMs);

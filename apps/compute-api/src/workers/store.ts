@@ -14,7 +14,7 @@ export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & {
 /**
  * Keeps what a worker says of itself; its new boot puts an end to the calls of earlier ones. An id belongs to the
  * caller who registered it, until the worker was not heard of for `leaseMs` and holds no attempt: throws `forbidden`
- * to others. One that has `moved` takes nothing over from a process that may live: throws `locked` for as long.
+ * to others. One that has `moved` takes nothing over from a process that may live: throws `conflict` for as long.
  */
 export async function registerWorker(
   tx: Tx,
@@ -62,7 +62,7 @@ export async function registerWorker(
     .execute();
 }
 
-/** Throws `locked`, with the time in `seen_at`, where another boot of a worker was heard of within a lease. */
+/** Throws `conflict`, with the time in `seen_at`, where another boot of a worker was heard of within a lease. */
 async function demandSilence(
   { db, now }: Tx,
   { id, boot }: Pick<WorkerRow, 'id' | 'boot'>,
@@ -77,7 +77,7 @@ async function demandSilence(
     .executeTakeFirst();
   if (other === undefined) return;
   const message = `A process with the id ${id} was heard of a moment ago, and the disk of this worker may be a copy of its disk. This worker may register when that one has been silent for ${leaseMs / 1000} s.`;
-  throw new PlatformError('locked', message, { details: { seen_at: Number(other.seen_at) } });
+  throw new PlatformError('conflict', message, { details: { seen_at: Number(other.seen_at) } });
 }
 
 /** Of a row of workers: whether this caller may speak for it. Nobody is asked where callers have no names. */

@@ -37,7 +37,7 @@ for (const call of ['renewLeases', 'claimOrder'] as const) {
 
 test('A worker that has moved registers once its earlier process is silent', async (t) => {
   const { compute, registration, superseded } = open();
-  const refusals = [locked(1), locked(1)];
+  const refusals = [heardOf(1), heardOf(1)];
   compute.fault = (made) => (made === 'registerWorker' ? refusals.shift() : undefined);
   t.deepEqual(await registration.registered(), compute.terms);
   t.is(compute.count('registerWorker'), 3);
@@ -46,13 +46,13 @@ test('A worker that has moved registers once its earlier process is silent', asy
 
 test('A worker that has moved stops once it knows that its earlier process lives', async (t) => {
   const { compute, registration, superseded } = open();
-  const refusals = [locked(1), locked(1), locked(2)];
+  const refusals = [heardOf(1), heardOf(1), heardOf(2)];
   compute.fault = (made) => (made === 'registerWorker' ? refusals.shift() : undefined);
-  const error = await t.throwsAsync(registration.registered(), { code: 'locked' });
+  const error = await t.throwsAsync(registration.registered(), { code: 'conflict' });
   t.deepEqual(superseded, [error]);
   t.is(compute.count('registerWorker'), 3);
 });
 
-function locked(seenAt: number): PlatformError {
-  return new PlatformError('locked', 'Another process is this worker.', { details: { seen_at: seenAt } });
+function heardOf(seenAt: number): PlatformError {
+  return new PlatformError('conflict', 'Another process is this worker.', { details: { seen_at: seenAt } });
 }

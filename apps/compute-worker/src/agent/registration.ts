@@ -55,7 +55,7 @@ export interface RegistrationOptions {
 /**
  * A worker as compute-api knows it. The worker registers before any other call, as often as it takes, and again where
  * compute-api has forgotten it. Calls throw `stale_attempt` when another process has taken over the worker's id. A
- * worker that has moved waits until its earlier process has been silent, and throws `locked` where that one lives.
+ * worker that has moved waits until its earlier process has been silent, and throws `conflict` where that one lives.
  */
 export class Registration {
   readonly #options: RegistrationOptions;
@@ -133,7 +133,7 @@ export class Registration {
       await callPeer('compute-api', signal, async (stop) => await this.#registerOnce(stop));
     let seenAt: unknown;
     const isOfOthers = (error: unknown): boolean => {
-      if (!isPlatformError(error, 'locked')) return false;
+      if (!isPlatformError(error, 'conflict')) return false;
       const before = seenAt;
       seenAt = error.details.seen_at;
       return before !== undefined && before !== seenAt;
@@ -141,7 +141,7 @@ export class Registration {
     const pauses = { firstMs: 200, mostMs: 2000, jitter: 0.5 };
     const options = { ...pauses, retryIf: (error: unknown) => !isOfOthers(error), onRetry, signal };
     const terms = await retry(register, options).catch((error: unknown) => {
-      if (isPlatformError(error, 'locked')) this.#options.onSuperseded(error);
+      if (isPlatformError(error, 'conflict')) this.#options.onSuperseded(error);
       throw error;
     });
     log.info({ worker: this.#options.worker, boot: info.boot }, 'Registered with compute-api');

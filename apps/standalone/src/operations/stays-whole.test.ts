@@ -78,7 +78,7 @@ test('A worker on the copy of a disk whose worker lives stops, and costs its ord
     identity: { ...identity, id: worker?.id ?? '', moved: true, giveUp: async () => void givenUp.push('id') },
     ...{ folder: home.path, name: 'copy', slots: { learn: 1, predict: 1 }, log: silentLog },
   });
-  await t.throwsAsync(copy.stopped, { code: 'locked' });
+  await t.throwsAsync(copy.stopped, { code: 'conflict' });
   t.is(givenUp.length, 1, 'its next start gets another id');
   t.like(await order(), { status: 'pending', attempt: 1 });
   t.like((await platform.compute.listWorkers({})).items, [

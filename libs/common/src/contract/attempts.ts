@@ -92,7 +92,7 @@ export const attempts = {
       'it still has. Those that are its own as before come back in `resumed`, with their leases renewed; all others ' +
       'are taken back. The same call again gets the same answer. An id belongs to the caller who registered it; calls of ' +
       'others for it or for its attempts are 403, until it was gone for the time of a lease and holds nothing. A worker ' +
-      'that says that it has `moved` is 423 until its earlier process was not heard of for the time of a lease: if ' +
+      'that says that it has `moved` is 409 until its earlier process was not heard of for the time of a lease: if ' +
       '`seen_at` of that answer changes, the earlier one lives.',
     access: ['worker'],
     params: worker,
@@ -129,7 +129,7 @@ export const attempts = {
         resumed: z.array(claim).optional(),
       }),
     ),
-    errors: ['invalid_request', 'invalid_json', 'wrong_state', 'locked'],
+    errors: ['invalid_request', 'invalid_json', 'wrong_state', 'conflict'],
   },
   claimOrder: {
     method: 'POST',
