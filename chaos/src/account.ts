@@ -51,8 +51,11 @@ export async function done({ read }: Onlooker): Promise<number> {
 /** What of the promise does not hold, a sentence each: in the database, on storage and with the orchestrator. */
 export async function judge(cluster: Cluster, database: Onlooker, customers: Customers): Promise<string[]> {
   const results = await visibleResults(cluster, database);
-  const { visible, strange } = results;
-  const broken = await brokenPromises({ database, visible, heard: cluster.orchestrator.heard }, customers);
+  const { visible, toldFailed, strange } = results;
+  const broken = await brokenPromises(
+    { database, visible, toldFailed, heard: cluster.orchestrator.heard },
+    customers,
+  );
   return [...strange, ...broken];
 }
 
@@ -60,6 +63,7 @@ export async function judge(cluster: Cluster, database: Onlooker, customers: Cus
 async function visibleResults({ storageApis: [storage] }: Cluster, { read }: Onlooker) {
   if (storage === undefined) throw new Error('There is no storage.');
   const visible = new Map<string, number>();
+  const toldFailed = new Set<string>();
   const strange: string[] = [];
   const orders = await read
     .selectFrom('orders')
@@ -79,8 +83,9 @@ async function visibleResults({ storageApis: [storage] }: Cluster, { read }: Onl
     if (shown.sha256 !== result?.sha256)
       strange.push(`${order.id} shows other bytes than those of its result`);
     visible.set(order.id, order.attempt);
+    if (shown.failed === true) toldFailed.add(order.id);
   }
-  return { visible, strange };
+  return { visible, toldFailed, strange };
 }
 
 /** How long a worker's loss kept its orders, in seconds: the slowest of each. */

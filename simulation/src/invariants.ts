@@ -40,6 +40,8 @@ export interface Rest {
   readonly database: Pick<Database<Schema>, 'read'>;
   /** The attempt whose result is visible, by order. */
   readonly visible: ReadonlyMap<string, number>;
+  /** The orders whose visible result storage tells to be that of a run that failed. */
+  readonly toldFailed: ReadonlySet<string>;
   /** The orders for which storage holds something, where that can be told. */
   readonly holding?: readonly string[];
   /** How each order ended, as the orchestrator was told, oldest first. */
@@ -80,6 +82,10 @@ export async function brokenPromises(
       )
       .map(({ attempt }) => attempt);
     checkResult(order, ending, wins, rest.visible.get(order.id), say);
+    if (rest.toldFailed.has(order.id) !== (ending === 'failed'))
+      say(
+        `is ${order.status}, and storage tells ${rest.toldFailed.has(order.id) ? '' : 'not '}that its run failed`,
+      );
     const heard = rest.heard.get(order.id) ?? [];
     if (order.kind !== 'job') checkTold(order.status, heard, say);
     else if (heard.length > 0) say(`is a job, and the orchestrator heard ${heard.join(', ')}`);

@@ -52,7 +52,7 @@ export async function haveOrdersPosted({
       await post(api, order);
       customers.accepted.add(order.body.uuid);
       trace.say('customer', `${order.body.uuid.slice(0, 8)} was accepted`);
-      await changeMind(order.body.uuid);
+      await changeMind(order);
     }),
     ...GROUPS.map(changeGroup),
   ]);
@@ -71,9 +71,10 @@ export async function haveOrdersPosted({
     }
   }
 
-  async function changeMind(id: string): Promise<void> {
+  async function changeMind({ kind, body: { uuid: id } }: Posted): Promise<void> {
     for (const what of ['cancelOrder', 'retryOrder'] as const) {
-      if (!random.chance(0.15)) continue;
+      // What a job that failed has left goes when it is tried again.
+      if (!random.chance(kind === 'job' && what === 'retryOrder' ? 0.5 : 0.15)) continue;
       await sleep(random.between(0, withinMs / 2));
       trace.say('customer', `asks for ${what} of ${id.slice(0, 8)}`);
       if (what === 'retryOrder') customers.retried.add(id);
@@ -107,6 +108,7 @@ function inNoGroup(order: Posted): Posted {
 
 function drawOrders(random: Random, orders: number): Posted[] {
   const posted: Posted[] = [];
+  const outputs: string[] = [];
   let last: Learnuplet | undefined;
   for (let i = 0; i < orders; i += 1) {
     const group = random.chance(0.5) ? random.pick(GROUPS) : undefined;
@@ -123,12 +125,7 @@ function drawOrders(random: Random, orders: number): Posted[] {
       continue;
     }
     if (random.chance(0.3)) {
-      const body = job.parse({
-        uuid: ids.uuid,
-        algo: random.uuid(),
-        ...(group === undefined ? {} : { group }),
-      });
-      posted.push({ kind: 'job', body });
+      posted.push({ kind: 'job', body: drawJob(random, group, outputs) });
       continue;
     }
     const chain =
@@ -140,4 +137,16 @@ function drawOrders(random: Random, orders: number): Posted[] {
     posted.push({ kind: 'learn', body: last });
   }
   return posted;
+}
+
+/** A job, of which every other one reads what an earlier one leaves; `outputs` are their ids, and get its own. */
+function drawJob(random: Random, group: string | undefined, outputs: string[]): Job {
+  const read = outputs.length > 0 && random.chance(0.5) ? random.pick(outputs) : undefined;
+  const output = random.uuid();
+  outputs.push(output);
+  return job.parse({
+    ...{ uuid: random.uuid(), algo: random.uuid(), output },
+    ...(read === undefined ? {} : { inputs: [{ path: '/in', resource: { type: 'output', uuid: read } }] }),
+    ...(group === undefined ? {} : { group }),
+  });
 }

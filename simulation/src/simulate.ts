@@ -50,8 +50,9 @@ export async function simulate(seed: number, profile: Partial<Profile> = {}): Pr
     while ((await unsettled(world.database, customers)) > 0 && Date.now() - calmSince < REST_MS)
       await sleep(1000);
     const recoverySeconds = (Date.now() - calmSince) / 1000;
-    const { visible, holding } = world.storage;
-    const rest = { database: world.database, visible, holding, heard: world.orchestrator.heard };
+    const { visible, toldFailed, holding } = world.storage;
+    const { heard } = world.orchestrator;
+    const rest = { database: world.database, visible, toldFailed, holding, heard };
     const broken = [...(await pins.end()), ...(await brokenPromises(rest, customers))];
     await world.close();
     return {

@@ -42,9 +42,9 @@ export async function liveOnce(seed: number, planned?: PlannedFault): Promise<Li
     while ((await unsettled(world.database, customers)) > 0 && Date.now() - start < MOST_MS)
       await sleep(1000);
     const seconds = (Date.now() - start) / 1000;
-    const { visible, holding } = world.storage;
+    const { visible, toldFailed, holding } = world.storage;
     const { heard } = world.orchestrator;
-    const rest = { database: world.database, visible, holding, heard };
+    const rest = { database: world.database, visible, toldFailed, holding, heard };
     const broken = [...(await pins.end()), ...(await brokenPromises(rest, customers))];
     const events = await world.database.read.selectFrom('events').select('what').distinct().execute();
     const happened = events.map(({ what }) => what).sort((a, b) => (a < b ? -1 : 1));

@@ -34,9 +34,11 @@ export class SimulatedStorage {
   readonly #held = new Map<string, Held>();
   /** The attempt whose result is visible, by order. */
   readonly visible = new Map<string, number>();
+  /** The orders whose visible result is told to be that of a run that failed. */
+  readonly toldFailed = new Set<string>();
   readonly api: OrderStorage = {
     pinOrders: async ({ body: { orders } }) => ({ pins: orders.map((request) => this.#pin(request)) }),
-    publishResult: async ({ params: { order, attempt } }) => {
+    publishResult: async ({ params: { order, attempt }, query: { outcome } }) => {
       const shown = this.visible.get(order);
       if (shown !== undefined && shown !== attempt) {
         throw new PlatformError('conflict', `The result of attempt ${shown} of ${order} is visible already.`);
@@ -45,6 +47,7 @@ export class SimulatedStorage {
         throw new PlatformError('not_found', `Attempt ${attempt} of ${order} staged nothing.`);
       }
       this.visible.set(order, attempt);
+      if (outcome === 'failed') this.toldFailed.add(order);
       this.#drop(order);
       const held = this.#held.get(order);
       if (held !== undefined) held.released = true;
@@ -53,9 +56,12 @@ export class SimulatedStorage {
     get: async ({ params: { type, uuid } }) => {
       throw new PlatformError('not_found', `Nobody but attempts stores a ${type} here, nor ${uuid}.`);
     },
-    removeResult: async ({ params: { order } }) => {
-      if (!this.visible.delete(order))
+    removeResult: async ({ params: { order }, query: { attempt = Number.POSITIVE_INFINITY } }) => {
+      const shown = this.visible.get(order);
+      if (shown === undefined || shown > attempt)
         throw new PlatformError('not_found', `There is no result of ${order}.`);
+      this.visible.delete(order);
+      this.toldFailed.delete(order);
       return undefined;
     },
     discardResults: async ({ params: { order }, query: { round = Number.POSITIVE_INFINITY } }) => {

@@ -84,7 +84,7 @@ export async function retryTaken(tx: Tx, order: OrderRow, by: string): Promise<O
     details: { by },
     set: { ...FRESH, ...start, due_at: tx.now, round: order.round + 1 },
     effects: [
-      ...(order.result === null ? [] : [{ do: 'remove_result' } as const]),
+      ...(order.result === null ? [] : [{ do: 'remove_result', attempt: order.attempt } as const]),
       ...(start.waits_for === null ? [PIN_ORDER] : []),
     ],
   });

@@ -120,7 +120,7 @@ testOnEngines('What a job had written is kept when it fails, until it is tried a
   await api.retryOrder({ params: { id: job.uuid } });
   t.is((await api.getOrder({ params: { id: job.uuid } })).result, undefined);
   const again = await worker.mustClaim(0, ['job']);
-  t.deepEqual(calls.slice(1), [`remove ${job.uuid}`]);
+  t.deepEqual(calls.slice(1), [`remove ${job.uuid} 1`]);
   t.is(again.attempt, 2);
   await worker.finish(again);
   await ends(t, compute, job.uuid, 'done');

@@ -40,8 +40,8 @@ type StorageEffect =
   | { readonly do: 'confirm_result'; readonly type: 'model' | 'prediction'; readonly uuid: string }
   /** Drop what the order's attempts staged, and what is held for this round of it; for any where absent. */
   | { readonly do: 'discard_results'; readonly round?: number }
-  /** Remove what a run that failed has left behind, since the order is begun again. */
-  | { readonly do: 'remove_result' };
+  /** Remove what a run that failed, this attempt, has left behind, since the order is begun again. */
+  | { readonly do: 'remove_result'; readonly attempt: number };
 
 type OrchestratorEffect =
   /** A worker took the order. */
@@ -133,7 +133,7 @@ async function deliverToStorage(
     await storage.discardResults({ params: { order }, query: { round: effect.round } }, { signal });
     return undefined;
   }
-  if (effect.do === 'remove_result') return await removeResult(order, storage, signal);
+  if (effect.do === 'remove_result') return await removeResult(order, effect.attempt, storage, signal);
   if (effect.do === 'confirm_result') return await confirmResult(effect, storage, signal);
   try {
     const query = effect.failed === true ? ({ outcome: 'failed' } as const) : {};
@@ -148,11 +148,12 @@ async function deliverToStorage(
 /** While another order that has not ended names it, it is tried again. */
 async function removeResult(
   order: string,
+  attempt: number,
   storage: Systems['storage'],
   signal: AbortSignal,
 ): Promise<undefined> {
   try {
-    await storage.removeResult({ params: { order } }, { signal });
+    await storage.removeResult({ params: { order }, query: { attempt } }, { signal });
   } catch (error) {
     if (!isPlatformError(error, 'not_found')) throw error;
   }

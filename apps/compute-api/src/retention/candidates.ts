@@ -18,7 +18,7 @@ export const PAGE_ORDERS = 50;
 
 /** An order that has ended, and whether it may be removed. */
 export interface Candidate
-  extends Pick<OrderRow, 'id' | 'kind' | 'status' | 'workflow' | 'result' | 'score'> {
+  extends Pick<OrderRow, 'id' | 'kind' | 'status' | 'attempt' | 'workflow' | 'result' | 'score'> {
   readonly ended_at: number;
   /** Whether all its effects have happened. */
   readonly isSettled: boolean;
@@ -69,7 +69,7 @@ export async function candidatesAfter(
       (db) =>
         db
           .selectFrom('orders')
-          .select(['id', 'kind', 'status', 'workflow', 'result', 'score', 'model_end', 'ended_at'])
+          .select(['id', 'kind', 'status', 'attempt', 'workflow', 'result', 'score', 'model_end', 'ended_at'])
           .where('ended_at', 'is not', null)
           .where((row) => row(row.refTuple('ended_at', 'id'), '>', row.tuple(after.at, after.id)))
           .where((row) => row(row.refTuple('ended_at', 'id'), '<', row.tuple(before.at, before.id)))

@@ -72,7 +72,8 @@ async function removeOutput(storage: OutputStorage, order: Candidate, stop: Abor
   if (output === null) return { isGone: true, amount: NONE };
   const signal = AbortSignal.any([stop, AbortSignal.timeout(CALL_MS)]);
   try {
-    await storage.removeResult({ params: { order: order.id } }, { signal });
+    const { id, attempt } = order;
+    await storage.removeResult({ params: { order: id }, query: { attempt } }, { signal });
     return { isGone: true, amount: amountOf(output) };
   } catch (error) {
     if (isPlatformError(error, 'not_found')) return { isGone: true, amount: NONE };

@@ -90,8 +90,8 @@ export function fakeSystems(
         if (!stored.has(uuid)) throw new PlatformError('not_found', `There is no ${type} ${uuid}.`);
         return { uuid, timestamp_upload: 0 } satisfies Resource;
       },
-      removeResult: async ({ params }) => {
-        storage(`remove ${params.order}`);
+      removeResult: async ({ params, query: { attempt } }) => {
+        storage(`remove ${params.order} ${attempt}`);
         return undefined;
       },
       discardResults: async ({ params }) => {

@@ -101,7 +101,7 @@ async function runOrders(t: Parameters<typeof pinned>[0], storage: TestStorage):
     if (order === learnRequest(2).order) await api.discardResults({ params: { order }, query: { round: 1 } });
     else {
       await api.publishResult({ params, query: {} });
-      await api.removeResult({ params: { order } });
+      await api.removeResult({ params: { order }, query: {} });
     }
   }
   await api.remove({ params: { type: 'model', uuid: NAMED.model } }, ANN);
@@ -122,7 +122,7 @@ async function runJob(t: Parameters<typeof pinned>[0], storage: TestStorage): Pr
   await api.publishResult({ params, query: {} });
   await api.listOutputFiles({ params: { uuid }, query: {} }, ANN);
   await textOf(await api.getOutputFile({ params: { uuid }, query: { path: 'file' }, headers: {} }, ANN));
-  await api.removeResult({ params: { order: job.order } });
+  await api.removeResult({ params: { order: job.order }, query: {} });
 }
 
 async function sharePeople({ api }: TestStorage): Promise<void> {

@@ -185,7 +185,7 @@ testOnEngines(
       body: bodyOf(rawTar(FILES)),
     });
     t.is(await pages(), 1);
-    await api.removeResult({ params: { order: ORDER } });
+    await api.removeResult({ params: { order: ORDER }, query: {} });
     t.is(await pages(), 1);
     await api.discardResults({ params: { order: id(101) }, query: {} });
     t.is(await pages(), 0);

@@ -80,8 +80,8 @@ export function resultHandlers({ database, keeper, settings, budgets, log }: Sto
       log.info({ order, blobs: dropped.length }, 'The results of an order were dropped');
       return undefined;
     },
-    removeResult: async ({ params: { order } }) => {
-      await keeper.release(await removeResult(database, order));
+    removeResult: async ({ params: { order }, query: { attempt } }) => {
+      await keeper.release(await removeResult(database, order, attempt));
       log.info({ order }, 'The published result of an order was removed');
       return undefined;
     },

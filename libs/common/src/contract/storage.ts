@@ -167,10 +167,14 @@ export const storageContract = defineContract({
       path: '/v1/published-results/:order',
       summary: 'Remove what an order has made, which was published',
       description:
-        'What somebody else stored under its id since stays. 404: nothing is left of it; 409: an order that has not ' +
-        'ended names it.',
+        'What somebody else stored under its id since stays, and so does what a later attempt than `attempt` has made. ' +
+        '404: nothing is left of it; 409: an order that has not ended names it.',
       access: ['compute'],
       params: z.object({ order: uuid }),
+      query: z.object({
+        /** The latest attempt whose result goes, so that a late call takes nothing that came after it. Any where absent. */
+        attempt: z.coerce.number().int().min(1).optional(),
+      }),
       status: 204,
       response: nothing,
       errors: ['invalid_request', 'not_found', 'in_use'],
