@@ -66,7 +66,7 @@ function bucketsProbe(path: string): Probe {
       await connections.check(signal);
       return connections.names.join(', ');
     },
-    remedy: 'Jobs that name this bucket wait for it, and other orders are done.',
+    remedy: 'Jobs that name it are tried again, and fail after the last attempt; other orders are done.',
   };
 }
 

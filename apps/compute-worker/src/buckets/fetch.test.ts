@@ -7,7 +7,7 @@ import {
   answerError,
   bucketOptions,
   type FakeS3,
-  sharedMinio,
+  sharedS3,
   startFakeS3,
   startS3Proxy,
   minioTest as test,
@@ -16,7 +16,7 @@ import ava from 'ava';
 import { fetchPrefix } from './fetch.ts';
 import { fails, LIMITS, openTestConnections, startListing, textsBelow } from './testing.ts';
 
-const minio = sharedMinio();
+const minio = sharedS3();
 const open = async () => await openTestConnections(await bucketOptions(await minio()));
 
 type Under = Awaited<ReturnType<typeof openTestConnections>>;

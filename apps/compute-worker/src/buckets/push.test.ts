@@ -2,18 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { putObject, readStart } from '@morpheo/service/buckets';
-import {
-  bucketOptions,
-  sharedMinio,
-  startS3Proxy,
-  minioTest as test,
-} from '@morpheo/service/buckets/testing';
+import { bucketOptions, sharedS3, startS3Proxy, minioTest as test } from '@morpheo/service/buckets/testing';
 import { fetchPrefix } from './fetch.ts';
 import { readManifest } from './manifest.ts';
 import { pushPrefix, requireFreePlace } from './push.ts';
 import { fails, LIMITS, ORDER, openTestConnections, textsBelow } from './testing.ts';
 
-const minio = sharedMinio();
+const minio = sharedS3();
 const open = async () => await openTestConnections(await bucketOptions(await minio()));
 const OTHER = '7c1d8a52-6a3a-4c1e-9d53-0a6f0f1c2b7e';
 const OUT = { connection: 'lab', prefix: 'out' };

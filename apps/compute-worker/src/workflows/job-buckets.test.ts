@@ -7,7 +7,7 @@ import { readStart } from '@morpheo/service/buckets';
 import {
   answerError,
   bucketOptions,
-  sharedMinio,
+  sharedS3,
   startFakeS3,
   minioTest as test,
 } from '@morpheo/service/buckets/testing';
@@ -17,7 +17,7 @@ import type { RunSpec } from '../runtime/index.ts';
 import type { TestOrder } from '../testing/memory-compute.ts';
 import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
-const minio = sharedMinio();
+const minio = sharedS3();
 
 /** A worker that knows the connection `lab`, which anybody may use, and `own`, which nobody may. */
 async function open(options?: Parameters<typeof openTestConnections>[0]) {

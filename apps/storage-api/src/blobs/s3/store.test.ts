@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
-import { sampleSize, withParts } from '@morpheo/real-parts';
-import { sharedVersitygw } from '@morpheo/service/buckets/testing';
+import { withParts } from '@morpheo/real-parts';
+import { hasOtherServers, sharedVersitygw } from '@morpheo/service/buckets/testing';
 import ava from 'ava';
 import { refused } from '../../testing/expect.ts';
 import { openTestBucket, sharedMinio, type TestBucket, minioTest as test } from '../../testing/minio.ts';
@@ -25,7 +25,7 @@ async function putDirectly({ server, options: { bucket: Bucket } }: TestBucket, 
 testBlobStore('s3', async () => await open({ links: { seconds: 60 } }), test);
 
 /** The contract is kept on another server, too, which `make soak` shows. */
-if (sampleSize('OTHER_S3_SERVERS', { small: 0, full: 1 }) > 0) {
+if (hasOtherServers) {
   const versitygw = sharedVersitygw();
   const openOther = async () => await openTestBucket(await versitygw(), { links: { seconds: 60 } });
   testBlobStore('s3 of VersityGW', openOther, withParts(ava, 'versitygw'));

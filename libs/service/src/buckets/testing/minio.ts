@@ -1,4 +1,10 @@
-import { openSharedMinio, type SharedMinio, startVersitygw, withParts } from '@morpheo/real-parts';
+import {
+  openSharedMinio,
+  type SharedMinio,
+  sampleSize,
+  startVersitygw,
+  withParts,
+} from '@morpheo/real-parts';
 import ava from 'ava';
 import { Secret } from '../../config/index.ts';
 import type { BucketCredentials, BucketOptions } from '../options.ts';
@@ -9,6 +15,14 @@ export const minioTest = withParts(ava, 'minio');
 /** A server that nobody ends: the one of the run of tests, else one of the file, started by who asks first. */
 export function sharedMinio(): () => Promise<SharedMinio> {
   return sharedServer('MinIO', openSharedMinio);
+}
+
+/** Whether tests are to run on other servers of S3 than MinIO, too: in `make soak`. */
+export const hasOtherServers = sampleSize('OTHER_S3_SERVERS', { small: 0, full: 1 }) > 0;
+
+/** MinIO of a change's tests, and VersityGW of `make soak`: for tests that any server passes. */
+export function sharedS3(): () => Promise<SharedMinio> {
+  return hasOtherServers ? sharedVersitygw() : sharedMinio();
 }
 
 /** The file's VersityGW, another server that speaks S3, started by who asks first. */
