@@ -21,6 +21,11 @@ export class AttemptAborted extends Error {
   }
 }
 
+/** Whether nobody but this worker has to do with the attempt: it goes on, or is to be given back. */
+export function isOwn(over: AbortSignal): boolean {
+  return !over.aborted || (over.reason instanceof AttemptAborted && over.reason.reason === 'released');
+}
+
 /** A failure of the order's own after which a result is staged all the same. */
 export class FailureWithResult extends OrderFailure {
   readonly result: OrderResult;

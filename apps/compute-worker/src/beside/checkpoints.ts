@@ -22,10 +22,11 @@ import {
   unpackArchive,
 } from '@morpheo/service/archive';
 import { type PackedArchive, writeArchive } from '../archive/pack.ts';
-import { AttemptAborted } from '../attempt/outcome.ts';
+import { isOwn } from '../attempt/outcome.ts';
 import type { CheckpointLimits } from '../config/limits.ts';
 import type { LivingFile } from '../files/living-tree.ts';
 import { RETRY_PAUSES } from '../inputs/download.ts';
+import { untilOver } from '../runtime/beside.ts';
 import type { AttemptName, LiveRun } from '../runtime/index.ts';
 import { count, formatBytes } from '../steps/format.ts';
 
@@ -98,11 +99,8 @@ export class Checkpoints {
       });
       pauseMs = Math.max(limits.everyMs, performance.now() - startedAt);
     }
-    const isGivenBack =
-      over.aborted && over.reason instanceof AttemptAborted && over.reason.reason === 'released';
-    // Where it is another worker's by now, or nobody's, what it left is of no use.
-    if (run.exitCode === 0 || (over.aborted && !isGivenBack)) return;
-    await untilOver(run.over);
+    await untilOver(run);
+    if (run.exitCode === 0 || !isOwn(over)) return;
     await this.#keepOnce(path, run, AbortSignal.timeout(LAST_MS)).catch((error: unknown) => {
       this.#tell(error, 'What changed last is lost.');
     });
@@ -207,7 +205,10 @@ export class Checkpoints {
       return await storage.getCheckpoint({ params }, { signal });
     } catch (error) {
       if (isPlatformError(error, 'not_found')) return undefined;
-      throw error;
+      // Without tickets storage keeps none.
+      if (!isPlatformError(error, 'forbidden')) throw error;
+      this.#say(`checkpoint: that of the last attempt is not to be had. ${error.message}`);
+      return undefined;
     }
   }
 
@@ -234,8 +235,4 @@ export class Checkpoints {
       });
     }
   }
-}
-
-async function untilOver(signal: AbortSignal): Promise<void> {
-  await sleep(2 ** 31 - 1, signal).catch(() => undefined);
 }

@@ -1,4 +1,6 @@
 import { MOST_METRICS, sleep } from '@morpheo/common';
+import { isOwn } from '../attempt/outcome.ts';
+import { untilOver } from '../runtime/beside.ts';
 import type { LiveRun } from '../runtime/index.ts';
 import { count } from '../steps/format.ts';
 import { type MetricLine, MetricLines } from './metric-lines.ts';
@@ -49,7 +51,8 @@ export class MetricsTail {
       await this.#look(path, run, LOOK_BYTES);
       pauseMs = Math.max(everyMs, (performance.now() - startedAt) * LOOK_SHARE);
     }
-    if (!over.aborted) {
+    await untilOver(run);
+    if (isOwn(over)) {
       await this.#look(path, run, Number.POSITIVE_INFINITY);
       await this.#send(this.#lines.end());
       this.#tell();

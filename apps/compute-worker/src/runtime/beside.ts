@@ -46,3 +46,11 @@ export class Beside implements LiveRun {
     await this.#doing;
   }
 }
+
+/** Resolves when nothing of a run is left. */
+export async function untilOver({ over }: LiveRun): Promise<void> {
+  if (over.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  over.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+}

@@ -3,8 +3,8 @@ import { rawTarGz } from '@morpheo/service/archive/testing';
 /** So many bytes of the models cannot be made fewer by packing them. */
 export const MODEL_BYTES = 4_000_000;
 
-/** The steps of a training that can be made to wait. */
-export type PausedStep = 'detarget' | 'train' | 'perf';
+/** The steps that can be made to wait. */
+export type PausedStep = 'detarget' | 'train' | 'perf' | 'job';
 
 /**
  * A program that, in the step which is to wait, goes on when it is sent SIGUSR2 and fails when it is sent SIGUSR1. In
@@ -26,6 +26,10 @@ if (task === '${step}') {
   process.on('SIGUSR2', () => { steps[task](); console.log(task + ' ended'); process.exit(0); });
 } else steps[task]();
 `;
+  return archiveOf(source);
+}
+
+function archiveOf(source: string): Buffer {
   return rawTarGz([
     {
       name: 'Dockerfile',
@@ -33,6 +37,30 @@ if (task === '${step}') {
     },
     { name: 'main.mjs', body: source },
   ]);
+}
+
+/**
+ * A job that counts from where its checkpoint says that it was: each number is a line of metrics, and then the
+ * checkpoint. It ends when it is sent SIGUSR2, with the number that it has come to as its output.
+ */
+export function countingJob(): Buffer {
+  const source = `
+import { randomUUID } from 'node:crypto';
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+const { MORPHEO_OUTPUTS: outputs, MORPHEO_CHECKPOINT: checkpoint } = process.env;
+const before = () => { try { return Number(readFileSync(checkpoint + '/at', 'utf8')); } catch { return 0; } };
+let at = before();
+console.log('begins job ' + randomUUID());
+setInterval(() => {
+  at += 1;
+  appendFileSync(outputs + '/metrics.jsonl', JSON.stringify({ at }) + '\\n');
+  writeFileSync(checkpoint + '/.at', String(at));
+  renameSync(checkpoint + '/.at', checkpoint + '/at');
+  console.log('tick ' + at);
+}, 200);
+process.on('SIGUSR2', () => { writeFileSync(outputs + '/result', String(at)); process.exit(0); });
+`;
+  return archiveOf(source);
 }
 
 /** An algorithm whose training may wait. */

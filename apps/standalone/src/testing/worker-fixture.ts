@@ -9,10 +9,13 @@ import { learnuplet, type OrderView } from '@morpheo/common';
 import { COMPUTE_DEFAULTS, openComputeService } from '@morpheo/compute-api';
 import { type Dind, mainOf, ServiceProcess, startDind } from '@morpheo/real-parts';
 import { openMemoryBroker } from '@morpheo/service/broker';
+import { followTicketKeys, ticketSigner } from '@morpheo/service/http';
 import { silentLog } from '@morpheo/service/log';
 import { openStorageService } from '@morpheo/storage-api';
+import { z } from 'zod';
 import { uploadData, uploadThing } from '../scenarios/uploads.ts';
-import { type PausedStep, pausedAlgorithm, pausedProblem } from './paused-programs.ts';
+import { makeTicketKeyFile } from '../secrets.ts';
+import { countingJob, type PausedStep, pausedAlgorithm, pausedProblem } from './paused-programs.ts';
 
 const run = promisify(execFile);
 
@@ -41,14 +44,20 @@ export type WorkerFixture = Awaited<ReturnType<typeof openWorkerFixture>>;
 export async function openWorkerFixture(daemon: Dind, leaseMs: number) {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await mkdtempDisposable(join(tmpdir(), 'morpheo-fixture-'))).path;
+  const tickets = stack.use(
+    await followTicketKeys({ file: await makeTicketKeyFile(folder), log: silentLog }),
+  );
   const common = { host: '127.0.0.1', port: 0, callers: null, version: 'test', log: silentLog };
-  const storage = stack.use(await openStorageService({ ...common, dataFolder: join(folder, 'storage') }));
+  const storage = stack.use(
+    await openStorageService({ ...common, dataFolder: join(folder, 'storage'), tickets: tickets.verify }),
+  );
   const compute = stack.use(
     await openComputeService({
       ...common,
       database: { engine: 'sqlite', file: join(folder, 'compute.db') },
       broker: stack.use(openMemoryBroker()),
       storage: { url: storage.url },
+      signTicket: ticketSigner(tickets.keys),
       anonymousIntake: false,
       settings: {
         ...COMPUTE_DEFAULTS,
@@ -104,6 +113,17 @@ export async function openWorkerFixture(daemon: Dind, leaseMs: number) {
       });
       await apis.compute.learn({ body });
       return body.uuid;
+    },
+    /** Places a job that counts, in its metrics and its checkpoint, until it is told to end. */
+    async job(): Promise<string> {
+      const body = { uuid: randomUUID(), algo: await upload('algo', countingJob()) };
+      return (await apis.compute.postJob({ body })).uuid;
+    },
+    /** The lines of metrics in the history of an order that has ended, as they stand there. */
+    async metrics(id: string): Promise<readonly unknown[]> {
+      const events = await Array.fromAsync(await apis.compute.orderEvents({ params: { id }, headers: {} }));
+      const told = events.filter(({ data }) => data.what === 'metrics');
+      return told.flatMap(({ data }) => z.array(z.unknown()).parse(data.details.lines));
     },
     /** The containers of a step of an order, those for data apart. */
     async containers(order: string, step: string): Promise<ListedContainer[]> {
