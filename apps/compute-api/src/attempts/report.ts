@@ -19,7 +19,7 @@ import { policyOf } from '../disclosure/shown.ts';
 import { endOrder } from '../orders/finish.ts';
 import { kindOf, type MadeResult } from '../orders/kinds.ts';
 import { trySample } from '../orders/sample.ts';
-import { changeOrder, specOf, takeOrder } from '../orders/store.ts';
+import { changeOrder, takeOrder } from '../orders/store.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { isIsolated, lossesBesideOthers, wasBesideOthers } from '../queue/isolation.ts';
 import { checkCaller } from '../workers/store.ts';
@@ -148,7 +148,7 @@ async function finishWith(
     ...(failure === undefined ? {} : { failure: JSON.stringify(failure) }),
   };
   const details = failure === undefined ? {} : { failed: true };
-  const isStored = kindOf(order.kind).isStored(specOf(order));
+  const isStored = kindOf(order.kind).isStored(order);
   const publish = { do: 'publish_result', attempt: order.attempt } as const;
   const effects: Effect[] = isStored ? [failure === undefined ? publish : { ...publish, failed: true }] : [];
   const finished = await changeOrder(tx, order, { event: 'publishing', details, set, effects });

@@ -126,12 +126,13 @@ function effectsOf(order: OrderRow, isPublished: boolean, told: MadeResult | nul
 
 /** Tells the callback of a job of its end, if it has one. */
 function callbackOf(order: OrderRow, ending: Ending): Effect[] {
+  // Others may be long, and are not read for this.
+  if (order.kind !== 'job') return [];
   const { kind, uplet } = specOf(order);
   if (kind !== 'job' || uplet.callback === undefined) return [];
   const { uuid, callback: url, output, labels } = uplet;
   const failure = 'failure' in ending ? ending.failure : undefined;
-  const isKept =
-    kindOf(kind).isStored(specOf(order)) && (failure === undefined || ending.keepsResult === true);
+  const isKept = kindOf(kind).isStored(order) && (failure === undefined || ending.keepsResult === true);
   const told = {
     ...{ uuid, status: ending.status },
     ...(isKept ? { output } : {}),

@@ -14,7 +14,7 @@ import {
 import type { OrderRow } from '../db/schema.ts';
 import type { Effect } from '../outbox/effects.ts';
 import { brokenLearnRule, brokenPredictRule } from './rules.ts';
-import { pinOf } from './store.ts';
+import { pinOf, specOf } from './store.ts';
 
 /** A result as an order keeps it: without digest and size where its worker stored it by itself. */
 export type MadeResult = NonNullable<OrderSummary['result']>;
@@ -41,7 +41,7 @@ export interface Kind<Spec extends OrderSpec> {
   /** What `/v1` shows of its body beside what all orders have. */
   summaryOf(spec: Spec): Partial<OrderSummary>;
   /** Whether what it makes is kept on storage, which then publishes it; else its end has no publication before it. */
-  isStored(spec: Spec): boolean;
+  isStored(order: Pick<OrderRow, 'spec'>): boolean;
   /** Throws `invalid_request` for a result that a worker may not report for the order. */
   checkResult(order: OrderRow, result: OrderResult): void;
   /**
@@ -160,7 +160,10 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
       };
     },
     withResult: (spec) => spec,
-    isStored: ({ uplet: { outputs } }) => outputs?.storage !== false,
+    isStored(order) {
+      const { uplet } = specOf(order);
+      return !('outputs' in uplet) || uplet.outputs?.storage !== false;
+    },
     summaryOf: ({ uplet }) => ({ job: jobViewOf(uplet) }),
     checkResult: checkKept,
     endMessage: () => undefined,

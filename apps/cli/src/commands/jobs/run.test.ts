@@ -77,7 +77,10 @@ test('A job is ordered, its log is printed, and its end is the exit code', async
     ...{ limits: { wall_seconds: 7200, memory_bytes: 2 ** 30 }, gpus: 1 },
   });
   t.is(stdout, 'step 1\n');
-  t.is(stderr, `job ${uuid}\noutput ${IDS.model}, 2.05 kB\n`);
+  t.is(
+    stderr,
+    `job ${uuid}\noutput ${IDS.model}, 2.05 kB\nFetch what it left with: morpheo get job ${uuid.slice(0, 8)} -o <folder>\n`,
+  );
 });
 
 test('A job that failed says why, what it left, and ends with 1', async (t) => {
