@@ -174,6 +174,16 @@ test('A result that is larger than storage takes is the order’s failure', asyn
   t.like(failureOf(order), { reason: 'disk_full', step: 'results' });
 });
 
+test('A result of more files than storage takes is the order’s failure', async (t) => {
+  await using setup = await openTestWorker();
+  setup.storage.fault = (call) =>
+    call === 'stageResult' ? new PlatformError('invalid_upload', 'It has more than 3 files.') : undefined;
+  const order = setup.learn();
+  await setup.worker.settle();
+  const message = 'It has more than 3 files.';
+  t.like(failureOf(order), { reason: 'disk_full', message, step: 'results' });
+});
+
 test('A result is uploaded again after a fault of storage', async (t) => {
   await using setup = await openTestWorker();
   let faults = 2;

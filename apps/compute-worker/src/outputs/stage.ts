@@ -42,7 +42,7 @@ export interface StageOptions {
 
 /**
  * Uploads a result, and makes sure that storage has it byte for byte; it becomes visible when compute-api publishes
- * it. Throws `OrderFailure` with `disk_full` where storage does not take as much, else storage's error.
+ * it. Throws `OrderFailure` with `disk_full` where storage does not take as much, or as many files; else storage's error.
  */
 export async function stageResult(result: Result, options: StageOptions): Promise<void> {
   const { type, uuid, size: bytes } = result;
@@ -67,6 +67,9 @@ async function upload(result: Result, options: StageOptions): Promise<void> {
   const stored = await retry(send, { ...pauses, tries: 5, retryIf, signal }).catch((error: unknown) => {
     if (isPlatformError(error, 'disk_full'))
       throw diskFull('storage', `Storage has no room for the ${type} of ${formatBytes(size)}.`, error);
+    // Of what was collected here, that is one of too many files.
+    if (isPlatformError(error, 'invalid_upload'))
+      throw new OrderFailure('result_too_large', { message: error.message, step: 'results' }, error);
     if (!isPlatformError(error, 'too_large', 'quota_exceeded')) throw error;
     const message = `The ${type} has ${formatBytes(size)}, more than storage takes: ${error.message}`;
     throw new OrderFailure('result_too_large', { message, step: 'results' }, error);
