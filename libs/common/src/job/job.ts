@@ -149,7 +149,7 @@ export const job = z
       .string()
       .min(1)
       .max(MOST_OWNER_CHARACTERS)
-      .regex(/^\P{Cc}+$/u, 'should have no control characters')
+      .refine((name) => !/\p{Cc}/u.test(name), 'should have no control characters')
       .optional(),
     priority: z.int().min(-MOST_PRIORITY).max(MOST_PRIORITY).optional(),
     group: z.string().regex(GROUP_NAME, GROUP_NAME_RULE).optional(),

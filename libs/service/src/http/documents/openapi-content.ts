@@ -10,7 +10,7 @@ export interface JsonSchema {
 
 /** The JSON Schema of what a schema takes (`input`) or gives (`output`). What JSON Schema cannot say is left open. */
 export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
-  const { $schema, ...rest } = z.toJSONSchema(schema, {
+  const { $schema, $defs, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
@@ -21,7 +21,14 @@ export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema 
       if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
     },
   });
-  return rest;
+  return $defs === undefined ? rest : withoutReferences(rest);
+}
+
+/** What refers to itself is left open: its definition would have no place in the document. */
+function withoutReferences<T>(schema: T): T {
+  const replace = (_: string, part: unknown): unknown =>
+    typeof part === 'object' && part !== null && '$ref' in part ? {} : part;
+  return JSON.parse(JSON.stringify(schema, replace)) as T;
 }
 
 /** The body that a route takes. */
