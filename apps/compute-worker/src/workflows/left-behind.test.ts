@@ -1,5 +1,7 @@
+import type { FailureReason } from '@morpheo/common';
 import { silentLog } from '@morpheo/service/log';
 import test from 'ava';
+import { DEFAULT_LIMITS } from '../config/limits.ts';
 import { openProcessRuntime } from '../runtime/process/index.ts';
 import { doublingProblem, programArchive } from '../testing/programs.ts';
 import { failureOf, openTestWorker, resultOf } from '../testing/test-worker.ts';
@@ -63,6 +65,47 @@ for (const [what, [code, file]] of Object.entries(TRICKS)) {
     t.is(staged, 0);
     // All of it is looked at before anybody reads it: nobody has read through a link.
     t.false(order.started.includes('perf'));
+  });
+}
+
+/** What a hostile job leaves in its outputs, and how it ends for that. */
+const OUTPUTS: Readonly<Record<string, readonly [code: string, reason: FailureReason, file?: RegExp]>> = {
+  'a link out of its workspace': [
+    "fs.symlinkSync('/etc', out + '/etc');",
+    'invalid_result',
+    /^\/outputs\/etc$/,
+  ],
+  'a link in place of the folder': [
+    'fs.rmSync(out, { recursive: true }); fs.symlinkSync(process.env.HOME, out);',
+    'invalid_result',
+    /^\/outputs$/,
+  ],
+  'a FIFO deep inside': [
+    "fs.mkdirSync(out + '/a/b', { recursive: true }); execFileSync('mkfifo', [out + '/a/b/pipe']);",
+    'invalid_result',
+    /^\/outputs\/a\/b\/pipe$/,
+  ],
+  'too many files': ["for (let n = 0; n < 60; n += 1) fs.writeFileSync(out + '/' + n, '');", 'disk_full'],
+  'a file that says that it is large': [
+    "fs.writeFileSync(out + '/hole', ''); fs.truncateSync(out + '/hole', 5e9);",
+    'disk_full',
+  ],
+};
+
+for (const [what, [code, reason, file]] of Object.entries(OUTPUTS)) {
+  test(`No job has a result of what is none: ${what}`, async (t) => {
+    const limits = { run: { ...DEFAULT_LIMITS.run, diskFiles: 50, diskBytes: 1e9 } };
+    await using setup = await openTestWorker({ openRuntime, limits });
+    const program = `import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+const out = fs.realpathSync(process.env.MORPHEO_OUTPUTS);
+${code}`;
+    const order = setup.job({ algo: setup.storage.put('algo', programArchive(program)) });
+    await setup.worker.settle();
+    const failure = failureOf(order);
+    t.is(failure.reason, reason, failure.message);
+    if (file !== undefined) t.regex(failure.file ?? '', file);
+    t.is(setup.storage.staged.size, 0);
   });
 }
 
