@@ -143,7 +143,7 @@ export const ENDS = {
   },
   bucket_refused: {
     reason: 'forbidden',
-    hint: 'Ask the operator for the right to the bucket connection that is named, or name another one; then retry.',
+    hint: 'Name a bucket connection that you may use so, or ask the operator for the right to this one; then retry.',
   },
   prefix_missing: {
     reason: 'input_not_found',
