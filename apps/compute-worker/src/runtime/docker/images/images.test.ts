@@ -3,7 +3,8 @@ import { eventually, openFixture, type RuntimeFixture } from '../../conformance/
 import type { OutputChunk } from '../../index.ts';
 import { readAddress } from '../client/address.ts';
 import { Daemon } from '../client/daemon.ts';
-import { imageName } from '../labels.ts';
+import { imageName, loadedImageName } from '../labels.ts';
+import { fetchable, shellImage } from '../testing/fetchable.ts';
 import { ownDaemon } from '../testing/own-daemon.ts';
 
 const { test, harness, dind } = ownDaemon();
@@ -148,6 +149,27 @@ test.serial('Images that were not used for long go, and are built again when the
     return !images.some(({ RepoTags }) => RepoTags?.includes(imageName(context.digest)));
   });
   t.is((await fixture.runtime.run({ ...(await fixture.spec()), image }, options)).exitCode, 0);
+});
+
+test.serial('An image of a registry stays while an order needs it, and goes like others then', async (t) => {
+  await using fixture = await openFixture(harness({ imageCacheBytes: 1 }));
+  const options = { signal: new AbortController().signal, onOutput: async () => undefined };
+  const host = `unix://${(await dind()).socketPath}`;
+  const daemon = new Daemon({ address: readAddress(host, false), certificates: undefined, callMs: 60_000 });
+  const load = async () => {
+    const { image } = fetchable(await shellImage({ Cmd: ['/bin/busybox', 'true'] }));
+    const loaded = await fixture.runtime.load?.(image, options);
+    if (loaded === undefined) throw new Error('the runtime loads no images');
+    const isThere = async () => (await daemon.inspectImage(loadedImageName(image.digest))) !== undefined;
+    return { loaded, isThere };
+  };
+  const [first, second] = [await load(), await load()];
+  second.loaded.release?.();
+  const third = await load();
+  await eventually('what nobody needs is gone', async () => !(await second.isThere()));
+  const { args: _, ...spec } = await fixture.spec();
+  for (const { loaded } of [first, third])
+    t.is((await fixture.runtime.run({ ...spec, image: loaded }, options)).exitCode, 0);
 });
 
 test.serial('A folder that the image declares as a volume is memory, and bounded', async (t) => {

@@ -132,6 +132,7 @@ export class ImageStore {
       using image = await fetch(signal);
       this.#look = 'due';
       await this.room.use(async () => await loadImage(this.#options.daemon, name, image, signal));
+      this.#used.set(name, Date.now());
       this.#collectSoon();
       return demandThere(await this.#findLoaded(name, signal));
     };
@@ -179,7 +180,10 @@ export class ImageStore {
 
   get #collecting(): CollectImagesOptions {
     const { daemon, cacheBytes, log } = this.#options;
-    return { daemon, cacheBytes, lastUsed: this.#used, isHeld: (name) => this.#opened.has(name), log };
+    // An image of a context that goes before its run is built again; one of a registry is not there to be had again.
+    const isHeld = (name: string) =>
+      this.#opened.has(name) || (name.startsWith(`${LOADED_IMAGES}/`) && this.#needed.has(name));
+    return { daemon, cacheBytes, lastUsed: this.#used, isHeld, log };
   }
 
   async #ready(context: BuildContext, options: PrepareOptions, onBuild?: () => void): Promise<ReadyImage> {

@@ -1,13 +1,13 @@
-import { readFile } from 'node:fs/promises';
 import { OrderFailure } from '@morpheo/common';
 import { openSharedDind, type SharedDind, withParts } from '@morpheo/real-parts';
-import { type ImageRequest, makeImage, packImage, type TestImage } from '@morpheo/service/registry/testing';
+import { packImage } from '@morpheo/service/registry/testing';
 import ava from 'ava';
 import { openFixture, type RuntimeFixture, type TestRun } from '../../conformance/runtime-fixture.ts';
 import type { PreparedImage, RegistryImage } from '../../index.ts';
 import { readAddress } from '../client/address.ts';
 import { Daemon } from '../client/daemon.ts';
 import { loadedImageName } from '../labels.ts';
+import { fetchable, shellImage } from '../testing/fetchable.ts';
 import { dockerHarness } from '../testing/harness.ts';
 
 const test = withParts(ava, 'docker');
@@ -22,40 +22,6 @@ async function host() {
 }
 
 test.after.always(async () => await (await dind)?.[Symbol.asyncDispose]());
-
-/** An image with a shell, and what else is said of it. */
-async function shellImage(config: NonNullable<ImageRequest['config']>): Promise<TestImage> {
-  const shell = await readFile('/bin/busybox');
-  return await makeImage({
-    form: 'tar',
-    layers: [{ 'bin/busybox': shell, note: crypto.randomUUID() }],
-    config,
-  });
-}
-
-/** An image as the worker hands it to its runtime, and how often it was fetched for that. */
-function fetchable({ manifest, config, layers }: TestImage) {
-  const counts = { fetched: 0, released: 0 };
-  const image: RegistryImage = {
-    digest: manifest.digest.slice('sha256:'.length),
-    fetch: async () => {
-      counts.fetched += 1;
-      return {
-        config: config.bytes,
-        layers: layers.map(({ bytes }) => ({
-          bytes: bytes.byteLength,
-          open: async function* () {
-            yield bytes;
-          },
-        })),
-        [Symbol.dispose]: () => {
-          counts.released += 1;
-        },
-      };
-    },
-  };
-  return { image, counts };
-}
 
 async function load({ runtime }: RuntimeFixture, image: RegistryImage): Promise<PreparedImage> {
   const loaded = await runtime.load?.(image, { signal, onOutput });
