@@ -29,6 +29,9 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** Routes that answer to members of what they are about, which no role is. */
 const MEMBERS_ALONE: ReadonlySet<string> = new Set(['getGroup']);
 
+/** Routes that an attempt alone calls, by its ticket: all others are refused, and so are tickets of other attempts. */
+const TICKETS_ALONE: ReadonlySet<string> = new Set(['putCheckpoint', 'getCheckpoint']);
+
 /** Credentials that nobody has; 50 of them per route are wrong in ways of their own. */
 const WRONG: readonly (string | undefined)[] = [
   undefined,
@@ -103,7 +106,8 @@ test('No route of any service lets anybody pass with missing, wrong or lesser cr
         // Of people, everybody may ask about themselves.
         const status = await statusOf(service, endpoint, running.authorizationOf(role), { name: role });
         const refused = [401, 403].includes(status);
-        t.is(refused, MEMBERS_ALONE.has(name) && role !== 'admin', `${name} as ${role} answers ${status}`);
+        const isForOthers = (MEMBERS_ALONE.has(name) && role !== 'admin') || TICKETS_ALONE.has(name);
+        t.is(refused, isForOthers, `${name} as ${role} answers ${status}`);
         calls += 1;
       }
     }
