@@ -144,7 +144,7 @@ async function fuzz({ url, auth, contract }: Fuzzed): Promise<string> {
     auth,
     'max-examples': String(EXAMPLES),
     seed: String(SEED),
-    phases: 'coverage,fuzzing',
+    phases: 'coverage,fuzzing,stateful',
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   try {
