@@ -158,3 +158,28 @@ test('No Dockerfile starts from an image that was fetched for an order', async (
     });
   }
 });
+
+test('An abort in the middle of a load ends it, and nothing of the image is there', async (t) => {
+  await using fixture = await openFixture(dockerHarness(host));
+  const { image, counts } = fetchable(await shellImage({}));
+  const stop = new AbortController();
+  const broken: RegistryImage = {
+    digest: image.digest,
+    fetch: async (asked) => {
+      const fetched = await image.fetch(asked);
+      const layers = fetched.layers.map(({ bytes }) => ({
+        bytes,
+        open: async function* () {
+          yield Buffer.alloc(1000);
+          stop.abort(new Error('cancelled'));
+          asked.throwIfAborted();
+        },
+      }));
+      return { ...fetched, layers };
+    },
+  };
+  const loaded = fixture.runtime.load?.(broken, { signal: stop.signal, onOutput });
+  await t.throwsAsync(loaded ?? Promise.resolve(), { message: 'cancelled' });
+  t.is(counts.released, 1);
+  t.is(await (await daemon()).inspectImage(loadedImageName(image.digest)), undefined);
+});
