@@ -25,6 +25,14 @@ test('What the command line tool is set by is passed over, and what it does not 
   });
 });
 
+test('Callbacks are allowed below URLs, with commas or the flag again, and below no odd ones', (t) => {
+  t.is(values().callbacks, undefined);
+  const [a, b, c] = ['https://a.example/x/', 'http://b.example:8080', 'https://c.example/'];
+  t.deepEqual(values('--callbacks', `${a}, ${b}`, '--callbacks', c).callbacks, [a, b, c]);
+  for (const odd of ['a.example', 'ftp://a.example/', 'https://u:p@a.example/', 'https://a.example/?q'])
+    t.throws(() => values('--callbacks', odd), { message: /--callbacks/ }, odd);
+});
+
 test('Workers ask by themselves where no broker is named', (t) => {
   t.is(values().broker, 'memory');
   t.is(values('-broker', 'mock').broker, 'mock');

@@ -33,6 +33,10 @@ const text = z.string().min(1);
 const callbackPrefix = z
   .url({ protocol: /^https?$/, error: 'should be a URL such as https://hooks.example/jobs/' })
   .refine((url) => !/[?#@]/.test(url), 'should have no credentials, no query and no fragment');
+const callbackPrefixes = z
+  .string()
+  .transform((all) => all.split(',').map((one) => one.trim()))
+  .pipe(z.array(callbackPrefix));
 const milliseconds = z.coerce.number().int().min(1);
 
 /** Every setting of compute-api; names of the original are understood beside ours. */
@@ -157,7 +161,7 @@ export const settings = defineSettings({
   callbacks: {
     flag: 'callbacks',
     env: 'MORPHEO_COMPUTE_CALLBACKS',
-    schema: z.array(callbackPrefix).optional(),
+    schema: callbackPrefixes.optional(),
     list: true,
     help: 'The URLs at and below which jobs may have a callback, such as https://hooks.example/jobs/: it is told of their end by a POST. None where absent.',
   },
