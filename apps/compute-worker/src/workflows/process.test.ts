@@ -53,6 +53,20 @@ test('A job finds its inputs and its folders by its arguments and its variables'
   t.deepEqual(await setup.workspaces(), []);
 });
 
+test('A job whose program cannot be started for what its order says fails at once, and is told why', async (t) => {
+  await using setup = await openTestWorker({ openRuntime });
+  const dockerfile = 'FROM node:24-slim\nWORKDIR /app/inside\nENTRYPOINT ["node"]\n';
+  const algo = setup.storage.put('algo', rawTarGz([{ name: 'Dockerfile', body: dockerfile }]));
+  const hidden = setup.job({ algo, inputs: [{ path: '/app/inside', inline: 'eA==' }] });
+  // Each is replaced by the far longer path of the folder.
+  const long = setup.job({ algo, command: ['/outputs:'.repeat(7000)] });
+  await setup.worker.settle();
+  t.like(failureOf(hidden), { reason: 'exit_code', exit_code: 127 });
+  t.regex(hidden.log.map(({ text }) => text).join(''), /Cannot start node: its working folder, .* is a file/);
+  t.like(failureOf(long), { reason: 'exit_code', exit_code: 126 });
+  t.regex(long.log.map(({ text }) => text).join(''), /Cannot start node: its arguments .* are longer/);
+});
+
 test('A program that fails shows the end of its log', async (t) => {
   await using setup = await openTestWorker({ openRuntime });
   const workflow = setup.storage.put('problem', doublingProblem());

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { errnoOf, PlatformError, sleep } from '@morpheo/common';
 import { Beside, readHost } from '../beside.ts';
 import { DiskWatch } from '../folders.ts';
@@ -138,8 +138,7 @@ class RunWatch {
 
   /** Says on stderr why the program could not be started; returns the exit code of a shell for that. */
   async #notStarted(error: Error): Promise<number> {
-    const exitCode = startCode(error);
-    const why = exitCode === 127 ? 'not found' : 'not executable';
+    const { exitCode, why } = startFault(error);
     const line = `Cannot start ${this.#run.command.name}: ${why}.\n`;
     await this.#state.print('stderr', Buffer.from(line));
     return exitCode;
@@ -157,7 +156,8 @@ class RunWatch {
 
 function startChild({ program, args, folder, environment }: Command): Child {
   const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
-  const child = spawn(program, args, { cwd: folder, env: environment, detached: true, stdio });
+  const child = spawned(() => spawn(program, args, { cwd: folder, env: environment, detached: true, stdio }));
+  if (child instanceof Error) return neverStarted(child);
   const { promise: exited, resolve } = Promise.withResolvers<Exit>();
   child.once('error', (startError) => resolve({ startError }));
   child.once('exit', (code, signal) => {
@@ -166,9 +166,32 @@ function startChild({ program, args, folder, environment }: Command): Child {
   return { pid: child.pid, stdout: child.stdout, stderr: child.stderr, exited };
 }
 
-function startCode(error: Error): number {
+/** Of some errors Node tells by an event, others it throws. */
+function spawned<T>(start: () => T): T | Error {
+  try {
+    return start();
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+}
+
+function neverStarted(startError: Error): Child {
+  const nothing = () => Readable.from([]);
+  return { pid: undefined, stdout: nothing(), stderr: nothing(), exited: Promise.resolve({ startError }) };
+}
+
+function startFault(error: Error): { readonly exitCode: number; readonly why: string } {
   const code = errnoOf(error) ?? '';
-  if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(code)) return 127;
-  if (['EACCES', 'ENOEXEC', 'EISDIR', 'ELOOP'].includes(code)) return 126;
+  if (['ENOENT', 'ENAMETOOLONG'].includes(code)) return { exitCode: 127, why: 'not found' };
+  if (code === 'ENOTDIR')
+    return { exitCode: 127, why: 'its working folder, or one on the way to it, is a file' };
+  if (code === 'E2BIG')
+    return {
+      exitCode: 126,
+      why: 'its arguments and variables, with paths replaced by real ones, are longer than this machine takes',
+    };
+  if (['EACCES', 'ENOEXEC', 'EISDIR', 'ELOOP'].includes(code))
+    return { exitCode: 126, why: 'not executable' };
   throw new PlatformError('unavailable', 'This machine cannot start a process now.', { cause: error });
 }
