@@ -4,6 +4,7 @@ import { type Database, openDatabase } from '@morpheo/service/database';
 import { brokenPromises } from '@morpheo/simulation/invariants';
 import type { Cluster } from './cluster/cluster.ts';
 import type { Customers } from './customers.ts';
+import { failedAsItsProgram } from './jobs.ts';
 import type { Fault } from './trouble.ts';
 
 /** The orders' database, as an onlooker reads it. */
@@ -125,12 +126,16 @@ export async function attemptsByOutcome({ read }: Onlooker): Promise<Record<stri
   return Object.fromEntries(rows.map(({ outcome, count }) => [outcome ?? 'open', Number(count)]));
 }
 
-/** Why orders failed. */
-export async function failuresOf({ read }: Onlooker): Promise<string[]> {
+/** Why orders failed, but for jobs whose program does. */
+export async function failuresOf({ read }: Onlooker, { jobs }: Pick<Customers, 'jobs'>): Promise<string[]> {
+  const placed = new Map(jobs.map((one) => [one.body.uuid, one]));
   const rows = await read
     .selectFrom('orders')
     .select(['id', 'failure'])
     .where('status', '=', 'failed')
     .execute();
-  return rows.map(({ id, failure }) => `${id} ${failure}`);
+  return rows.flatMap(({ id, failure }) => {
+    const job = placed.get(id);
+    return job !== undefined && failedAsItsProgram(failure, job) ? [] : `${id} ${failure}`;
+  });
 }

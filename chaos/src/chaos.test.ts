@@ -22,6 +22,7 @@ withParts(test, 'nsq', 'postgres', 'minio', 'docker').serial(
     t.log(tableOf(result));
     t.log(lineOf(result));
     t.deepEqual(result.broken, []);
+    t.true(result.jobs.compared > 0);
     t.true(result.staleCalls >= PLAN.fewestStaleCalls);
     t.deepEqual(result.failures, [], 'no order fails, since nothing but the platform did');
     const faults = Object.values(result.faults).reduce((sum, times) => sum + times, 0);

@@ -12,6 +12,7 @@ import {
 import { type Cluster, openCluster } from './cluster/cluster.ts';
 import { type Goods, postOrders, uploadGoods } from './customers.ts';
 import { type FaultChoice, faultKinds } from './faults.ts';
+import { type JobsAccount, judgeJobs } from './job-account.ts';
 import { type LateCalls, startLateCalls } from './late-calls.ts';
 import type { Course } from './picture.ts';
 import { type Progress, watchProgress } from './progress.ts';
@@ -48,7 +49,9 @@ export interface ChaosResult extends Takeovers {
   /** Sorts of faults that this machine cannot make, and why. */
   readonly leftOut: readonly string[];
   readonly attempts: Readonly<Record<string, number>>;
-  /** Why orders failed, though their code never does: where the platform took its own trouble for theirs. */
+  /** The jobs whose outputs were compared byte for byte, and those of them that went on from a checkpoint. */
+  readonly jobs: Omit<JobsAccount, 'broken'>;
+  /** Why orders failed, though their code does not: where the platform took its own trouble for theirs. */
   readonly failures: readonly string[];
   /** Calls in the name of attempts that were lost, all refused. */
   readonly staleCalls: number;
@@ -90,17 +93,19 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
       await sleep(250);
     const recoverySeconds = (Date.now() - calmSince) / 1000;
     const counts: Record<string, number> = {};
+    const jobs = await judgeJobs(cluster, database, customers.jobs);
     for (const { kind } of faults) counts[kind] = (counts[kind] ?? 0) + 1;
     return {
       ...{ seed, orders: customers.accepted.size, faults: counts, leftOut, recoverySeconds },
       course: { samples: progress.samples, faults },
       attempts: await attemptsByOutcome(database),
-      failures: await failuresOf(database),
+      failures: await failuresOf(database, customers),
+      jobs: { compared: jobs.compared, resumed: jobs.resumed },
       ...(await slowestTakeovers(database, faults)),
       acceptP99Ms: customers.waits.toSorted((a, b) => a - b)[Math.floor(customers.waits.length * 0.99)] ?? 0,
       minutes: Math.round((Date.now() - startedAt) / 600) / 100,
       staleCalls: late.refused,
-      broken: [...late.taken, ...(await judge(cluster, database, customers))],
+      broken: [...late.taken, ...(await judge(cluster, database, customers)), ...jobs.broken],
     };
   }
 }

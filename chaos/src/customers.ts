@@ -7,13 +7,13 @@ import { uploadForm } from '@morpheo/client';
 import { isPlatformError, type Learnuplet, learnuplet, preduplet } from '@morpheo/common';
 import type { Random } from '@morpheo/real-parts';
 import type { Cluster } from './cluster/cluster.ts';
+import { drawJob, type JobGoods, type PlacedJob } from './jobs.ts';
 
 const run = promisify(execFile);
 
 /** What orders are made of. */
-export interface Goods {
+export interface Goods extends JobGoods {
   readonly workflow: string;
-  readonly algos: readonly string[];
   readonly data: readonly string[];
 }
 
@@ -37,13 +37,14 @@ export async function uploadGoods({ storageApis: [storage] }: Cluster): Promise<
   const workflow = await upload('problem', { name: 'chaos', description: 'costs next to nothing' }, problem);
   const algos: string[] = [];
   for (let n = 0; n < 3; n += 1) algos.push(await upload('algo', { name: `algo ${n}` }, algo));
+  const job = await upload('algo', { name: 'job' }, await archive('job'));
   const data: string[] = [];
   for (let n = 0; n < 5; n += 1)
     data.push(await upload('data', {}, new TextEncoder().encode(`${n} ${n % 2}\n`)));
-  return { workflow, algos, data };
+  return { workflow, algos, archive: algo, job, data };
 }
 
-async function archive(program: 'problem' | 'algo'): Promise<Uint8Array<ArrayBuffer>> {
+async function archive(program: 'problem' | 'algo' | 'job'): Promise<Uint8Array<ArrayBuffer>> {
   const folder = fileURLToPath(new URL(`../programs/${program}`, import.meta.url));
   const { stdout } = await run('tar', ['-czf', '-', '-C', folder, '.'], { encoding: 'buffer' });
   return new Uint8Array(stdout);
@@ -55,6 +56,8 @@ export interface Customers {
   readonly accepted: Set<string>;
   /** Nobody asks for another try of an ended order. */
   readonly retried: ReadonlySet<string>;
+  /** The jobs among the orders. */
+  readonly jobs: PlacedJob[];
   /** How long the answer took, at each order, in milliseconds; with all that had to be tried again. */
   readonly waits: number[];
 }
@@ -77,12 +80,19 @@ export async function postOrders(
   random: Random,
   { orders, isWanted, paceMs, unfinished, mostUnfinished }: Posting,
 ): Promise<Customers> {
-  const customers: Customers = { accepted: new Set(), retried: new Set(), waits: [] };
+  const customers: Customers = { accepted: new Set(), retried: new Set(), jobs: [], waits: [] };
   const posting: Promise<void>[] = [];
   let last: Learnuplet | undefined;
   for (let n = 0; n < orders || isWanted(); n += 1) {
     await sleep(random.between(0, paceMs * 2));
     while (unfinished() > mostUnfinished) await sleep(200);
+    if (random.chance(0.2)) {
+      const placed = drawJob(random, goods, customers.jobs.length);
+      customers.jobs.push(placed);
+      const { body } = placed;
+      posting.push(post(body.uuid, async (api) => await api.postJob({ body })));
+      continue;
+    }
     const ids = { uuid: randomUUID(), problem: randomUUID(), workflow: goods.workflow, status: 'todo' };
     if (last !== undefined && random.chance(0.35)) {
       const body = preduplet.parse({ ...ids, model: last.model_end, data: random.pick(goods.data) });

@@ -15,6 +15,8 @@ export function tableOf(result: ChaosResult): string {
     ],
     ['orders of a lost worker back in the queue', `after ${result.takenBackSeconds.toFixed(1)} s at most`],
     ['and started again', `after ${result.startedAgainSeconds.toFixed(1)} s at most`],
+    ['jobs compared byte for byte', String(result.jobs.compared)],
+    ['jobs that went on from a checkpoint', String(result.jobs.resumed)],
     ['stale calls refused', String(result.staleCalls)],
     ['all at rest after the last fault', `${result.recoverySeconds.toFixed(1)} s`],
     ['accepted within (99 of 100)', `${result.acceptP99Ms.toFixed(0)} ms`],
