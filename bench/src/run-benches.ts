@@ -5,6 +5,7 @@ import type { Bench, BenchSize, Report } from './bench.ts';
 import { blobs } from './blobs/blobs.ts';
 import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
+import { jobOverhead } from './jobs/job-overhead.ts';
 import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
 import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
     parts: ['docker', 'postgres', 'nsq', 'minio'],
     run: containerOverhead,
   },
+  { name: 'job-overhead', parts: ['docker', 'postgres', 'nsq', 'minio'], run: jobOverhead },
 ];
 
 /** What to run, and how. */

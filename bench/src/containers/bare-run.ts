@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { timed } from '../bench.ts';
 import type { Engine } from './engine.ts';
@@ -12,14 +12,22 @@ const WRITABLE_DATA: readonly string[] = ['/data/train', '/data/test'];
 
 /**
  * Creates a container like one that the worker made, starts it, waits for its end and removes it, by the daemon's API
- * and nothing else; its folders are made before, in `folder`, which the daemon sees at the same path. Returns the
+ * and nothing else; what it mounts is made before, in `folder`, which the daemon sees at the same path: what it
+ * may only read is a copy of the file `input`, where there is one. Returns the
  * milliseconds from the first call to the last answer. Throws unless the program ends well.
  */
-export async function timeBareRun(engine: Engine, seen: SeenContainer, folder: string): Promise<number> {
+export async function timeBareRun(
+  engine: Engine,
+  seen: SeenContainer,
+  folder: string,
+  input?: string,
+): Promise<number> {
   const place = join(folder, randomUUID());
   const mounts = seen.HostConfig.Mounts.map((mount) => ({ ...mount, Source: join(place, mount.Target) }));
   for (const { Source, Target, ReadOnly } of mounts) {
-    await makeFolder(Source, ReadOnly === true || WRITABLE_DATA.includes(Target));
+    const isInput = ReadOnly === true;
+    if (isInput && input !== undefined) await placeInput(input, Source);
+    else await makeFolder(Source, isInput || WRITABLE_DATA.includes(Target));
   }
   const path = `/containers/bare-${randomUUID()}`;
   const name = path.split('/').at(-1);
@@ -37,6 +45,11 @@ export async function timeBareRun(engine: Engine, seen: SeenContainer, folder: s
   });
   await rm(place, { recursive: true });
   return ms;
+}
+
+async function placeInput(input: string, at: string): Promise<void> {
+  await mkdir(dirname(at), { recursive: true });
+  await copyFile(input, at);
 }
 
 /** A folder that the user of the containers may write to, with a file where data belongs. */

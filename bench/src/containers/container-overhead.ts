@@ -44,7 +44,7 @@ export async function containerOverhead({ folder, size, say }: BenchContext): Pr
     test: await uploadData(platform.storage),
   };
   const prediction = { problem: subject.problem, model: '', data: subject.test };
-  const seen = await seeContainers(engine, async () => {
+  const seen = await seeContainers(engine, CONTAINER_STEPS, async () => {
     prediction.model = (await timeOrder(platform, subject)).model;
     await timePrediction(platform, prediction);
   });

@@ -7,7 +7,7 @@ export const CONTAINER_STEPS = ['detarget', 'train', 'perf', 'predict'] as const
 /** See {@link CONTAINER_STEPS}. */
 export type ContainerStep = (typeof CONTAINER_STEPS)[number];
 
-const step = z.object({ 'org.morpheo.step': z.enum(CONTAINER_STEPS) });
+const step = z.object({ 'org.morpheo.step': z.string() });
 const inspected = z.object({
   Config: z.looseObject({ Labels: z.record(z.string(), z.string()) }),
   HostConfig: z.looseObject({
@@ -22,18 +22,19 @@ export type SeenContainer = z.output<typeof inspected>;
  * Looks at the containers that the worker creates in a daemon while `work` goes on; returns how the last of each step
  * was set up. Throws where it saw none of one.
  */
-export async function seeContainers(
+export async function seeContainers<S extends string>(
   engine: Engine,
+  steps: readonly S[],
   work: () => Promise<void>,
-): Promise<Readonly<Record<ContainerStep, SeenContainer>>> {
-  const seen: Partial<Record<ContainerStep, SeenContainer>> = {};
+): Promise<Readonly<Record<S, SeenContainer>>> {
+  const seen = new Map<string, SeenContainer>();
   const over = new AbortController();
   const ids = await engine.created(over.signal);
   const watching = (async () => {
     for await (const id of ids) {
       const found = inspected.safeParse(await engine.ask('GET', `/containers/${id}/json`));
       const { data: labels } = step.safeParse(found.data?.Config.Labels);
-      if (found.success && labels !== undefined) seen[labels['org.morpheo.step']] = found.data;
+      if (found.success && labels !== undefined) seen.set(labels['org.morpheo.step'], found.data);
     }
   })();
   try {
@@ -42,9 +43,12 @@ export async function seeContainers(
     over.abort();
     await watching;
   }
-  const { detarget, train, perf, predict } = seen;
-  if (!detarget || !train || !perf || !predict) {
-    throw new Error(`Of the four containers only ${Object.keys(seen).join(', ')} were seen`);
-  }
-  return { detarget, train, perf, predict };
+  const wanted = steps.flatMap((name) => {
+    const container = seen.get(name);
+    return container === undefined ? [] : [[name, container] as const];
+  });
+  if (wanted.length < steps.length)
+    throw new Error(`Of the containers of ${steps.join(', ')} only ${[...seen.keys()].join(', ')} were seen`);
+  // An entry for each of them.
+  return Object.fromEntries(wanted) as Record<S, SeenContainer>;
 }

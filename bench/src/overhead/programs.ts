@@ -9,20 +9,24 @@ import type { Api, StorageContract } from '@morpheo/common';
 import { rawTarGz } from '@morpheo/service/archive/testing';
 import { timed } from '../bench.ts';
 
-/** What the orders of the benchmark run; both do the least that the container contract asks. */
-export type Program = 'problem' | 'algo';
+/** What the orders of the benchmark run; all do the least that the container contract asks. */
+export type Program = 'problem' | 'algo' | 'job';
 
 /** Uploads a program, and returns its new id. */
 export async function uploadProgram(storage: Api<StorageContract>, program: Program): Promise<string> {
   const names = ['Dockerfile', 'main.cjs'];
   const entries = names.map(async (name) => ({ name, body: await readFile(fileOf(program, name)) }));
   const fields = { name: program, ...(program === 'problem' ? { description: program } : {}) };
-  return await upload(storage, program, fields, rawTarGz(await Promise.all(entries)));
+  const type = program === 'job' ? 'algo' : program;
+  return await upload(storage, type, fields, rawTarGz(await Promise.all(entries)));
 }
 
-/** Uploads a data set that is like no other, and returns its new id. */
-export async function uploadData(storage: Api<StorageContract>): Promise<string> {
-  return await upload(storage, 'data', {}, Buffer.from(`${randomUUID()}\n`));
+/** Uploads a data set, one that is like no other where absent, and returns its new id. */
+export async function uploadData(
+  storage: Api<StorageContract>,
+  bytes: Uint8Array = Buffer.from(`${randomUUID()}\n`),
+): Promise<string> {
+  return await upload(storage, 'data', {}, bytes);
 }
 
 /**
@@ -50,8 +54,23 @@ export async function timePlainPrograms(folder: string): Promise<number> {
   return ms;
 }
 
-async function run(program: Program, args: readonly string[]): Promise<void> {
-  const child = spawn(process.execPath, [fileOf(program, 'main.cjs'), ...args], { stdio: ['ignore', 2, 2] });
+/** Runs the program of jobs on `input` as a plain process; returns the milliseconds that takes. Throws where it fails. */
+export async function timePlainJob(folder: string, input: string): Promise<number> {
+  await mkdir(folder, { recursive: true });
+  const { ms } = await timed(async () => await run('job', [input], { MORPHEO_OUTPUTS: folder }));
+  await rm(folder, { recursive: true });
+  return ms;
+}
+
+async function run(
+  program: Program,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const child = spawn(process.execPath, [fileOf(program, 'main.cjs'), ...args], {
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, ...variables },
+  });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`The program ${program} ended with ${code} (${args.join(' ')})`);
 }
@@ -62,7 +81,7 @@ function fileOf(program: Program, name: string): string {
 
 async function upload(
   storage: Api<StorageContract>,
-  type: Program | 'data',
+  type: 'problem' | 'algo' | 'data',
   names: Readonly<Record<string, string>>,
   bytes: Uint8Array,
 ): Promise<string> {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import {
+  job,
   type Learnuplet,
   learnuplet,
   type OrderEvent,
@@ -74,6 +75,25 @@ export async function timePrediction(
   const { status, attempts } = await compute.getOrder({ params: { id } });
   if (status !== 'done' || attempts.length !== 1) {
     throw new Error(`The prediction ${id} is ${status} after ${attempts.length} attempts`);
+  }
+  return { whole, steps: stepsOf(attempts) };
+}
+
+/** Orders a job on a data set and waits for its end. Throws unless it is done at its first attempt. */
+export async function timeJob(
+  platform: Pick<Platform, 'compute'>,
+  { algo, data }: { readonly algo: string; readonly data: string },
+): Promise<Pick<OrderTimes, 'whole' | 'steps'>> {
+  const { compute } = platform;
+  const id = randomUUID();
+  const inputs = [{ path: '/in/data', resource: { type: 'data', uuid: data } }];
+  const started = performance.now();
+  await compute.postJob({ body: job.parse({ uuid: id, algo, command: ['/in/data'], inputs }) });
+  await untilDone(platform, id);
+  const whole = performance.now() - started;
+  const { status, attempts } = await compute.getOrder({ params: { id } });
+  if (status !== 'done' || attempts.length !== 1) {
+    throw new Error(`The job ${id} is ${status} after ${attempts.length} attempts`);
   }
   return { whole, steps: stepsOf(attempts) };
 }
