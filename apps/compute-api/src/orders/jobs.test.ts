@@ -225,6 +225,15 @@ testOnEngines(
   },
 );
 
+testOnEngines('Who sends the job of another once more is not told that it is the same', async (t, open) => {
+  await using compute = await open();
+  const { api } = compute;
+  const job = aJob();
+  const first = await api.postJob({ body: job }, as('ann'));
+  await t.throwsAsync(api.postJob({ body: job }, as('bob')), { code: 'conflict' });
+  t.deepEqual(await api.postJob({ body: job }, as('ann')), first);
+});
+
 testOnEngines('People order jobs for themselves, up to so many that are open', async (t, open) => {
   await using compute = await open({ openOrders: 1 });
   const { api } = compute;

@@ -44,7 +44,7 @@ export async function submitOrder(
   const spec = kind.completed(posted);
   const { uuid: id, priority = 0, gpus = null, needs, group = null } = spec.uplet;
   const row = {
-    ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted) },
+    ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted, owner) },
     ...kind.columnsOf(spec),
     ...{ gpus, needs: needsIdOf(needs), owner, priority, group_name: group, aheadMs: priority * ageingMs },
   };
@@ -97,12 +97,13 @@ const BOOKKEEPING: ReadonlySet<string> = new Set(['status', 'worker', 'timestamp
 
 /**
  * What makes an order the same order, as a SHA-256: its kind and everything that was posted but the bookkeeping of
- * its sender (status, worker, times), which may differ when the same order is sent again.
+ * its sender (status, worker, times), which may differ when the same order is sent again. Of a job its owner counts too: who
+ * guesses the body of another's, which is not shown to them, is not told so.
  */
-function identityOf({ kind, uplet }: OrderSpec): string {
+function identityOf({ kind, uplet }: OrderSpec, owner: string): string {
   const posted = Object.entries(uplet).filter(([key]) => !BOOKKEEPING.has(key));
   const sorted = Object.fromEntries(posted.sort(([a], [b]) => (a < b ? -1 : 1)));
   return createHash('sha256')
-    .update(JSON.stringify([kind, sorted]))
+    .update(JSON.stringify(kind === 'job' ? [kind, sorted, owner] : [kind, sorted]))
     .digest('hex');
 }
