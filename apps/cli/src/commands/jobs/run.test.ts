@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Job, MOST_IN_JOB, type OrderView } from '@morpheo/common';
 import { rawTar } from '@morpheo/service/archive/testing';
+import { digestOf, startTestRegistry } from '@morpheo/service/registry/testing';
 import test from 'ava';
 import { morpheo } from '../../testing/morpheo.ts';
 import { fakePlatform } from '../../testing/platform.ts';
@@ -133,7 +134,7 @@ test('What is wrong with a job is told before anything is sent', async (t) => {
   await using fixture = await setUp();
   for (const [argv, said] of [
     [[], /Nothing says what is to run/],
-    [['registry.example/tool:1'], /image: .*digest/],
+    [['tool'], /The image "tool" should begin with its registry/],
     [[IMAGE, '--env', 'A'], /--env A has no =/],
     [[IMAGE, '--env', 'NVIDIA_X=1'], /env\.NVIDIA_X: should not be/],
     [[IMAGE, '--input', '/in'], /does not say what stands where/],
@@ -148,6 +149,31 @@ test('What is wrong with a job is told before anything is sent', async (t) => {
     t.regex(stderr, said);
   }
   t.deepEqual(fixture.posted, []);
+});
+
+test('A tag is ordered as the digest that it has now, which its registry tells whom it knows', async (t) => {
+  await using fixture = await setUp();
+  await using folder = await temporaryFolder();
+  const auth = { scheme: 'bearer', username: 'ann', password: 'a-password-of-ann' } as const;
+  await using registry = await startTestRegistry({ auth });
+  const digest = digestOf(Buffer.from('manifest'));
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const manifest = { bytes: Buffer.from('manifest'), digest, mediaType };
+  registry.putOne('lab/tool', manifest, 'manifests', '1');
+  const env = { ...fixture.env, DOCKER_CONFIG: folder.path };
+  const image = `${registry.host}/lab/tool:1`;
+  const stranger = await morpheo(['run', '-d', image], { env });
+  t.is(stranger.code, 5, stranger.stderr);
+  const known = Buffer.from(`${auth.username}:${auth.password}`).toString('base64');
+  await writeFile(
+    folder.file('config.json'),
+    JSON.stringify({ auths: { [registry.host]: { auth: known } } }),
+  );
+  const { code, stderr } = await morpheo(['run', '-d', image], { env });
+  t.is(code, 0, stderr);
+  t.is(fixture.posted[0]?.image, `${image}@${digest}`);
+  t.true(stderr.includes(`image ${image}@${digest}`));
+  t.is((await morpheo(['run', '-d', `${registry.host}/lab/tool:2`], { env })).code, 4);
 });
 
 test('Jobs are listed, and one is shown with what it runs', async (t) => {

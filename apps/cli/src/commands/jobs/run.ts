@@ -12,6 +12,7 @@ import { checkFree, fetchOutput } from '../../transfer/fetch-output.ts';
 import { collect, examples } from '../arguments.ts';
 import { followLog } from '../logs.ts';
 import { type OrderOptions, orderOptions } from '../new-order.ts';
+import { pinImage } from './image.ts';
 import { INPUT_FORMS, readBucket, readInputs } from './inputs.ts';
 
 interface RunOptions extends OrderOptions {
@@ -42,7 +43,10 @@ export function addRun(program: Command, run: Runner): void {
     .usage(
       '[options] <image> [-- <command...>]\n       morpheo run [options] --algo <uuid> [-- <command...>]',
     )
-    .argument('[image]', 'registry.example/name:tag@sha256:…, from a registry that the operator allows')
+    .argument(
+      '[image]',
+      'registry.example/name:tag@sha256:…, from a registry that the operator allows; without a digest, the one that the tag has now',
+    )
     .argument('[command...]', 'what it runs; its entry point stays, as with docker run')
     .option('--algo <uuid>', 'an algorithm on storage, in place of an image')
     .option('--input <path=what>', `an input: ${INPUT_FORMS}; several times for several`, collect)
@@ -163,6 +167,7 @@ async function jobOf(
   const command = algo === undefined || image === undefined ? words : [image, ...words];
   if (algo === undefined && image === undefined)
     throw usageError('Nothing says what is to run.', 'Name an image, or an algorithm with --algo.');
+  const pinned = algo === undefined && image !== undefined ? await pinImage(context, image) : undefined;
   const limits = {
     ...(time === undefined ? {} : { wall_seconds: Math.max(1, Math.round(time / 1000)) }),
     ...(memory === undefined ? {} : { memory_bytes: memory }),
@@ -175,7 +180,7 @@ async function jobOf(
   const { gpus, needs, owner, priority, group } = options;
   const said = {
     uuid: options.uuid ?? randomUUID(),
-    ...(algo === undefined ? { image } : { algo: await resolveResource(context, 'algo', algo) }),
+    ...(algo === undefined ? { image: pinned } : { algo: await resolveResource(context, 'algo', algo) }),
     ...(command.length === 0 ? {} : { command }),
     ...(env === undefined ? {} : { env: readPairs('--env', env) }),
     ...(label === undefined ? {} : { labels: readPairs('--label', label) }),
