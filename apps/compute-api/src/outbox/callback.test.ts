@@ -43,6 +43,8 @@ test('A callback lies at or below a prefix, on the same host, and is spelt as it
     'https://hooks.example/jobsandmore',
     'https://hooks.example/jobs/../a',
     'https://hooks.example/jobs/%2e%2e/a',
+    'https://hooks.example/jobs/..%2Fa',
+    'https://hooks.example/jobs/..%5ca',
     'https://hooks.example:444/jobs/a',
     'https://hooks.example.evil.example/jobs/a',
     'http://127.0.0.1:8081/x',

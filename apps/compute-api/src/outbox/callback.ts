@@ -18,10 +18,12 @@ export interface Ending {
 
 /**
  * Whether a URL lies below one of the prefixes that an operator allows: on the same host and port, and at or below the same
- * path, whatever the one or the other is spelt like.
+ * path, whatever the one or the other is spelt like. A slash, or a backslash, that is written as an escape is never allowed:
+ * servers that resolve it before they look for `..` would be led out.
  */
 export function isAllowed(url: string, prefixes: readonly string[]): boolean {
   const asked = new URL(url);
+  if (/%(?:2f|5c)/i.test(asked.pathname)) return false;
   return prefixes.some((prefix) => {
     const { origin, pathname } = new URL(prefix);
     const folder = pathname.endsWith('/') ? pathname : `${pathname}/`;
