@@ -119,11 +119,11 @@ export const ENDS = {
   },
   step_too_slow: {
     reason: 'timed_out',
-    hint: 'Make the step faster, or ask the operator for a longer limit.',
+    hint: 'Make the step faster, or allow it more time: a job says its own (limits.wall_seconds), the operator the most.',
   },
   step_out_of_memory: {
     reason: 'out_of_memory',
-    hint: 'Use less memory (/tmp and /dev/shm count), or ask the operator for a higher limit.',
+    hint: 'Use less memory (/tmp and /dev/shm count), or allow it more: a job says its own (limits.memory_bytes), the operator the most.',
   },
   step_printed_too_much: {
     reason: 'output_limit',

@@ -10,7 +10,11 @@ export interface FailureMeaning {
 /** The closed list of reasons for which an order ends without a result. */
 export const FAILURES = {
   out_of_memory: { fault: 'order', advice: 'Use less memory, or ask the operator for a higher limit.' },
-  timed_out: { fault: 'order', advice: 'Make the step faster, or ask the operator for a longer limit.' },
+  timed_out: {
+    fault: 'order',
+    advice:
+      'Make the step faster, or allow it more time: a job says its own (limits.wall_seconds), the operator the most.',
+  },
   exit_code: { fault: 'order', advice: 'Read the log: the program ended by itself with an error.' },
   build_failed: {
     fault: 'order',

@@ -108,7 +108,7 @@ function newOrderOptions(command: Command): Command {
 }
 
 /** Adds the options of {@link OrderOptions}. */
-export function orderOptions(command: Command, gpus: string): Command {
+export function orderOptions(command: Command, gpus: string, quiet = "print the order's id alone"): Command {
   return command
     .option('--uuid <uuid>', 'the id to have (default: a new one)', readUuid)
     .option('--gpus <n>', gpus, readInteger(0, MOST_GPUS))
@@ -127,7 +127,7 @@ export function orderOptions(command: Command, gpus: string): Command {
       'on whose share it is run (default: who calls; another takes the role orchestrator)',
     )
     .option('--group <name>', 'a group that it belongs to; see morpheo group', readGroupName)
-    .option('-q, --quiet', "print the order's id alone");
+    .option('-q, --quiet', quiet);
 }
 
 async function learn(context: Context, options: LearnOptions): Promise<ExitCode | undefined> {

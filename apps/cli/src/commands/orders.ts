@@ -81,7 +81,7 @@ async function list(context: Context, options: ListOptions): Promise<ExitCode | 
 async function listPage(context: Context, query: OrderQuery): Promise<undefined> {
   const { terminal, compute, signal } = context;
   const page = await compute().listOrders({ query: { limit: PAGE.usual, ...query } }, { signal });
-  await terminal.result(page, () => tableOrNothing(context, page.items));
+  await terminal.result(page, () => tableOrNothing(context, page.items, query));
   if (terminal.json || page.items.length === 0) return;
   const next = page.next === undefined ? '' : `; more: --cursor ${page.next}, or --all`;
   terminal.note(terminal.paintNote('dim', `${page.items.length} of ${counted(page.total, 'order')}${next}`));
@@ -99,7 +99,7 @@ async function listAll(context: Context, query: OrderQuery): Promise<undefined> 
         await terminal.write(`${written + index === 0 ? '\n' : ',\n'}${jsonText(order)}`);
       }
     } else if (page.items.length > 0 || written === 0) {
-      await terminal.line(tableOrNothing(context, page.items, written === 0));
+      await terminal.line(tableOrNothing(context, page.items, query, written === 0));
     }
     written += page.items.length;
   }
@@ -109,7 +109,9 @@ async function listAll(context: Context, query: OrderQuery): Promise<undefined> 
 function tableOrNothing(
   { terminal: { paint } }: Context,
   items: readonly OrderSummary[],
+  { kind }: OrderQuery,
   head = true,
 ): string {
-  return items.length === 0 ? paint('dim', 'No orders.') : orderTable(paint, items, head);
+  if (items.length > 0) return orderTable(paint, items, head);
+  return paint('dim', kind === 'job' ? 'No jobs.' : 'No orders.');
 }

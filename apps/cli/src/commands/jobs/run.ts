@@ -77,7 +77,11 @@ export function addRun(program: Command, run: Runner): void {
     .option('--label <name=value>', 'a label, to find it again; several times for several', collect)
     .option('--callback <url>', 'a URL that is told of its end, where the operator allows it')
     .option('-d, --detach', 'do not follow it');
-  orderOptions(command, 'how many GPUs it is to have (default: 0)').action(run(runJob));
+  orderOptions(
+    command,
+    'how many GPUs it is to have (default: 0)',
+    "with --detach, print the job's id alone; without, do not say it",
+  ).action(run(runJob));
   examples(command, [
     [
       'morpheo run registry.example/tool:1@sha256:… --input /in/a.csv=@a.csv -- --steps 10',
