@@ -40,6 +40,7 @@ test('What is no reference is refused with what is wrong', (t) => {
     'registry.example/a:': /tag of at most 128/,
     [`registry.example/a:${'t'.repeat(129)}`]: /tag of at most 128/,
     'registry.example:port/a': /host, perhaps with a port/,
+    'registry.example:65536/a': /host, perhaps with a port/,
     'name:password@registry.example/a': /digest of sha256/,
     'https://registry.example/a': /host, perhaps with a port/,
     'registry.example/a@sha256:abc': /digest of sha256/,

@@ -18,6 +18,8 @@ export type PinnedReference = ImageReference & { readonly digest: string };
 /** The longest reference that is read. */
 export const LONGEST_REFERENCE = 600;
 
+const MOST_PORT = 65_535;
+
 /** The longest name of a repository. Source: the reference grammar of the CNCF's distribution project. */
 const LONGEST_NAME = 255;
 
@@ -72,7 +74,7 @@ function readReference(text: string): ImageReference | string {
   const registry = named.slice(0, slash).toLowerCase();
   if (slash < 0 || !(/[.:]/.test(registry) || registry === 'localhost'))
     return `should begin with its registry, as in ${EXAMPLE}; an image of Docker Hub is docker.io/library/…`;
-  if (!REGISTRY.test(registry))
+  if (!REGISTRY.test(registry) || Number(/:(\d+)$/.exec(registry)?.[1] ?? 0) > MOST_PORT)
     return 'should begin with a host, perhaps with a port, before the first slash';
   const [, name = '', tag] = /^([^:]*)(?::(.*))?$/s.exec(named.slice(slash + 1)) ?? [];
   const isName = name.length <= LONGEST_NAME && name.split('/').every((part) => NAME.test(part));

@@ -117,8 +117,13 @@ testOnEngines('What a job had written is kept when it fails, until it is tried a
   t.like(view, { failure: FAILURE, attempts: [{ outcome: 'failed' }] });
   t.is(view.result?.uuid, view.job?.output);
   t.deepEqual(calls, [`publish ${job.uuid} 1 failed`]);
+  compute.broken.storage = new PlatformError('in_use', 'Another order reads it.');
   await api.retryOrder({ params: { id: job.uuid } });
   t.is((await api.getOrder({ params: { id: job.uuid } })).result, undefined);
+  await eventually(t, async (t) =>
+    t.regex((await api.whyOrder({ params: { id: job.uuid } })).sentence, /left before is removed first/),
+  );
+  delete compute.broken.storage;
   const again = await worker.mustClaim(0, ['job']);
   t.deepEqual(calls.slice(1), [`remove ${job.uuid} 1`]);
   t.is(again.attempt, 2);

@@ -6,6 +6,7 @@ import { failureFor } from '../disclosure/redact.ts';
 import type { Viewer } from '../disclosure/shown.ts';
 import { specOf, startModelOf } from '../orders/store.ts';
 import { time } from '../orders/views.ts';
+import type { Effect } from '../outbox/effects.ts';
 import { gpusFor, isPaused, type Lack, lacksOf, slotsFor, type WorkerGpus } from '../workers/store.ts';
 import { reservedBy } from './gpu-reservation.ts';
 import { isIsolated, isolatedOn } from './isolation.ts';
@@ -56,7 +57,7 @@ function onQueue({ publish_after }: OrderRow): WhyView {
 async function beingChecked(order: OrderRow, { read }: ComputeDatabase): Promise<WhyView> {
   const effect = await read
     .selectFrom('outbox')
-    .select(['tries', 'due_at'])
+    .select(['tries', 'due_at', 'effect'])
     .where('order_id', '=', order.id)
     .where('lane', '=', 'storage')
     .where('tries', '>', 0)
@@ -68,6 +69,10 @@ async function beingChecked(order: OrderRow, { read }: ComputeDatabase): Promise
     return { code: 'being_checked', sentence };
   }
   const until = time(Number(effect.due_at));
+  if ((JSON.parse(effect.effect) as Effect).do === 'remove_result') {
+    const sentence = `What it left before is removed first, which waits while another open order reads it (asked ${effect.tries} times). It is asked again at ${until}.`;
+    return { code: 'being_checked', sentence, until };
+  }
   const sentence = `Storage has to hold what it names before it may start, and has not answered yet (asked ${effect.tries} times). It is asked again at ${until}.`;
   return { code: 'storage_away', sentence, until };
 }

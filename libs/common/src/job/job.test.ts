@@ -58,6 +58,7 @@ test('A job that does not fit is told what is wrong, and where', (t) => {
     [at('/a/'), /absolute path/],
     [at('/a//b'), /absolute path/],
     [at('/a/../b'), /absolute path/],
+    [at('/a\ud800'), /no halves of characters/],
     [at('/a\nb'), /control characters/],
     [at(`/${'a'.repeat(256)}`), /255 between/],
     [at(`/${'é/'.repeat(400)}a`), /1024 bytes/],

@@ -24,7 +24,8 @@ const OF_THE_SYSTEM = [
   '/usr/lib',
 ];
 
-const CONTROL = /\p{Cc}/u;
+/** Control characters, and halves of characters, which no path or key can have. */
+const UNFIT = /[\p{Cc}\p{Cs}]/u;
 
 /** Where an input stands in a container. */
 export const inputPath = z.string().superRefine((text, context) => {
@@ -35,7 +36,8 @@ export const inputPath = z.string().superRefine((text, context) => {
 function brokenPath(text: string): string | undefined {
   if (!/^(?:\/[^/]+)+$/.test(text) || /\/\.{1,2}(?:\/|$)/.test(text))
     return 'should be an absolute path without . and .. and without a / at its end, such as /data/train';
-  if (CONTROL.test(text) || text.includes(':')) return 'should have no control characters and no colon';
+  if (UNFIT.test(text) || text.includes(':'))
+    return 'should have no control characters, no halves of characters, and no colon';
   if (OF_THE_SYSTEM.includes(text)) return `should not be ${text}, which programs need as it is`;
   if (bytesOf([text]) > MOST_IN_JOB.pathBytes || text.split('/').some((part) => bytesOf([part]) > 255))
     return `should have ${MOST_IN_JOB.pathBytes} bytes at the most, and 255 between two /`;
@@ -54,7 +56,7 @@ const prefix = z.string().superRefine((text, context) => {
 });
 
 function brokenPrefix(text: string): string | undefined {
-  if (CONTROL.test(text)) return 'should have no control characters';
+  if (UNFIT.test(text)) return 'should have no control characters';
   if (text.startsWith('/') || text.split('/').some((part) => part === '..' || part === '.'))
     return 'should not begin with / and have no . or .. between two /';
   if (text.slice(0, -1).includes('//')) return 'should have no //';
