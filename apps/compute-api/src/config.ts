@@ -39,6 +39,17 @@ const callbackPrefixes = z
   .pipe(z.array(callbackPrefix));
 const milliseconds = z.coerce.number().int().min(1);
 
+/** The setting `--callbacks` of a program whose variables begin with `prefix`. */
+export function callbackSetting(prefix: string) {
+  return {
+    flag: 'callbacks',
+    env: `${prefix}CALLBACKS`,
+    schema: callbackPrefixes.optional(),
+    list: true,
+    help: 'The URLs at and below which jobs may have a callback, such as https://hooks.example/jobs/: it is told of their end by a POST. None where absent.',
+  } as const;
+}
+
 /** Every setting of compute-api; names of the original are understood beside ours. */
 export const settings = defineSettings({
   ...listenSettings(PREFIX, 8081),
@@ -158,13 +169,7 @@ export const settings = defineSettings({
     default: 1_000_000,
     help: 'How many orders of one owner may be open, that is waiting, due or running; more are refused with 429. 0: any number.',
   },
-  callbacks: {
-    flag: 'callbacks',
-    env: 'MORPHEO_COMPUTE_CALLBACKS',
-    schema: callbackPrefixes.optional(),
-    list: true,
-    help: 'The URLs at and below which jobs may have a callback, such as https://hooks.example/jobs/: it is told of their end by a POST. None where absent.',
-  },
+  callbacks: callbackSetting(PREFIX),
   foreignWorkers: {
     flag: 'foreign-workers',
     env: 'MORPHEO_COMPUTE_FOREIGN_WORKERS',

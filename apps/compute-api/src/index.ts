@@ -3,7 +3,7 @@ export {
   type ComputeParts,
   startCompute,
 } from './compute.ts';
-export { COMPUTE_DEFAULTS, type ComputeSettings } from './config.ts';
+export { COMPUTE_DEFAULTS, type ComputeSettings, callbackSetting } from './config.ts';
 export { migrations } from './db/migrations.ts';
 export type { Schema } from './db/schema.ts';
 export { type ComputeService, type ComputeServiceOptions, openComputeService, type Peer } from './service.ts';

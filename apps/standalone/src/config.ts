@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { VERSION } from '@morpheo/common';
+import { callbackSetting } from '@morpheo/compute-api';
 import { defineSettings, loadSettings, logSettings, type SettingsOf } from '@morpheo/service/config';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
@@ -51,6 +52,7 @@ export const settings = defineSettings({
     schema: z.string().min(1).optional(),
     help: 'JSON file of the buckets that jobs may name, with the owners who may read and write; none where absent.',
   },
+  callbacks: callbackSetting(PREFIX),
   ...traceSettings,
   ...logSettings(PREFIX),
 });

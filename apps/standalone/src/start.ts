@@ -30,7 +30,10 @@ export async function start(
           folder: config.home,
           ports: { storage: storagePort, compute: computePort, orchestrator: orchestratorPort },
           slots: { learn, predict, job },
-          compute: { attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
+          compute: {
+            ...{ attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
+            callbacks: config.callbacks ?? [],
+          },
           worker: { buckets },
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),

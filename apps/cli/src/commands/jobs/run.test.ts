@@ -84,6 +84,14 @@ test('A job is ordered, its log is printed, and its end is the exit code', async
   );
 });
 
+test('Nobody is told to fetch what was kept in a bucket alone', async (t) => {
+  const outputs = { storage: false, bucket: { connection: 'lab', prefix: 'out/' } };
+  await using fixture = await setUp({ job: { image: IMAGE, inputs: [], outputs } });
+  const { code, stderr } = await morpheo(['run', IMAGE], { env: fixture.env });
+  t.is(code, 0, stderr);
+  t.notRegex(stderr, /Fetch/);
+});
+
 test('A job that failed says why, what it left, and ends with 1', async (t) => {
   const { status, failure } = failedOrder();
   await using fixture = await setUp({ status, ...(failure === undefined ? {} : { failure }) });

@@ -146,7 +146,7 @@ async function followJob(context: Context, id: string, out: string | undefined):
     if (result !== undefined) terminal.note(result);
   }
   if (out !== undefined) await fetchInto(context, order, out);
-  else if (order.result !== undefined && !terminal.json)
+  else if (order.result !== undefined && order.job?.outputs?.storage !== false && !terminal.json)
     terminal.note(`Fetch what it left with: morpheo get job ${id.slice(0, 8)} -o <folder>`);
   return order.status === 'done' ? EXIT.ok : EXIT.failed;
 }
