@@ -126,6 +126,9 @@ test('What a job has not left is told', async (t) => {
   const { result: _, ...none } = sampleOrder({ kind: 'job', status: 'failed' });
   await using failed = await setUp({ ...none, result: undefined as never });
   t.regex((await failed.ask('job', IDS.order)).stderr, /has left nothing on storage: it is failed/);
+  const outputs = { storage: false, bucket: { connection: 'lab', prefix: 'out/' } };
+  await using bucket = await setUp({ kind: 'job', job: { inputs: [], output: OUTPUT, outputs } });
+  t.regex((await bucket.ask('job', IDS.order)).stderr, /Its outputs go to bucket:lab\/out\/\./);
 });
 
 test('The output of a job that failed says so', async (t) => {

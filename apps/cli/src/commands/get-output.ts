@@ -124,9 +124,10 @@ async function outputOfJob(context: Context, text: string): Promise<string> {
       `"morpheo orders show ${id.slice(0, 8)}" shows what it has made.`,
     );
   const uuid = order.result?.uuid;
-  if (uuid !== undefined && order.job?.output !== undefined) return uuid;
-  const bucket = order.job?.outputs?.bucket;
-  const where = bucket === undefined ? '' : ` Its outputs go to the bucket of ${bucket.connection}.`;
+  const { bucket, storage } = order.job?.outputs ?? {};
+  if (uuid !== undefined && order.job?.output !== undefined && storage !== false) return uuid;
+  const where =
+    bucket === undefined ? '' : ` Its outputs go to bucket:${bucket.connection}/${bucket.prefix}.`;
   throw new CliError(
     EXIT.notFound,
     `The job ${id} has left nothing on storage: it is ${order.status}.${where}`,
