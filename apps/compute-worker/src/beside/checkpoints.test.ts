@@ -118,6 +118,13 @@ test('The last one of a run that was stopped is kept, and of one that is another
   }
 });
 
+test('A program that leaves nothing has no checkpoint, and none is spoken of', async (t) => {
+  await using run = await openRun(new OneCheckpoint(), { everyMs: 1e6 });
+  run.start();
+  await run.end(1);
+  t.deepEqual([run.kept.puts, run.said], [[], []]);
+});
+
 test('What is too large, or no file, does not end the run, and is told once', async (t) => {
   await using run = await openRun();
   const { kept, folder, said } = run;

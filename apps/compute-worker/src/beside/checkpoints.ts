@@ -54,6 +54,9 @@ const SEND_MS = 120_000;
 const TRIES = 3;
 const MOST_TOLD = 20;
 
+/** What is seen of an empty folder. */
+const NOTHING = createHash('sha256').digest('hex');
+
 /** What the program left is not kept as it is: the message says why. */
 class Unkept extends Error {}
 
@@ -111,6 +114,7 @@ export class Checkpoints {
     try {
       const seen = await this.#lookAt(run.read(path));
       if (seen !== '' && seen === this.#seen) return;
+      if (seen === NOTHING && this.#kept === '') return;
       await rm(target, { force: true });
       const changed = () => new PlatformError('unavailable', 'A file changed while it was read.');
       const tar = tarOf(this.#entries(run.read(path)), { changed });
