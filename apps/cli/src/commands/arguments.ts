@@ -22,6 +22,12 @@ export function readUuid(text: string): string {
   );
 }
 
+/** Reads a label that orders are found by. For commander: it throws `InvalidArgumentError`. */
+export function readLabel(text: string): string {
+  if (text.indexOf('=') < 1) throw new InvalidArgumentError('It should be name=value, such as sweep=7.');
+  return text;
+}
+
 /** Reads the name of a group of orders. For commander: throws `InvalidArgumentError`. */
 export function readGroupName(text: string): string {
   if (GROUP_NAME.test(text)) return text;

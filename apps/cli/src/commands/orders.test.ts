@@ -84,6 +84,10 @@ test('No orders are said to be none', async (t) => {
   await using platform = await fakePlatform({ compute: { listOrders: pagesOf([], 30) } });
   t.is((await morpheo(['orders', 'list'], { env: platform.env })).stdout, 'No orders.\n');
   t.is((await morpheo(['runs'], { env: platform.env })).stdout, 'No jobs.\n');
+  t.regex(
+    (await morpheo(['runs', '--label', 'sweep'], { env: platform.env })).stderr,
+    /should be name=value, such as sweep=7/,
+  );
   const { stdout } = await morpheo(['orders', 'list', '--all', '--json'], { env: platform.env });
   t.deepEqual(JSON.parse(stdout), { items: [], total: 0 });
 });

@@ -12,7 +12,7 @@ import type { ExitCode } from '../exit-codes.ts';
 import { orderTable } from '../orders/order-table.ts';
 import { type OrderQuery, orderPages } from '../platform/pages.ts';
 import { counted, jsonText } from '../terminal/text.ts';
-import { examples, readGroupName, readInteger, readUuid } from './arguments.ts';
+import { examples, readGroupName, readInteger, readLabel, readUuid } from './arguments.ts';
 
 interface ListOptions {
   readonly kind?: OrderKind;
@@ -50,7 +50,7 @@ function listOptions(command: Command): Command {
     .option('--algo <uuid>', 'only orders of this algorithm', readUuid)
     .option('--owner <name>', 'only orders on the share of this owner')
     .option('--group <name>', 'only orders of this group (yours, or that of --owner)', readGroupName)
-    .option('--label <name=value>', 'only jobs with this label')
+    .option('--label <name=value>', 'only jobs with this label', readLabel)
     .option('--limit <n>', `how many (default: ${PAGE.usual})`, readInteger(1, PAGE.most))
     .option('--cursor <text>', 'go on where the page before ended')
     .option('--all', 'all of them, page by page');
