@@ -41,11 +41,21 @@ async function docker(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** What an order has: its inputs, among them the programs of the system calls, and a place to write. */
-async function mountsOf(fixture: RuntimeFixture) {
-  const [input, output] = [await fixture.mount('/data/in', true), await fixture.mount('/data/out')];
+/**
+ * What a job has, which is more than other orders have: inputs, among them the programs of the system calls, places to write,
+ * among them that of its checkpoint, and variables and arguments of its own.
+ */
+async function jobOf(fixture: RuntimeFixture) {
+  const input = await fixture.mount('/data/in', true);
   await writeInput(input.host);
-  return [input, output] as const;
+  const writable = [];
+  for (const place of ['/data/out', '/outputs', '/checkpoint']) writable.push(await fixture.mount(place));
+  return {
+    mounts: [input, ...writable],
+    input,
+    environment: { SEED: '7', HOME: '/checkpoint' },
+    args: ['--steps', '10'],
+  };
 }
 
 async function writeInput(folder: string): Promise<void> {
@@ -74,7 +84,7 @@ async function prepareTargets(): Promise<ProbeTargets & AsyncDisposable> {
 const reachedOf = (printed: string) =>
   printed.split('\n').flatMap((line) => /^reached: (.+)$/.exec(line)?.[1] ?? []);
 
-test.serial('Nothing gets out of a container, nor at what is not its own', async (t) => {
+test.serial('Nothing gets out of the container of a job, nor at what is not its own', async (t) => {
   t.timeout(300_000, 'some ninety attempts, each of a program of its own');
   await using targets = await prepareTargets();
   await using fixture = await openFixture(harness());
@@ -83,14 +93,13 @@ test.serial('Nothing gets out of a container, nor at what is not its own', async
     Dockerfile: 'FROM node:24-slim\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n',
     'main.sh': probeScript(probes),
   });
-  const mounts = await mountsOf(fixture);
+  const { input, ...job } = await jobOf(fixture);
   const limits = { wallMs: 240_000 };
-  const { stdout, stderr, exitCode } = await fixture.run(context, { mounts, limits });
+  const { stdout, stderr, exitCode } = await fixture.run(context, { ...job, limits });
   t.is(exitCode, 0, stderr);
   t.is(stdout.trim().split('\n').length, probes.length, stdout);
   const reached = reachedOf(stdout);
 
-  const [input] = mounts;
   const folder = context.folder;
   const places = [
     [folder, '/app'],

@@ -1,4 +1,4 @@
-import { abortable } from '@morpheo/common';
+import { abortable, sleep } from '@morpheo/common';
 import { Beside, type ReadMount } from '../../beside.ts';
 import type { Mount, RunLimits, RunOptions, RunResult } from '../../index.ts';
 import { type EndCause, RunState } from '../../run-state.ts';
@@ -41,6 +41,9 @@ export interface Begun {
 }
 
 const KILL_MS = 30_000;
+/** How often, and after which pause, a daemon is asked again what a program was killed for. */
+const OOM_LOOKS = 5;
+const OOM_LOOK_MS = 200;
 /** Of the limit: a container that was killed this close to it was killed for it, though the daemon missed that. */
 const NEARLY = 0.97;
 
@@ -164,15 +167,18 @@ class RunWatch implements Disposable {
     }
     const { container, daemon, limits, begun } = this.#run;
     // Asked of every end: a daemon that is being stopped ends its containers, and takes no further questions.
-    const { outOfMemory, startedAt, endedAt } = await container.inspect().catch((error: unknown) => {
-      throw lost(daemon, error);
-    });
+    const inspect = async () =>
+      await container.inspect().catch((error: unknown) => {
+        throw lost(daemon, error);
+      });
+    const { outOfMemory, startedAt, endedAt } = await inspect();
     const result = { exitCode, seconds: begun ? elapsedMs(startedAt, endedAt) / 1000 : seconds, ...figures };
     if (exitCode !== 0) {
       const nearly = exitCode === 137 && this.#usage.countedBytes > limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
       const reached = this.#usage.mayHaveReached(limits.memoryBytes, this.#endedAt);
-      if ((outOfMemory && reached) || nearly) {
+      const saysSo = async () => outOfMemory || (exitCode === 137 && (await saysOutOfMemory(inspect)));
+      if (nearly || (reached && (await saysSo()))) {
         await this.#collect();
         return { ended: 'out_of_memory', ...result };
       }
@@ -194,4 +200,13 @@ class RunWatch implements Disposable {
 function leftToPrint({ limits, begun }: WatchedRun): number {
   if (begun === undefined) return limits.outputBytes;
   return Math.max(0, limits.outputBytes - begun.printed.bytes) + TAKEN_UP_BYTES;
+}
+
+/** Whether the daemon says so soon: it hears of the end of a program and of what it was killed for by two ways. */
+async function saysOutOfMemory(inspect: () => Promise<{ readonly outOfMemory: boolean }>): Promise<boolean> {
+  for (let look = 0; look < OOM_LOOKS; look += 1) {
+    await sleep(OOM_LOOK_MS);
+    if ((await inspect()).outOfMemory) return true;
+  }
+  return false;
 }

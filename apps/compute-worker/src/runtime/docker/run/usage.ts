@@ -44,13 +44,13 @@ export class ContainerUsage {
     return this.#last.bytes + (FASTEST * (now - this.#last.at)) / 1000 >= bytes;
   }
 
-  /** Takes what the daemon tells of a container. What has ended tells nothing. */
-  add(answer: unknown, now = performance.now()): void {
+  /** Takes what the daemon tells of a container, and when it was asked. What has ended tells nothing. */
+  add(answer: unknown, askedAt: number): void {
     const read = sample.safeParse(answer);
     if (!read.success) return;
     const { memory_stats: memory, cpu_stats: cpu } = read.data;
     const { usage = 0, max_usage: most = usage, stats = {} } = memory;
-    if (memory.usage !== undefined) this.#last = { bytes: usage, at: now };
+    if (memory.usage !== undefined) this.#last = { bytes: usage, at: askedAt };
     // Cached files go when memory is wanted: they are not what the program needs. Names of cgroup v1, then of v2.
     const idle = stats.total_inactive_file ?? stats.inactive_file ?? 0;
     const cached = idle + (stats.total_active_file ?? stats.active_file ?? 0);

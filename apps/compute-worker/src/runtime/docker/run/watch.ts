@@ -51,7 +51,9 @@ async function measureUse(
   let heardAt = performance.now();
   await repeat(stop, state, [...FIRST_MEASURES_MS, MEASURE_MS], async () => {
     try {
-      usage.add(await container.stats(stop));
+      // A busy daemon may answer late, with what it saw when it was asked.
+      const askedAt = performance.now();
+      usage.add(await container.stats(stop), askedAt);
       heardAt = performance.now();
     } catch (error) {
       stop.throwIfAborted();
