@@ -21,7 +21,7 @@ async function account(from: number, count: number): Promise<Account> {
   return JSON.parse(stdout) as Account;
 }
 
-const WORLDS = sampleSize('WORLDS', { small: 150, full: 1000 });
+const WORLDS = sampleSize('WORLDS', { small: 75, full: 1000 });
 
 test(`Every promise holds in ${WORLDS} worlds full of faults`, async (t) => {
   t.timeout(900_000);

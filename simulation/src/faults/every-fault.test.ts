@@ -13,7 +13,7 @@ const SEEDS_TRIED = 100;
 /** Every kind of end, attempts that are lost and broken, and an order that waits for another's model. */
 const WANTED = ['cancelled', 'claimed', 'done', 'error', 'failed', 'lost', 'publishing', 'ready'];
 /** All faults would take a quarter of an hour: the usual run tries one share of so many, another each time. */
-const SHARES = sampleSize('SHARES', { small: 4, full: 1 });
+const SHARES = sampleSize('SHARES', { small: 8, full: 1 });
 const SHARE = Number(process.env.SHARE ?? Math.floor(Math.random() * SHARES));
 const PROCESSES = 2;
 const run = promisify(execFile);
