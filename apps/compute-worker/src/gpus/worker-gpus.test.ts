@@ -18,11 +18,12 @@ test('A worker tells which GPUs it has when it registers', async (t) => {
   t.like(setup.compute.registrations[0], { gpus: { devices: [device], slots: 4 } });
 });
 
-test('The algorithm gets the GPUs of its order and the problem none', async (t) => {
+test('The algorithm, or the job, gets the GPUs of its order and the problem none', async (t) => {
   await using setup = await openTestWorker({ machineGpus: someGpus(2) });
   const [learn, predict, without] = [setup.learn({ gpus: 2 }), setup.predict({ gpus: 1 }), setup.learn()];
+  const job = setup.job({ gpus: 2 });
   await setup.worker.settle();
-  for (const order of [learn, predict, without]) t.is(reportOf(order).outcome, 'done');
+  for (const order of [learn, predict, without, job]) t.is(reportOf(order).outcome, 'done');
   const given = setup.dummy.calls.flatMap(({ step, spec }) =>
     spec === undefined ? [] : [`${spec.labels.order} ${step} ${spec.gpus?.length}`],
   );
@@ -31,7 +32,7 @@ test('The algorithm gets the GPUs of its order and the problem none', async (t) 
     [
       ...[`${learn.id} detarget 0`, `${learn.id} train 2`, `${learn.id} perf 0`],
       ...[`${without.id} detarget 0`, `${without.id} train 0`, `${without.id} perf 0`],
-      `${predict.id} predict 1`,
+      ...[`${predict.id} predict 1`, `${job.id} job 2`],
     ].toSorted(byText),
   );
   t.true(learn.log.some(({ text }) => text.includes('leased 0: NVIDIA Fake 9000')));
