@@ -38,7 +38,7 @@ export function addRun(program: Command, run: Runner): void {
     .command('run')
     .summary('run an image, or an algorithm, on files')
     .description(
-      'Order a job and follow its log: a container of an image, or of an algorithm on storage, that finds its inputs where you say and keeps what it leaves in /outputs. The words behind -- take the place of the image’s command. It has no network, and no credentials.',
+      'Order a job and follow its log: a container of an image, or of an algorithm on storage, that finds its inputs where you say and keeps what it leaves in /outputs (the variable MORPHEO_OUTPUTS names that folder, also where programs run without a container, as under morpheo up). The words behind -- take the place of the image’s command. It has no network, and no credentials.',
     )
     .usage(
       '[options] <image> [-- <command...>]\n       morpheo run [options] --algo <uuid> [-- <command...>]',
