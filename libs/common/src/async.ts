@@ -122,3 +122,68 @@ export class KeyedLock {
     };
   }
 }
+
+/** How one of several that were done together ended: with its value, or with an error that is its own. */
+export type Settled<T> = PromiseSettledResult<T>;
+
+interface Gathered<I, O> {
+  readonly item: I;
+  readonly resolve: (value: O) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Does many small things in few calls. The function that it returns resolves with what `work` says of its item. All
+ * that is asked for while a round is under way makes up the next one, in the order of asking, and at most `most` at a
+ * time; up to `rounds` (1 if absent) run at once. Nobody waits for company: the first item starts a round with those
+ * that are asked for in the same turn.
+ *
+ * `work` answers one result for each item, in their order. An item's error is its own; where `work` throws, or answers
+ * another number of results, all of its round fail with that error, and the next round goes on.
+ */
+export function gather<I, O>(
+  work: (items: readonly I[]) => Promise<readonly Settled<O>[]>,
+  { most, rounds = 1 }: { readonly most: number; readonly rounds?: number },
+): (item: I) => Promise<O> {
+  let waiting: Gathered<I, O>[] = [];
+  let running = 0;
+
+  async function take(): Promise<void> {
+    await undefined;
+    while (waiting.length > 0) {
+      const round = waiting.slice(0, most);
+      waiting = waiting.slice(most);
+      await settle(work, round);
+    }
+    running -= 1;
+  }
+
+  return (item) => {
+    const { promise, resolve, reject } = Promise.withResolvers<O>();
+    waiting.push({ item, resolve, reject });
+    if (running < rounds) {
+      running += 1;
+      void take();
+    }
+    return promise;
+  };
+}
+
+async function settle<I, O>(
+  work: (items: readonly I[]) => Promise<readonly Settled<O>[]>,
+  round: readonly Gathered<I, O>[],
+): Promise<void> {
+  try {
+    const results = await work(round.map(({ item }) => item));
+    if (results.length !== round.length) {
+      throw new Error(`Work on ${round.length} items answered ${results.length} results.`);
+    }
+    for (const [index, { resolve, reject }] of round.entries()) {
+      const result = results[index];
+      if (result?.status === 'fulfilled') resolve(result.value);
+      else reject(result?.reason);
+    }
+  } catch (error) {
+    for (const { reject } of round) reject(error);
+  }
+}
