@@ -1,5 +1,6 @@
 import type { Bar, Report } from './bench.ts';
 import { formatValue } from './report.ts';
+import { svgText } from './svg.ts';
 
 const WIDTH = 760;
 const LABEL_WIDTH = 290;
@@ -12,7 +13,7 @@ export function drawFigures(reports: readonly Report[]): string {
   const parts: string[] = [];
   let y = 24;
   for (const { name, title, bars } of reports) {
-    parts.push(text(0, y, `${name}: ${title}`, 'font-weight="bold"'));
+    parts.push(svgText(0, y, `${name}: ${title}`, 'font-weight="bold"'));
     y += 8;
     const longest = Math.max(...bars.map(({ value }) => value));
     for (const bar of bars) {
@@ -33,13 +34,8 @@ function drawBar({ label, value, unit, plain }: Bar, y: number, longest: number)
   const length = Math.max(1, (value / longest) * (WIDTH - LABEL_WIDTH - VALUE_WIDTH));
   const middle = y + LINE - 6;
   return [
-    text(LABEL_WIDTH - 8, middle, label, 'text-anchor="end"'),
+    svgText(LABEL_WIDTH - 8, middle, label, 'text-anchor="end"'),
     `<rect x="${LABEL_WIDTH}" y="${y + 4}" width="${length.toFixed(1)}" height="${LINE - 6}" fill="${plain ? '#b0b0b0' : '#2f6f8f'}"/>`,
-    text(LABEL_WIDTH + length + 6, middle, `${formatValue(value)} ${unit}`, ''),
+    svgText(LABEL_WIDTH + length + 6, middle, `${formatValue(value)} ${unit}`, ''),
   ];
-}
-
-function text(x: number, y: number, content: string, attributes: string): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${x.toFixed(1)}" y="${y}" fill="#222222" ${attributes}>${escaped}</text>`;
 }

@@ -12,6 +12,8 @@ export interface Options {
   readonly mib: number | undefined;
   readonly json: boolean;
   readonly svg: boolean;
+  /** Whether what was found becomes part of the history. */
+  readonly history: boolean;
   /** Where the files are made that are measured: a folder on the disk that matters. */
   readonly folder: string;
 }
@@ -27,6 +29,7 @@ Usage: node bench/main.ts [options]
   --mib <number>   the size of a blob, in place of 1024 (blobs) and 256 (blobs-on-s3)
   --json           one JSON document instead of tables
   --svg            draw bench/figures.svg as well
+  --history        add what was found to bench/history.jsonl, and draw bench/history.svg: each aim over the commits
   --folder <path>  measure on the disk of this folder; the system's temporary folder where absent
   --help           this text
 `;
@@ -42,6 +45,7 @@ export function readOptions(args: readonly string[]): Options {
       mib: { type: 'string' },
       json: { type: 'boolean', default: false },
       svg: { type: 'boolean', default: false },
+      history: { type: 'boolean', default: false },
       folder: { type: 'string', default: tmpdir() },
       help: { type: 'boolean', default: false },
     },
@@ -50,6 +54,6 @@ export function readOptions(args: readonly string[]): Options {
   if (mib !== undefined && !(Number.isInteger(mib) && mib >= 1)) {
     throw new Error(`--mib ${values.mib}: a whole number of MiB is wanted, such as 1024`);
   }
-  const { help, only, json, svg, folder, tiny, quick } = values;
-  return { help, only, mib, json, svg, folder, size: tiny ? 'tiny' : quick ? 'quick' : 'full' };
+  const { help, only, json, svg, history, folder, tiny, quick } = values;
+  return { help, only, mib, json, svg, history, folder, size: tiny ? 'tiny' : quick ? 'quick' : 'full' };
 }
