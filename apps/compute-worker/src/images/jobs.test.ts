@@ -3,6 +3,7 @@ import { imageText, type PinnedReference } from '@morpheo/common';
 import { openSharedDind, startRegistry, withParts } from '@morpheo/real-parts';
 import { allowedImagesList, Registries, registryCredentials } from '@morpheo/service/registry';
 import { makeImage, pushImage, startTestRegistry } from '@morpheo/service/registry/testing';
+import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
 import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
@@ -54,7 +55,7 @@ withParts(
   await setup.worker.settle();
   t.like(failureOf(two), { reason: 'exit_code', exit_code: 3 });
   t.regex(two.log.map(({ text }) => text).join(''), /it is there already/);
-  t.deepEqual(await leftovers(daemon, workerOf(setup.folder)), []);
+  await eventually(t, async (inner) => inner.deepEqual(await leftovers(daemon, workerOf(setup.folder)), []));
 });
 
 ava('An order with an image that the operator does not allow fails before anything is fetched', async (t) => {

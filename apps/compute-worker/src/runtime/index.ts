@@ -52,6 +52,8 @@ import type { LivingFile } from '../files/living-tree.ts';
  *   only where the runtime has it not. [R44] What is wrong with the image throws `OrderFailure`, and nothing of it stays.
  *   [R45] A run of it that says no arguments has those of the image (CMD). [R46] One that was removed since is not run:
  *   `run` rejects with `unavailable`.
+ * - [R47] What a runtime keeps of a run that has ended by itself, or for a limit, it may remove after `run` has settled:
+ *   nothing of it goes on, and disposing waits until it is gone.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';

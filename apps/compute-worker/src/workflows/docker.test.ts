@@ -2,6 +2,7 @@ import { openSharedDind, type SharedDind, withParts } from '@morpheo/real-parts'
 import { ArchiveReader } from '@morpheo/service/archive';
 import { chunked, rawTar } from '@morpheo/service/archive/testing';
 import { memoryLog } from '@morpheo/service/log';
+import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
 import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
@@ -47,7 +48,7 @@ for (const data of ['shared', 'archive'] as const) {
     await setup.worker.settle();
     t.is(storage.staged.get(`${predict.id}.1`)?.bytes.toString(), '42');
     t.deepEqual(await setup.workspaces(), []);
-    t.deepEqual(await left(), []);
+    await eventually(t, async (inner) => inner.deepEqual(await left(), []));
     t.true(log.entries.some((entry) => entry.data === data));
   });
 }
@@ -84,7 +85,7 @@ for (const data of ['shared', 'archive'] as const) {
       t.deepEqual(order.metrics, [{ attempt: 1, from: 0, lines: [{ files: 1 }] }]);
       t.regex(storage.checkpoints.get(order.id)?.toString('latin1') ?? '', /^state\0.*done/s);
       t.deepEqual(await setup.workspaces(), []);
-      t.deepEqual(await left(), []);
+      await eventually(t, async (inner) => inner.deepEqual(await left(), []));
     },
   );
 }

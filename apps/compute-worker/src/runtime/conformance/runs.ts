@@ -289,6 +289,16 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
     );
   });
 
+  test.serial(
+    `${name}: Nothing is left of a run that has ended when its runtime is closed [R47]`,
+    async (t) => {
+      await using fixture = await openFixture(harness);
+      await fixture.run({ sh: 'echo x' });
+      await fixture.runtime[Symbol.asyncDispose]();
+      t.deepEqual(await fixture.leftovers(), []);
+    },
+  );
+
   test.serial(`${name}: What a run took is told`, async (t) => {
     await using fixture = await openFixture(harness);
     const run = async (holdMs: number) => {

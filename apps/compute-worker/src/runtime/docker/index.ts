@@ -29,6 +29,7 @@ import { attemptKey, attemptOf, type InDaemon, isOfRun, labelsOf, nameFor, type 
 import { networkWarning } from './networks.ts';
 import { type DockerRuntimeOptions, type DockerSettings, withDefaults } from './options.ts';
 import { adoptionLabels, findAdoptable } from './run/adopt.ts';
+import { Behind } from './run/behind.ts';
 import { type ContainerRun, createContainer, wordsOf } from './run/create.ts';
 import { withReasonOfImage } from './run/entry-look.ts';
 import { runContainer, type WatchedRun } from './run/run.ts';
@@ -45,7 +46,7 @@ const NOBODY: ContainerUser = { uid: 65_534, gid: 65_534 };
  * daemon need not be there yet: `ping` tells, and what an earlier process of the worker left is removed as soon as
  * it answers. Throws `invalid_request` for an address or certificates that cannot be read.
  */
-export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
+export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<TidyRuntime> {
   const settings = withDefaults(options);
   const { host, certificates: folder, timeoutMs, log } = settings;
   const address = readAddress(host, folder !== undefined);
@@ -62,7 +63,13 @@ export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<
   return new DockerRuntime(daemon, settings, stack.move());
 }
 
-class DockerRuntime implements ContainerRuntime {
+/** A runtime that removes what runs have left behind these. */
+export interface TidyRuntime extends ContainerRuntime {
+  /** Resolves when nothing waits to be removed. */
+  tidied(): Promise<void>;
+}
+
+class DockerRuntime implements TidyRuntime {
   readonly name = 'docker';
   readonly isolates = true;
   readonly #daemon: Daemon;
@@ -78,6 +85,7 @@ class DockerRuntime implements ContainerRuntime {
   /** Names of the runs that go on; what they make in the daemon begins with them. */
   readonly #alive = new Set<string>();
   readonly #work = new WorkUnderWay();
+  readonly #behind: Behind;
   #sweeps: Loop | undefined;
 
   constructor(daemon: Daemon, settings: DockerSettings, followed: AsyncDisposable) {
@@ -85,6 +93,7 @@ class DockerRuntime implements ContainerRuntime {
     this.#daemon = daemon;
     this.#settings = settings;
     this.#followed = followed;
+    this.#behind = new Behind(log);
     this.#owner = { worker, boot: randomUUID() };
     this.#user = user.uid === 0 ? NOBODY : user;
     const keepAlive = (name: string) => this.#keepAlive(name);
@@ -171,20 +180,26 @@ class DockerRuntime implements ContainerRuntime {
     return await networkWarning(this.#daemon, signal);
   }
 
+  async tidied(): Promise<void> {
+    await this.#behind.done();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.#work.close(this.name);
     await this.#sweeps?.[Symbol.asyncDispose]();
     await closed;
+    await this.#behind.done();
     await this.#followed[Symbol.asyncDispose]();
   }
 
   async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
     const { signal } = options;
-    using image = await this.#images.open(spec.image, signal);
+    await using held = new AsyncDisposableStack();
+    const image = held.use(await this.#images.open(spec.image, signal));
     const transport = await this.#transport();
     const name = nameFor(spec.labels);
     const labels = labelsOf(this.#owner, spec.labels);
-    using _alive = this.#keepAlive(name);
+    held.use(this.#keepAlive(name));
     const make = async () => {
       await using stack = new AsyncDisposableStack();
       const data = stack.use(await transport.open({ spec, name, labels, signal }));
@@ -195,13 +210,17 @@ class DockerRuntime implements ContainerRuntime {
       return { run, made: stack.move() };
     };
     const { run, made } = await this.#images.room.use(make);
-    await using _made = made;
-    return await this.#toEnd(this.#watched(run), run, transport, options);
+    held.use(made);
+    return await this.#behind.after(
+      held.move(),
+      async () => await this.#toEnd(this.#watched(run), run, transport, options),
+    );
   }
 
   async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
     const { signal, printed } = options;
-    using image = await this.#images.open(spec.image, signal);
+    await using held = new AsyncDisposableStack();
+    const image = held.use(await this.#images.open(spec.image, signal));
     const transport = await this.#transport();
     const sought = { daemon: this.#daemon, worker: this.#owner.worker, spec };
     const found = await findAdoptable({ ...sought, kind: transport.kind });
@@ -211,14 +230,17 @@ class DockerRuntime implements ContainerRuntime {
     }
     const { container, running, ranMs, before, clockOffsetMs } = found;
     const { name } = container;
-    using _alive = this.#keepAlive(name);
+    held.use(this.#keepAlive(name));
     const labels = labelsOf(this.#owner, spec.labels);
-    await using data = await transport.adopt({ spec, name, labels, signal }, before);
-    await using _removal = this.#removalOf(container);
+    const data = held.use(await transport.adopt({ spec, name, labels, signal }, before));
+    held.use(this.#removalOf(container));
     const begun = { running, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
     this.#settings.log.info({ ...spec.labels, container: name, running }, 'A container is taken up');
     const run = { daemon: this.#daemon, container, data, spec, image };
-    return await this.#toEnd({ ...this.#watched(run), begun }, run, transport, options);
+    return await this.#behind.after(
+      held.move(),
+      async () => await this.#toEnd({ ...this.#watched(run), begun }, run, transport, options),
+    );
   }
 
   #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {

@@ -2,7 +2,7 @@ import { abortable, sleep } from '@morpheo/common';
 import { Beside, type ReadMount } from '../../beside.ts';
 import type { Mount, RunLimits, RunOptions, RunResult } from '../../index.ts';
 import { type EndCause, RunState } from '../../run-state.ts';
-import type { Container } from '../client/container.ts';
+import type { Container, ContainerState } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { type DaemonAnswer, isAnswer } from '../client/errors.ts';
 import type { RunData } from '../data/transport.ts';
@@ -125,9 +125,12 @@ class RunWatch implements Disposable {
       this.#endedAt = performance.now();
       const seconds = ranMs() / 1000;
       const exitCode = await this.#exitCode(cause, exited);
+      // Beside what is to be waited for anyway. How another end came about is looked for when all of it is known.
+      const looked = cause.kind === 'exited' && exitCode === 0 ? this.#inspect() : undefined;
+      looked?.catch(() => undefined);
       await this.#output.drained();
       await beside.end(exitCode);
-      return await this.#conclude(exitCode, seconds);
+      return await this.#conclude(exitCode, seconds, looked);
     } finally {
       this.#stop.abort();
       await beside.end();
@@ -157,7 +160,14 @@ class RunWatch implements Disposable {
     }
   }
 
-  async #conclude(exitCode: number, seconds: number): Promise<RunResult> {
+  async #inspect(): Promise<ContainerState> {
+    const { container, daemon } = this.#run;
+    return await container.inspect().catch((error: unknown) => {
+      throw lost(daemon, error);
+    });
+  }
+
+  async #conclude(exitCode: number, seconds: number, looked?: Promise<ContainerState>): Promise<RunResult> {
     const { cause } = this.#state;
     if (cause.kind === 'failed') throw cause.error;
     const figures = this.#usage.figures;
@@ -165,19 +175,16 @@ class RunWatch implements Disposable {
       if (cause.ended !== 'disk_full') await this.#collect();
       return { ended: cause.ended, exitCode, seconds, ...figures };
     }
-    const { container, daemon, limits, begun } = this.#run;
+    const { limits, begun } = this.#run;
     // Asked of every end: a daemon that is being stopped ends its containers, and takes no further questions.
-    const inspect = async () =>
-      await container.inspect().catch((error: unknown) => {
-        throw lost(daemon, error);
-      });
-    const { outOfMemory, startedAt, endedAt } = await inspect();
+    const { outOfMemory, startedAt, endedAt } = await (looked ?? this.#inspect());
     const result = { exitCode, seconds: begun ? elapsedMs(startedAt, endedAt) / 1000 : seconds, ...figures };
     if (exitCode !== 0) {
       const nearly = exitCode === 137 && this.#usage.countedBytes > limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.
       const reached = this.#usage.mayHaveReached(limits.memoryBytes, this.#endedAt);
-      const saysSo = async () => outOfMemory || (exitCode === 137 && (await saysOutOfMemory(inspect)));
+      const saysSo = async () =>
+        outOfMemory || (exitCode === 137 && (await saysOutOfMemory(() => this.#inspect())));
       if (nearly || (reached && (await saysSo()))) {
         await this.#collect();
         return { ended: 'out_of_memory', ...result };

@@ -5,7 +5,7 @@ import { memoryLog } from '@morpheo/service/log';
 import { eventually, type RuntimeHarness, startWorker } from '../../conformance/runtime-fixture.ts';
 import { readAddress } from '../client/address.ts';
 import { Daemon } from '../client/daemon.ts';
-import { type DockerRuntimeOptions, openDockerRuntime } from '../index.ts';
+import { type DockerRuntimeOptions, openDockerRuntime, type TidyRuntime } from '../index.ts';
 import { LABELS } from '../labels.ts';
 
 /** The daemon that a test's runtimes use. */
@@ -36,14 +36,23 @@ export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: Runtime
     const { log: _, ...options } = optionsFor((await daemon()).host, folder, choice);
     return options;
   };
+  const opened = new Map<string, TidyRuntime>();
   return {
     name: 'docker',
     bases: { node: 'node:24-slim', sh: 'busybox:1.36' },
     enforcesReadOnly: true,
     sharesFolders: choice.data !== 'archive',
     parent: async () => (await daemon()).shared ?? '/tmp',
-    open: async (folder) => await openDockerRuntime(optionsFor((await daemon()).host, folder, choice)),
-    leftovers: async (folder) => await leftovers((await daemon()).host, workerOf(join(folder, 'worker'))),
+    open: async (folder) => {
+      const runtime = await openDockerRuntime(optionsFor((await daemon()).host, folder, choice));
+      opened.set(folder, runtime);
+      return runtime;
+    },
+    leftovers: async (folder) => {
+      const own = join(folder, 'worker');
+      await opened.get(own)?.tidied();
+      return await leftovers((await daemon()).host, workerOf(own));
+    },
     abandon: async (folder, context, spec, file) => {
       const killed = startWorker('docker', await settings(folder), context, spec);
       await eventually('the run has started', () => existsSync(file));
