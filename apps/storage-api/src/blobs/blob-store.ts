@@ -14,7 +14,7 @@ import { PlatformError } from '@morpheo/common';
  *   that nobody needs removes them afterwards.
  * - [B11] `replace` is asked where bytes of the same digest and size are there already: if it answers true, those that
  *   came take their place, since the old ones are damaged. [B12] No `remove` is under way then.
- * - [B13] Each piece of a source is copied before the next is asked for; `release` is then called with it.
+ * - [B13] Each piece of a source is copied before the next is asked for: its memory may be used again then.
  * - [B14] `get` streams a blob, or a part of it: `start` and `end` are both inclusive, as in HTTP, and lie inside.
  *   [B15] Unknown: `not_found`. [B16] Cancelling the stream frees what it holds. [B17] A blob that is removed meanwhile
  *   is read to its end.
@@ -50,8 +50,6 @@ export interface ReceiveOptions {
   readonly size?: number | undefined;
   /** The most bytes that are taken. */
   readonly limit?: number | undefined;
-  /** See the contract of {@link BlobStore}. */
-  readonly release?: ((piece: Uint8Array) => void) | undefined;
   /** See the contract of {@link BlobStore}. */
   readonly replace?: ((digest: string) => Promise<boolean>) | undefined;
 }

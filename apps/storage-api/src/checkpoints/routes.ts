@@ -21,10 +21,9 @@ export function checkpointHandlers(parts: StorageParts): Routes {
         });
       const former = await formerCheckpoint(database, ticket);
       refuseTooSoon(former, settings.checkpointEveryMs);
-      const { body: source, release } = body;
       using budget = await budgets.open(owner, { announced: body.contentLength, frees: former?.size });
-      const options = { ...expectedOfBody(body), release, signal: call?.signal, limit };
-      await using blob = await keeper.receive(budget.metered(source), options);
+      const options = { ...expectedOfBody(body), signal: call?.signal, limit };
+      await using blob = await keeper.receive(budget.metered(body.body), options);
       const freed = await storeCheckpoint(database, ticket, blob, budget.quota);
       await blob.commit();
       await keeper.release(freed);

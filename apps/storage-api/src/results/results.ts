@@ -47,9 +47,8 @@ export function resultHandlers({ database, keeper, settings, budgets, log }: Sto
       );
       await refuseOvertaken(database.read, order, attempt);
       if (algo !== undefined) await requireAlgo(database.read, algo);
-      const { body: source, release } = body;
       const limit = settings.maxUploadBytes;
-      const options = { ...expectedOfBody(body), release, signal: call?.signal, limit };
+      const options = { ...expectedOfBody(body), signal: call?.signal, limit };
       const frees = await stagedBytes(database.read, order, owner);
       const how = { announced: body.contentLength, frees, onlyNamed };
       using budget = await budgets.open(owner, how);
@@ -57,7 +56,7 @@ export function resultHandlers({ database, keeper, settings, budgets, log }: Sto
       const result = { order, attempt, ...made, owner, quota: budget.quota, ticket };
       await using guard = await guardOf(database.read, order);
       const output = type === 'output' ? new OutputReader() : undefined;
-      const metered = budget.metered(source);
+      const metered = budget.metered(body.body);
       const guarded = guard?.watch(metered) ?? metered;
       await using blob = await keeper.receive(output?.watch(guarded) ?? guarded, options);
       const found = { withheld: guard?.finding, files: output?.files };

@@ -96,7 +96,6 @@ async function writePieces(
     await writeAll(handle, piece, written.at);
     checksum?.hash.update(piece);
     written.at += piece.byteLength;
-    body.release?.(piece);
     if (checksum === undefined && written.at - written.synced >= COUNT_EVERY_BYTES) await count();
   }
 }

@@ -79,17 +79,13 @@ export function notMultipart(mediaType: string): PlatformError {
 
 /**
  * Reads a form (RFC 7578) as it comes, piece by piece as it is asked for, in fixed memory. Errors of the source pass
- * through as they are; a body that is no form is `invalid_upload`. For `release` see {@link ByteWindow}.
+ * through as they are; a body that is no form is `invalid_upload`.
  *
  * Written for this service because the part behind which nothing may be read decides what happens next, and because
  * parsers that push their parts hold on to the memory of what they have read.
  */
-export function readMultipart(
-  source: AsyncIterable<Uint8Array>,
-  boundary: string,
-  release?: (piece: Uint8Array) => void,
-): MultipartReader {
-  return new FormReader(new ByteWindow(source, release), boundary);
+export function readMultipart(source: AsyncIterable<Uint8Array>, boundary: string): MultipartReader {
+  return new FormReader(new ByteWindow(source), boundary);
 }
 
 const LINE_END = Buffer.from('\r\n');

@@ -48,7 +48,7 @@ async function change(
 ): Promise<Changed> {
   const boundary = multipartBoundary(body.contentType ?? '');
   if (boundary === null) throw notMultipart(parseMediaType(body.contentType).essence);
-  using reader = readMultipart(body.body, boundary, body.release);
+  using reader = readMultipart(body.body, boundary);
   const { fields, blob } = await readUploadForm(reader, (taken) =>
     refuseTaken(parts, { type: 'problem', uuid: taken, admin, owner }),
   );

@@ -1,4 +1,4 @@
-import type { BytesIn, Call, Resource } from '@morpheo/common';
+import type { Call, Resource } from '@morpheo/common';
 import { refuseFormerId } from '../metadata/former-ids.ts';
 import {
   addResource,
@@ -16,8 +16,6 @@ import type { ByteExpectations } from './expectations.ts';
 /** The bytes of a new thing, what must hold of them, and what ends the upload early. */
 export interface UploadedBytes extends ByteExpectations {
   readonly source: AsyncIterable<Uint8Array>;
-  /** See {@link BytesIn}. */
-  readonly release?: BytesIn['release'];
   readonly signal?: AbortSignal | undefined;
   /** How many bytes are said to come, where that is not to be compared with those that do. */
   readonly announced?: number | undefined;

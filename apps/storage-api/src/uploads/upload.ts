@@ -51,7 +51,7 @@ async function uploadForm(
   { type, body, signal, owner, admin }: Upload<FormType>,
   boundary: string,
 ): Promise<Resource> {
-  using reader = readMultipart(body.body, boundary, body.release);
+  using reader = readMultipart(body.body, boundary);
   const { fields, blob } = await readUploadForm(reader, (uuid) =>
     refuseTaken(parts, { type, uuid, owner, admin }),
   );
@@ -77,7 +77,7 @@ async function uploadRaw(
     const uuid = newId(wanted);
     const permitted = permissionsSaid(parts, type, said);
     await refuseTaken(parts, { type, uuid, owner, admin });
-    const bytes = { source: orNoForm(body), release: body.release, signal, ...expectedOfBody(body) };
+    const bytes = { source: orNoForm(body), signal, ...expectedOfBody(body) };
     await storeResource(parts, { type, uuid, owner, admin, ...permitted }, bytes);
     return { status: `${type} created`, uuid };
   });
@@ -116,8 +116,7 @@ export function uploadModelHandler(parts: StorageParts): Api<StorageContract>['u
       const owner = call?.principal?.name;
       const permitted = permissionsSaid(parts, 'model', { visibility: query.visibility });
       await refuseTaken(parts, { type: 'model', uuid, owner, admin });
-      const { body: source, release } = body;
-      const bytes = { source, release, signal: call?.signal, ...expectedOfBody(body) };
+      const bytes = { source: body.body, signal: call?.signal, ...expectedOfBody(body) };
       const model = { type: 'model', uuid, algo, owner, admin, ...permitted } as const;
       return await storeResource(parts, model, bytes);
     });

@@ -122,12 +122,8 @@ export const nothing = { type: 'none' } as const;
 
 /** The bytes of a request. The headers that describe them come along; `body` can be read once. */
 export interface BytesIn {
+  /** Pieces are good until the next one is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
-  /**
-   * Gives the memory of a piece of `body` back at once, for a reader that is done with it and keeps no part of it:
-   * else pieces pile up until the collector comes round. Absent where there is nothing to gain.
-   */
-  readonly release?: ((piece: Uint8Array) => void) | undefined;
   /** The same bytes, where a client has them as a Blob: it is sent as it is, with its length. A service never has it. */
   readonly blob?: Blob | undefined;
   readonly contentType?: string | undefined;

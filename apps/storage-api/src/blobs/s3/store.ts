@@ -84,7 +84,6 @@ class S3BlobStore implements BlobStore, Disposable {
       size += piece.byteLength;
       checkLimit(size, options);
       await upload.write(piece);
-      options.release?.(piece);
     }
     const blob = await upload.end();
     checkPromised(blob, options);

@@ -53,24 +53,19 @@ export async function readBody(
 }
 
 /**
- * The body of a request as it comes: never held, read as fast as it is consumed. Iterating throws `cancelled` when
- * the client cuts, and `timed_out` when it is silent for `idleMs` milliseconds while somebody waits for its bytes.
+ * The body of a request as it comes: never held, read as fast as it is consumed. A piece is good until the next one is
+ * asked for. Iterating throws `cancelled` when the client cuts, and `timed_out` when it is silent for `idleMs`
+ * milliseconds while somebody waits for its bytes.
  */
 export function streamBody(request: IncomingMessage, response: ServerResponse, idleMs: number): BytesIn {
   const length = request.headers['content-length'];
   const digest = request.headers['content-digest'];
   return {
     body: iterate(request, response, idleMs),
-    release: detach,
     contentType: request.headers['content-type'],
     contentLength: length === undefined ? undefined : Number(length),
     contentDigest: Array.isArray(digest) ? digest.join(', ') : digest,
   };
-}
-
-/** Detaches the memory of a piece that has it for itself; one that shares it is left to the collector. */
-function detach({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 async function* iterate(
@@ -79,44 +74,118 @@ async function* iterate(
   idleMs: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   askForBody(request, response);
-  const arrivals = watch(request);
+  const arrivals = new Arrivals(request);
   let size = 0;
   try {
     for (;;) {
-      // Read by hand: a stream that is iterated is destroyed with its connection when the reader stops early.
-      const chunk: Buffer | null = request.read();
-      if (chunk !== null) {
-        size += chunk.length;
-        yield chunk;
+      const piece = await arrivals.next(idleMs);
+      if (piece !== null) {
+        size += piece.byteLength;
+        yield piece;
       } else if (request.readableEnded) return;
       else if (request.destroyed) throw cut(size);
-      else if (!(await arrivals.next(idleMs))) throw tooSlow(idleMs);
+      else throw tooSlow(idleMs);
     }
   } finally {
     arrivals.stop();
   }
 }
 
-const ARRIVALS = ['readable', 'end', 'close', 'error'] as const;
+/** A piece is handed on when so much has come, or nothing more is there: each costs its reader a few turns. */
+const PIECE_BYTES = 512 * 1024;
+const ENDS = ['end', 'close', 'error'] as const;
 
-/** `next` resolves to true when something happens to the request, to false after `ms` milliseconds of nothing. */
-function watch(request: IncomingMessage) {
-  let wake: (() => void) | undefined;
-  const notice = () => wake?.();
-  for (const event of ARRIVALS) request.on(event, notice);
-  return {
-    next: (ms: number) =>
-      new Promise<boolean>((resolve) => {
-        const timer = setTimeout(() => resolve(false), ms);
-        wake = () => {
-          clearTimeout(timer);
-          resolve(true);
-        };
-      }),
-    stop: () => {
-      for (const event of ARRIVALS) request.off(event, notice);
-    },
+/** Gathers what a connection brings while nobody waits for anything else: one piece of many reads. */
+class Arrivals {
+  readonly #request: IncomingMessage;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  /** What pieces of several chunks are put together in, again and again. */
+  #memory: Buffer | undefined;
+  #piece: Uint8Array | undefined;
+  #wake: () => void = () => {};
+  #turn: NodeJS.Immediate | undefined;
+
+  constructor(request: IncomingMessage) {
+    this.#request = request;
+    request.on('data', this.#take);
+    request.pause();
+    for (const event of ENDS) request.on(event, this.#notice);
+  }
+
+  readonly #notice = () => this.#wake();
+
+  readonly #take = (chunk: Buffer) => {
+    this.#chunks.push(chunk);
+    this.#size += chunk.byteLength;
+    if (this.#size >= PIECE_BYTES) this.#wake();
+    // Behind all that is read in this turn of the event loop.
+    else this.#turn ??= setImmediate(this.#notice);
   };
+
+  /** The next piece, good until this is called again; null after `ms` milliseconds of nothing, or where no more comes. */
+  async next(ms: number): Promise<Uint8Array | null> {
+    if (this.#piece !== undefined && this.#piece.buffer !== this.#memory?.buffer) detach(this.#piece);
+    this.#piece = undefined;
+    if (this.#chunks.length === 0 && !this.#request.readableEnded && !this.#request.destroyed)
+      await this.#something(ms);
+    this.#piece = this.#join();
+    return this.#piece ?? null;
+  }
+
+  /** Reads no further, and leaves the rest to others. */
+  stop(): void {
+    this.#request.pause();
+    clearImmediate(this.#turn);
+    this.#request.off('data', this.#take);
+    for (const event of ENDS) this.#request.off(event, this.#notice);
+  }
+
+  #something(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(this.#notice, ms);
+      this.#wake = () => {
+        this.#wake = () => {};
+        clearTimeout(timer);
+        clearImmediate(this.#turn);
+        this.#turn = undefined;
+        this.#request.pause();
+        resolve();
+      };
+      this.#request.resume();
+    });
+  }
+
+  #join(): Uint8Array | undefined {
+    if (this.#chunks.length < 2) {
+      this.#size = 0;
+      return this.#chunks.pop();
+    }
+    if (this.#size > (this.#memory?.byteLength ?? 0))
+      this.#memory = Buffer.allocUnsafeSlow(roomFor(this.#size));
+    const memory = this.#memory ?? Buffer.alloc(0);
+    let at = 0;
+    for (const chunk of this.#chunks.splice(0)) {
+      memory.set(chunk, at);
+      at += chunk.byteLength;
+      detach(chunk);
+    }
+    this.#size = 0;
+    return memory.subarray(0, at);
+  }
+}
+
+/** A power of two, so that memory is taken a few times and then used again. */
+function roomFor(bytes: number): number {
+  return 2 ** Math.ceil(Math.log2(bytes));
+}
+
+/**
+ * Gives memory back at once that a piece has for itself: else it piles up until the collector comes round. What shares
+ * its memory is left to that.
+ */
+function detach({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function tooLarge(limit: number): PlatformError {
