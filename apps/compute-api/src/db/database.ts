@@ -7,6 +7,7 @@ import type { Schema } from './schema.ts';
 /** A write transaction on compute-api's tables: the value that every function works on which changes something. */
 export interface Tx {
   readonly db: Transaction<Schema>;
+  readonly engine: Database<Schema>['engine'];
   /** The database's clock in milliseconds since 1970, as an expression. */
   readonly now: RawBuilder<number>;
   /** The other systems that there are; effects on others are left out. */
@@ -55,7 +56,8 @@ export class ComputeDatabase {
     const result = await this.#database.write(async (db) => {
       // An engine may run the work again, when it has undone it.
       changes = [];
-      return await work({ db, now: this.#database.now, lanes: this.#lanes, changes });
+      const { engine, now } = this.#database;
+      return await work({ db, engine, now, lanes: this.#lanes, changes });
     });
     for (const change of changes) {
       for (const subscriber of this.#subscribers) subscriber(change);

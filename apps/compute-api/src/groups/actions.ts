@@ -4,7 +4,7 @@ import type { Log } from '@morpheo/service/log';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderGroupRow, OrderRow } from '../db/schema.ts';
 import { cancelTaken, nameOf, retryTaken } from '../orders/cancel-retry.ts';
-import { makerOf, startModelOf, takeWaiting } from '../orders/store.ts';
+import { makersOf, startModelOf, takeWaiting } from '../orders/store.ts';
 import type { OpenOrders } from '../owners/open-orders.ts';
 import { askOfGroup, type GroupKey, settleGroup, takeUnderWay } from './store.ts';
 
@@ -129,7 +129,7 @@ async function apply(tx: Tx, round: Round, id: string): Promise<void> {
     await cancelTaken(tx, order, by);
   } else {
     const model = startModelOf(order);
-    const maker = model === null ? undefined : await makerOf(tx, model, order.owner);
+    const [maker] = model === null ? [] : await makersOf(tx, [{ model, owner: order.owner }]);
     if (maker !== undefined) await apply(tx, round, maker.id);
     if (round.changed >= round.room) return;
     await retryTaken(tx, order, by);

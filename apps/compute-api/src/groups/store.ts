@@ -23,29 +23,38 @@ export async function takeGroup({ db, now }: Tx, { owner, name }: GroupKey): Pro
     .executeTakeFirstOrThrow();
 }
 
+/** How many more orders a group may have. Its number is a bound for ever: who has ended counts too. */
+export function roomIn({ asked, posted }: Pick<OrderGroupRow, 'asked' | 'posted'>): number {
+  return asked === 'cancel' ? 0 : Math.max(0, MOST_GROUP_ORDERS - posted);
+}
+
+/** Why a group without room takes in no more orders: it was cancelled, or ever had as many as it may (`wrong_state`). */
+export function noRoomIn({ owner, name, asked }: OrderGroupRow): PlatformError {
+  const why =
+    asked === 'cancel'
+      ? 'was cancelled, and takes in no more orders. Retry the group, or name another.'
+      : `has had ${MOST_GROUP_ORDERS} orders, as many as a group may have. Name another.`;
+  return new PlatformError('wrong_state', `The group ${name} of ${shownOwner(owner)} ${why}`);
+}
+
 /**
- * Counts an order that this transaction has placed in a group that it has locked. Throws `wrong_state` where the group
- * was cancelled, or ever had as many orders as it may.
+ * Notes how many orders were ever placed in a group that this transaction has locked; one that was made for orders of
+ * which none was placed goes again.
  */
-export async function joinGroup({ db }: Tx, { owner, name, asked, posted }: OrderGroupRow): Promise<void> {
-  if (asked === 'cancel') {
-    throw new PlatformError(
-      'wrong_state',
-      `The group ${name} of ${shownOwner(owner)} was cancelled, and takes in no more orders. Retry the group, or name another.`,
-    );
+export async function countPosted({ db }: Tx, { owner, name, posted }: OrderGroupRow): Promise<void> {
+  const its = { owner, name };
+  if (posted === 0) {
+    await db
+      .deleteFrom('order_groups')
+      .where(({ and }) => and(its))
+      .execute();
+  } else {
+    await db
+      .updateTable('order_groups')
+      .set({ posted })
+      .where(({ and }) => and(its))
+      .execute();
   }
-  if (posted >= MOST_GROUP_ORDERS) {
-    throw new PlatformError(
-      'wrong_state',
-      `The group ${name} of ${shownOwner(owner)} has had ${MOST_GROUP_ORDERS} orders, as many as a group may have. Name another.`,
-    );
-  }
-  await db
-    .updateTable('order_groups')
-    .set({ posted: posted + 1 })
-    .where('owner', '=', owner)
-    .where('name', '=', name)
-    .execute();
 }
 
 /** The row of a group. Throws `not_found`. */

@@ -5,7 +5,7 @@ import type { ComputeDatabase } from '../db/database.ts';
 import type { GroupActions } from '../groups/actions.ts';
 import type { GroupFollowers } from '../groups/follow.ts';
 import type { Followers } from '../orders/follow.ts';
-import { submitOrder } from '../orders/submit.ts';
+import { createIntake } from '../orders/submit.ts';
 import type { OpenOrders } from '../owners/open-orders.ts';
 import type { Retention } from '../retention/retention.ts';
 import { attemptHandlers } from './attempts.ts';
@@ -36,8 +36,9 @@ export function createHandlers({
   retention,
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
+  const intake = createIntake(database, openOrders, settings);
   async function submit(spec: OrderSpec, call: Call | undefined): Promise<OrderSpec | undefined> {
-    return await submitOrder(database, openOrders, settings, spec, call?.principal);
+    return await intake.submit(spec, call?.principal);
   }
   return {
     index: async () => ['/', '/health', '/learn', '/pred'],

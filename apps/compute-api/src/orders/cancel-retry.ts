@@ -7,9 +7,9 @@ import type { OpenOrders } from '../owners/open-orders.ts';
 import { checkOrderOwner } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
 import { endOrder } from './finish.ts';
+import { startsOf } from './place.ts';
 import { noSuchOrder } from './queries.ts';
 import { changeOrder, takeOrder } from './store.ts';
-import { startOf } from './submit.ts';
 
 /**
  * Ends an order that has not ended; again: nothing changes. Throws `not_found`, `wrong_state`, and `forbidden` to a
@@ -78,7 +78,7 @@ export async function retryOrder(
 
 /** Begins an order again that this transaction has locked, and that has failed or was cancelled. */
 export async function retryTaken(tx: Tx, order: OrderRow, by: string): Promise<OrderRow> {
-  const start = await startOf(tx, order);
+  const [start = { status: 'waiting', waits_for: null }] = await startsOf(tx, [order]);
   return await changeOrder(tx, order, {
     event: 'retried',
     details: { by },

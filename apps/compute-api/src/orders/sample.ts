@@ -5,7 +5,7 @@ import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { policyOf } from '../disclosure/shown.ts';
 import { kindOf } from './kinds.ts';
-import { insertOrder, specOf } from './store.ts';
+import { insertOrders, type NewOrder, specOf } from './store.ts';
 
 /** An algorithm is tried so often at the most, however often it fails. */
 const EVERY_MS = 3_600_000;
@@ -25,7 +25,7 @@ export async function trySample(tx: Tx, failed: OrderRow, failure: Failure): Pro
   const ids = { uuid: randomUUID(), model_end: randomUUID(), model_start: NIL_UUID };
   const uplet = { ...spec.uplet, ...ids, ...sample, rank: 0, status: 'todo', group: undefined };
   const { problem, workflow, owner, priority, needs, gpus, trace } = failed;
-  await insertOrder(tx, {
+  const order: NewOrder = {
     ...{ id: ids.uuid, kind: 'learn', status: 'waiting', spec: JSON.stringify({ kind: 'learn', uplet }) },
     // Of no order that somebody posts.
     identity: '',
@@ -39,12 +39,13 @@ export async function trySample(tx: Tx, failed: OrderRow, failure: Failure): Pro
       gpus,
       trace,
       waits_for: null,
-      aheadMs: 0,
+      ahead_ms: 0,
       sample_of: failed.id,
     },
     // Nobody posted it: it is in no group.
     group_name: null,
-  });
+  };
+  await insertOrders(tx, [order]);
 }
 
 /** Notes that an algorithm is tried now; false where it was within the last hour. */

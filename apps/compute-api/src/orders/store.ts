@@ -1,6 +1,7 @@
 import type { Failure, OrderEvent, OrderSpec, PinAnswer } from '@morpheo/common';
 import { sql, type UpdateObject } from 'kysely';
-import type { Tx } from '../db/database.ts';
+import type { ComputeDatabase, Tx } from '../db/database.ts';
+import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow, Schema } from '../db/schema.ts';
 import { type Effect, laneOf, PIN_ORDER } from '../outbox/effects.ts';
 
@@ -16,47 +17,62 @@ export interface OrderChange {
 }
 
 /**
- * Adds an order, the first entry of its history, and unless it waits for its start model the effect by which storage
- * checks it; false where its id is taken, or was that of an order which was removed, and then nothing is written.
+ * Adds orders, each with the first entry of its history, and unless it waits for its start model the effect by which
+ * storage checks it: three statements for any number of them. Their ids are different. Resolves with the ids of those
+ * that are new; of one whose id is taken, or was that of an order which was removed, nothing is written.
  */
-export async function insertOrder(tx: Tx, row: NewOrder): Promise<boolean> {
+export async function insertOrders(tx: Tx, rows: readonly NewOrder[]): Promise<ReadonlySet<string>> {
+  if (rows.length === 0) return new Set();
   const { now } = tx;
-  const effects = row.waits_for === null ? 1 : 0;
-  const gpus = sql`coalesce(${row.gpus}, (select gpus from problem_defaults where problem = ${row.problem}), 0)`;
-  // Written out, since orders come in by the thousand: to build these takes longer than to run them.
-  const inserted = await sql`
+  // By id: two that add the same orders at the same time wait for one another in one order, and never both.
+  const sorted = rows.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const values = sorted.map((row) => ({ ...row, sample_of: row.sample_of ?? null }));
+  const gpus = sql`coalesce(posted.gpus, (select gpus from problem_defaults where problem = posted.problem), 0)`;
+  const { rows: taken } = await sql<{ id: string }>`
     insert into orders (id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
-      waits_for, sample_of, group_name, trace, needs, gpus, asks_gpus, owner, priority, turn_at, attempt, charged, publishes, events, effects, due_at, created_at)
-    values (${row.id}, ${row.kind}, ${row.status}, ${row.spec}, ${row.identity}, ${row.problem}, ${row.workflow},
-      ${row.algo}, ${row.model}, ${row.model_start}, ${row.model_end}, ${row.waits_for}, ${row.sample_of ?? null}, ${row.group_name}, ${row.trace}, ${row.needs},
-      ${gpus}, case when ${gpus} > 0 then 1 else 0 end,
-      ${row.owner}, ${row.priority}, ${now} - ${row.aheadMs}, 0, 0, 0, 1, ${effects},
-      ${now}, ${now})
-    on conflict (id) do nothing`.execute(tx.db);
-  if (inserted.numAffectedRows === 0n) return false;
+      waits_for, sample_of, group_name, trace, needs, gpus, asks_gpus, owner, priority, turn_at, attempt, charged,
+      publishes, events, effects, due_at, created_at)
+    select id, kind, status, spec, identity, problem, workflow, algo, model, model_start, model_end,
+      waits_for, sample_of, group_name, trace, needs, ${gpus}, case when ${gpus} > 0 then 1 else 0 end,
+      owner, priority, ${now} - ahead_ms, 0, 0,
+      0, 1, case when waits_for is null then 1 else 0 end, ${now}, ${now}
+    from ${rowsOf(tx, NEW_ORDER, values)}
+    where true on conflict (id) do nothing returning id`.execute(tx.db);
   // The removal of an order of this id that the first statement has waited for is seen by a later one alone.
-  const begun = await sql`
+  const { rows: begun } = await sql<{ order_id: string }>`
     insert into events (order_id, n, at, attempt, what, status, details)
-    select ${row.id}, 1, ${now}, 0, 'accepted', ${row.status}, '{}'
-    where not exists (select 1 from removed_orders where id = ${row.id})`.execute(tx.db);
-  if (begun.numAffectedRows === 0n) {
-    await tx.db.deleteFrom('orders').where('id', '=', row.id).execute();
-    return false;
-  }
-  if (effects > 0) {
+    select id, 1, ${now}, 0, 'accepted', 'waiting', '{}' from ${rowsOf(tx, IDS, taken)}
+    where not exists (select 1 from removed_orders where id = posted.id) returning order_id`.execute(tx.db);
+  const added = new Set(begun.map(({ order_id }) => order_id));
+  const removed = taken.flatMap(({ id }) => (added.has(id) ? [] : [id]));
+  if (removed.length > 0) await tx.db.deleteFrom('orders').where('id', 'in', removed).execute();
+  const checked = sorted.flatMap(({ id, waits_for }) =>
+    added.has(id) && waits_for === null ? [{ id }] : [],
+  );
+  if (checked.length > 0) {
     await sql`
       insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)
-      values (${row.id}, 1, ${laneOf(PIN_ORDER)}, ${JSON.stringify(PIN_ORDER)}, ${now}, ${now}, 0)`.execute(
-      tx.db,
-    );
+      select id, 1, ${laneOf(PIN_ORDER)}, ${JSON.stringify(PIN_ORDER)}, ${now}, ${now}, 0
+      from ${rowsOf(tx, IDS, checked)}`.execute(tx.db);
   }
-  tx.changes.push({ event: 'accepted', order: { ...row, attempt: 0 } });
-  return true;
+  for (const row of rows) {
+    if (added.has(row.id)) tx.changes.push({ event: 'accepted', order: { ...row, attempt: 0 } });
+  }
+  return added;
 }
 
 /** The order, locked for this transaction; undefined where there is none. */
 export async function takeOrder({ db }: Tx, id: string): Promise<OrderRow | undefined> {
   return await db.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+}
+
+/** Those of the ids that are orders. */
+export async function ordersOf(
+  { db }: { readonly db: ComputeDatabase['read'] },
+  ids: readonly string[],
+): Promise<OrderRow[]> {
+  if (ids.length === 0) return [];
+  return await db.selectFrom('orders').selectAll().where('id', 'in', ids).execute();
 }
 
 /** At most `most` of the orders that wait for the model of `id`, locked for this transaction. */
@@ -91,27 +107,41 @@ export async function waitedForOf({ db }: Tx, ids: readonly string[]): Promise<s
   return rows.map(({ id }) => id);
 }
 
+/** A model that orders of an owner start from. */
+export interface StartModel {
+  readonly model: string;
+  readonly owner: string;
+}
+
 /**
- * The order that makes, or made, a model that an order of this owner starts from. Anybody can post an order that claims
- * to make it: those count that are of the same owner, or for which storage has kept the id, and of several that have not
- * failed the oldest. It does not end before this transaction does, so that whoever comes to wait for it is seen by its
- * end.
+ * The orders that make, or made, models that orders start from; undefined for a model that none makes. Anybody can post
+ * an order that claims to make one: those count that are of the same owner, or for which storage has kept the id, and of
+ * several that have not failed the oldest. They do not end before this transaction does, so that whoever comes to wait
+ * for one is seen by its end.
  */
-export async function makerOf(
-  { db }: Tx,
-  model: string,
-  owner: string,
-): Promise<Pick<OrderRow, 'id' | 'status'> | undefined> {
-  return await db
+export async function makersOf(
+  tx: Tx,
+  wanted: readonly StartModel[],
+): Promise<(Pick<OrderRow, 'id' | 'status'> | undefined)[]> {
+  if (wanted.length === 0) return [];
+  const rows = wanted.map((one, n) => ({ n, ...one }));
+  const { rows: found } = await sql<{ n: number; id: string | null }>`
+    select n, (
+      select id from orders
+      where model_end = posted.model and (owner = posted.owner or pin is not null)
+      order by case when status in ('failed', 'cancelled') then 1 else 0 end, created_at limit 1) as id
+    from ${rowsOf(tx, START_MODEL, rows)}`.execute(tx.db);
+  const ids = new Set(found.flatMap(({ id }) => id ?? []));
+  if (ids.size === 0) return wanted.map(() => undefined);
+  const makers = await tx.db
     .selectFrom('orders')
     .select(['id', 'status'])
-    .where('model_end', '=', model)
-    .where((row) => row.or([row('owner', '=', owner), row('pin', 'is not', null)]))
-    .orderBy(sql`case when status in ('failed', 'cancelled') then 1 else 0 end`)
-    .orderBy('created_at')
-    .limit(1)
+    .where('id', 'in', [...ids])
+    .orderBy('id')
     .forKeyShare()
-    .executeTakeFirst();
+    .execute();
+  const byN = new Map(found.map(({ n, id }) => [n, makers.find((maker) => maker.id === id)]));
+  return wanted.map((_, n) => byN.get(n));
 }
 
 /**
@@ -193,12 +223,21 @@ export interface NewOrder
     | 'group_name'
   > {
   /** The failed order for which the platform places it; absent for one that somebody posted. */
-  readonly sample_of?: string;
+  readonly sample_of?: string | null;
   /** Null: as the problem has it by default. */
   readonly gpus: number | null;
   /** By how much it goes ahead of the orders of its owner that have no priority, in milliseconds. */
-  readonly aheadMs: number;
+  readonly ahead_ms: number;
 }
+
+const NEW_ORDER: Columns<Required<NewOrder>> = {
+  ...{ id: 'text', kind: 'text', status: 'text', spec: 'text', identity: 'text', problem: 'text' },
+  ...{ workflow: 'text', algo: 'text', model: 'text', model_start: 'text', model_end: 'text' },
+  ...{ waits_for: 'text', sample_of: 'text', group_name: 'text', trace: 'text', needs: 'text' },
+  ...{ gpus: 'integer', owner: 'text', priority: 'integer', ahead_ms: 'bigint' },
+};
+const IDS: Columns<{ id: string }> = { id: 'text' };
+const START_MODEL: Columns<StartModel & { n: number }> = { n: 'integer', model: 'text', owner: 'text' };
 
 /** The posted order of a row. What is in the table was checked before it was written. */
 export function specOf(row: Pick<OrderRow, 'spec'>): OrderSpec {

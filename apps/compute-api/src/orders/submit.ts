@@ -1,96 +1,180 @@
 import { createHash } from 'node:crypto';
-import { type Call, hasEnded, type OrderSpec, PlatformError } from '@morpheo/common';
-import { concerns, currentTraceparent, span } from '@morpheo/service/trace';
+import {
+  type Call,
+  gather,
+  isPlatformError,
+  type OrderSpec,
+  PlatformError,
+  type Settled,
+} from '@morpheo/common';
+import { concerns, currentTraceparent, outOfScope, span } from '@morpheo/service/trace';
 import type { ComputeSettings } from '../config.ts';
-import type { ComputeDatabase, Tx } from '../db/database.ts';
-import type { OrderRow } from '../db/schema.ts';
+import type { ComputeDatabase } from '../db/database.ts';
 import { refuseUnfit } from '../foreign/limits.ts';
-import { joinGroup, takeGroup } from '../groups/store.ts';
-import type { OpenOrders } from '../owners/open-orders.ts';
+import type { OpenOrders, Place } from '../owners/open-orders.ts';
 import { ownerOf } from '../owners/owners.ts';
-import { findRemoved } from '../retention/removed-orders.ts';
-import { keepJobTerms } from './job-terms.ts';
+import { removedOf } from '../retention/removed-orders.ts';
 import { kindOf } from './kinds.ts';
-import { boundNeeds, keepNeeds, needsIdOf } from './needs.ts';
+import { needsIdOf } from './needs.ts';
+import { type Placed, type Posted, placeOrders } from './place.ts';
 import { brokenCallbackRule, brokenDataRule } from './rules.ts';
-import { insertOrder, makerOf, specOf, startModelOf, takeOrder } from './store.ts';
+import { ordersOf } from './store.ts';
+
+/** Takes orders in; see {@link createIntake}. */
+export interface Intake {
+  /** Takes in one order, with those that come at the same time. */
+  submit(posted: OrderSpec, principal: Call['principal']): Promise<OrderSpec | undefined>;
+  /**
+   * Takes in at most {@link TOGETHER} orders of one caller, as if they came one after another: one may start from the
+   * model that an earlier one makes.
+   */
+  submitMany(
+    posted: readonly OrderSpec[],
+    principal: Call['principal'],
+  ): Promise<Settled<OrderSpec | undefined>[]>;
+}
+
+/** So many orders are placed by one transaction at the most: bounds how long it holds up the others. */
+export const TOGETHER = 500;
+/**
+ * So many transactions place orders at once: while one waits for the disk, the next is carried out. More would only have
+ * fewer orders each.
+ */
+const ROUNDS = 2;
+
+type Settings = Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | 'foreignWorkers'>;
 
 /**
- * Takes in an order, and resolves once it is on disk with what is kept of it, unless that was removed since; storage is asked for what it names afterwards. The same order
+ * Takes in orders, and resolves once they are on disk with what is kept of each, unless that was removed since; storage
+ * is asked for what they name afterwards. Those that come while others are being placed are placed together. The same order
  * again changes nothing, also for a while after it was removed; the same id with another body throws
  * `conflict`, a broken rule `invalid_order`, an owner that the caller may not name `forbidden`, a group that is full or was
  * cancelled `wrong_state`, an order beyond those that its owner may have open `rate_limited`, and where orders are for
  * foreign workers, what is too large for their queue `too_large`.
  */
-export async function submitOrder(
-  database: ComputeDatabase,
-  openOrders: OpenOrders,
+export function createIntake(database: ComputeDatabase, openOrders: OpenOrders, settings: Settings): Intake {
+  const round = async (posted: readonly Posted[]) => await outOfScope(() => placeRound(database, posted));
+  const place = gather(round, { most: TOGETHER, rounds: ROUNDS });
+  return {
+    async submit(spec, principal) {
+      const posted = toPost(spec, principal, settings);
+      concerns(posted.row.id);
+      return await span('place order', { kind: spec.kind }, async () => {
+        using held = await openOrders.place(posted.row.owner);
+        if (held.refusal !== undefined && !(await known(database, [posted])).has(posted.row.id))
+          throw held.refusal;
+        const placed = await place({
+          ...posted,
+          row: { ...posted.row, trace: currentTraceparent() ?? null },
+        });
+        if (placed.isNew) held.keep();
+        return placed.spec;
+      });
+    },
+    async submitMany(specs, principal) {
+      return await span('place orders', { orders: specs.length }, () =>
+        submitMany(specs, principal, { database, openOrders, settings, round }),
+      );
+    },
+  };
+}
+
+async function submitMany(
+  specs: readonly OrderSpec[],
+  principal: Call['principal'],
   {
-    ageingMs,
-    orderData,
-    callbacks,
-    foreignWorkers,
-  }: Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | 'foreignWorkers'>,
+    database,
+    openOrders,
+    settings,
+    round,
+  }: {
+    readonly database: ComputeDatabase;
+    readonly openOrders: OpenOrders;
+    readonly settings: Settings;
+    readonly round: (posted: readonly Posted[]) => Promise<readonly Settled<Placed>[]>;
+  },
+): Promise<Settled<OrderSpec | undefined>[]> {
+  const trace = currentTraceparent() ?? null;
+  using held = new DisposableStack();
+  const ready = await Promise.all(
+    specs.map(async (spec): Promise<Settled<{ posted: Posted; place: Place }>> => {
+      try {
+        const { row, ...posted } = toPost(spec, principal, settings);
+        const place = held.use(await openOrders.place(row.owner));
+        return { status: 'fulfilled', value: { posted: { ...posted, row: { ...row, trace } }, place } };
+      } catch (reason) {
+        return { status: 'rejected', reason };
+      }
+    }),
+  );
+  const wanted = ready.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const without = wanted.filter(({ place }) => place.refusal !== undefined).map(({ posted }) => posted);
+  const there = await known(database, without);
+  const placing = wanted.filter(
+    ({ posted, place }) => place.refusal === undefined || there.has(posted.row.id),
+  );
+  const placed = await round(placing.map(({ posted }) => posted));
+  const outcomes = new Map(placing.map((one, n) => [one, placed[n]]));
+  return ready.map((one) => {
+    if (one.status === 'rejected') return one;
+    const outcome = outcomes.get(one.value);
+    if (outcome === undefined) return { status: 'rejected', reason: one.value.place.refusal };
+    if (outcome.status === 'rejected') return outcome;
+    if (outcome.value.isNew) one.value.place.keep();
+    return { status: 'fulfilled', value: outcome.value.spec };
+  });
+}
+
+/** An order that keeps the rules which can be checked without the database, as it is to be kept. */
+function toPost(
   posted: OrderSpec,
   principal: Call['principal'],
-): Promise<OrderSpec | undefined> {
+  { ageingMs, orderData, callbacks, foreignWorkers }: Settings,
+): Posted {
   const kind = kindOf(posted.kind);
   const broken =
     kind.brokenRule(posted) ?? brokenDataRule(posted, orderData) ?? brokenCallbackRule(posted, callbacks);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
   if (foreignWorkers !== undefined) refuseUnfit(posted);
   const owner = ownerOf(posted.uplet.owner, principal);
-  concerns(posted.uplet.uuid);
   const spec = kind.completed(posted);
-  const { uuid: id, priority = 0, gpus = null, needs, group = null } = spec.uplet;
+  const { uuid: id, priority = 0, gpus = null, needs, group: group_name = null } = spec.uplet;
   const row = {
     ...{ id, kind: spec.kind, spec: JSON.stringify(spec), identity: identityOf(posted, owner) },
     ...kind.columnsOf(spec),
-    ...{ gpus, needs: needsIdOf(needs), owner, priority, group_name: group, aheadMs: priority * ageingMs },
+    ...{
+      gpus,
+      needs: needsIdOf(needs),
+      owner,
+      priority,
+      group_name,
+      ahead_ms: priority * ageingMs,
+      trace: null,
+    },
   };
-  return await span('place order', { kind: spec.kind }, async () => {
-    const trace = currentTraceparent() ?? null;
-    using place = await openOrders.place(owner);
-    if (place.refusal !== undefined && !(await isKnown(database, id))) throw place.refusal;
-    const kept = await database.write(async (tx) => {
-      // Before any order, as all do that take both: else two would wait for each other.
-      const joined = group === null ? undefined : await takeGroup(tx, { owner, name: group });
-      const start = await startOf(tx, row);
-      if (await insertOrder(tx, { ...row, ...start, trace })) {
-        await keepNeeds(tx, needs);
-        if (spec.kind === 'job') await keepJobTerms(tx, spec.uplet);
-        await boundNeeds(tx, row);
-        if (joined !== undefined) await joinGroup(tx, joined);
-        return { isNew: true, spec };
-      }
-      const existing = (await takeOrder(tx, id)) ?? (await findRemoved(tx, id));
-      if (existing?.identity === row.identity)
-        return { isNew: false, spec: 'spec' in existing ? specOf(existing) : undefined };
-      throw new PlatformError(
-        'conflict',
-        `There is another order with the uuid ${id}. Send the same body as before, or a new uuid.`,
-      );
-    });
-    if (kept.isNew) place.keep();
-    return kept.spec;
-  });
+  return { spec, row };
 }
 
-/** Whether there is, or was, an order of this id. */
-async function isKnown({ read }: ComputeDatabase, id: string): Promise<boolean> {
-  const order = await read.selectFrom('orders').select('id').where('id', '=', id).executeTakeFirst();
-  return (order ?? (await findRemoved({ db: read }, id))) !== undefined;
+/** Places orders in one transaction; what one of them may have broken is not the fault of the others. */
+async function placeRound(
+  database: ComputeDatabase,
+  posted: readonly Posted[],
+): Promise<readonly Settled<Placed>[]> {
+  const place = (some: readonly Posted[]) => database.write(async (tx) => await placeOrders(tx, some));
+  try {
+    return posted.length === 0 ? [] : await place(posted);
+  } catch (error) {
+    if (posted.length === 1 || isPlatformError(error)) throw error;
+    const alone = await Promise.allSettled(posted.map(async (one) => await place([one])));
+    return alone.flatMap((one) => (one.status === 'fulfilled' ? one.value : [one]));
+  }
 }
 
-/** How an order begins: it waits for the order that is to make its start model, or else for storage to check it. */
-export async function startOf(
-  tx: Tx,
-  order: Pick<OrderRow, 'owner' | 'model' | 'model_start'>,
-): Promise<Pick<OrderRow, 'status' | 'waits_for'>> {
-  const model = startModelOf(order);
-  const maker = model === null ? undefined : await makerOf(tx, model, order.owner);
-  if (maker === undefined || hasEnded(maker.status)) return { status: 'waiting', waits_for: null };
-  return { status: 'waiting', waits_for: maker.id };
+/** The ids among those of these orders under which there is, or was, an order. */
+async function known({ read: db }: ComputeDatabase, posted: readonly Posted[]): Promise<Set<string>> {
+  const ids = posted.map(({ row }) => row.id);
+  const rows = [...(await ordersOf({ db }, ids)), ...(await removedOf({ db }, ids))];
+  return new Set(rows.map(({ id }) => id));
 }
 
 const BOOKKEEPING: ReadonlySet<string> = new Set(['status', 'worker', 'timestamp_request', 'timestamp_done']);

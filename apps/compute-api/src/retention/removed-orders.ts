@@ -10,6 +10,15 @@ export async function findRemoved(
   return await db.selectFrom('removed_orders').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
+/** What is left of those of the ids that are orders which were removed; see {@link findRemoved}. */
+export async function removedOf(
+  { db }: { readonly db: ComputeDatabase['read'] },
+  ids: readonly string[],
+): Promise<RemovedOrderRow[]> {
+  if (ids.length === 0) return [];
+  return await db.selectFrom('removed_orders').selectAll().where('id', 'in', ids).execute();
+}
+
 /** Notes that orders are removed, which this transaction has locked. */
 export async function noteRemoved({ db, now }: Tx, ids: readonly string[]): Promise<void> {
   await sql`

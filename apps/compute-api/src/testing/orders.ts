@@ -44,7 +44,7 @@ export async function seedQueue(
   const uplet = kind === 'learn' ? aLearnuplet({ needs }) : aPreduplet({ needs });
   const spec = JSON.stringify({ kind, uplet });
   await database.write(async (tx) => {
-    await keepNeeds({ db: tx }, needs);
+    await keepNeeds({ db: tx }, [needs]);
     const at = sql`${database.now} - 10000000 + n.i`;
     await sql`
       insert into orders (id, kind, status, spec, identity, problem, workflow, needs, owner, turn_at, attempt, charged,
