@@ -1,5 +1,6 @@
-import { constants as fs, lstatSync } from 'node:fs';
-import { open, opendir } from 'node:fs/promises';
+import { constants as fs, lstatSync, opendirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { errnoOf } from '@morpheo/common';
 import { below, openFolder } from '../files/open-tree.ts';
 
@@ -22,6 +23,9 @@ const BYTES = { encoding: 'latin1', bufferSize: 256 } as const;
 /** A folder whose path is longer is measured through an open handle: the kernel takes no path of 4,096 bytes. */
 const LONG_BYTES = 2048;
 
+/** After so many entries, and folders, all else has its turn: most folders of runs are smaller than a turn. */
+const TURN = 256;
+
 /** How often a folder that its mode hides is opened, should the code hide it again. */
 const OPENINGS = 3;
 
@@ -33,6 +37,7 @@ const OPENINGS = 3;
 export async function measure(folders: readonly string[], bounds: DiskUse): Promise<DiskUse> {
   let use: DiskUse = { bytes: 0, files: 0 };
   const open: Buffer[] = folders.map((folder) => Buffer.from(folder));
+  let looked = 0;
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
     if (folder.byteLength > LONG_BYTES) {
       use = add(use, await measureDeep(folder, minus(bounds, use)));
@@ -40,6 +45,11 @@ export async function measure(folders: readonly string[], bounds: DiskUse): Prom
       const { inside, ...here } = await measureOne(folder, minus(bounds, use));
       use = add(use, here);
       open.push(...inside);
+      looked += 1 + here.files;
+    }
+    if (looked >= TURN) {
+      looked = 0;
+      await setImmediate();
     }
     if (use.bytes > bounds.bytes || use.files > bounds.files) break;
   }
@@ -67,14 +77,20 @@ async function measureOne(folder: Buffer, bounds: DiskUse): Promise<FolderUse> {
 async function lookInto(folder: Buffer, bounds: DiskUse): Promise<FolderUse> {
   const inside: Buffer[] = [];
   let { bytes, files } = NOTHING;
-  for await (const { name } of await opendir(folder, BYTES)) {
-    const path = below(folder, Buffer.from(name, BYTES.encoding));
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    if (stats === undefined) continue;
-    files += 1;
-    bytes += stats.blocks * BLOCK;
-    if (stats.isDirectory()) inside.push(path);
-    if (bytes > bounds.bytes || files > bounds.files) break;
+  const names = opendirSync(folder, BYTES);
+  try {
+    for (let entry = names.readSync(), turn = 1; entry !== null; entry = names.readSync(), turn += 1) {
+      if (turn % TURN === 0) await setImmediate();
+      const path = below(folder, Buffer.from(entry.name, BYTES.encoding));
+      const stats = lstatSync(path, { throwIfNoEntry: false });
+      if (stats === undefined) continue;
+      files += 1;
+      bytes += stats.blocks * BLOCK;
+      if (stats.isDirectory()) inside.push(path);
+      if (bytes > bounds.bytes || files > bounds.files) break;
+    }
+  } finally {
+    names.closeSync();
   }
   return { bytes, files, inside };
 }

@@ -1,10 +1,20 @@
 import { PlatformError, sleep } from '@morpheo/common';
-import { environmentHolds, listProcesses, outputsOf, type ProcessEntry } from './process-table.ts';
+import {
+  environmentHolds,
+  listPids,
+  outputsOf,
+  type PidCounter,
+  type ProcessEntry,
+  readPidCounter,
+  readProcesses,
+} from './process-table.ts';
 
 /** The variable in the environment of every run, by which its processes are found. */
 export const MARKER = 'MORPHEO_RUN';
 
 const GIVE_UP_MS = 30_000;
+/** Pids are handed out in turn, up to 32,768 at least: after fewer than these they have not gone round. */
+const NOT_ROUND = 16_384;
 const PAUSE_MS = [1, 2, 5, 10, 20, 50, 100, 200];
 
 /**
@@ -19,6 +29,8 @@ export class Family {
   /** By pid, with the start time, so that another process of the same pid is not taken for it. */
   readonly #known = new Map<number, number>();
   #leader: number | undefined;
+  /** As it was when the leader was there. */
+  #counter: PidCounter | undefined;
   #outputs: readonly string[] = [];
 
   /** `marker` is what follows `MORPHEO_RUN=` in the environment of the run's processes, or the beginning of that. */
@@ -29,18 +41,19 @@ export class Family {
   /** Tells the process that all others of the run come from, as soon as it is started; its output is the run's. */
   lead(pid: number): void {
     this.#leader = pid;
+    this.#counter = readPidCounter();
     this.#outputs = outputsOf(pid).filter((output) => /^(socket|pipe):/.test(output));
   }
 
   /** Those that live and are known by descent, session or group. Cheap enough to be asked several times a second. */
   relatives(): ProcessEntry[] {
-    const all = listProcesses();
+    const all = this.#candidates();
     return this.#close(all, new Set(this.#stillKnown(all)));
   }
 
-  /** Those that live and are known by anything: looks into every process of the machine. */
+  /** Those that live and are known by anything: looks into every process that is not older than the run. */
   members(): ProcessEntry[] {
-    const all = listProcesses();
+    const all = this.#candidates();
     const found = new Set(this.#stillKnown(all));
     for (const entry of all.values()) {
       if (!found.has(entry) && this.#carriesMark(entry.pid)) found.add(entry);
@@ -68,6 +81,17 @@ export class Family {
       }
       await sleep(PAUSE_MS[Math.min(round, PAUSE_MS.length - 1)] ?? 0);
     }
+  }
+
+  /** All that may be of the run: the pids of what was started since the leader lie between its own and the latest. */
+  #candidates(): Map<number, ProcessEntry> {
+    const pids = listPids();
+    const [leader, before] = [this.#leader, this.#counter];
+    if (leader === undefined || before === undefined) return readProcesses(pids);
+    // Read after the list, so that nothing in that is later.
+    const now = readPidCounter();
+    const isInTurn = now !== undefined && now.latest >= leader && now.count - before.count < NOT_ROUND;
+    return readProcesses(isInTurn ? pids.filter((pid) => pid >= leader && pid <= now.latest) : pids);
   }
 
   #stillKnown(all: ReadonlyMap<number, ProcessEntry>): ProcessEntry[] {

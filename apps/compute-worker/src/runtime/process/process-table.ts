@@ -15,14 +15,34 @@ export interface ProcessEntry {
 /** Every kernel that Node runs on tells time to user space in 1/100 s (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
-/** All living processes by pid; what is dead and only not yet reaped is not among them. */
-export function listProcesses(): Map<number, ProcessEntry> {
+/** The pids that are in use now, also those of what is dead and only not yet reaped. */
+export function listPids(): number[] {
+  return readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+}
+
+/** Those of these processes that live, by pid; what is dead and only not yet reaped is not among them. */
+export function readProcesses(pids: readonly number[]): Map<number, ProcessEntry> {
   const found = new Map<number, ProcessEntry>();
-  for (const name of readdirSync('/proc')) {
-    const entry = /^\d+$/.test(name) ? readEntry(Number(name)) : undefined;
-    if (entry !== undefined) found.set(entry.pid, entry);
+  for (const pid of pids) {
+    const entry = readEntry(pid);
+    if (entry !== undefined) found.set(pid, entry);
   }
   return found;
+}
+
+/** How far the kernel is with handing out pids. */
+export interface PidCounter {
+  /** The pid that was handed out last, among those that this process sees. */
+  readonly latest: number;
+  /** How many were handed out since the machine started, in all. */
+  readonly count: number;
+}
+
+/** Undefined where the kernel does not tell. Sources: proc_loadavg(5), proc_stat(5). */
+export function readPidCounter(): PidCounter | undefined {
+  const latest = Number(readProc('/proc/loadavg')?.toString('latin1').trim().split(' ')[4]);
+  const count = Number(/^processes (\d+)$/m.exec(readProc('/proc/stat')?.toString('latin1') ?? '')?.[1]);
+  return latest > 0 && count > 0 ? { latest, count } : undefined;
 }
 
 function readEntry(pid: number): ProcessEntry | undefined {

@@ -1,5 +1,5 @@
-import { constants, existsSync } from 'node:fs';
-import { chmod, cp, lstat, mkdir, open, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { constants, existsSync, lstatSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
+import { chmod, cp, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
 import { diskFull } from '../../files/disk-full.ts';
@@ -131,21 +131,22 @@ async function carryOut(
   }
 }
 
+/** A handful of calls that cost less than to wait for each of them. */
 async function linkMount(mount: Mount, all: readonly Mount[], root: string): Promise<void> {
   const above = all.findLast((other) => mount.container.startsWith(`${other.container}/`));
   if (above !== undefined) {
     const there = join(above.host, mount.container.slice(above.container.length));
-    if ((await realpath(there)) === (await realpath(mount.host))) return;
+    if (realpathSync(there) === realpathSync(mount.host)) return;
     const message = `The mount at ${mount.container} must lie in the folder of the mount at ${above.container}.`;
     throw new PlatformError('internal', message);
   }
-  const host = await realpath(mount.host);
+  const host = realpathSync(mount.host);
   const link = join(root, mount.container);
   try {
     // As in a container, a mount hides what the image has at its place.
-    await rm(link, { recursive: true, force: true });
-    await mkdir(dirname(link), { recursive: true });
-    await symlink(host, link);
+    if (lstatSync(link, { throwIfNoEntry: false }) !== undefined) await rm(link, { recursive: true });
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(host, link);
   } catch (error) {
     throw buildFailure(
       `A COPY line puts a file where ${mount.container} must be a folder.`,
