@@ -27,7 +27,7 @@ import { type Result, stageResult } from '../outputs/stage.ts';
 import type { ContainerRuntime, PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes, formatDuration } from '../steps/format.ts';
-import { StepRunner } from '../steps/run-step.ts';
+import { type Fill, StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
 import type { AttemptEvents } from './events.ts';
 import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
@@ -59,13 +59,12 @@ export interface AttemptParts {
 }
 
 /**
- * Runs the container of a step in the step's own folder, which `prepare` fills, with what is done beside it, and returns
- * that folder.
+ * Runs the container of a step in the step's own folder, filled with what {@link Attempt.prepare} was told of, and
+ * returns that folder. `beside` is what is done beside it.
  */
 export type RunContainer = (
   image: PreparedImage,
-  prepare: (folder: string) => Promise<void>,
-  beside?: RunOptions['beside'],
+  options?: { readonly beside: RunOptions['beside'] },
 ) => Promise<string>;
 
 /** How often the log says that a build goes on, in milliseconds. */
@@ -76,9 +75,12 @@ function every(ms: number, work: () => void): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** An attempt whose work is under way, as workflows see it. Disposing lets go of the inputs that it uses. */
+/**
+ * An attempt whose work is under way, as workflows see it. Disposing stops what is still being prepared, and lets go of
+ * the inputs that it uses.
+ */
 export class Attempt {
-  /** Aborts when the attempt is over. */
+  /** Aborts when the attempt is over, or its work has ended. */
   readonly signal: AbortSignal;
   /** The bounds of a tree that its code wrote, or that one of its archives unpacks to. */
   readonly treeLimits: TreeLimits;
@@ -94,6 +96,7 @@ export class Attempt {
   readonly #runner: StepRunner;
   readonly #wallMs: number;
   readonly #inUse = new DisposableStack();
+  readonly #ended = new AbortController();
   /** Builds one image at a time: so an order never takes more memory than its slot has. */
   readonly #builds = pLimit(1);
 
@@ -104,12 +107,19 @@ export class Attempt {
     this.#claim = claim;
     this.#workspace = workspace;
     this.#events = events;
-    this.signal = signal;
+    this.signal = AbortSignal.any([signal, this.#ended.signal]);
     this.treeLimits = treeLimits(limits);
     this.placing = runtime.isolates ? 'link' : 'copy';
     this.#wallMs = limits.wallMs[claim.spec.kind];
     this.limits = { ...limits.run, wallMs: this.#wallMs };
-    this.#runner = new StepRunner({ runtime, events, limits: this.limits, gpus, workspace, signal });
+    this.#runner = new StepRunner({
+      runtime,
+      events,
+      limits: this.limits,
+      gpus,
+      workspace,
+      signal: this.signal,
+    });
   }
 
   /** Adds a line to the log of the order. */
@@ -186,6 +196,11 @@ export class Attempt {
     return this.#inUse.use(await this.#parts.cache.use({ ...wanted, signal: this.signal }));
   }
 
+  /** Begins to fill the folder of a step before that is run; see {@link StepRunner.prepare}. */
+  prepare(step: ContainerStep, fill: Fill): void {
+    this.#runner.prepare(step, fill);
+  }
+
   /**
    * Does the work of a container step, and sends the step's start and end. The container itself runs when the work
    * calls `run` (see {@link StepRunner.run} for what that throws); a step that never does so was found done.
@@ -194,10 +209,10 @@ export class Attempt {
     const { step } = recipe;
     const events = this.span(step);
     let outcome: StepOutcome | undefined;
-    const run: RunContainer = async (image, prepare, beside) => {
+    const run: RunContainer = async (image, options) => {
       outcome = {};
       try {
-        outcome = await this.#runner.run({ recipe, image, prepare, beside });
+        outcome = await this.#runner.run({ recipe, image, ...options });
       } catch (error) {
         if (error instanceof StepFailure) outcome = error.outcome;
         throw error;
@@ -300,7 +315,9 @@ export class Attempt {
     return pushed;
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended.abort();
+    await this.#runner.settle();
     this.#inUse.dispose();
   }
 }

@@ -52,18 +52,24 @@ const RESUMED_WITHIN_MS = 3_600_000;
  * change. It says which containers were begun, and how those ended whose files are in their places.
  */
 export class AttemptJournal {
-  readonly #path: string;
+  readonly #path: string | undefined;
   #content: Content;
   #saving: Promise<void> = Promise.resolve();
   #printedSoon: NodeJS.Timeout | undefined;
 
-  private constructor(path: string, content: Content) {
+  private constructor(path: string | undefined, content: Content) {
     this.#path = path;
     this.#content = content;
   }
 
-  /** The journal of an attempt that begins; nothing is written before its first container is begun. */
-  static begin(path: string, start: Pick<Content, 'order' | 'attempt' | 'leaseMs' | 'gpus'>): AttemptJournal {
+  /**
+   * The journal of an attempt that begins; nothing is written before its first container is begun, and nothing at all
+   * where no path is given, since no later process could resume the attempt.
+   */
+  static begin(
+    path: string | undefined,
+    start: Pick<Content, 'order' | 'attempt' | 'leaseMs' | 'gpus'>,
+  ): AttemptJournal {
     return new AttemptJournal(path, { ...start, resumed: [], steps: {} });
   }
 
@@ -121,6 +127,7 @@ export class AttemptJournal {
     if (known?.state !== 'begun') return;
     const printed = { bytes: known.printed.bytes + bytes, at: Date.now() };
     this.#content = this.#with(name, { ...known, printed });
+    if (this.#path === undefined) return;
     this.#printedSoon ??= setTimeout(() => {
       this.#printedSoon = undefined;
       void this.#tryToSave(this.#content);
@@ -161,6 +168,7 @@ export class AttemptJournal {
   }
 
   async #write(): Promise<void> {
+    if (this.#path === undefined) return;
     await writeFile(`${this.#path}.new`, JSON.stringify(this.#content), { mode: 0o600 });
     await rename(`${this.#path}.new`, this.#path);
   }

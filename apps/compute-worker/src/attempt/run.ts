@@ -65,9 +65,10 @@ async function attemptOnce(
   const events = new AttemptEvents({ ...target, onStale, onStep, limitBytes, firstSeq: claim.log_seq });
   const startedAt = performance.now();
   log.info({}, 'An attempt began');
+  await using behind = new AsyncDisposableStack();
   let report: Report | null = null;
   try {
-    report = await conclude(claim, { events, signal: over.signal, ticket }, { ...options, log });
+    report = await conclude(claim, { events, signal: over.signal, ticket, behind }, { ...options, log });
     if (report !== null) {
       await events.close(LOG_GRACE_MS);
       await reportAttempt({ ...target, report });

@@ -16,9 +16,14 @@ export interface WorkSignals {
   readonly signal: AbortSignal;
   /** What storage lets the attempt do its work by, as it is now; undefined: it has none. */
   readonly ticket: () => string | undefined;
+  /** What is left to be done when the end of the attempt is reported. Nothing of it may throw. */
+  readonly behind: AsyncDisposableStack;
 }
 
-/** Does what an order asks for and resolves with its result, staged on storage; leaves nothing else behind. */
+/**
+ * Does what an order asks for and resolves with its result, staged on storage; leaves nothing else, once what is to be
+ * done behind the report has been done.
+ */
 export type Work = (claim: Claim, signals: WorkSignals) => Promise<OrderResult>;
 
 /** Where work is done, and what of it is there already. */
@@ -34,7 +39,7 @@ export interface WorkResources {
  * anything is awaited, and until all of it has ended.
  */
 export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: WorkResources): Work {
-  return async (claim, { events, signal, ticket }) => {
+  return async (claim, { events, signal, ticket, behind }) => {
     const { order, attempt: number, spec } = claim;
     const journal = recovery.resume(claim);
     await using lease = journal === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(journal.gpus);
@@ -43,7 +48,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
     }
     await using stack = new AsyncDisposableStack();
     const start = { order, attempt: number, leaseMs: claim.lease_ms, gpus: lease.gpus };
-    const workspace = stack.use(
+    const workspace = behind.use(
       journal === undefined ? await workspaces.make(start) : workspaces.reopen(journal),
     );
     if (journal !== undefined) {
@@ -53,7 +58,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
       await journal.resume();
     }
     const ids = lease.gpus.map(({ id }) => id);
-    using attempt = new Attempt(parts, { claim, workspace, gpus: ids, events, signal, ticket });
+    await using attempt = new Attempt(parts, { claim, workspace, gpus: ids, events, signal, ticket });
     switch (spec.kind) {
       case 'learn':
         return await learn(spec.uplet, attempt);

@@ -55,17 +55,19 @@ export class Workspaces {
   /** The journals of attempts that a dead process left and that can be resumed. */
   readonly left: readonly AttemptJournal[];
   readonly #folder: string;
+  readonly #keep: boolean;
   readonly #log: Log;
 
-  private constructor(folder: string, left: readonly AttemptJournal[], log: Log) {
+  private constructor(folder: string, left: readonly AttemptJournal[], keep: boolean, log: Log) {
     this.#folder = folder;
     this.left = left;
+    this.#keep = keep;
     this.#log = log;
   }
 
   /**
    * Opens the folder, and removes the workspaces that a dead process left. Where `keep` is true, those stay whose
-   * attempts can be resumed.
+   * attempts can be resumed; where it is not, nothing is written down for that.
    */
   static async open(folder: string, keep: boolean, log: Log): Promise<Workspaces> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -75,7 +77,7 @@ export class Workspaces {
       if (journal === undefined) await removeTree(join(folder, name));
       else left.push(journal);
     }
-    return new Workspaces(folder, left, log);
+    return new Workspaces(folder, left, keep, log);
   }
 
   /** Makes the workspace of an attempt. */
@@ -83,7 +85,8 @@ export class Workspaces {
     const path = this.#pathOf({ order, attempt });
     await mkdir(path, { mode: 0o700 });
     const start = { order, attempt, leaseMs, gpus: [...gpus] };
-    return new Workspace(path, AttemptJournal.begin(join(path, JOURNAL_FILE), start), this.#log);
+    const file = this.#keep ? join(path, JOURNAL_FILE) : undefined;
+    return new Workspace(path, AttemptJournal.begin(file, start), this.#log);
   }
 
   /** The workspace of one of `left`, as it was left. Disposing discards it. */

@@ -11,6 +11,8 @@ export interface Needs {
   /** The build contexts to make images of. */
   readonly contexts: readonly BlobName[];
   readonly blobs: readonly BlobName[];
+  /** Called when all blobs are here, while images may still be made ready. */
+  readonly onBlobs?: (blob: Gathered['blob']) => void;
 }
 
 /** All of it by name, in use until the attempt ends. */
@@ -26,7 +28,7 @@ const AT_ONCE = 32;
  * Fetches inputs side by side, and makes images ready while the rest still loads. The first failure stops all of it
  * and is thrown.
  */
-export async function gather({ contexts, blobs }: Needs, attempt: Attempt): Promise<Gathered> {
+export async function gather({ contexts, blobs, onBlobs }: Needs, attempt: Attempt): Promise<Gathered> {
   const names = [...new Map(blobs.map((name) => [nameOf(name), name])).values()];
   const total = contexts.length + names.length;
   const fetching = attempt.span('inputs', total);
@@ -34,13 +36,15 @@ export async function gather({ contexts, blobs }: Needs, attempt: Attempt): Prom
   const fetched = new Map<string, InputBlob>();
   const images = new Map<string, Image>();
 
+  const blob = (name: BlobName) => byName(fetched, name);
+
   const fetch = async (name: BlobName, signal: AbortSignal): Promise<InputBlob> =>
     await fetching.piece(async () => {
-      const blob = await attempt.fetch(name, signal);
-      fetched.set(nameOf(name), blob);
+      const came = await attempt.fetch(name, signal);
+      fetched.set(nameOf(name), came);
       // Neither their size nor whether they were here already: both would tell of the bytes of others.
       if (fetched.size === total) attempt.log('inputs', `inputs: ${count(total, 'blob')}`);
-      return blob;
+      return came;
     });
 
   const build = async (name: BlobName, signal: AbortSignal): Promise<void> => {
@@ -52,10 +56,14 @@ export async function gather({ contexts, blobs }: Needs, attempt: Attempt): Prom
   const inTurn = pLimit(AT_ONCE);
   const tasks: Task<unknown>[] = [
     ...contexts.map((name) => (signal: AbortSignal) => build(name, signal)),
-    ...names.map((name) => (signal: AbortSignal) => inTurn(async () => await fetch(name, signal))),
+    async (signal) => {
+      const tasks = names.map((name) => (stop: AbortSignal) => inTurn(async () => await fetch(name, stop)));
+      await all(signal, tasks);
+      onBlobs?.(blob);
+    },
   ];
   await all(attempt.signal, tasks);
-  return { image: (name) => byName(images, name), blob: (name) => byName(fetched, name) };
+  return { image: (name) => byName(images, name), blob };
 }
 
 function byName<T>(things: ReadonlyMap<string, T>, name: BlobName): T {

@@ -32,14 +32,14 @@ export function mountsOf(inputs: readonly JobInput[]): Recipe['mounts'] {
  */
 export async function placeInputs(
   inputs: readonly JobInput[],
-  gathered: Gathered,
+  blob: Gathered['blob'],
   folder: string,
   attempt: Attempt,
 ): Promise<void> {
   for (const [index, input] of inputs.entries()) {
     const target = join(folder, hostOf(index));
     await mkdir(dirname(target), { recursive: true });
-    if (input.resource !== undefined) await placeBlob(gathered.blob(input.resource), input, target, attempt);
+    if (input.resource !== undefined) await placeBlob(blob(input.resource), input, target, attempt);
     else if (input.inline !== undefined) await placeInline(input.inline, input, target, attempt);
     else if (input.bucket !== undefined) await attempt.fetchPlace(input.bucket, target);
   }

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
-import { type End, type FoundFailure, PlatformError } from '@morpheo/common';
+import { all, type End, type FoundFailure, PlatformError } from '@morpheo/common';
 import { span } from '@morpheo/service/trace';
 import type { AttemptEvents } from '../attempt/events.ts';
 import type { Workspace } from '../attempt/workspace.ts';
@@ -20,12 +20,13 @@ import type { ContainerStep, Recipe } from './contract.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import { StepFailure, type StepOutcome } from './step-events.ts';
 
+/** Puts something into the folder of a step: what it reads, or the folders of its mounts (see {@link makeStepFolders}). */
+export type Fill = (folder: string) => Promise<void>;
+
 /** A container step of a workflow. */
 export interface StepRequest {
   readonly recipe: Recipe;
   readonly image: PreparedImage;
-  /** Fills the step's own folder, also with the folders of its mounts (see {@link makeStepFolders}). */
-  readonly prepare: (folder: string) => Promise<void>;
   /** What is to be done while it runs, whichever process of the worker has begun it. */
   readonly beside?: RunOptions['beside'];
 }
@@ -43,7 +44,7 @@ export interface StepRunnerOptions {
 
 /** Makes the folders that a step's mounts need. */
 export async function makeStepFolders({ mounts }: Pick<Recipe, 'mounts'>, folder: string): Promise<void> {
-  for (const mount of mounts) await mkdir(join(folder, mount.folder), { recursive: true });
+  for (const mount of mounts) mkdirSync(join(folder, mount.folder), { recursive: true });
 }
 
 /** With less than this left on its disk a worker is to blame for a program that fails, in bytes. */
@@ -54,13 +55,37 @@ type SetAttributes = (attributes: Record<string, number>) => void;
 /** Runs the containers of an attempt, each once even where the worker is started again meanwhile. */
 export class StepRunner {
   readonly #options: StepRunnerOptions;
+  /** How the folders of steps are filled, in order. */
+  readonly #fills = new Map<ContainerStep, Fill[]>();
+  /** Folders of steps on their way, with all of their fills up to now. */
+  readonly #filling = new Map<ContainerStep, Promise<void>>();
 
   constructor(options: StepRunnerOptions) {
     this.#options = options;
   }
 
   /**
-   * Sees that the container of a step has run; what it wrote is in the step's folder of the workspace, open to the
+   * Begins to fill the folder of a step that is to be run; what it is told of a step before is done before. What that
+   * throws, {@link run} throws.
+   */
+  prepare(step: ContainerStep, fill: Fill): void {
+    const { workspace } = this.#options;
+    this.#fills.set(step, [...(this.#fills.get(step) ?? []), fill]);
+    // What an earlier process of the worker has begun or ended is in its folder.
+    if (workspace.journal.step(step) !== undefined) return;
+    const before = this.#filling.get(step) ?? workspace.folder(step);
+    const filling = before.then(async () => await fill(workspace.at(step)));
+    filling.catch(() => undefined);
+    this.#filling.set(step, filling);
+  }
+
+  /** Resolves when no folder is being filled any more. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#filling.values());
+  }
+
+  /**
+   * Sees that the container of a step has run, in its folder as {@link prepare} was told; what it wrote is in the step's folder of the workspace, open to the
    * worker whatever modes the code has left. A container
    * that an earlier process of the worker began is adopted, and one whose end that process saw is not run again, so
    * what is done with the folder afterwards has to bear being done twice, or to be noted in the journal before.
@@ -77,7 +102,7 @@ export class StepRunner {
     }
   }
 
-  async #outcome({ recipe, image, prepare, beside }: StepRequest): Promise<StepOutcome> {
+  async #outcome({ recipe, image, beside }: StepRequest): Promise<StepOutcome> {
     const { workspace, runtime, events } = this.#options;
     const { step } = recipe;
     const progress = workspace.journal.step(step);
@@ -90,14 +115,24 @@ export class StepRunner {
       if (adopted !== undefined) return adopted;
       events.log(step, `${step}: its container did not outlive the worker, and is run again`);
     }
-    await prepare(await workspace.folder(step));
+    const [spec] = await all(this.#options.signal, [
+      async () => await this.#specOf(recipe, image),
+      async () => await this.#filled(step),
+    ]);
     await workspace.journal.begin(step);
-    const spec = await this.#specOf(recipe, image);
     const outcome = await this.#watch(
       recipe,
       async () => await runtime.run(spec, this.#runOptions(step, beside)),
     );
     return outcome ?? {};
+  }
+
+  async #filled(step: ContainerStep): Promise<void> {
+    const { workspace } = this.#options;
+    const filling = this.#filling.get(step);
+    if (filling !== undefined) return await filling;
+    const folder = await workspace.folder(step);
+    for (const fill of this.#fills.get(step) ?? []) await fill(folder);
   }
 
   /** What came of a run; undefined where there was nothing to run. */

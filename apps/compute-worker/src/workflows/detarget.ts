@@ -48,11 +48,11 @@ async function runDetarget(
   run: RunContainer,
   into: string,
 ): Promise<number> {
-  const prepare = async (folder: string) => {
+  attempt.prepare('detarget', async (folder) => {
     await makeStepFolders(CONTAINER_STEPS.detarget, folder);
     for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), attempt.placing);
-  };
-  const folder = await run(problem.prepared, prepare);
+  });
+  const folder = await run(problem.prepared);
   const written = join(folder, 'untargeted_test');
   const { treeLimits: limits, signal } = attempt;
   const files = await collectTree(written, { limits, at: AT, signal });

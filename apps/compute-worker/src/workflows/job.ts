@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { JOB_FOLDERS, type Job, OrderFailure, type OrderResult, PlatformError } from '@morpheo/common';
 import type { Attempt } from '../attempt/attempt.ts';
 import { FailureWithResult } from '../attempt/outcome.ts';
+import type { Checkpoints } from '../beside/checkpoints.ts';
 import { type Gathered, gather } from '../inputs/gather.ts';
 import { mountsOf, placeInputs, placesOf, resourcesOf } from '../inputs/job-inputs.ts';
 import { packOutputs } from '../outputs/pack-outputs.ts';
@@ -29,9 +30,16 @@ export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
   // What is not allowed is told before anything is fetched.
   if (bucket !== undefined) await attempt.requireFreePlace(bucket, placesOf(inputs));
   const pulled = order.image === undefined ? undefined : await attempt.pull(order.image);
-  const gathered = await gather({ contexts: algoOf(order), blobs: resourcesOf(inputs) }, attempt);
+  const checkpoints = attempt.checkpoints();
+  const onBlobs = (blob: Gathered['blob']) =>
+    attempt.prepare('job', async (folder) => {
+      await placeInputs(inputs, blob, folder, attempt);
+      if (!attempt.isFirst) await checkpoints.lay(join(folder, CHECKPOINT.folder));
+      await makeStepFolders({ mounts: [OUTPUTS, CHECKPOINT] }, folder);
+    });
+  const gathered = await gather({ contexts: algoOf(order), blobs: resourcesOf(inputs), onBlobs }, attempt);
   const image = pulled ?? gathered.image({ type: 'algo', uuid: order.algo ?? '' }).prepared;
-  const failure = await run(order, image, gathered, attempt);
+  const failure = await run(order, image, checkpoints, attempt);
   if (failure === undefined) return await keepOutputs(order, 'done', attempt);
   const result = await keepOutputsOfFailed(order, failure, attempt);
   if (result === undefined) throw failure;
@@ -46,23 +54,17 @@ function algoOf({ algo }: Job) {
 async function run(
   order: Job,
   image: PreparedImage,
-  gathered: Gathered,
+  checkpoints: Checkpoints,
   attempt: Attempt,
 ): Promise<StepFailure | undefined> {
   tellLimits(order, attempt);
-  const { inputs = [] } = order;
-  const [checkpoints, metrics] = [attempt.checkpoints(), attempt.metrics()];
-  const prepare = async (folder: string) => {
-    await placeInputs(inputs, gathered, folder, attempt);
-    if (!attempt.isFirst) await checkpoints.lay(join(folder, CHECKPOINT.folder));
-    await makeStepFolders({ mounts: [OUTPUTS, CHECKPOINT] }, folder);
-  };
+  const metrics = attempt.metrics();
   const beside = async (live: LiveRun) => {
     const keeping = checkpoints.keep(CHECKPOINT.container, live);
     await Promise.all([keeping, metrics.follow(METRICS_FILE, live)]);
   };
   try {
-    await attempt.step(recipeOf(order), async (start) => await start(image, prepare, beside));
+    await attempt.step(recipeOf(order), async (start) => await start(image, { beside }));
     return undefined;
   } catch (error) {
     if (error instanceof StepFailure) return error;

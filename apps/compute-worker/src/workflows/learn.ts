@@ -26,9 +26,12 @@ import { demandModel, packModel, unpackModel } from './model-files.ts';
 const PERFORMANCE_BYTES = 1024 * 1024;
 
 /** What is here before the first container of a training. */
-interface Learning {
+interface Learning extends LearningData {
   readonly problem: Image;
   readonly algo: Image;
+}
+
+interface LearningData {
   readonly train: readonly InputBlob[];
   readonly test: readonly InputBlob[];
   /** The model to go on from, where the order is not the first of its ranks. */
@@ -58,14 +61,29 @@ async function gatherLearning(order: Learnuplet, attempt: Attempt): Promise<Lear
   const [train, test] = [dataNames(order.train_data), dataNames(order.test_data)];
   const start = startModel(order);
   const blobs = [...train, ...test, ...(start === undefined ? [] : [start])];
-  const inputs = await gather({ contexts: [problem, algo], blobs }, attempt);
-  return {
-    problem: inputs.image(problem),
-    algo: inputs.image(algo),
-    train: train.map(inputs.blob),
-    test: test.map(inputs.blob),
-    start: start === undefined ? undefined : inputs.blob(start),
-  };
+  const dataOf = (blob: (name: BlobName) => InputBlob): LearningData => ({
+    train: train.map(blob),
+    test: test.map(blob),
+    start: start === undefined ? undefined : blob(start),
+  });
+  const onBlobs = (blob: (name: BlobName) => InputBlob) => prepareSteps(dataOf(blob), attempt);
+  const inputs = await gather({ contexts: [problem, algo], blobs, onBlobs }, attempt);
+  return { problem: inputs.image(problem), algo: inputs.image(algo), ...dataOf(inputs.blob) };
+}
+
+/** Fills the folders of *train* and *perf* with what is there before *detarget* has run. */
+function prepareSteps({ start, train, test }: LearningData, attempt: Attempt): void {
+  const { placing } = attempt;
+  attempt.prepare('train', async (folder) => {
+    if (start !== undefined) await unpackModel(start, join(folder, 'model'), attempt, 'train');
+    await makeStepFolders(CONTAINER_STEPS.train, folder);
+    await placeBlobs(train, join(folder, 'train'), 'copy');
+  });
+  attempt.prepare('perf', async (folder) => {
+    await makeStepFolders(CONTAINER_STEPS.perf, folder);
+    await placeBlobs(train, join(folder, 'train'), placing);
+    await placeBlobs(test, join(folder, 'test'), placing);
+  });
 }
 
 function dataNames(uuids: readonly string[]): BlobName[] {
@@ -81,15 +99,11 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
 
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */
 async function train(learning: Learning, untargeted: Cached, attempt: Attempt): Promise<string> {
-  const prepare = async (folder: string) => {
-    if (learning.start !== undefined)
-      await unpackModel(learning.start, join(folder, 'model'), attempt, 'train');
-    await makeStepFolders(CONTAINER_STEPS.train, folder);
-    await placeBlobs(learning.train, join(folder, 'train'), 'copy');
+  attempt.prepare('train', async (folder) => {
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');
-  };
+  });
   return await attempt.step(CONTAINER_STEPS.train, async (run) => {
-    const folder = await run(learning.algo.prepared, prepare);
+    const folder = await run(learning.algo.prepared);
     const maxBytes = attempt.treeLimits.bytes;
     for (const [from, at, blobs, to] of [
       ['train', '/data/train', learning.train, 'taken/train'],
@@ -111,18 +125,15 @@ async function measure(
   attempt: Attempt,
 ): Promise<Performance> {
   const { placing } = attempt;
-  const prepare = async (folder: string) => {
-    await makeStepFolders(CONTAINER_STEPS.perf, folder);
+  attempt.prepare('perf', async (folder) => {
     const [trainFolder, testFolder] = [join(folder, 'train'), join(folder, 'untargeted_test')];
-    await placeBlobs(learning.train, trainFolder, placing);
-    await placeBlobs(learning.test, join(folder, 'test'), placing);
     await placeTree(untargeted.path, testFolder, placing);
     await placeTree(join(trained, 'taken/train'), join(trainFolder, 'pred'), placing);
     await placeTree(join(trained, 'taken/test'), join(testFolder, 'pred'), placing);
-  };
+  });
   const folder = await attempt.step(
     CONTAINER_STEPS.perf,
-    async (run) => await run(learning.problem.prepared, prepare),
+    async (run) => await run(learning.problem.prepared),
   );
   const limits = { maxBytes: PERFORMANCE_BYTES, at: '/hidden_data/perf' };
   const bytes = await collectFile(join(folder, 'perf'), 'performance.json', limits);

@@ -19,8 +19,10 @@ export async function predict(order: Preduplet, attempt: Attempt): Promise<Order
   const model: BlobName = { type: 'model', uuid: order.model };
   const data: BlobName = { type: 'data', uuid: order.data };
   const algo: BlobName = { type: 'algo', uuid: await algoOf(model, attempt) };
-  const inputs = await gather({ contexts: [algo], blobs: [model, data] }, attempt);
-  const path = await runPredict(inputs.image(algo), inputs.blob(model), inputs.blob(data), attempt);
+  const onBlobs = (blob: (name: BlobName) => InputBlob) =>
+    attempt.prepare('predict', async (folder) => await fill(folder, blob(model), blob(data), attempt));
+  const inputs = await gather({ contexts: [algo], blobs: [model, data], onBlobs }, attempt);
+  const path = await runPredict(inputs.image(algo), data, attempt);
   return await attempt.span('results').piece(async () => {
     const { prediction_storage_uuid: uuid } = order;
     const [sha256, { size }] = await Promise.all([hashFile(path), stat(path)]);
@@ -36,19 +38,20 @@ async function algoOf(model: BlobName, attempt: Attempt): Promise<string> {
   throw new OrderFailure('model_without_algo', { message, step: 'inputs' });
 }
 
+async function fill(folder: string, model: InputBlob, data: InputBlob, attempt: Attempt): Promise<void> {
+  await unpackModel(model, join(folder, 'model'), attempt, 'predict');
+  await nameClassically(join(folder, 'model'));
+  await makeStepFolders(CONTAINER_STEPS.predict, folder);
+  await placeFile(data.path, join(folder, 'test', data.uuid), attempt.placing);
+}
+
 /** Returns the path of the prediction. */
-async function runPredict(algo: Image, model: InputBlob, data: InputBlob, attempt: Attempt): Promise<string> {
-  const prepare = async (folder: string) => {
-    await unpackModel(model, join(folder, 'model'), attempt, 'predict');
-    await nameClassically(join(folder, 'model'));
-    await makeStepFolders(CONTAINER_STEPS.predict, folder);
-    await placeFile(data.path, join(folder, 'test', data.uuid), attempt.placing);
-  };
+async function runPredict(algo: Image, { uuid }: BlobName, attempt: Attempt): Promise<string> {
   return await attempt.step(CONTAINER_STEPS.predict, async (run) => {
-    const folder = await run(algo.prepared, prepare);
+    const folder = await run(algo.prepared);
     const maxBytes = attempt.treeLimits.bytes;
-    const written = { folder: join(folder, 'test'), at: '/data/test', uuids: [data.uuid], maxBytes };
+    const written = { folder: join(folder, 'test'), at: '/data/test', uuids: [uuid], maxBytes };
     await takePredictions(written, join(folder, 'taken'));
-    return join(folder, 'taken', data.uuid);
+    return join(folder, 'taken', uuid);
   });
 }
