@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
+import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import type { DummyScript } from '../index.ts';
 import { contextArchive, failureOf, openTestWorker, reportOf } from '../testing/test-worker.ts';
@@ -247,4 +250,34 @@ test('A report that compute-api refuses becomes the platform’s error', async (
   const order = setup.learn();
   await setup.worker.settle();
   t.is(failureOf(order, 'error').reason, 'internal');
+});
+
+test('The workspace of an attempt is removed behind its report', async (t) => {
+  await using setup = await openTestWorker();
+  const found: string[][] = [];
+  setup.compute.fault = (call) => {
+    if (call === 'reportAttempt') found.push(readdirSync(join(setup.folder, 'work')));
+    return undefined;
+  };
+  const order = setup.learn();
+  await setup.worker.settle();
+  t.like(reportOf(order), { outcome: 'done' });
+  t.deepEqual(found, [[`${order.id}.1`]]);
+  t.deepEqual(await setup.workspaces(), []);
+});
+
+test('The folders of train and perf are filled before detarget has run', async (t) => {
+  await using setup = await openTestWorker({
+    before: async ({ labels: { step, order } }) => {
+      if (step !== 'detarget') return;
+      const filled = (...path: string[]) => readdirSync(join(setup.folder, 'work', `${order}.1`, ...path));
+      await eventually(t, async (inner) => {
+        inner.is(filled('train', 'train').length, 2);
+        inner.is(filled('perf', 'test').length, 1);
+      });
+    },
+  });
+  const order = setup.learn();
+  await setup.worker.settle();
+  t.like(reportOf(order), { outcome: 'done' });
 });

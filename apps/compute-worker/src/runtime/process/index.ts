@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, mkdirSync } from 'node:fs';
 import { access, mkdir, realpath } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -116,7 +116,7 @@ class ProcessRuntime implements ContainerRuntime {
     const context = contextOf(image, this.name);
     await demandRunnable(spec);
     const recipe = await this.#recipe(context);
-    const folders = await scratchFolders(scratch);
+    const folders = scratchFolders(scratch);
     const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
     const plan = { context: context.folder, recipe, mounts, bounds, signal: options.signal };
     const root = await buildRoot(folders.root, plan);
@@ -165,11 +165,11 @@ async function readContext(folder: string): Promise<Recipe> {
   return recipe;
 }
 
-async function scratchFolders(scratch: string): Promise<Record<'root' | 'home' | 'tmp', string>> {
+function scratchFolders(scratch: string): Record<'root' | 'home' | 'tmp', string> {
   const at = (name: string) => join(scratch, name);
-  await mkdir(scratch, { recursive: true });
+  mkdirSync(scratch, { recursive: true });
   try {
-    for (const name of ['home', 'tmp']) await mkdir(at(name), { mode: 0o700 });
+    for (const name of ['home', 'tmp']) mkdirSync(at(name), { mode: 0o700 });
   } catch (error) {
     throw new PlatformError('internal', `The scratch folder ${scratch} was used before.`, { cause: error });
   }

@@ -1,5 +1,5 @@
 import { constants, existsSync, lstatSync, mkdirSync, realpathSync, symlinkSync } from 'node:fs';
-import { chmod, cp, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, cp, lstat, mkdir, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, posix } from 'node:path';
 import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
 import { diskFull } from '../../files/disk-full.ts';
@@ -117,18 +117,30 @@ async function carryOut(
   for (const source of sources) {
     const from = join(context, source.path);
     const to = !source.isFolder && into ? join(destination, basename(source.path)) : destination;
-    await mkdir(source.isFolder ? to : dirname(to), { recursive: true });
-    const copied: string[] = [];
-    const goOn = (_: string, path: string) => {
-      signal.throwIfAborted();
-      copied.push(path);
-      return true;
-    };
-    const mode = constants.COPYFILE_FICLONE;
-    await cp(from, to, { recursive: true, verbatimSymlinks: true, mode, filter: goOn });
+    mkdirSync(source.isFolder ? to : dirname(to), { recursive: true });
+    const copied = source.isFolder ? await copyFolder(from, to, signal) : await copyOne(from, to);
     // What is in a folder before the folder: its own mode may forbid to look into it.
     if (copy.mode !== undefined) for (const path of copied.toReversed()) await chmod(path, copy.mode);
   }
+}
+
+/** Copies a folder with all that is in it; returns the paths of the copies, each folder before what is in it. */
+async function copyFolder(from: string, to: string, signal: AbortSignal): Promise<readonly string[]> {
+  const copied: string[] = [];
+  const goOn = (_: string, path: string) => {
+    signal.throwIfAborted();
+    copied.push(path);
+    return true;
+  };
+  const mode = constants.COPYFILE_FICLONE;
+  await cp(from, to, { recursive: true, verbatimSymlinks: true, mode, filter: goOn });
+  return copied;
+}
+
+async function copyOne(from: string, to: string): Promise<readonly string[]> {
+  if (lstatSync(to, { throwIfNoEntry: false }) !== undefined) await rm(to);
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
+  return [to];
 }
 
 /** A handful of calls that cost less than to wait for each of them. */
