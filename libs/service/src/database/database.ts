@@ -30,6 +30,7 @@ import type { Heard } from './channels.ts';
  *   `unavailable`.
  * - [D20] A listener is told when other openings begin to be heard, and when they are heard again after a while in which
  *   they were not: what they notified before is lost to it.
+ * - [D21] What a read has seen is answered when it is on disk, so that no crash undoes what was told.
  */
 export interface Database<Schema> {
   readonly engine: 'sqlite' | 'postgres';

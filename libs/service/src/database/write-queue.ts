@@ -16,8 +16,8 @@ interface Write<Schema> {
 
 /**
  * The writes that wait for the connection. Those that are there when it comes free share one transaction, and so one
- * wait for the disk; each has a savepoint of its own. None is answered before the commit: what one of them has seen
- * of another, a conflict for instance, is true only then.
+ * wait for the disk; each has a savepoint of its own. None is answered before the commit is on disk: what one of them has
+ * seen of another, a conflict for instance, is true only then. Meanwhile the next ones are already run.
  */
 export class WriteQueue<Schema> {
   readonly #kysely: Kysely<Schema>;
@@ -25,6 +25,8 @@ export class WriteQueue<Schema> {
   readonly #log: Log;
   #waiting: Write<Schema>[] = [];
   #running: Promise<void> | undefined;
+  /** Resolves when the last batch that was committed is answered. */
+  #answered: Promise<void> | undefined;
 
   constructor(kysely: Kysely<Schema>, connection: SqliteConnection, log: Log) {
     this.#kysely = kysely;
@@ -44,14 +46,18 @@ export class WriteQueue<Schema> {
   /** Resolves when no write waits or runs. */
   async drain(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    await this.#answered;
   }
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       // All that is started in this turn of the event loop comes along.
       await new Promise((resolve) => setImmediate(resolve));
+      const before = this.#answered;
       try {
         await this.#kysely.connection().execute((bound) => this.#batch(bound));
+        // No more than one batch is ahead of the disk: where that is slow, more writes share the next one.
+        await before;
       } catch (error) {
         for (const write of this.#waiting.splice(0)) write.reject(error);
       }
@@ -63,19 +69,21 @@ export class WriteQueue<Schema> {
     const batch = this.#waiting.splice(0, MOST_WRITES_IN_BATCH);
     const slow = setTimeout(() => this.#complain(batch.length), SLOW_BATCH_MS);
     const answers: (() => void)[] = [];
+    let synced: Promise<void> | undefined;
     try {
       this.#connection.begin();
       for (const write of batch) {
         answers.push(await perform(bound, write));
         if (this.#connection.isBroken) break;
       }
-      this.#connection.commit();
+      synced = this.#connection.commit();
     } catch (error) {
       answers.splice(0, answers.length, ...batch.map((write) => () => write.reject(error)));
     } finally {
       clearTimeout(slow);
     }
-    for (const answer of answers) answer();
+    if (synced === undefined) for (const answer of answers) answer();
+    else this.#answered = answer(batch, answers, synced);
   }
 
   #complain(writes: number): void {
@@ -83,6 +91,20 @@ export class WriteQueue<Schema> {
       { writes, ms: SLOW_BATCH_MS },
       'a write holds the database; does it wait for something outside?',
     );
+  }
+}
+
+/** Answers a batch when it is on disk; where it does not get there, with the reason. */
+async function answer<Schema>(
+  batch: readonly Write<Schema>[],
+  answers: readonly (() => void)[],
+  synced: Promise<void>,
+): Promise<void> {
+  try {
+    await synced;
+    for (const one of answers) one();
+  } catch (error) {
+    for (const { reject } of batch) reject(error);
   }
 }
 

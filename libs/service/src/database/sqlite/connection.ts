@@ -1,15 +1,25 @@
 import { statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
-import { CORRUPT, fromSqliteError, isSqliteError } from './errors.ts';
+import type { Log } from '../../log/index.ts';
+import { fromSqliteError, isDamage } from './errors.ts';
+import { LogOfWrites, type LogOptions } from './log-of-writes.ts';
 import { noteLog } from './write-log.ts';
 
 const MOST_STATEMENTS = 500;
 const BUSY_TIMEOUT_MS = 1_000;
 /** Enough for the indexes of some 100,000 orders: what is not here is read from the file again and again. */
 const CACHE_KIB = 32 * 1024;
-/** Of 4 KiB: how long the write-ahead log grows before it is moved into the file, which holds all writes up. */
-const CHECKPOINT_PAGES = 4096;
+
+/** How a connection is opened. */
+export interface ConnectionOptions extends LogOptions {
+  /** The file; or `:memory:`. */
+  readonly file: string;
+  /** Let go of when the file is closed. */
+  readonly hold?: Disposable;
+  readonly log: Log;
+}
 
 /**
  * The one connection to an SQLite file, in the shape that Kysely's dialect takes. Statements are prepared once and
@@ -17,24 +27,31 @@ const CHECKPOINT_PAGES = 4096;
  */
 export class SqliteConnection implements SqliteDatabase {
   readonly #file: string;
+  readonly #hold: Disposable | undefined;
   readonly #database: DatabaseSync;
+  readonly #writes: LogOfWrites | undefined;
+  readonly #log: Log;
   readonly #statements = new Map<string, SqliteStatement>();
   /** Why the transaction that {@link begin} began is gone, where SQLite has rolled it back by itself. */
   #broken: unknown;
-  #state: 'idle' | 'writing' = 'idle';
+  #state: 'idle' | 'writing' | 'closed' = 'idle';
   /** Why the file is not used any more. */
   #damage: unknown;
   readonly #hadLog: boolean;
   #isLogNoted: boolean;
 
   /** Opens the file and takes it for this process alone; `unavailable` where another one holds it. */
-  constructor(file: string) {
+  constructor({ file, hold, log, ...options }: ConnectionOptions) {
     this.#file = file;
+    this.#hold = hold;
+    this.#log = log;
+    const isFile = file !== ':memory:';
     this.#hadLog = (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
-    this.#isLogNoted = file === ':memory:';
-    this.#database = this.#translate(() => new DatabaseSync(file, { timeout: BUSY_TIMEOUT_MS }));
+    this.#isLogNoted = !isFile;
+    this.#database = this.#translate(() => openFile(file));
     try {
-      this.#translate(() => this.#configure());
+      this.#translate(() => configure(this.#database));
+      this.#writes = isFile ? this.#translate(() => this.#openLog(options)) : undefined;
     } catch (error) {
       this.#database.close();
       throw error;
@@ -42,7 +59,15 @@ export class SqliteConnection implements SqliteDatabase {
   }
 
   get isOpen(): boolean {
-    return this.#database.isOpen;
+    return this.#state !== 'closed';
+  }
+
+  /**
+   * Resolves when all that was committed is on disk; undefined where it is there. What a read has seen is told no sooner.
+   * It rejects with `unavailable` where the disk did not take it: then the file is not used any more.
+   */
+  get unsynced(): Promise<void> | undefined {
+    return this.#writes?.pending;
   }
 
   /** Whether SQLite has rolled the transaction back by itself: what it did is gone, and nothing more may be done. */
@@ -57,12 +82,16 @@ export class SqliteConnection implements SqliteDatabase {
     // Before anything else is written, and not when it is opened: that goes well on a full disk too.
     if (!this.#isLogNoted) this.#translate(() => noteLog(this.#database, this.#file, this.#hadLog));
     this.#isLogNoted = true;
+    this.#advanceLog();
     this.prepare('begin immediate').run([]);
     this.#state = 'writing';
   }
 
-  /** Commits, so that what was written is on disk; where that fails, nothing of it remains and the error is thrown. */
-  commit(): void {
+  /**
+   * Commits; where that fails, nothing of it remains and the error is thrown. Returns what resolves when it is on disk, see
+   * {@link unsynced}: nobody may be told of it before. Others may write meanwhile.
+   */
+  commit(): Promise<void> | undefined {
     try {
       this.prepare('commit').run([]);
       this.#state = 'idle';
@@ -70,6 +99,12 @@ export class SqliteConnection implements SqliteDatabase {
       this.rollback();
       throw error;
     }
+    return this.#writes?.committed();
+  }
+
+  /** Resolves when all that was written is on disk, also what no {@link commit} has committed. */
+  async sync(): Promise<void> {
+    await this.#writes?.sync();
   }
 
   /** Gives the transaction up, where there still is one. */
@@ -79,7 +114,7 @@ export class SqliteConnection implements SqliteDatabase {
     if (this.#database.isTransaction) this.#translate(() => this.#database.exec('rollback'));
   }
 
-  /** Throws `unavailable` once a part of the file was found damaged: what were written then might be lost. */
+  /** Throws `unavailable` once the file was found damaged, or was not brought to disk: what is written then might be lost. */
   refuseDamaged(): void {
     if (this.#damage !== undefined) throw this.#damage;
   }
@@ -99,23 +134,34 @@ export class SqliteConnection implements SqliteDatabase {
   }
 
   /** Closes the file; doing it twice is harmless. */
-  close(): void {
-    if (this.#database.isOpen) this.#translate(() => this.#database.close());
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    await this.#writes?.settle();
+    this.#translate(() => this.#database.close());
+    this.#writes?.close();
+    this.#hold?.[Symbol.dispose]();
   }
 
-  #configure(): void {
-    const database = this.#database;
-    // Exclusive before anything is read: then there is no shared memory, and no other process gets in between.
-    database.exec('pragma locking_mode = exclusive');
-    database.exec('pragma journal_mode = wal');
-    database.exec('pragma synchronous = full');
-    database.exec('pragma foreign_keys = on');
-    // What savepoints may have to take back is kept in memory: a file for it costs more than the writes themselves.
-    database.exec('pragma temp_store = memory');
-    database.exec(`pragma cache_size = -${CACHE_KIB}`);
-    database.exec(`pragma wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-    // The lock is taken by the first write, not by the pragma.
-    database.exec('begin immediate; commit');
+  #openLog(options: LogOptions): LogOfWrites {
+    const reader = openFile(this.#file);
+    try {
+      return new LogOfWrites(this.#file, { database: this.#database, reader }, options, (error) => {
+        this.#damage ??= error;
+      });
+    } catch (error) {
+      reader.close();
+      throw error;
+    }
+  }
+
+  /** Where the log cannot be moved into the file, it grows: that is tried again later. */
+  #advanceLog(): void {
+    try {
+      this.#translate(() => this.#writes?.advance());
+    } catch (error) {
+      this.#log.warn({ error }, 'the log of writes could not be moved into the database');
+    }
   }
 
   #wrap(sql: string, statement: StatementSync): SqliteStatement {
@@ -143,7 +189,7 @@ export class SqliteConnection implements SqliteDatabase {
       return work();
     } catch (error) {
       const translated = fromSqliteError(error, this.#file);
-      if (isSqliteError(error, CORRUPT)) this.#damage ??= translated;
+      if (isDamage(error)) this.#damage ??= translated;
       // Some errors (a full disk, a failing one) make SQLite roll the whole transaction back. Statements that came
       // after it would then be committed one by one, so none may come.
       if (this.#state === 'writing' && !this.#database.isTransaction) this.#broken = translated;
@@ -155,4 +201,23 @@ export class SqliteConnection implements SqliteDatabase {
 /** The values as node:sqlite takes them: null, numbers, texts and bytes; it throws a TypeError at any other. */
 function bound(values: readonly unknown[]): SQLInputValue[] {
   return values as SQLInputValue[];
+}
+
+/** Opens a file so that SQLite keeps every other process out of it, and its index of the log in memory. */
+function openFile(file: string): DatabaseSync {
+  const where = file === ':memory:' ? file : new URL(`${pathToFileURL(file).href}?vfs=unix-excl`);
+  return new DatabaseSync(where, { timeout: BUSY_TIMEOUT_MS });
+}
+
+function configure(database: DatabaseSync): void {
+  database.exec('pragma journal_mode = wal');
+  // The log is synced after each commit, off this thread; SQLite syncs it before it is moved into the file.
+  database.exec('pragma synchronous = normal');
+  database.exec('pragma wal_autocheckpoint = 0');
+  database.exec('pragma foreign_keys = on');
+  // What savepoints may have to take back is kept in memory: a file for it costs more than the writes themselves.
+  database.exec('pragma temp_store = memory');
+  database.exec(`pragma cache_size = -${CACHE_KIB}`);
+  // The lock is taken by the first write, not by the pragma.
+  database.exec('begin immediate; commit');
 }

@@ -1,6 +1,9 @@
 import {
   type DatabaseConnection,
   type Driver,
+  type KyselyPlugin,
+  type PluginTransformQueryArgs,
+  type PluginTransformResultArgs,
   type SelectModifierNode,
   SqliteAdapter,
   SqliteDialect,
@@ -112,5 +115,23 @@ class OneConnectionDriver extends SqliteDriver {
     // Stays taken where somebody waits: it is handed on, and nobody gets in between.
     if (next === undefined) this.#state = 'free';
     else next();
+  }
+}
+
+/** Keeps the rows that a query has read until all that was committed before is on disk: a power cut must not undo it. */
+export class OnDiskPlugin implements KyselyPlugin {
+  readonly #connection: SqliteConnection;
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+  }
+
+  transformQuery({ node }: PluginTransformQueryArgs) {
+    return node;
+  }
+
+  async transformResult({ result }: PluginTransformResultArgs) {
+    await this.#connection.unsynced;
+    return result;
   }
 }

@@ -10,6 +10,10 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
+// Extended ones: the system may have forgotten what it could not bring to disk.
+const IOERR_FSYNC = IOERR | (4 << 8);
+const IOERR_DIR_FSYNC = IOERR | (5 << 8);
+
 /** What is wrong and what to do, after the name of the file. */
 const UNAVAILABLE: Readonly<Record<number, string>> = {
   [BUSY]: 'is held by another process (or opened twice by this one); stop that one, or name another file',
@@ -29,6 +33,14 @@ export function isSqliteError(error: unknown, code: number): error is Error {
     (error.errcode & 0xff) === code
   );
 }
+
+/** Whether an error of the engine says that the file is not what was written to it: nothing more may be built on it. */
+export function isDamage(error: unknown): boolean {
+  if (isSqliteError(error, CORRUPT)) return true;
+  return isSqliteError(error, IOERR) && 'errcode' in error && SYNC_ERRORS.has(error.errcode);
+}
+
+const SYNC_ERRORS: ReadonlySet<unknown> = new Set([IOERR_FSYNC, IOERR_DIR_FSYNC]);
 
 /**
  * The error of the engine in the platform's terms: a full disk is `disk_full`, and whatever keeps the file from

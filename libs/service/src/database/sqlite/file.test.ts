@@ -1,16 +1,18 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { isPlatformError } from '@morpheo/common';
 import test from 'ava';
 import { openSqlite } from '../index.ts';
 import { addNote, type NotesSchema, note, noteIds, notesMigrations } from '../testing/conformance-schema.ts';
 import { temporaryPlace } from '../testing/temporary-place.fixture.ts';
 
+const run = promisify(execFile);
 const FIXTURE = fileURLToPath(new URL('crash-writer.fixture.ts', import.meta.url));
 
 /** A process that writes to the file and says which rows were acknowledged. */
@@ -65,6 +67,27 @@ test('A file that another process holds is refused by name', async (t) => {
   await writer.kill();
   const free = await place.open({ migrations: notesMigrations });
   await free[Symbol.asyncDispose]();
+});
+
+test('No other process reads or writes the file, not even after this one has tried to open it twice', async (t) => {
+  await using place = await temporaryPlace();
+  await using database = await place.open<NotesSchema>({ migrations: notesMigrations });
+  await addNote(database, 'a');
+  await t.throwsAsync(place.open({ migrations: notesMigrations }));
+  const other = (work: string) =>
+    run(process.execPath, [
+      '-e',
+      `const { DatabaseSync } = require('node:sqlite'); const database = new DatabaseSync(process.argv[1]); ${work}`,
+      place.file,
+    ]);
+  const [read, write] = [
+    "database.prepare('select * from notes').all()",
+    "database.exec('delete from notes')",
+  ];
+  await Promise.all(
+    [read, write].map((work) => t.throwsAsync(other(work), { message: /database is locked/ })),
+  );
+  t.deepEqual(await noteIds(database), ['a']);
 });
 
 test('A file that this process holds already is refused', async (t) => {

@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { access, mkdir, open, stat } from 'node:fs/promises';
+import { constants, statSync } from 'node:fs';
+import { access, chmod, mkdir, open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { errnoOf, PlatformError } from '@morpheo/common';
@@ -13,9 +13,10 @@ export async function prepareFile(file: string): Promise<void> {
   const folder = dirname(resolve(file));
   try {
     const made = await mkdir(folder, { recursive: true, mode: 0o700 });
-    const handle = await open(file, 'a', 0o600);
-    await handle.chmod(0o600);
-    await handle.close();
+    await makeFile(file);
+    if (!(await stat(file)).isFile()) throw new Error('it is no file');
+    await access(file, constants.R_OK | constants.W_OK);
+    await chmod(file, 0o600);
     await syncFolders(folder, made === undefined ? folder : dirname(made));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -24,6 +25,33 @@ export async function prepareFile(file: string): Promise<void> {
       cause: error,
     });
   }
+}
+
+/** Never opens one that is there: when a process closes a file, all its locks on it are gone, those of SQLite too. */
+async function makeFile(file: string): Promise<void> {
+  try {
+    await (await open(file, 'wx', 0o600)).close();
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+/** The files that this process has open, by device and number. */
+const held = new Set<string>();
+
+/**
+ * Takes a file for one opening of this process, until it is disposed. SQLite keeps other processes out, and lets the
+ * connections of one in. Throws `unavailable` where it is taken.
+ */
+export function holdFile(file: string): Disposable {
+  const { dev, ino } = statSync(file, { bigint: true });
+  const key = `${dev} ${ino}`;
+  if (held.has(key)) {
+    const message = `The database ${file} is opened twice by this process; name another file.`;
+    throw new PlatformError('unavailable', message);
+  }
+  held.add(key);
+  return { [Symbol.dispose]: () => void held.delete(key) };
 }
 
 /**

@@ -7,12 +7,13 @@ import { closedError } from '../database.ts';
 import { migrate } from '../migrate.ts';
 import { refuseInsideWrite, WriteQueue } from '../write-queue.ts';
 import { SqliteConnection } from './connection.ts';
-import { OneConnectionDialect } from './dialect.ts';
-import { prepareFile, refuseDamaged, requireFile } from './file.ts';
+import { OnDiskPlugin, OneConnectionDialect } from './dialect.ts';
+import { holdFile, prepareFile, refuseDamaged, requireFile } from './file.ts';
+import type { LogOptions } from './log-of-writes.ts';
 import { refuseForeignLog } from './write-log.ts';
 
 /** What {@link openSqlite} is given. */
-export interface OpenSqlite extends OpenDatabase {
+export interface OpenSqlite extends OpenDatabase, LogOptions {
   /** The database's file, made where there is none, with its folder; or `:memory:` for one that ends with the process. */
   readonly file: string;
 }
@@ -23,19 +24,30 @@ export interface OpenSqlite extends OpenDatabase {
  * A schema has no deferred constraints: they would be found broken by the shared commit, which rejects all its writes.
  */
 export async function openSqlite<Schema>(options: OpenSqlite): Promise<Database<Schema>> {
-  const { file } = options;
-  if (file !== ':memory:') {
-    await prepareFile(file);
-    await refuseDamaged(file);
-    await refuseForeignLog(file);
-  }
-  const connection = new SqliteConnection(file);
+  const connection = await connect(options);
   try {
-    const kysely = new Kysely<Schema>({ dialect: new OneConnectionDialect(connection, file) });
+    const kysely = new Kysely<Schema>({ dialect: new OneConnectionDialect(connection, options.file) });
     await migrate(kysely, options);
+    await connection.sync();
     return new Sqlite(kysely, connection, options);
   } catch (error) {
-    connection.close();
+    await connection.close();
+    throw error;
+  }
+}
+
+async function connect(options: OpenSqlite): Promise<SqliteConnection> {
+  const { file, log = silentLog } = options;
+  const about = { ...options, log: log.child({ database: file }) };
+  if (file === ':memory:') return new SqliteConnection(about);
+  await prepareFile(file);
+  const hold = holdFile(file);
+  try {
+    await refuseDamaged(file);
+    await refuseForeignLog(file);
+    return new SqliteConnection({ ...about, hold });
+  } catch (error) {
+    hold[Symbol.dispose]();
     throw error;
   }
 }
@@ -51,7 +63,7 @@ class Sqlite<Schema> implements Database<Schema> {
   #ending: Promise<void> | undefined;
 
   constructor(kysely: Kysely<Schema>, connection: SqliteConnection, { file, log = silentLog }: OpenSqlite) {
-    this.read = kysely;
+    this.read = kysely.withPlugin(new OnDiskPlugin(connection));
     this.#connection = connection;
     this.#file = file;
     this.#queue = new WriteQueue(kysely, connection, log.child({ database: file }));
@@ -98,6 +110,6 @@ class Sqlite<Schema> implements Database<Schema> {
   async #end(): Promise<void> {
     await this.#queue.drain();
     // In its turn, so that the reads that wait are served before.
-    await this.read.connection().execute(async () => this.#connection.close());
+    await this.read.connection().execute(async () => await this.#connection.close());
   }
 }

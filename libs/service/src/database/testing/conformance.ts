@@ -3,6 +3,7 @@ import ava, { type ExecutionContext } from 'ava';
 import { sql } from 'kysely';
 import type { Database } from '../index.ts';
 import type { DatabaseUnderTest, Register } from './conformance-driver.ts';
+import { testDurability } from './conformance-durability.ts';
 import { testMigrations } from './conformance-migrations.ts';
 import { testNotifications } from './conformance-notifications.ts';
 import { addNote, type NotesSchema, note, noteIds, notesMigrations } from './conformance-schema.ts';
@@ -37,6 +38,7 @@ export function testDatabase(driver: DatabaseUnderTest): void {
   behaves('disposing waits for writes under way [D18]', waitsForWrites);
   behaves('a disposed database is unavailable [D18] [D19]', isUnavailableAfterwards);
   if (!driver.shared) behaves('writes are applied in the order of their calls', keepsOrder);
+  testDurability(driver);
   testMigrations(driver);
   testNotifications(driver);
 }
