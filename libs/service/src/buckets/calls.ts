@@ -4,6 +4,7 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { keysOf } from './credentials.ts';
 import { type BucketLocation, nameOf, s3Error } from './errors.ts';
 import { type BucketOptions, type BucketTuning, DEFAULT_TUNING } from './options.ts';
+import { signByChecksums } from './payload.ts';
 
 /** How many times a call is made before it has failed (the standard mode of the AWS tools). */
 const ATTEMPTS = 3;
@@ -56,13 +57,10 @@ export interface Calls extends Disposable {
 /** Opens the {@link Calls}; nothing is sent yet. */
 export function openCalls(options: BucketOptions): Calls {
   const tuning = { ...DEFAULT_TUNING, ...options.tuning };
-  const patient = new S3Client(clientConfig(options, tuning));
+  const patient = signByChecksums(new S3Client(clientConfig(options, tuning)));
   // Both share their connections.
-  const hasty = new S3Client({
-    ...clientConfig(options, tuning),
-    requestHandler: patient.config.requestHandler,
-    maxAttempts: 1,
-  });
+  const shared = { requestHandler: patient.config.requestHandler, maxAttempts: 1 };
+  const hasty = signByChecksums(new S3Client({ ...clientConfig(options, tuning), ...shared }));
   const checksums = options.checksums !== 'when-required';
   const endpoint = options.endpoint ?? `AWS in ${regionOf(options)}`;
   const location = { endpoint, bucket: options.bucket, checksums, words: options.words };

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -144,21 +145,16 @@ export class PartSender implements AsyncDisposable {
 
   async #fly(number: number, bytes: Uint8Array): Promise<void> {
     const { bucket, checksums } = this.#calls;
+    const sum = checksums ? { ChecksumCRC32: crc32Of(bytes) } : {};
     const request = {
-      ...{
-        Bucket: bucket,
-        Key: this.#upload.key,
-        UploadId: this.#upload.id,
-        PartNumber: number,
-        Body: bytes,
-      },
-      ...(checksums ? { ChecksumAlgorithm: 'CRC32' as const } : {}),
+      ...{ Bucket: bucket, Key: this.#upload.key, UploadId: this.#upload.id },
+      ...{ PartNumber: number, Body: bytes, ...sum },
     };
-    const { ETag, ChecksumCRC32 } = await this.#calls.run(
-      (s3, how) => s3.send(new UploadPartCommand(request), how),
-      { bytes: bytes.byteLength, signal: this.#signal },
-    );
-    this.#sent.push({ PartNumber: number, ETag, ...(checksums ? { ChecksumCRC32 } : {}) });
+    const { ETag } = await this.#calls.run((s3, how) => s3.send(new UploadPartCommand(request), how), {
+      bytes: bytes.byteLength,
+      signal: this.#signal,
+    });
+    this.#sent.push({ PartNumber: number, ETag, ...sum });
   }
 
   /** Stops what is on its way, and waits for that. */
@@ -166,6 +162,13 @@ export class PartSender implements AsyncDisposable {
     this.#stop.abort(new Error('the upload was given up'));
     await Promise.all(this.#flying);
   }
+}
+
+/** The CRC-32 of bytes as S3 takes it: its four bytes in Base64. */
+function crc32Of(bytes: Uint8Array): string {
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32BE(crc32(bytes));
+  return sum.toString('base64');
 }
 
 function tooManyParts(): PlatformError {
