@@ -26,6 +26,8 @@ const CALLS: Readonly<Record<string, LateCall>> = {
     await api.reportAttempt({ params, body: { outcome: 'error', failure } });
   },
   released: async (api, params) => await api.reportAttempt({ params, body: { outcome: 'released' } }),
+  events: async (api, params) =>
+    await api.noteEvents({ params, body: { events: [{ what: 'started', seq: 100_000, step: 'train' }] } }),
   step: async (api, params) => await api.noteStep({ params, body: { what: 'started', step: 'train' } }),
   log: async (api, params) => {
     const chunk = { seq: 1_000_000, step: 'train', stream: 'stdout', text: 'late' } as const;

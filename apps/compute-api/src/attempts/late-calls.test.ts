@@ -58,6 +58,13 @@ const CALLS = {
     const record = { step: 'train', seconds: 1 } as const;
     await api.noteStep({ params: paramsOf(claim), body: { what: 'ended', record } });
   },
+  events: async (api, { claim }) => {
+    const events = [
+      { what: 'started', seq: 100, step: 'train' } as const,
+      { what: 'log', seq: 101, step: 'train', stream: 'stdout', text: 'late' } as const,
+    ];
+    await api.noteEvents({ params: paramsOf(claim), body: { events } });
+  },
   log: async (api, { claim }) =>
     await api.appendLog({
       params: paramsOf(claim),

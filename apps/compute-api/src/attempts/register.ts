@@ -67,14 +67,23 @@ async function resumeIn(tx: Tx, order: OrderRow, boot: string, leaseMs: number):
 }
 
 async function claimToResume({ db }: Tx, order: OrderRow, leaseMs: number): Promise<Grant> {
-  const { last } = await db
-    .selectFrom('logs')
-    .select((row) => row.fn.max<number | null>('seq').as('last'))
+  const { last, noted } = await db
+    .selectFrom('attempts')
+    .select((row) => [
+      'noted',
+      // Of a worker that told of its log apart.
+      row
+        .selectFrom('logs')
+        .select((log) => log.fn.max<number | null>('seq').as('last'))
+        .whereRef('logs.order_id', '=', 'attempts.order_id')
+        .whereRef('logs.attempt', '=', 'attempts.attempt')
+        .as('last'),
+    ])
     .where('order_id', '=', order.id)
     .where('attempt', '=', order.attempt)
     .executeTakeFirstOrThrow();
   const { claim, pin } = grantOf(order, leaseMs);
-  return { claim: { ...claim, log_seq: last === null ? 0 : Number(last) + 1 }, pin };
+  return { claim: { ...claim, log_seq: Math.max(noted, last === null ? 0 : Number(last) + 1) }, pin };
 }
 
 /** The order that a worker runs as this attempt, in whichever process of it, locked for this transaction. */

@@ -7,42 +7,25 @@ import {
   type OrderStatus,
   PlatformError,
   type Report,
-  type StepRecord,
 } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { findInLog } from '../disclosure/canaries.ts';
+import { findInLog, type LogPiece, logOf } from '../disclosure/canaries.ts';
 import { withCoarseScores } from '../disclosure/scores.ts';
 import { policyOf } from '../disclosure/shown.ts';
 import { endOrder } from '../orders/finish.ts';
 import { kindOf, type MadeResult } from '../orders/kinds.ts';
 import { trySample } from '../orders/sample.ts';
-import { changeOrder, takeOrder } from '../orders/store.ts';
+import { type Along, changeOrder } from '../orders/store.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { isIsolated, lossesBesideOthers, wasBesideOthers } from '../queue/isolation.ts';
-import { checkCaller } from '../workers/store.ts';
-import { type AttemptRef, type CalledAttempt, closeAttempt, fence, takeFenced } from './fence.ts';
-import { wholeLog } from './log-store.ts';
+import { toldBy } from './events.ts';
+import { type AttemptRef, type CalledAttempt, closeAttempt, closingOf, takeAttempts } from './fence.ts';
 
 /** How often, and when again, an order is tried that the platform failed. */
 export type RetryPolicy = Pick<ComputeSettings, 'attempts' | 'retryBackOff'>;
-
-/** A step that started or ended. */
-export type StepNote =
-  | { readonly what: 'started'; readonly step: StepRecord['step'] }
-  | { readonly what: 'ended'; readonly record: StepRecord };
-
-/** Notes a step in the history. Throws as {@link takeFenced} does. */
-export async function noteStep(database: ComputeDatabase, ref: CalledAttempt, note: StepNote): Promise<void> {
-  await database.write(async (tx) => {
-    const order = await takeFenced(tx, ref);
-    if (note.what === 'started') {
-      await changeOrder(tx, order, { event: 'step_started', details: { step: note.step } });
-    } else await changeOrder(tx, order, { event: 'step_ended', details: note.record });
-  });
-}
 
 /**
  * Ends the attempt as its worker reports, and returns what the order is then. The same report again gets the same
@@ -55,33 +38,50 @@ export async function reportAttempt(
   ref: CalledAttempt,
   report: Report,
 ): Promise<OrderStatus> {
-  const finding = report.outcome === 'done' ? await findingOf(database, ref) : undefined;
   const hash = createHash('sha256').update(JSON.stringify(report)).digest('hex');
-  return await database.write(async (tx) => {
-    const order = await takeOrder(tx, ref.order);
-    if (order !== undefined && (await wasReported(tx, ref, hash))) return order.status;
-    fence(order, ref);
-    await checkCaller(tx, order.worker, ref.caller);
-    const judged: Report = finding === undefined ? report : { outcome: 'failed', failure: finding };
-    const after = await applyReport(tx, policy, order, judged);
-    const failure = 'failure' in judged ? JSON.stringify(judged.failure) : null;
-    await closeAttempt(tx, order, judged.outcome, { failure, report: hash });
-    return after.status;
-  });
+  const apply = async (finding: Failure | undefined, isSearched: boolean) =>
+    await database.write(async (tx) => {
+      const [taken] = await takeAttempts(tx, [ref]);
+      if (taken?.status !== 'fulfilled') throw taken?.reason;
+      const { order, known, requireCurrent } = taken.value;
+      if (known.report === hash) return order.status;
+      requireCurrent();
+      const { canaries } = policyOf(order);
+      if (report.outcome === 'done' && canaries.length > 0 && !isSearched) return { canaries };
+      const judged: Report = finding === undefined ? report : { outcome: 'failed', failure: finding };
+      const { changes, counts, logs } = toldBy(tx, taken.value, report.events ?? [], { lenient: true });
+      const failure = 'failure' in judged ? JSON.stringify(judged.failure) : null;
+      const closing = closingOf(tx, order, judged.outcome, { ...counts, failure, report: hash });
+      const along = { changes, beside: [closing, ...logs] };
+      return (await applyReport(tx, policy, order, judged, along)).status;
+    });
+  const applied = await apply(undefined, false);
+  if (typeof applied === 'string') return applied;
+  const finding = await findingOf(applied.canaries, logWith(database, ref, report.events));
+  const judged = await apply(finding, true);
+  if (typeof judged !== 'string') throw new Error('A log was looked through, and is to be once more.');
+  return judged;
 }
 
 /** Why an attempt has no result though it succeeded: its log holds a canary of the problem. */
-async function findingOf(database: ComputeDatabase, { order }: AttemptRef): Promise<Failure | undefined> {
-  const row = await database.read
-    .selectFrom('orders')
-    .select(['pin', 'round', 'sample_of'])
-    .where('id', '=', order)
-    .executeTakeFirst();
-  const canaries = row === undefined ? [] : policyOf(row).canaries;
-  const hit = await findInLog(canaries, wholeLog(database, order));
+async function findingOf(
+  canaries: readonly string[],
+  log: AsyncIterable<LogPiece>,
+): Promise<Failure | undefined> {
+  const hit = await findInLog(canaries, log);
   if (hit === undefined) return undefined;
   const message = `What the step ${hit.step} printed holds the canary number ${hit.number} of its problem.`;
   return failureOf('canary_found', { message, step: 'results' });
+}
+
+/** The log of an order, and at its end what of it comes with a report. */
+async function* logWith(
+  database: ComputeDatabase,
+  { order, attempt }: AttemptRef,
+  events: Report['events'] = [],
+): AsyncGenerator<LogPiece> {
+  yield* logOf(database, order);
+  for (const event of events) if (event.what === 'log') yield { ...event, attempt };
 }
 
 /** Gives up on attempts whose worker was lost: the orders become due again, or fail after the last attempt. */
@@ -103,25 +103,29 @@ export async function loseAttempts(
   }
 }
 
-async function applyReport(tx: Tx, policy: RetryPolicy, order: OrderRow, report: Report): Promise<OrderRow> {
+async function applyReport(
+  tx: Tx,
+  policy: RetryPolicy,
+  order: OrderRow,
+  report: Report,
+  along: Along,
+): Promise<OrderRow> {
   switch (report.outcome) {
     case 'done':
-      return await finishWith(tx, order, report.result);
+      return await finishWith(tx, order, report.result, along);
     case 'failed': {
-      if (report.result !== undefined) return await finishWith(tx, order, report.result, report.failure);
-      const failed = await endOrder(tx, order, { status: 'failed', failure: report.failure });
-      await trySample(tx, order, report.failure);
+      const { failure } = report;
+      if (report.result !== undefined) return await finishWith(tx, order, report.result, along, failure);
+      const failed = await endOrder(tx, order, { status: 'failed', failure }, along);
+      await trySample(tx, order, failure);
       return failed;
     }
     case 'error':
-      return await tryAgain(tx, policy, order, 'error', report.failure);
+      return await tryAgain(tx, policy, order, 'error', report.failure, along);
     case 'released': {
       const again = upAgain(order);
-      return await changeOrder(tx, order, {
-        event: 'released',
-        set: { ...FREE, ...again.set, due_at: tx.now, publish_after: tx.now },
-        effects: again.effects,
-      });
+      const set = { ...FREE, ...again.set, due_at: tx.now, publish_after: tx.now };
+      return await changeOrder(tx, order, { event: 'released', set, effects: again.effects }, along);
     }
   }
 }
@@ -134,6 +138,7 @@ async function finishWith(
   tx: Tx,
   order: OrderRow,
   reported: OrderResult,
+  along: Along,
   failure?: Failure,
 ): Promise<OrderRow> {
   if (failure !== undefined && order.kind !== 'job')
@@ -151,7 +156,8 @@ async function finishWith(
   const isStored = kindOf(order.kind).isStored(order);
   const publish = { do: 'publish_result', attempt: order.attempt } as const;
   const effects: Effect[] = isStored ? [failure === undefined ? publish : { ...publish, failed: true }] : [];
-  const finished = await changeOrder(tx, order, { event: 'publishing', details, set, effects });
+  const change = { event: 'publishing', details, set, effects } as const;
+  const finished = await changeOrder(tx, order, change, along);
   if (isStored) return finished;
   return failure === undefined
     ? await endOrder(tx, finished, { status: 'done', keepsResult: true })
@@ -170,13 +176,14 @@ async function tryAgain(
   order: OrderRow,
   event: 'lost' | 'error',
   failure: Failure,
+  along: Along = {},
 ): Promise<OrderRow> {
   const charged = order.charged + 1;
   if (charged >= policy.attempts) {
     const message = `${failure.message} That was attempt ${charged} of ${policy.attempts}.`;
-    return await endOrder(tx, order, { status: 'failed', failure: { ...failure, message } });
+    return await endOrder(tx, order, { status: 'failed', failure: { ...failure, message } }, along);
   }
-  return await makeDueAgain(tx, policy, order, { event, failure, counts: { charged } });
+  return await makeDueAgain(tx, policy, order, { event, failure, counts: { charged } }, along);
 }
 
 async function makeDueAgain(
@@ -184,18 +191,20 @@ async function makeDueAgain(
   { retryBackOff }: RetryPolicy,
   order: OrderRow,
   broken: { event: 'lost' | 'error'; failure: Failure; counts: Partial<OrderRow> },
+  along: Along = {},
 ): Promise<OrderRow> {
   const { event, failure, counts } = broken;
   const { charged, lost_beside } = { ...order, ...counts };
   const pause = delayMs(charged + lost_beside - (event === 'lost' ? 1 : 0), retryBackOff);
   const due = sql<number>`${tx.now} + ${pause}`;
   const again = upAgain(order);
-  return await changeOrder(tx, order, {
+  const change = {
     event,
     details: { failure, again_in_ms: pause },
     set: { ...FREE, ...again.set, ...counts, due_at: due, publish_after: due },
     effects: again.effects,
-  });
+  };
+  return await changeOrder(tx, order, change, along);
 }
 
 const FREE = { worker: null, boot: null, lease_until: null } as const;
@@ -212,14 +221,4 @@ function lostMessage(order: OrderRow, beside: boolean, why: string): string {
   const { worker, lost_beside } = order;
   const before = lost_beside === 0 ? '' : ` Before that it was lost beside other orders (${lost_beside}).`;
   return `Worker ${worker} was lost while it ran the order${company}: ${why}.${before}`;
-}
-
-async function wasReported({ db }: Tx, { order, attempt }: AttemptRef, hash: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('attempts')
-    .select('report')
-    .where('order_id', '=', order)
-    .where('attempt', '=', attempt)
-    .executeTakeFirst();
-  return row?.report === hash;
 }

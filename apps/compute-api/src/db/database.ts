@@ -1,5 +1,12 @@
 import type { Database } from '@morpheo/service/database';
-import type { Kysely, RawBuilder, Transaction } from 'kysely';
+import {
+  type Compilable,
+  type Kysely,
+  type OperationNodeSource,
+  type RawBuilder,
+  sql,
+  type Transaction,
+} from 'kysely';
 import type { Change } from '../orders/changes.ts';
 import type { Lane } from '../outbox/effects.ts';
 import type { Schema } from './schema.ts';
@@ -64,6 +71,30 @@ export class ComputeDatabase {
     }
     return result;
   }
+}
+
+/** A statement that changes rows, and answers nothing that is needed. */
+export type Beside = Compilable & OperationNodeSource;
+
+/**
+ * Runs a statement that answers rows, and others beside it that have nothing to do with one another nor with it: no row is
+ * touched by two of them. Where each statement is a way to the server they are one. Returns the rows of the first.
+ */
+export async function runTogether<R>(
+  { db, engine }: Pick<Tx, 'db' | 'engine'>,
+  main: Compilable<R> & OperationNodeSource,
+  beside: readonly Beside[],
+): Promise<R[]> {
+  if (engine === 'postgres' && beside.length > 0) {
+    const others = sql.join(
+      beside.map((statement, index) => sql`${sql.raw(`beside_${index}`)} as (${statement})`),
+    );
+    const all = sql<R>`with ${others}, main as (${main}) select * from main`;
+    return (await all.execute(db)).rows;
+  }
+  const { rows } = await db.executeQuery<R>(main.compile());
+  for (const statement of beside) await db.executeQuery(statement.compile());
+  return rows;
 }
 
 /** The database's time now, in milliseconds since 1970. */

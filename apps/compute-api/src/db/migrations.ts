@@ -384,4 +384,10 @@ export const migrations: Migrations = {
       await schema.schema.createIndex(`${table}_order`).on(table).column('order_id').execute();
     }
   },
+  '019-numbered-events': async (schema) => {
+    await schema.schema
+      .alterTable('attempts')
+      .addColumn('noted', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
 };

@@ -125,6 +125,8 @@ export interface AttemptRow {
   log_bytes: number;
   /** How many lines of metrics it has told of. */
   metrics: number;
+  /** The first number that is free for an event that it tells of. */
+  noted: number;
 }
 
 /** One entry of an order's history; `n` counts from 1 within the order. */

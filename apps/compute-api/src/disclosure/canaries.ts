@@ -16,24 +16,26 @@ export interface LogHit {
   readonly step: string;
 }
 
+/** A piece of log, as far as it is looked at. */
+export type LogPiece = Pick<LogEntry['chunk'], 'attempt' | 'step' | 'stream' | 'text'>;
+
 /**
  * Looks for canaries in a log, in what each step of each attempt has printed to each of its streams: a string that was
  * printed in pieces is found as well. Undefined where there are none. Others run in between.
  */
 export async function findInLog(
   canaries: readonly string[],
-  entries: AsyncIterable<LogEntry>,
+  pieces: AsyncIterable<LogPiece>,
 ): Promise<LogHit | undefined> {
   if (canaries.length === 0) return undefined;
   const search = new CanarySearch(canaries);
   const streams = new Map<string, CanaryStream>();
   let bytes = 0;
-  for await (const { chunk } of entries) {
-    const { attempt, step, stream: name } = chunk;
+  for await (const { attempt, step, stream: name, text: printed } of pieces) {
     const key = `${attempt} ${step} ${name}`;
     const stream = streams.get(key) ?? search.begin();
     streams.set(key, stream);
-    const text = Buffer.from(chunk.text);
+    const text = Buffer.from(printed);
     stream.add(text);
     if (stream.hit !== undefined) return { number: stream.hit, step };
     bytes += text.byteLength;
@@ -71,6 +73,14 @@ export class SearchedLogs {
 
   async #search(order: OrderRow): Promise<boolean> {
     const { canaries } = policyOf(order);
-    return (await findInLog(canaries, wholeLog(this.#database, order.id))) !== undefined;
+    return (await findInLog(canaries, logOf(this.#database, order.id))) !== undefined;
   }
+}
+
+/** The whole log of an order as it is now. */
+export async function* logOf(
+  database: Pick<ComputeDatabase, 'read'>,
+  order: string,
+): AsyncGenerator<LogPiece> {
+  for await (const { chunk } of wholeLog(database, order)) yield chunk;
 }

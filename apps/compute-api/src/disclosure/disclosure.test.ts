@@ -449,7 +449,7 @@ test('While a log is looked through for canaries, others run', async (t) => {
     text: 'x'.repeat(65_536),
   };
   const entries = (async function* () {
-    for (let position = 1; position <= 32; position++) yield { position, chunk };
+    for (let position = 1; position <= 32; position++) yield chunk;
   })();
   t.is(await findInLog(['no such string'], entries), undefined);
   clearImmediate(pending);

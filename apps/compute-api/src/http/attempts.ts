@@ -8,11 +8,10 @@ import {
   termsOf,
 } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
+import { countedLines, teller } from '../attempts/events.ts';
 import type { CalledAttempt } from '../attempts/fence.ts';
-import { appendLog } from '../attempts/log-store.ts';
-import { noteMetrics } from '../attempts/metrics.ts';
 import { register } from '../attempts/register.ts';
-import { noteStep, reportAttempt } from '../attempts/report.ts';
+import { reportAttempt } from '../attempts/report.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import { claimOrder } from '../queue/claim.ts';
@@ -21,7 +20,14 @@ import { ticketFor } from '../queue/tickets.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
-  'registerWorker' | 'claimOrder' | 'renewLeases' | 'noteStep' | 'appendLog' | 'noteMetrics' | 'reportAttempt'
+  | 'registerWorker'
+  | 'claimOrder'
+  | 'renewLeases'
+  | 'noteEvents'
+  | 'noteStep'
+  | 'appendLog'
+  | 'noteMetrics'
+  | 'reportAttempt'
 >;
 
 /** The handlers of the calls between a worker and compute-api; where nobody signs tickets, attempts get none. */
@@ -42,6 +48,7 @@ export function attemptHandlers(
     const { order, attempt } = claim;
     return { ...claim, ...(await ticketFor({ order, attempt, pin }, leaseMs, signTicket)) };
   };
+  const tell = teller(database);
   return {
     registerWorker: async ({ params, body }, call) => {
       refuseOurs();
@@ -80,17 +87,24 @@ export function attemptHandlers(
       }));
       return { held: await Promise.all(held), lost: renewal.lost, lease_ms: leaseMs };
     },
+    noteEvents: async ({ params, body: { events } }, call) => {
+      await tell({ ref: called(params, call), events });
+      return undefined;
+    },
     noteStep: async ({ params, body }, call) => {
-      await noteStep(database, called(params, call), body);
+      await tell({ ref: called(params, call), events: [body] });
       return undefined;
     },
-    appendLog: async ({ params, body }, call) => {
-      await appendLog(database, called(params, call), body.chunks);
+    appendLog: async ({ params, body: { chunks } }, call) => {
+      const events = chunks.map((chunk) => ({ what: 'log' as const, ...chunk }));
+      await tell({ ref: called(params, call), events });
       return undefined;
     },
-    noteMetrics: async ({ params, body }, call) => ({
-      next: await noteMetrics(database, called(params, call), body),
-    }),
+    noteMetrics: async ({ params, body }, call) => {
+      const ref = called(params, call);
+      await tell({ ref, events: [{ what: 'metrics', ...body }] });
+      return { next: await countedLines(database, ref) };
+    },
     reportAttempt: async ({ params, body }, call) => ({
       status: await reportAttempt(database, settings, called(params, call), body),
     }),

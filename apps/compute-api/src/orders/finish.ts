@@ -6,7 +6,15 @@ import { policyOf } from '../disclosure/shown.ts';
 import { type Effect, PIN_ORDER } from '../outbox/effects.ts';
 import { NOT_ISOLATED } from '../queue/isolation.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
-import { addEffectTo, changeOrder, specOf, startModelOf, takeWaiting, waitedForOf } from './store.ts';
+import {
+  type Along,
+  addEffectTo,
+  changeOrder,
+  specOf,
+  startModelOf,
+  takeWaiting,
+  waitedForOf,
+} from './store.ts';
 
 /** How many orders one transaction changes before it leaves those that wait for them to later ones. */
 const AT_ONCE = 50;
@@ -27,8 +35,13 @@ export type Ending = (
  * staged and storage holds. Orders that wait for its model are checked now, or fail as well, see {@link settleWaiting}.
  * Returns the order as it is now.
  */
-export async function endOrder(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
-  const ended = await endOne(tx, order, ending);
+export async function endOrder(
+  tx: Tx,
+  order: OrderRow,
+  ending: Ending,
+  along: Along = {},
+): Promise<OrderRow> {
+  const ended = await endOne(tx, order, ending, along);
   await settleWaiting(tx, ended, ended.id);
   return ended;
 }
@@ -94,11 +107,11 @@ const REFUSALS: ReadonlyMap<ErrorCode, Failure['reason']> = new Map([
   ['wrong_state', 'withheld'],
 ]);
 
-async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow> {
+async function endOne(tx: Tx, order: OrderRow, ending: Ending, along: Along = {}): Promise<OrderRow> {
   const { status } = ending;
   const failure = ending.status === 'done' ? null : ending.failure;
   const result = failure === null ? toldResult(order) : null;
-  return await changeOrder(tx, order, {
+  const change = {
     event: status,
     details: failure === null ? {} : { failure },
     set: {
@@ -114,7 +127,8 @@ async function endOne(tx: Tx, order: OrderRow, ending: Ending): Promise<OrderRow
       ...(failure === null || ending.keepsResult ? {} : { result: null }),
     },
     effects: [...effectsOf(order, ending.isPublished === true, result), ...callbackOf(order, ending)],
-  });
+  };
+  return await changeOrder(tx, order, change, along);
 }
 
 function effectsOf(order: OrderRow, isPublished: boolean, told: MadeResult | null): Effect[] {

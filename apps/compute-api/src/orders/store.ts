@@ -1,6 +1,6 @@
 import type { Failure, OrderEvent, OrderSpec, PinAnswer } from '@morpheo/common';
-import { sql, type UpdateObject } from 'kysely';
-import type { ComputeDatabase, Tx } from '../db/database.ts';
+import { type RawBuilder, sql, type UpdateObject } from 'kysely';
+import { type Beside, type ComputeDatabase, runTogether, type Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow, Schema } from '../db/schema.ts';
 import { type Effect, laneOf, PIN_ORDER } from '../outbox/effects.ts';
@@ -10,8 +10,10 @@ export interface OrderChange {
   /** What its history says has happened, and the details there. */
   readonly event: OrderEvent['what'];
   readonly details?: Readonly<Record<string, unknown>>;
+  /** When it happened; now where absent. */
+  readonly at?: RawBuilder<number>;
   /** The columns that it sets; values, or expressions such as the database's clock. */
-  readonly set?: UpdateObject<Schema, 'orders'>;
+  readonly set?: UpdateObject<Schema, 'orders'> & Partial<Pick<OrderRow, 'status' | 'attempt'>>;
   /** What it causes in other systems. */
   readonly effects?: readonly Effect[];
 }
@@ -144,27 +146,55 @@ export async function makersOf(
   return wanted.map((_, n) => byN.get(n));
 }
 
+/** What goes the same way as a change of an order. */
+export interface Along {
+  /** What happened to it just before. */
+  readonly changes?: readonly OrderChange[];
+  /** Statements on rows of other tables, each row in one of them. */
+  readonly beside?: readonly Beside[];
+}
+
 /**
  * Changes an order that this transaction has locked. Returns the order as it is now. The fence is the caller's: it has
  * compared `order` with what it may change.
  */
-export async function changeOrder(tx: Tx, order: OrderRow, change: OrderChange): Promise<OrderRow> {
-  const { event, details = {}, set } = change;
+export async function changeOrder(
+  tx: Tx,
+  order: OrderRow,
+  change: OrderChange,
+  { changes = [], beside = [] }: Along = {},
+): Promise<OrderRow> {
+  return await makeChanges(tx, order, [...changes, change], beside);
+}
+
+/** As {@link changeOrder}, with several changes in their order, at least one; a column that two of them set is as the later says. */
+export async function makeChanges(
+  tx: Tx,
+  order: OrderRow,
+  changes: readonly OrderChange[],
+  beside: readonly Beside[] = [],
+): Promise<OrderRow> {
   const lanes = order.sample_of === null ? tx.lanes : tx.lanes.filter((lane) => lane !== 'orchestrator');
-  const effects = (change.effects ?? []).filter((effect) => lanes.includes(laneOf(effect)));
-  const changed = await tx.db
+  const effects = changes
+    .flatMap((change) => change.effects ?? [])
+    .filter((effect) => lanes.includes(laneOf(effect)));
+  const update = tx.db
     .updateTable('orders')
-    .set({ ...set, events: order.events + 1, effects: order.effects + effects.length })
+    .set({
+      ...Object.assign({}, ...changes.map(({ set }) => set)),
+      events: order.events + changes.length,
+      effects: order.effects + effects.length,
+    })
     .where('id', '=', order.id)
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  await addEvent(tx, changed, event, details);
-  for (const [index, effect] of effects.entries()) {
-    await addEffect(tx, changed.id, order.effects + index + 1, effect);
+    .returningAll();
+  const added = [entriesOf(tx, order, changes), ...effectsOf(tx, order.id, order.effects, effects)];
+  const [changed] = await runTogether(tx, update, [...added, ...beside]);
+  if (changed === undefined) throw new Error(`The order ${order.id} is gone, and was locked.`);
+  for (const { event, details } of changes) {
+    // Written by ourselves, where an entry of the history has one.
+    const failure = details?.failure as Failure | undefined;
+    tx.changes.push({ event, order: changed, ran: order.lease_until !== null, failure });
   }
-  // Written by ourselves, where an entry of the history has one.
-  const failure = details.failure as Failure | undefined;
-  tx.changes.push({ event, order: changed, ran: order.lease_until !== null, failure });
   return changed;
 }
 
@@ -176,28 +206,30 @@ export async function addEffectTo(tx: Tx, id: string, effect: Effect): Promise<v
     .where('id', '=', id)
     .returning('effects')
     .executeTakeFirstOrThrow();
-  await addEffect(tx, id, effects, effect);
+  for (const statement of effectsOf(tx, id, effects - 1, [effect])) await statement.execute();
 }
 
-async function addEvent(
-  { db, now }: Tx,
-  order: OrderRow,
-  what: OrderEvent['what'],
-  details: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const { id: order_id, events: n, attempt, status } = order;
-  await db
-    .insertInto('events')
-    .values({ order_id, n, at: now, attempt, what, status, details: JSON.stringify(details) })
-    .execute();
+/** What writes the entries of the history that changes of an order make. */
+function entriesOf({ db, now }: Tx, order: OrderRow, changes: readonly OrderChange[]) {
+  let { events: n, attempt, status } = order;
+  const rows = changes.map(({ event: what, at = now, details = {}, set }) => {
+    n += 1;
+    attempt = set?.attempt ?? attempt;
+    status = set?.status ?? status;
+    return { order_id: order.id, n, at, attempt, what, status, details: JSON.stringify(details) };
+  });
+  return db.insertInto('events').values(rows);
 }
 
-async function addEffect({ db, now }: Tx, id: string, n: number, effect: Effect): Promise<void> {
+/** What writes effects into the outbox, after the `before` that their order had; nothing where there are none. */
+function effectsOf({ db, now }: Tx, id: string, before: number, effects: readonly Effect[]) {
+  if (effects.length === 0) return [];
   const due = { due_at: now, created_at: now, tries: 0, last_error: null };
-  await db
-    .insertInto('outbox')
-    .values({ order_id: id, n, lane: laneOf(effect), effect: JSON.stringify(effect), ...due })
-    .execute();
+  const rows = effects.map((effect, index) => ({
+    ...{ order_id: id, n: before + index + 1, lane: laneOf(effect) },
+    ...{ effect: JSON.stringify(effect), ...due },
+  }));
+  return [db.insertInto('outbox').values(rows)];
 }
 
 /** What a new order brings; the rest of its row starts as zero or null. */

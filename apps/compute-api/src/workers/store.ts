@@ -85,7 +85,8 @@ function isCalledBy(caller: string | null): RawBuilder<boolean> {
   return caller === null ? sql`1 = 1` : sql`(workers.caller is null or workers.caller = ${caller})`;
 }
 
-function isOfOthers(worker: string): PlatformError {
+/** What is thrown where a worker was registered by another caller. */
+export function isOfOthers(worker: string): PlatformError {
   return new PlatformError(
     'forbidden',
     `Worker ${worker} is registered with the credentials of another caller. Use these, or start this worker with another id.`,

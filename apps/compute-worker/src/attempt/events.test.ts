@@ -28,6 +28,13 @@ function open(limitBytes = 1_000_000) {
   return { compute, order, events, stale };
 }
 
+/** Ends the events, and has the report carry the last ones. */
+async function sendAll(compute: MemoryCompute, order: TestOrder, events: AttemptEvents): Promise<void> {
+  const last = await events.close(60_000);
+  const params = { id: order.id, attempt: 1 };
+  if (last.length > 0) await compute.api.noteEvents({ params, body: { events: last } });
+}
+
 function text(order: TestOrder, stream = 'stdout'): string {
   return order.log
     .filter((chunk) => chunk.stream === stream)
@@ -52,8 +59,9 @@ test('Notes and text arrive in the order in which they were added', async (t) =>
   await events.output('train', 'stdout', Buffer.from('a'));
   await events.output('train', 'stderr', Buffer.from('b'));
   events.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
-  await events.close(60_000);
-  t.deepEqual(calls, ['noteStep', 'appendLog', 'noteStep']);
+  await sendAll(compute, order, events);
+  t.deepEqual(calls, ['noteEvents']);
+  t.deepEqual(compute.told, ['started', 'log', 'log', 'ended']);
   t.deepEqual(
     order.log.map(({ stream }) => stream),
     ['stdout', 'stderr'],
@@ -64,11 +72,11 @@ test('Text arrives whole, however its bytes are cut', async (t) => {
   const content = fc.string({ unit: 'binary', maxLength: 40_000 });
   await fc.assert(
     fc.asyncProperty(content, fc.integer({ min: 1, max: 20_000 }), async (printed, size) => {
-      const { order, events } = open();
+      const { compute, order, events } = open();
       const bytes = Buffer.from(printed);
       for (let at = 0; at < bytes.length; at += size)
         await events.output('train', 'stdout', bytes.subarray(at, at + size));
-      await events.close(60_000);
+      await sendAll(compute, order, events);
       t.is(text(order), bytes.toString().replaceAll('\0', '\uFFFD'));
       t.true(order.log.every((chunk) => chunk.text.length <= 65_536));
     }),
@@ -77,7 +85,7 @@ test('Text arrives whole, however its bytes are cut', async (t) => {
 });
 
 test('Two builds side by side are told apart, line by line', async (t) => {
-  const { order, events } = open();
+  const { compute, order, events } = open();
   {
     await using problem = events.buildOutput('problem');
     await using algo = events.buildOutput('algo');
@@ -88,7 +96,7 @@ test('Two builds side by side are told apart, line by line', async (t) => {
     await print(problem, ' : COPY . /app\n');
     await print(algo, 'left open');
   }
-  await events.close(60_000);
+  await sendAll(compute, order, events);
   const lines = [
     'problem | Step 1/2 : FROM x',
     'algo | Step 1/3 : FROM y',
@@ -100,17 +108,17 @@ test('Two builds side by side are told apart, line by line', async (t) => {
 });
 
 test('Half a character at the end of a step is shown as broken', async (t) => {
-  const { order, events } = open();
+  const { compute, order, events } = open();
   await events.output('train', 'stdout', Buffer.from([0x61, 0xe2, 0x82]));
   events.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
-  await events.close(60_000);
+  await sendAll(compute, order, events);
   t.is(text(order), 'a\uFFFD');
 });
 
 test('What is over the limit is counted and not kept', async (t) => {
-  const { order, events } = open(10);
+  const { compute, order, events } = open(10);
   for (let chunk = 0; chunk < 5; chunk += 1) await events.output('train', 'stdout', Buffer.alloc(10, 'x'));
-  await events.close(60_000);
+  await sendAll(compute, order, events);
   t.is(text(order), 'x'.repeat(10));
   t.is(text(order, 'platform'), 'log: 40 B more were printed and are not kept\n');
   t.is(events.tail('train').join(''), 'x'.repeat(50));
@@ -121,10 +129,10 @@ test('A log that cannot be sent is sent later and holds up nobody', async (t) =>
   compute.fault = () => away;
   const chunk = Buffer.alloc(64 * 1024, 'y');
   await events.output('train', 'stdout', chunk);
-  await eventually(t, (inner) => inner.true(compute.count('appendLog') > 0));
+  await eventually(t, (inner) => inner.true(compute.count('noteEvents') > 0));
   for (let more = 0; more < 20; more += 1) await events.output('train', 'stdout', chunk);
   compute.fault = () => undefined;
-  await events.close(60_000);
+  await sendAll(compute, order, events);
   t.is(text(order).length, 21 * chunk.length);
 });
 
@@ -132,7 +140,7 @@ test('Code that prints faster than is sent has to wait', async (t) => {
   const { compute, events } = open(10_000_000);
   const gate = Promise.withResolvers<undefined>();
   const over = new AbortController();
-  const slow = { ...compute.api, appendLog: () => gate.promise };
+  const slow = { ...compute.api, noteEvents: () => gate.promise };
   const waiting = new AttemptEvents({
     compute: slow,
     order: randomUUID(),
@@ -157,7 +165,7 @@ test('Code that prints faster than is sent has to wait', async (t) => {
 
 test('Code that prints does not wait once the attempt is over', async (t) => {
   const over = new AbortController();
-  const compute = { ...new MemoryCompute().api, appendLog: () => new Promise<undefined>(() => undefined) };
+  const compute = { ...new MemoryCompute().api, noteEvents: () => new Promise<undefined>(() => undefined) };
   const options = { order: randomUUID(), attempt: 1, log: silentLog, limitBytes: 10_000_000 };
   const events = new AttemptEvents({ compute, ...options, over: over.signal, onStale: () => undefined });
   const chunk = Buffer.alloc(300_000, 'z');
@@ -175,31 +183,80 @@ test('An attempt that is stale for compute-api ends and sends no more', async (t
   await events.output('train', 'stdout', Buffer.from('late'));
   events.note({ what: 'started', step: 'perf' });
   await eventually(t, (inner) => inner.deepEqual(stale, ['stale']));
-  const calls = compute.count('noteStep') + compute.count('appendLog');
+  const calls = compute.count('noteEvents');
   await events.output('train', 'stdout', Buffer.from('later'));
-  await events.close(60_000);
-  t.is(compute.count('noteStep') + compute.count('appendLog'), calls);
+  await sendAll(compute, order, events);
+  t.is(compute.count('noteEvents'), calls);
 });
 
 test('A part of the log that is refused is left out', async (t) => {
   const { compute, order, events } = open();
   let refused = 0;
   compute.fault = (call) => {
-    if (call !== 'appendLog' || refused > 0) return undefined;
+    if (call !== 'noteEvents' || refused > 0) return undefined;
     refused += 1;
     return new PlatformError('too_large', 'too much');
   };
   await events.output('train', 'stdout', Buffer.from('one'));
   await eventually(t, (inner) => inner.is(refused, 1));
   await events.output('train', 'stdout', Buffer.from('two'));
-  await events.close(60_000);
+  await sendAll(compute, order, events);
   t.is(text(order), 'two');
 });
 
-test('Closing gives up after its grace time', async (t) => {
+test('Closing gives up after its grace time, and leaves the last part to the report', async (t) => {
   const { compute, events } = open();
   compute.fault = () => away;
-  await events.output('train', 'stdout', Buffer.from('unheard'));
-  await events.close(50);
-  t.true(compute.count('appendLog') > 0);
+  await events.output('train', 'stdout', Buffer.alloc(40_000, 'x'));
+  events.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
+  const last = await events.close(50);
+  t.true(compute.count('noteEvents') > 0);
+  t.deepEqual(
+    last.map(({ what }) => what),
+    ['log', 'log', 'ended'],
+  );
+});
+
+test('What happened in the last moment is left to the report, and said how long ago', async (t) => {
+  const { compute, events } = open();
+  events.note({ what: 'started', step: 'predict' });
+  await events.output('predict', 'stdout', Buffer.from('done'));
+  events.note({ what: 'ended', record: { step: 'predict', seconds: 0.1 } });
+  const last = await events.close(60_000);
+  t.is(compute.count('noteEvents'), 0);
+  t.like(last, [
+    { what: 'started', seq: 0, step: 'predict' },
+    { what: 'log', seq: 1, text: 'done' },
+    { what: 'ended', seq: 2 },
+  ]);
+  t.true(last.every(({ ago_ms = -1 }) => ago_ms >= 0));
+});
+
+test('A part that is refused among others is left out alone, and a call is told once though its answer was lost', async (t) => {
+  const { compute, order, events } = open();
+  let losses = 2;
+  const api = {
+    ...compute.api,
+    noteEvents: async (call: Parameters<typeof compute.api.noteEvents>[0]) => {
+      const bad = call.body.events.some((event) => event.what === 'log' && event.text === 'bad');
+      if (bad) throw new PlatformError('too_large', 'too much');
+      if (losses-- > 0) compute.loseAnswerOf.add('noteEvents');
+      return await compute.api.noteEvents(call);
+    },
+  };
+  const over = new AbortController();
+  const options = { order: order.id, attempt: 1, log: silentLog, limitBytes: 1_000_000 };
+  const sent = new AttemptEvents({ ...options, compute: api, over: over.signal, onStale: () => t.fail() });
+  sent.note({ what: 'started', step: 'train' });
+  await sent.output('train', 'stdout', Buffer.from('bad'));
+  await sent.output('train', 'stderr', Buffer.from('good'));
+  sent.note({ what: 'ended', record: { step: 'train', seconds: 1 } });
+  await eventually(t, (t) => t.is(order.steps.length, 1));
+  t.deepEqual(order.started, ['train']);
+  t.deepEqual(
+    order.log.map((chunk) => chunk.text),
+    ['good'],
+  );
+  sent.stop();
+  events.stop();
 });

@@ -1,10 +1,10 @@
-import type { Step, StepRecord } from '@morpheo/common';
+import type { AttemptEvent, Step, StepRecord } from '@morpheo/common';
 import type { OutputChunk } from '../runtime/index.ts';
 import { formatBytes } from '../steps/format.ts';
 import {
   EventSender,
   type LogStream,
-  type MetricsNote,
+  type MetricsLine,
   type SenderOptions,
   type StepNote,
 } from './event-sender.ts';
@@ -105,7 +105,7 @@ export class AttemptEvents {
   }
 
   /** Sends lines of metrics, of which the first has this number in the attempt; resolves when there is room for more. */
-  async metrics(from: number, lines: MetricsNote['lines']): Promise<void> {
+  async metrics(from: number, lines: readonly MetricsLine[]): Promise<void> {
     this.#sender.metrics(from, lines);
     await this.#sender.room();
   }
@@ -115,12 +115,12 @@ export class AttemptEvents {
     return this.#tail(step).lines();
   }
 
-  /** Sends what is left, for at most `graceMs`. */
-  async close(graceMs: number): Promise<void> {
+  /** Ends it, and returns what the report is to carry; see {@link EventSender.close}. */
+  async close(graceMs: number): Promise<AttemptEvent[]> {
     if (this.#dropped > 0) {
       this.log(this.#step, `log: ${formatBytes(this.#dropped)} more were printed and are not kept`);
     }
-    await this.#sender.close(graceMs);
+    return await this.#sender.close(graceMs);
   }
 
   /** Drops what has not been sent. */

@@ -40,6 +40,12 @@ export async function reportAttempt(reporting: Reporting): Promise<void> {
       return;
     }
     log.error({ outcome: report.outcome, error }, 'compute-api refused the report');
+    if (report.events !== undefined) {
+      // It may be these that it refuses.
+      const { events: _, ...alone } = report;
+      await reportAttempt({ ...reporting, report: alone });
+      return;
+    }
     const message = 'The worker could not report how the attempt ended; its log says why.';
     await send(
       reporting,

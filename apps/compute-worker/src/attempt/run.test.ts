@@ -241,10 +241,11 @@ test('A report whose answer was lost is sent once more and counts once', async (
 
 test('A report that compute-api refuses becomes the platform’s error', async (t) => {
   await using setup = await openTestWorker();
-  let refused = false;
+  let refused = 0;
+  // With what happened last, and without.
   setup.compute.fault = (call) => {
-    if (call !== 'reportAttempt' || refused) return undefined;
-    refused = true;
+    if (call !== 'reportAttempt' || refused === 2) return undefined;
+    refused += 1;
     return new PlatformError('invalid_request', 'body.result: is odd');
   };
   const order = setup.learn();
@@ -280,4 +281,17 @@ test('The folders of train and perf are filled before detarget has run', async (
   const order = setup.learn();
   await setup.worker.settle();
   t.like(reportOf(order), { outcome: 'done' });
+});
+
+test('A report that compute-api refuses for what happened last is sent without that', async (t) => {
+  await using setup = await openTestWorker();
+  let refused = false;
+  setup.compute.fault = (call) => {
+    if (call !== 'reportAttempt' || refused) return undefined;
+    refused = true;
+    return new PlatformError('invalid_request', 'body.events: are odd');
+  };
+  const order = setup.learn();
+  await setup.worker.settle();
+  t.is(reportOf(order).outcome, 'done');
 });

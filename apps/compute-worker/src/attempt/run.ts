@@ -9,7 +9,7 @@ import type { Work, WorkSignals } from './work.ts';
 
 /** What attempts run with. */
 export interface AttemptOptions {
-  readonly compute: Pick<Api<ComputeContract>, 'noteStep' | 'appendLog' | 'noteMetrics' | 'reportAttempt'>;
+  readonly compute: Pick<Api<ComputeContract>, 'noteEvents' | 'reportAttempt'>;
   readonly work: Work;
   /** How much of an attempt's log is kept, in bytes. */
   readonly logBytes: number;
@@ -70,8 +70,8 @@ async function attemptOnce(
   try {
     report = await conclude(claim, { events, signal: over.signal, ticket, behind }, { ...options, log });
     if (report !== null) {
-      await events.close(LOG_GRACE_MS);
-      await reportAttempt({ ...target, report });
+      const last = await events.close(LOG_GRACE_MS);
+      await reportAttempt({ ...target, report: { ...report, events: last } });
     }
     const seconds = Math.round(performance.now() - startedAt) / 1000;
     log.info({ outcome: report?.outcome ?? 'dropped', seconds }, 'An attempt ended');

@@ -1,8 +1,8 @@
 import { MOST_METRICS, metricsLine } from '@morpheo/common';
-import type { MetricsNote } from '../attempt/event-sender.ts';
+import type { MetricsLine } from '../attempt/event-sender.ts';
 
 /** A line of metrics: an object of JSON, as the program wrote it. */
-export type MetricLine = MetricsNote['lines'][number];
+export type MetricLine = MetricsLine;
 
 const NEWLINE = 0x0a;
 const { lineBytes: LINE_BYTES } = MOST_METRICS;

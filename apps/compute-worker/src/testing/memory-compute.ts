@@ -1,5 +1,6 @@
 import {
   type Api,
+  type AttemptEvent,
   type Claim,
   type ComputeContract,
   computeContract,
@@ -44,6 +45,11 @@ export class MemoryCompute {
   /** As the claims said, oldest first. */
   readonly freeGpus: (number | undefined)[] = [];
   readonly calls = new Map<Calls, number>();
+  /** What sorts of events were told, oldest first. */
+  readonly told: string[] = [];
+  readonly #noted = new Map<string, number>();
+  /** The last report of each order, as it came. */
+  readonly #reported = new Map<string, string>();
   /** What happened to the answers: calls named here are applied, and then fail as if the answer was lost. */
   readonly loseAnswerOf = new Set<Calls>();
 
@@ -111,12 +117,30 @@ export class MemoryCompute {
   }
 
   #report(id: string, attempt: number, report: Report): { status: 'done' | 'failed' | 'todo' } {
-    const known = this.orders.get(id)?.reports.at(-1);
-    if (JSON.stringify(known) === JSON.stringify(report)) return { status: 'done' };
+    const text = JSON.stringify(report);
+    if (this.#reported.get(id) === text) return { status: 'done' };
     const order = this.#held(id, attempt);
-    order.reports.push(report);
+    const { events = [], ...ending } = report;
+    this.#note(order, attempt, events);
+    order.reports.push(ending);
     order.status = 'ended';
+    this.#reported.set(id, text);
     return { status: 'done' };
+  }
+
+  /** What has a number that was told before is passed over. */
+  #note(order: TestOrder, attempt: number, events: readonly AttemptEvent[]): void {
+    const key = `${order.id} ${attempt}`;
+    for (const event of events) {
+      if (event.seq < (this.#noted.get(key) ?? 0)) continue;
+      this.#noted.set(key, event.seq + 1);
+      this.told.push(event.what);
+      if (event.what === 'started') order.started.push(event.step);
+      else if (event.what === 'ended') order.steps.push(event.record);
+      else if (event.what === 'log')
+        order.log.push({ step: event.step, stream: event.stream, text: event.text });
+      else order.metrics.push({ attempt, from: event.from, lines: event.lines });
+    }
   }
 
   #lost(id: string, attempt: number): 'cancelled' | 'stale' | undefined {
@@ -159,24 +183,10 @@ export class MemoryCompute {
           );
           return { held, lost, lease_ms: this.terms.lease_ms };
         }),
-      noteStep: ({ params, body }) =>
-        this.#answer('noteStep', () => {
-          const order = this.#held(params.id, params.attempt);
-          if (body.what === 'started') order.started.push(body.step);
-          else order.steps.push(body.record);
+      noteEvents: ({ params: { id, attempt }, body: { events } }) =>
+        this.#answer('noteEvents', () => {
+          this.#note(this.#held(id, attempt), attempt, events);
           return undefined;
-        }),
-      appendLog: ({ params, body }) =>
-        this.#answer('appendLog', () => {
-          const order = this.#held(params.id, params.attempt);
-          for (const { step, stream, text } of body.chunks) order.log.push({ step, stream, text });
-          return undefined;
-        }),
-      noteMetrics: ({ params, body }) =>
-        this.#answer('noteMetrics', () => {
-          const { attempt } = params;
-          this.#held(params.id, attempt).metrics.push({ attempt, ...body });
-          return { next: body.from + body.lines.length };
         }),
       reportAttempt: ({ params, body }) =>
         this.#answer('reportAttempt', () => this.#report(params.id, params.attempt, body)),

@@ -48,26 +48,8 @@ const claim = z.object({
   log_seq: z.int().min(0).optional(),
 });
 
-/** How a worker says that its attempt ended. */
-export const report = z.discriminatedUnion('outcome', [
-  /** The result is staged on storage under this order and attempt. */
-  z.object({ outcome: z.literal('done'), result: orderResult }),
-  /**
-   * What the order's own code or inputs did: the order fails. Of a job, what lay in its folder for outputs may be staged as
-   * of one that is done: it is published as that of a failed run.
-   */
-  z.object({ outcome: z.literal('failed'), failure, result: orderResult.optional() }),
-  /** What we broke: tried again with back-off, failed after the last attempt. */
-  z.object({ outcome: z.literal('error'), failure }),
-  /** Given back unharmed: at once up for the next worker, and not counted against the order. */
-  z.object({ outcome: z.literal('released') }),
-]);
-
-/** See {@link report}. */
-export type Report = z.infer<typeof report>;
-
-/** See the response of `claimOrder`. */
-export type Claim = z.infer<typeof claim>;
+/** The most events of an attempt that one call tells. */
+export const MOST_EVENTS = 200;
 
 /** A line of metrics of a job: an object of JSON. */
 export const metricsLine = z
@@ -76,6 +58,63 @@ export const metricsLine = z
     (line) => bytesOf([JSON.stringify(line)]) <= MOST_METRICS.lineBytes,
     `should have ${MOST_METRICS.lineBytes} bytes at the most`,
   );
+
+/** A piece of the log of an attempt. */
+const logPiece = z.object({
+  step: z.enum(STEPS),
+  stream: z.enum(['stdout', 'stderr', 'platform']),
+  text: z.string().max(65_536),
+});
+
+/** Lines of metrics; `from` is the number of the first in its file, counted from 0. */
+const metricsLines = z.object({
+  from: z.int().min(0),
+  lines: z.array(metricsLine).max(MOST_METRICS.together),
+});
+
+/** Where an event stands among those of its attempt, and how long before the call it happened, in milliseconds. */
+const place = z.object({ seq: z.int().min(0), ago_ms: z.int().min(0).max(86_400_000).optional() });
+
+/**
+ * Something that happened in an attempt: a step started, or ended with what it took; a piece of log; lines of metrics. Each
+ * has a number of its own that grows, so that what is told twice is known.
+ */
+const attemptEvent = z.discriminatedUnion('what', [
+  place.extend({ what: z.literal('started'), step: z.enum(STEPS) }),
+  place.extend({ what: z.literal('ended'), record: stepRecord }),
+  place.extend({ what: z.literal('log'), ...logPiece.shape }),
+  place.extend({ what: z.literal('metrics'), ...metricsLines.shape }),
+]);
+
+/** See {@link attemptEvent}. */
+export type AttemptEvent = z.infer<typeof attemptEvent>;
+
+/** Events of an attempt, oldest first. */
+const attemptEvents = z.array(attemptEvent).max(MOST_EVENTS);
+
+/** What happened last in the attempt, as `noteEvents` tells it; what does not fit is left out. */
+const last = z.object({ events: attemptEvents.optional() });
+
+/** How a worker says that its attempt ended. */
+export const report = z.discriminatedUnion('outcome', [
+  /** The result is staged on storage under this order and attempt. */
+  last.extend({ outcome: z.literal('done'), result: orderResult }),
+  /**
+   * What the order's own code or inputs did: the order fails. Of a job, what lay in its folder for outputs may be staged as
+   * of one that is done: it is published as that of a failed run.
+   */
+  last.extend({ outcome: z.literal('failed'), failure, result: orderResult.optional() }),
+  /** What we broke: tried again with back-off, failed after the last attempt. */
+  last.extend({ outcome: z.literal('error'), failure }),
+  /** Given back unharmed: at once up for the next worker, and not counted against the order. */
+  last.extend({ outcome: z.literal('released') }),
+]);
+
+/** See {@link report}. */
+export type Report = z.infer<typeof report>;
+
+/** See the response of `claimOrder`. */
+export type Claim = z.infer<typeof claim>;
 
 const attempt = z.object({ id: uuid, attempt: z.coerce.number().int().min(1) });
 const fenced = ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'] as const;
@@ -171,6 +210,22 @@ export const attempts = {
     ),
     errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt'],
   },
+  noteEvents: {
+    method: 'POST',
+    path: '/v1/orders/:id/attempts/:attempt/events',
+    summary: 'What has happened in an attempt since the last call, in its order: steps, log, metrics',
+    description:
+      'Each event has a number, `seq`, that grows within the attempt, and the first one free is `log_seq` of a claim that goes ' +
+      'on: what is there already is passed over, so that a call may be repeated. Where one event is refused, all of the call ' +
+      'are. `ago_ms` says how long before the call it happened. The calls `step`, `log` and `metrics` are those of workers of ' +
+      'before, each of which tells one sort.',
+    access: ['worker'],
+    params: attempt,
+    body: json(z.object({ events: attemptEvents })),
+    status: 204,
+    response: nothing,
+    errors: [...fenced, 'too_large'],
+  },
   noteStep: {
     method: 'POST',
     path: '/v1/orders/:id/attempts/:attempt/step',
@@ -196,16 +251,7 @@ export const attempts = {
     params: attempt,
     body: json(
       z.object({
-        chunks: z
-          .array(
-            z.object({
-              seq: z.int().min(0),
-              step: z.enum(STEPS),
-              stream: z.enum(['stdout', 'stderr', 'platform']),
-              text: z.string().max(65_536),
-            }),
-          )
-          .max(100),
+        chunks: z.array(logPiece.extend({ seq: z.int().min(0) })).max(100),
       }),
     ),
     status: 204,
@@ -222,7 +268,7 @@ export const attempts = {
       'lines asks for it. An attempt has a bounded number of lines; `next` counts those beyond too, which are dropped.',
     access: ['worker'],
     params: attempt,
-    body: json(z.object({ from: z.int().min(0), lines: z.array(metricsLine).max(MOST_METRICS.together) })),
+    body: json(metricsLines),
     status: 200,
     response: json(z.object({ next: z.int() })),
     errors: fenced,
