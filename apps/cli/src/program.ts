@@ -16,6 +16,7 @@ import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
+import { addPostOrders } from './commands/post-orders.ts';
 import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
@@ -90,10 +91,11 @@ export function createProgram(options: ProgramOptions): Command {
   addDefaults(program, run);
   const orders = program
     .command('orders')
-    .summary('list, show, watch, cancel and retry orders')
+    .summary('list, show, watch, cancel and retry orders, and post many at once')
     .description('What there is to do and what was done.');
   addOrdersList(orders, run);
   addOneOrder(orders, run);
+  addPostOrders(orders, run);
   addGroup(program, run);
   addLogs(program, run);
   addLeaderboard(program, run);

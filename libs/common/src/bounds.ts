@@ -22,3 +22,6 @@ export const ANONYMOUS = 'anonymous';
 
 /** The greatest weight that an owner may have; 1 is the least, and what an owner has where nothing was said. */
 export const MOST_WEIGHT = 1000;
+
+/** How many orders one batch may have. */
+export const MOST_IN_BATCH = 10_000;

@@ -49,6 +49,9 @@ export const ERRORS = {
 /** A code of the closed list. */
 export type ErrorCode = keyof typeof ERRORS;
 
+/** All codes. */
+export const ERROR_CODES = Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]];
+
 /** What may be said beside the message of a {@link PlatformError}. */
 export interface ErrorExtras {
   readonly cause?: unknown;
@@ -99,7 +102,7 @@ export const problemBody = z.looseObject({
   title: z.string(),
   status: z.int(),
   detail: z.string(),
-  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  code: z.enum(ERROR_CODES),
 });
 
 /** See {@link problemBody}. */

@@ -1,4 +1,4 @@
-import type { Api, Call, ComputeContract, Job, OrderSpec } from '@morpheo/common';
+import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
@@ -9,6 +9,7 @@ import { createIntake } from '../orders/submit.ts';
 import type { OpenOrders } from '../owners/open-orders.ts';
 import type { Retention } from '../retention/retention.ts';
 import { attemptHandlers } from './attempts.ts';
+import { outputOf, placeBatch } from './batch.ts';
 import { groupHandlers } from './groups.ts';
 import { orderHandlers } from './orders.ts';
 import { settingHandlers } from './settings.ts';
@@ -52,8 +53,9 @@ export function createHandlers({
     },
     postJob: async ({ body }, call) => {
       const kept = await submit({ kind: 'job', uplet: body }, call);
-      return { uuid: body.uuid, ...(kept?.kind === 'job' ? storedAs(kept.uplet) : {}) };
+      return { uuid: body.uuid, ...outputOf(kept) };
     },
+    postOrders: async ({ body }, call) => await placeBatch(intake, body.body, call?.principal),
     ...orderHandlers(database, settings, followers, openOrders),
     ...groupHandlers(database, groupActions, groupFollowers),
     planRemoval: async ({ query: { from } }) => await retention.plan(from),
@@ -61,9 +63,4 @@ export function createHandlers({
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
   };
-}
-
-/** The id that the outputs of a job have on storage; nothing where none are kept there. */
-function storedAs({ output, outputs }: Job): { output?: string } {
-  return output === undefined || outputs?.storage === false ? {} : { output };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import { computeClient } from '@morpheo/client';
+import { computeClient, orderLines } from '@morpheo/client';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { ADMIN, openTestService } from '../testing/open-test-service.ts';
@@ -158,6 +158,20 @@ test('The history comes over HTTP as events', async (t) => {
   );
 });
 
+test('A batch of orders travels over HTTP, and is answered line by line', async (t) => {
+  await using service = await openTestService();
+  const admin = computeClient({ url: service.url, credentials: ADMIN });
+  const orders = Array.from({ length: 700 }, () => ({ kind: 'learn', uplet: JSON.parse(posted()) }));
+  const lines = [...orders.map((order) => JSON.stringify(order)), 'no JSON', JSON.stringify(orders[0])];
+  const answers = await Array.fromAsync(orderLines(admin, lines));
+  t.deepEqual(
+    answers.map(({ uuid }) => uuid),
+    [...orders.map(({ uplet }) => uplet.uuid), undefined, orders[0]?.uplet.uuid],
+  );
+  t.like(answers[700], { line: 701, status: 400, code: 'invalid_json' });
+  t.is((await admin.listOrders({ query: {} })).total, 700);
+});
+
 test('The OpenAPI document names every route of the contract', async (t) => {
   await using service = await openTestService();
   const document = (await (await fetch(`${service.url}/openapi.json`)).json()) as {
@@ -166,6 +180,7 @@ test('The OpenAPI document names every route of the contract', async (t) => {
   for (const path of [
     '/learn',
     '/pred',
+    '/v1/orders/batch',
     '/v1/orders/{id}',
     '/v1/orders/{id}/events',
     '/v1/workers/{worker}/claim',

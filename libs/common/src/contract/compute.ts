@@ -1,15 +1,16 @@
 import * as z from 'zod';
-import { MOST_GPUS, MOST_OWNER_CHARACTERS, MOST_WEIGHT } from '../bounds.ts';
+import { MOST_GPUS, MOST_IN_BATCH, MOST_OWNER_CHARACTERS, MOST_WEIGHT } from '../bounds.ts';
 import { MOST_IN_JOB } from '../job/bounds.ts';
 import { job } from '../job/job.ts';
 import { jobAccepted } from '../job/view.ts';
-import { learnuplet, ORDER_KINDS, ORDER_STATUSES, preduplet } from '../order.ts';
+import { learnuplet, ORDER_KINDS, ORDER_STATUSES, orderSpec, preduplet } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
-import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json } from './contract.ts';
+import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json, jsonLines } from './contract.ts';
 import { groupName, groups } from './groups.ts';
 import { orchestratorContract } from './orchestrator.ts';
 import {
+  batchAnswer,
   logChunk,
   orderEvent,
   orderPage,
@@ -103,6 +104,21 @@ export const computeContract = defineContract({
       status: 202,
       response: json(jobAccepted),
       errors: ['invalid_request', ...PLACING],
+    },
+    postOrders: {
+      method: 'POST',
+      path: '/v1/orders/batch',
+      summary: `Order up to ${MOST_IN_BATCH.toLocaleString('en')} things at once, a line each; 202 of a line means that it is on disk`,
+      description:
+        'Each line is an order: `{"kind":"predict","uplet":{…}}`, its body as `/learn`, `/pred` and `/v1/jobs` take it. Each is ' +
+        'answered by a line, in their order; empty lines are passed over. A line that is refused leaves the others as they are. ' +
+        'Lines are taken one after another: one may start from the model that an earlier one makes. The same batch again ' +
+        'changes nothing, so one that was cut off is sent once more.',
+      access: ['orchestrator'],
+      body: jsonLines(orderSpec),
+      status: 200,
+      response: jsonLines(batchAnswer),
+      errors: ['unavailable'],
     },
     listOrders: {
       method: 'GET',

@@ -34,8 +34,8 @@ export type Content<S extends z.ZodType = z.ZodType> =
   | { readonly type: 'json'; readonly schema: S; readonly go?: true; readonly bytes?: number }
   /** JSON that fits a schema where our services give it; a client looks at the status alone and reads none of it. */
   | { readonly type: 'unread'; readonly schema: S }
-  /** Bytes as they come, never held whole. */
-  | { readonly type: 'bytes'; readonly mediaType: string }
+  /** Bytes as they come, never held whole; of lines of JSON each fits the schema `line`. */
+  | { readonly type: 'bytes'; readonly mediaType: string; readonly line?: S }
   /** Server-Sent Events whose data fits a schema. */
   | { readonly type: 'events'; readonly schema: S }
   /** No content: what there is to tell stands in headers, each with what it says, by lower-case name. */
@@ -105,6 +105,11 @@ export function unread<S extends z.ZodType>(schema: S) {
 /** Content of bytes. */
 export function bytes(mediaType = 'application/octet-stream') {
   return { type: 'bytes', mediaType } as const;
+}
+
+/** Content of lines of JSON (NDJSON), each of which fits a schema; read and written as bytes. */
+export function jsonLines<S extends z.ZodType>(line: S) {
+  return { type: 'bytes', mediaType: 'application/x-ndjson', line } as const;
 }
 
 /** No content, but headers: what each says, by lower-case name. */

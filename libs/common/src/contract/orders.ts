@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { disclosed, SEEING_STEPS } from '../disclosure.ts';
+import { ERROR_CODES } from '../errors.ts';
 import { failure } from '../failure.ts';
 import { jobView } from '../job/view.ts';
 import { ARCHITECTURES, labels, orderNeeds } from '../needs.ts';
@@ -125,6 +126,22 @@ export type OrderView = z.infer<typeof orderView>;
 
 /** A page of orders. */
 export const orderPage = pageOf(orderSummary);
+
+/** What is answered to a line of a batch of orders; the order is on disk where `status` is 202. */
+export const batchAnswer = z.object({
+  /** The number of the line, from 1. */
+  line: z.int(),
+  status: z.int(),
+  /** Of an order that was taken in: its id, and of a job that keeps outputs on storage the id that these will have. */
+  uuid: z.string().optional(),
+  output: z.string().optional(),
+  /** Of one that was refused. */
+  code: z.enum(ERROR_CODES).optional(),
+  detail: z.string().optional(),
+});
+
+/** See {@link batchAnswer}. */
+export type BatchAnswer = z.infer<typeof batchAnswer>;
 
 /** What happened to an order, append-only: the live view and the history are read from these. */
 export const ORDER_EVENTS = [

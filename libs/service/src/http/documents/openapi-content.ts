@@ -31,12 +31,18 @@ function withoutReferences<T>(schema: T): T {
   return JSON.parse(JSON.stringify(schema, replace)) as T;
 }
 
+function bytesOf({ mediaType, line }: Extract<Content, { type: 'bytes' }>, io: 'input' | 'output') {
+  if (line === undefined) return { [mediaType]: {} };
+  const description = `Each line: ${JSON.stringify(schemaOf(line, io))}`;
+  return { [mediaType]: { schema: { type: 'string', description } } };
+}
+
 /** The body that a route takes. */
 export function requestBody(content: Content): Record<string, unknown> {
   if (content.type === 'json') {
     return { required: true, content: { 'application/json': { schema: schemaOf(content.schema, 'input') } } };
   }
-  if (content.type === 'bytes') return { required: true, content: { [content.mediaType]: {} } };
+  if (content.type === 'bytes') return { required: true, content: bytesOf(content, 'input') };
   return {};
 }
 
@@ -45,7 +51,7 @@ export function responseContent(content: Content): Record<string, unknown> {
   if (content.type === 'json' || content.type === 'unread') {
     return { content: { 'application/json': { schema: schemaOf(content.schema, 'output') } } };
   }
-  if (content.type === 'bytes') return { content: { [content.mediaType]: {} } };
+  if (content.type === 'bytes') return { content: bytesOf(content, 'output') };
   if (content.type === 'headers') {
     const headers = Object.entries(content.headers).map(([name, description]) => [
       name,
