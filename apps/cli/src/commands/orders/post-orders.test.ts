@@ -2,9 +2,9 @@ import { writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { BytesIn } from '@morpheo/common';
 import test from 'ava';
-import { morpheo } from '../testing/morpheo.ts';
-import { fakePlatform } from '../testing/platform.ts';
-import { temporaryFolder } from '../testing/temporary-folder.ts';
+import { morpheo } from '../../testing/morpheo.ts';
+import { fakePlatform } from '../../testing/platform.ts';
+import { temporaryFolder } from '../../testing/temporary-folder.ts';
 
 /** Takes in each line but those that say "bad". */
 const compute = {

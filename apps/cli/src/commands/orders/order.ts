@@ -1,11 +1,11 @@
 import type { OrderSummary } from '@morpheo/common';
 import type { Command } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import { watchOrder } from '../orders/follow.ts';
-import { orderText, paintStatus, sampleLines } from '../orders/order-text.ts';
-import { resolveOrder } from '../platform/ids.ts';
-import { plain } from '../terminal/text.ts';
-import { examples } from './arguments.ts';
+import type { Context, Runner } from '../../context.ts';
+import { watchOrder } from '../../orders/follow.ts';
+import { orderText, paintStatus, sampleLines } from '../../orders/order-text.ts';
+import { resolveOrder } from '../../platform/ids.ts';
+import { plain } from '../../terminal/text.ts';
+import { examples } from '../arguments.ts';
 
 const ID = 'the order: its id, or the beginning of it (4 digits or more)';
 

@@ -8,9 +8,9 @@ import {
 } from '@morpheo/common';
 import { freePort } from '@morpheo/real-parts';
 import test from 'ava';
-import { morpheo, startMorpheo } from '../testing/morpheo.ts';
-import { fakePlatform } from '../testing/platform.ts';
-import { failedOrder, IDS, sampleHistory, sampleOrder } from '../testing/samples.ts';
+import { morpheo, startMorpheo } from '../../testing/morpheo.ts';
+import { fakePlatform } from '../../testing/platform.ts';
+import { failedOrder, IDS, sampleHistory, sampleOrder } from '../../testing/samples.ts';
 
 const twoOrders = [sampleOrder(), { ...failedOrder(), id: IDS.other }].map((order) =>
   orderSummary.parse(order),

@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline';
 import { orderLines } from '@morpheo/client';
 import type { BatchAnswer } from '@morpheo/common';
 import type { Command } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import { EXIT, type ExitCode, usageError } from '../exit-codes.ts';
-import { plain } from '../terminal/text.ts';
-import { examples } from './arguments.ts';
+import type { Context, Runner } from '../../context.ts';
+import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
+import { plain } from '../../terminal/text.ts';
+import { examples } from '../arguments.ts';
 
 /** Adds `morpheo orders post`. */
 export function addPostOrders(orders: Command, run: Runner): void {

@@ -7,12 +7,12 @@ import {
   PAGE,
 } from '@morpheo/common';
 import { type Command, Option } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import type { ExitCode } from '../exit-codes.ts';
-import { orderTable } from '../orders/order-table.ts';
-import { type OrderQuery, orderPages } from '../platform/pages.ts';
-import { counted, jsonText } from '../terminal/text.ts';
-import { examples, readGroupName, readInteger, readLabel, readUuid } from './arguments.ts';
+import type { Context, Runner } from '../../context.ts';
+import type { ExitCode } from '../../exit-codes.ts';
+import { orderTable } from '../../orders/order-table.ts';
+import { type OrderQuery, orderPages } from '../../platform/pages.ts';
+import { counted, jsonText } from '../../terminal/text.ts';
+import { examples, readGroupName, readInteger, readLabel, readUuid } from '../arguments.ts';
 
 interface ListOptions {
   readonly kind?: OrderKind;
