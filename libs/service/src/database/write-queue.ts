@@ -4,6 +4,8 @@ import type { Log } from '../log/index.ts';
 import type { SqliteConnection } from './sqlite/connection.ts';
 
 const MOST_WRITES_IN_BATCH = 256;
+/** Batches that may be ahead of the disk: where that is slow, those that come then share a batch. */
+const MOST_AHEAD = 4;
 const SLOW_BATCH_MS = 5_000;
 
 type Work<Schema> = (transaction: Transaction<Schema>) => Promise<unknown>;
@@ -25,8 +27,8 @@ export class WriteQueue<Schema> {
   readonly #log: Log;
   #waiting: Write<Schema>[] = [];
   #running: Promise<void> | undefined;
-  /** Resolves when the last batch that was committed is answered. */
-  #answered: Promise<void> | undefined;
+  /** A promise for each batch that was committed, until it is answered. */
+  readonly #ahead: Promise<void>[] = [];
 
   constructor(kysely: Kysely<Schema>, connection: SqliteConnection, log: Log) {
     this.#kysely = kysely;
@@ -46,18 +48,16 @@ export class WriteQueue<Schema> {
   /** Resolves when no write waits or runs. */
   async drain(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
-    await this.#answered;
+    await Promise.all(this.#ahead);
   }
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
       // All that is started in this turn of the event loop comes along.
       await new Promise((resolve) => setImmediate(resolve));
-      const before = this.#answered;
+      if (this.#ahead.length >= MOST_AHEAD) await this.#ahead[0];
       try {
         await this.#kysely.connection().execute((bound) => this.#batch(bound));
-        // No more than one batch is ahead of the disk: where that is slow, more writes share the next one.
-        await before;
       } catch (error) {
         for (const write of this.#waiting.splice(0)) write.reject(error);
       }
@@ -83,7 +83,23 @@ export class WriteQueue<Schema> {
       clearTimeout(slow);
     }
     if (synced === undefined) for (const answer of answers) answer();
-    else this.#answered = answer(batch, answers, synced);
+    else this.#ahead.push(this.#answer(batch, answers, synced));
+  }
+
+  /** Answers a batch when it is on disk; where it does not get there, with the reason. */
+  async #answer(
+    batch: readonly Write<Schema>[],
+    answers: readonly (() => void)[],
+    synced: Promise<void>,
+  ): Promise<void> {
+    try {
+      await synced;
+      for (const answer of answers) answer();
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    // They come to disk in their order.
+    void this.#ahead.shift();
   }
 
   #complain(writes: number): void {
@@ -91,20 +107,6 @@ export class WriteQueue<Schema> {
       { writes, ms: SLOW_BATCH_MS },
       'a write holds the database; does it wait for something outside?',
     );
-  }
-}
-
-/** Answers a batch when it is on disk; where it does not get there, with the reason. */
-async function answer<Schema>(
-  batch: readonly Write<Schema>[],
-  answers: readonly (() => void)[],
-  synced: Promise<void>,
-): Promise<void> {
-  try {
-    await synced;
-    for (const one of answers) one();
-  } catch (error) {
-    for (const { reject } of batch) reject(error);
   }
 }
 
