@@ -8,6 +8,8 @@ export interface BenchContext {
   readonly size: BenchSize;
   /** The size of a blob in MiB, for the benchmarks of blobs; as `size` has it where absent. */
   readonly mib?: number | undefined;
+  /** Among how many orders and things reads are measured; as `size` has it where absent. */
+  readonly sizes?: readonly number[] | undefined;
   /** Tells what is going on, a line at a time. */
   readonly say: (line: string) => void;
 }

@@ -5,6 +5,7 @@ import type { Bench, BenchSize, Report } from './bench.ts';
 import { blobs } from './blobs/blobs.ts';
 import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
+import { flat } from './flat/flat.ts';
 import { jobOverhead } from './jobs/job-overhead.ts';
 import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
@@ -17,6 +18,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'blobs', run: blobs },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'listing', run: listing },
+  { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },
   { name: 'blobs-on-s3', parts: ['minio'], run: blobsOnS3 },
   {
@@ -34,6 +36,8 @@ export interface RunOptions {
   readonly size: BenchSize;
   /** See `BenchContext`. */
   readonly mib?: number | undefined;
+  /** See `BenchContext`. */
+  readonly sizes?: readonly number[] | undefined;
   /** An existing folder on the disk that is measured. */
   readonly folder: string;
   readonly say: (line: string) => void;

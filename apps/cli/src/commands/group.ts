@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { followTo } from '../orders/follow.ts';
 import { countsLine, endedLine, groupTable, groupText, progressOf } from '../orders/group-text.ts';
 import { pages } from '../platform/pages.ts';
-import { counted } from '../terminal/text.ts';
+import { atLeast } from '../terminal/text.ts';
 import { examples, readGroupName, readInteger } from './arguments.ts';
 
 interface OwnerOption {
@@ -110,7 +110,7 @@ async function listGroups(context: Context, { all, ...query }: ListOptions): Pro
   await terminal.result(page, () => tableOrNothing(context, page.items));
   if (terminal.json || page.items.length === 0) return;
   const next = page.next === undefined ? '' : `; more: --cursor ${page.next}, or --all`;
-  terminal.note(terminal.paintNote('dim', `${page.items.length} of ${counted(page.total, 'group')}${next}`));
+  terminal.note(terminal.paintNote('dim', `${page.items.length} of ${atLeast(page, 'group')}${next}`));
 }
 
 function tableOrNothing({ terminal: { paint } }: Context, items: readonly OrderGroup[]): string {

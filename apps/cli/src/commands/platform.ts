@@ -97,7 +97,8 @@ async function queue(context: Context, action: 'pause' | 'resume' | undefined): 
       : paint('green', 'The queue runs.');
     const counts = ORDER_STATUSES.map((status) => {
       const label = paintStatus(paint, status) + ' '.repeat(10 - status.length);
-      return `  ${label}${(state.counts[status] ?? 0).toLocaleString('en').padStart(9)}`;
+      const count = `${(state.counts[status] ?? 0).toLocaleString('en')}${state.more?.includes(status) === true ? '+' : ''}`;
+      return `  ${label}${count.padStart(9)}`;
     });
     return [head, ...counts].join('\n');
   });

@@ -89,6 +89,11 @@ export function counted(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** `1 order`, or `more than 10,000 orders` of what was not counted to its end. */
+export function atLeast({ total, more }: { total: number; more?: true | undefined }, noun: string): string {
+  return `${more === true ? 'more than ' : ''}${counted(total, noun)}`;
+}
+
 function pad(value: number): string {
   return String(value).padStart(2, '0');
 }

@@ -390,4 +390,21 @@ export const migrations: Migrations = {
       .addColumn('noted', 'integer', (column) => column.notNull().defaultTo(0))
       .execute();
   },
+  '020-lists': async (schema) => {
+    // What a list is narrowed to stands before the time; a state, which changes, only where orders are few.
+    for (const former of ['orders_status', 'orders_problem', 'orders_algo', 'orders_owner', 'orders_open'])
+      await schema.schema.dropIndex(former).execute();
+    for (const index of [
+      sql`create index orders_list on orders (status, kind, created_at, id)`,
+      sql`create index orders_problem on orders (problem, kind, created_at, id)`,
+      sql`create index orders_algo on orders (algo, kind, created_at, id)`,
+      sql`create index orders_owner on orders (owner, kind, created_at, id)`,
+      sql`create index orders_open on orders (owner, status, created_at, id) where status in ('waiting', 'todo', 'pending')`,
+      sql`create index orders_problem_unsuccessful on orders (problem, status, created_at, id) where status in ('failed', 'cancelled')`,
+      sql`create index orders_algo_unsuccessful on orders (algo, status, created_at, id) where status in ('failed', 'cancelled')`,
+      sql`create index orders_owner_unsuccessful on orders (owner, status, created_at, id) where status in ('failed', 'cancelled')`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

@@ -1,6 +1,7 @@
 import {
   type FailureReason,
   type GroupCounts,
+  MOST_COUNTED,
   ORDER_STATUSES,
   type OrderGroup,
   type OrderGroupView,
@@ -9,6 +10,7 @@ import {
   PlatformError,
 } from '@morpheo/common';
 import type { ComputeDatabase } from '../db/database.ts';
+import { type Counted, upTo } from '../db/ranges.ts';
 import type { OrderGroupRow } from '../db/schema.ts';
 import { coarseMoment } from '../disclosure/redact.ts';
 import type { Viewer } from '../disclosure/shown.ts';
@@ -33,7 +35,7 @@ export async function listGroups(
   { read }: ComputeDatabase,
   owner: string,
   query: { readonly limit?: number | undefined; readonly cursor?: string | undefined },
-): Promise<{ items: OrderGroup[]; total: number; next?: string }> {
+): Promise<{ items: OrderGroup[]; next?: string } & Counted> {
   const limit = query.limit ?? PAGE.usual;
   const after = query.cursor === undefined ? undefined : readCursor(query.cursor);
   const found = await read
@@ -49,10 +51,14 @@ export async function listGroups(
     .orderBy('name', 'desc')
     .limit(limit + 1)
     .execute();
-  const { total } = await read
+  const all = read
     .selectFrom('order_groups')
-    .select((row) => row.fn.countAll<number>().as('total'))
+    .select('name')
     .where('owner', '=', owner)
+    .limit(MOST_COUNTED + 1);
+  const { n } = await read
+    .selectFrom(all.as('counted'))
+    .select((row) => row.fn.countAll<number>().as('n'))
     .executeTakeFirstOrThrow();
   const sizes = found.slice(0, limit).map(({ posted }) => posted);
   const page = found.slice(0, fitting(sizes, PAGE_ORDERS));
@@ -64,7 +70,11 @@ export async function listGroups(
   const items = page.map((row) => groupOf(row, counts.get(row.name) ?? countsIn([])));
   const last = page.at(-1);
   const isCut = found.length > page.length && last !== undefined;
-  return { items, total: Number(total), ...(isCut ? { next: `${last.created_at}.${last.name}` } : {}) };
+  return {
+    items,
+    ...upTo(MOST_COUNTED, Number(n)),
+    ...(isCut ? { next: `${last.created_at}.${last.name}` } : {}),
+  };
 }
 
 async function countsOf(

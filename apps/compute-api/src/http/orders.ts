@@ -56,7 +56,7 @@ export function orderHandlers(
     retryOrder: async ({ params }, call) =>
       summaryOf(await retryOrder(database, openOrders, params.id, call?.principal), viewerOf(call)),
     listWorkers: async () => ({ items: await listWorkers(database, leaseMs) }),
-    getQueue: async () => ({ paused: await isPaused(database.read), counts: await countOrders(database) }),
+    getQueue: async () => ({ paused: await isPaused(database.read), ...(await countOrders(database)) }),
     pauseQueue: async ({ body: { paused } }) => {
       await database.write(async (tx) => await setPaused(tx, paused));
       return { paused };

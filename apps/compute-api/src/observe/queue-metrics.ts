@@ -2,11 +2,14 @@ import { ORDER_KINDS } from '@morpheo/common';
 import type { Gauge, Metrics } from '@morpheo/service/metrics';
 import { sql } from 'kysely';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
+import { countOf, type Range } from '../db/ranges.ts';
 import { isPaused } from '../workers/store.ts';
 
 /** The states of orders that have not ended. */
 const QUEUED = ['waiting', 'todo', 'pending'] as const;
 const LANES = ['storage', 'orchestrator', 'callback'] as const;
+/** A queue is counted up to this length: of more the gauge tells as many. */
+const MOST_TOLD = 100_000;
 /** However many scrape, the database is asked this often at most, in milliseconds. */
 const EVERY_MS = 1000;
 
@@ -29,7 +32,12 @@ function createGauges(metrics: Metrics) {
     ...labels: Label[]
   ): Gauge<Label> => metrics.gauge({ name: `morpheo_compute_${name}`, help, labels });
   return {
-    depth: gauge('queue_orders', 'Orders that have not ended, by kind and status', 'kind', 'status'),
+    depth: gauge(
+      'queue_orders',
+      'Orders that have not ended, by kind and status, up to 100,000',
+      'kind',
+      'status',
+    ),
     oldest: gauge('queue_oldest_seconds', 'Age of the oldest order of a kind and status', 'kind', 'status'),
     leases: gauge('leases_held', 'Orders that a worker holds now, by kind', 'kind'),
     effects: gauge('outbox_effects', 'What other systems are still to be told, by lane', 'lane'),
@@ -49,17 +57,17 @@ function createGauges(metrics: Metrics) {
 type Gauges = ReturnType<typeof createGauges>;
 
 async function setOrders(gauges: Gauges, { read }: ComputeDatabase, now: number): Promise<void> {
-  const rows = await read
-    .selectFrom('orders')
-    .select(({ fn }) => ['kind', 'status', fn.countAll<number>().as('n'), fn.min('created_at').as('oldest')])
-    .where('status', 'in', QUEUED)
-    .groupBy(['kind', 'status'])
-    .execute();
   for (const kind of ORDER_KINDS) {
     for (const status of QUEUED) {
-      const row = rows.find((one) => one.kind === kind && one.status === status);
-      gauges.depth.set({ kind, status }, Number(row?.n ?? 0));
-      gauges.oldest.set({ kind, status }, row === undefined ? 0 : secondsSince(row.oldest, now));
+      const range: Range = (row) => row.and({ kind, status });
+      const { total } = await countOf(read, [range], MOST_TOLD);
+      const oldest = await read
+        .selectFrom('orders')
+        .select((row) => row.fn.min('created_at').as('at'))
+        .where(range)
+        .executeTakeFirst();
+      gauges.depth.set({ kind, status }, total);
+      gauges.oldest.set({ kind, status }, secondsSince(oldest?.at ?? null, now));
     }
   }
 }

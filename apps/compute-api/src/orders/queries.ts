@@ -1,4 +1,8 @@
 import {
+  hasEnded,
+  MOST_COUNTED,
+  ORDER_KINDS,
+  ORDER_STATUSES,
   type OrderKind,
   type OrderStatus,
   type OrderSummary,
@@ -6,9 +10,18 @@ import {
   PAGE,
   PlatformError,
 } from '@morpheo/common';
-import { type ExpressionBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { ComputeDatabase } from '../db/database.ts';
-import type { EventRow, OrderRow, RemovedOrderRow, Schema } from '../db/schema.ts';
+import {
+  type Counted,
+  countOf,
+  isUnsuccessful,
+  newestOf,
+  type Place,
+  RARE,
+  type Range,
+} from '../db/ranges.ts';
+import type { EventRow, OrderRow, RemovedOrderRow } from '../db/schema.ts';
 import { limitsOf, type Viewer } from '../disclosure/shown.ts';
 import { keptOwner, mayWithGroups } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
@@ -38,27 +51,15 @@ export async function listOrders(
   { read }: ComputeDatabase,
   filter: OrderFilter,
   viewer: Viewer,
-): Promise<{ items: OrderSummary[]; total: number; next?: string }> {
+): Promise<{ items: OrderSummary[]; next?: string } & Counted> {
   if (filter.group !== undefined && !mayWithGroups('see', ownerIn(filter, viewer) ?? '', viewer))
     return { items: [], total: 0 };
-  const matches = matching(filter, viewer);
+  const ranges = rangesOf(filter, viewer);
   const limit = filter.limit ?? PAGE.usual;
   const after = filter.cursor === undefined ? undefined : readCursor(filter.cursor);
-  const found = await read
-    .selectFrom('orders')
-    .select(['id', 'created_at'])
-    .select(sql<number>`octet_length(spec) + coalesce(octet_length(result), 0)`.as('bytes'))
-    .where((row) => row.and([matches(row), after === undefined ? row.lit(true) : olderThan(row, after)]))
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(limit + 1)
-    .execute();
-  const { total } = await read
-    .selectFrom('orders')
-    .select((row) => row.fn.countAll<number>().as('total'))
-    .where(matches)
-    .executeTakeFirstOrThrow();
-  const sizes = found.slice(0, limit).map(({ bytes }) => Number(bytes));
+  const found = await newestOf(read, ranges, { after, most: limit + 1 });
+  const counted = await countOf(read, ranges, MOST_COUNTED);
+  const sizes = found.slice(0, limit).map(({ bytes }) => bytes);
   const page = found.slice(0, fitting(sizes, PAGE_BYTES));
   const last = page.at(-1);
   const next = found.length > page.length && last !== undefined ? { next: cursorOf(last) } : {};
@@ -66,7 +67,7 @@ export async function listOrders(
     read,
     page.map(({ id }) => id),
   );
-  return { items: rows.map((row) => summaryOf(row, viewer)), total: Number(total), ...next };
+  return { items: rows.map((row) => summaryOf(row, viewer)), ...counted, ...next };
 }
 
 /** How many things of these sizes make a page: one at least, and as many as are no more than `most` together. */
@@ -156,30 +157,82 @@ export async function eventsAfter({ read }: ComputeDatabase, id: string, n: numb
     .execute();
 }
 
-/** How many orders are in each state. */
-export async function countOrders({ read }: ComputeDatabase): Promise<Record<string, number>> {
-  const rows = await read
-    .selectFrom('orders')
-    .select((row) => ['status', row.fn.countAll<number>().as('count')] as const)
-    .groupBy('status')
-    .execute();
-  return Object.fromEntries(rows.map((row) => [row.status, Number(row.count)]));
+/** How many orders are in each state, counted up to {@link MOST_COUNTED}, and of which there are more. */
+export async function countOrders({
+  read,
+}: ComputeDatabase): Promise<{ counts: Record<string, number>; more?: OrderStatus[] }> {
+  const counted = await Promise.all(
+    ORDER_STATUSES.map(async (status) => ({
+      status,
+      ...(await countOf(read, [(row) => row('status', '=', status)], MOST_COUNTED)),
+    })),
+  );
+  const more = counted.flatMap((one) => (one.more === true ? one.status : []));
+  const there = counted.filter(({ total }) => total > 0);
+  return {
+    counts: Object.fromEntries(there.map(({ status, total }) => [status, total])),
+    ...(more.length === 0 ? {} : { more }),
+  };
 }
 
-type Row = ExpressionBuilder<Schema, 'orders'>;
-
-function matching(filter: OrderFilter, viewer: Viewer) {
+/**
+ * The ranges of indexes that have what a list is narrowed to. Where it names no kind, or no state, there is one for each:
+ * the indexes have them before the time.
+ */
+function rangesOf(filter: OrderFilter, viewer: Viewer): Range[] {
   const { kind, status, problem, algo, group: group_name, label } = filter;
-  const columns = { kind, status, problem, algo, owner: ownerIn(filter, viewer), group_name };
-  const wanted = Object.fromEntries(Object.entries(columns).filter(([, value]) => value !== undefined));
-  return (row: Row) => {
-    const parts = [row.and(wanted)];
-    if (label !== undefined) {
-      const labelled = row.selectFrom('order_labels').select('order_id').where('label', '=', label);
-      parts.push(row('id', 'in', labelled));
-      if (!viewer.forOthers) parts.push(row('owner', '=', keptOwner(viewer.name)));
-    }
-    return row.and(parts);
+  const by = { problem, algo, owner: ownerIn(filter, viewer) };
+  const isBy = Object.values(by).some((value) => value !== undefined);
+  if (label !== undefined) return [and(equal({ kind, status, group_name, ...by }), labelled(label, viewer))];
+  if (group_name !== undefined) return [equal({ kind, status, group_name, ...by })];
+  if (status === undefined) {
+    if (isBy) return kindsOf(kind).map((each) => equal({ kind: each, ...by }));
+    if (kind === undefined) return [equal({})];
+    return ORDER_STATUSES.map((each) => equal({ kind, status: each }));
+  }
+  if (isBy && isUnsuccessful(status)) return [and(equal({ kind, status, ...by }), () => RARE.unsuccessful)];
+  if (isBy && !hasEnded(status)) {
+    if (by.owner !== undefined) return [and(equal({ kind, status, ...by }), () => RARE.open)];
+    // By what is open alone: it is less than a history.
+    return kindsOf(kind).map((each) => and(equal({ kind: each, status }), beside(by)));
+  }
+  if (isBy) return kindsOf(kind).map((each) => and(equal({ kind: each, ...by }), beside({ status })));
+  return kindsOf(kind).map((each) => equal({ kind: each, status }));
+}
+
+function kindsOf(kind: OrderKind | undefined): readonly OrderKind[] {
+  return kind === undefined ? ORDER_KINDS : [kind];
+}
+
+type Columns = Partial<
+  Record<'kind' | 'status' | 'problem' | 'algo' | 'owner' | 'group_name', string | undefined>
+>;
+
+function equal(columns: Columns): Range {
+  return (row) => row.and(present(columns));
+}
+
+/** The same, so that no index is chosen by it. */
+function beside(columns: Columns): Range {
+  const parts = Object.entries(present(columns));
+  return (row) => row.and(parts.map(([name, value]) => sql<boolean>`${sql.ref(name)} || '' = ${value}`));
+}
+
+function present(columns: Columns): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(columns).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
+
+function and(...ranges: readonly Range[]): Range {
+  return (row) => row.and(ranges.map((range) => range(row)));
+}
+
+function labelled(label: string, viewer: Viewer): Range {
+  return (row) => {
+    const orders = row.selectFrom('order_labels').select('order_id').where('label', '=', label);
+    const isLabelled = row('id', 'in', orders);
+    return viewer.forOthers ? isLabelled : row.and([isLabelled, row('owner', '=', keptOwner(viewer.name))]);
   };
 }
 
@@ -189,16 +242,11 @@ function ownerIn({ owner, group }: OrderFilter, viewer: Viewer): string | undefi
   return group === undefined ? undefined : keptOwner(viewer.name);
 }
 
-/** As one comparison of two columns: of an `or`, engines read all that is newer. */
-function olderThan(row: Row, after: { at: number; id: string }) {
-  return row(row.refTuple('created_at', 'id'), '<', row.tuple(after.at, after.id));
-}
-
-function cursorOf(row: Pick<OrderRow, 'created_at' | 'id'>): string {
+function cursorOf(row: Place): string {
   return `${row.created_at}.${row.id}`;
 }
 
-function readCursor(cursor: string): { at: number; id: string } {
+function readCursor(cursor: string): Place {
   const match = /^(\d{1,15})\.([0-9a-f-]{36})$/.exec(cursor);
   if (match?.[1] === undefined || match[2] === undefined) {
     throw new PlatformError(
@@ -206,5 +254,5 @@ function readCursor(cursor: string): { at: number; id: string } {
       'query.cursor: should be the `next` of an earlier page, unchanged',
     );
   }
-  return { at: Number(match[1]), id: match[2] };
+  return { created_at: Number(match[1]), id: match[2] };
 }

@@ -300,7 +300,14 @@ export const computeContract = defineContract({
       summary: 'How many orders are in each state, and whether claims are paused',
       access: ANYONE_KNOWN,
       status: 200,
-      response: json(z.object({ paused: z.boolean(), counts: z.record(z.string(), z.int()) })),
+      response: json(
+        z.object({
+          paused: z.boolean(),
+          counts: z.record(z.string(), z.int()),
+          /** The states that more orders are in than `counts` says: they are counted up to 10,000. */
+          more: z.array(z.enum(ORDER_STATUSES)).optional(),
+        }),
+      ),
       errors: [],
     },
     pauseQueue: {

@@ -8,7 +8,7 @@ import { peopleEndpoints } from './people.ts';
 import { permissionEndpoints } from './permissions.ts';
 import { pinEndpoints } from './pins.ts';
 import { RESOURCE_TYPES, RESULT_TYPES, resource, usage } from './resources.ts';
-import { pageQuery } from './service.ts';
+import { counted, pageQuery } from './service.ts';
 import { uploadEndpoints } from './uploads.ts';
 
 const type = z.enum(RESOURCE_TYPES);
@@ -20,7 +20,7 @@ const list = z.object({
   items: z.array(resource),
   length: z.int(),
   page: z.int(),
-  total: z.int(),
+  ...counted,
   next: z.string().optional(),
 });
 

@@ -11,8 +11,14 @@ export interface MetricsOptions {
 /** The figures of one service, never those of the whole process; see {@link Metrics}. */
 export function createMetrics(options: MetricsOptions = {}): Metrics {
   const register = new prometheus.Registry();
-  if (options.process === true) prometheus.collectDefaultMetrics({ register });
   const refreshers = new Set<Refresher>();
+  let isWatched = false;
+  /** From the first scrape on: the event loop is watched by a timer of 10 ms, which nobody pays for who never asks. */
+  const watchProcess = (): void => {
+    if (isWatched || options.process !== true) return;
+    isWatched = true;
+    prometheus.collectDefaultMetrics({ register });
+  };
   return {
     contentType: register.contentType,
     counter: (what) => counter(what, register),
@@ -24,6 +30,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       return { [Symbol.dispose]: () => void refreshers.delete(refresher) };
     },
     async expose() {
+      watchProcess();
       await Promise.all([...refreshers].map(async (refresher) => await refresher.refresh()));
       return await register.metrics();
     },

@@ -11,7 +11,7 @@ import type { Context, Runner } from '../../context.ts';
 import type { ExitCode } from '../../exit-codes.ts';
 import { orderTable } from '../../orders/order-table.ts';
 import { type OrderQuery, orderPages } from '../../platform/pages.ts';
-import { counted, jsonText } from '../../terminal/text.ts';
+import { atLeast, jsonText } from '../../terminal/text.ts';
 import { examples, readGroupName, readInteger, readLabel, readUuid } from '../arguments.ts';
 
 interface ListOptions {
@@ -84,16 +84,14 @@ async function listPage(context: Context, query: OrderQuery): Promise<undefined>
   await terminal.result(page, () => tableOrNothing(context, page.items, query));
   if (terminal.json || page.items.length === 0) return;
   const next = page.next === undefined ? '' : `; more: --cursor ${page.next}, or --all`;
-  terminal.note(terminal.paintNote('dim', `${page.items.length} of ${counted(page.total, 'order')}${next}`));
+  terminal.note(terminal.paintNote('dim', `${page.items.length} of ${atLeast(page, 'order')}${next}`));
 }
 
 async function listAll(context: Context, query: OrderQuery): Promise<undefined> {
   const { terminal } = context;
   let written = 0;
-  let total = 0;
   if (terminal.json) await terminal.write('{"items":[');
   for await (const page of orderPages(context, query)) {
-    total = page.total;
     if (terminal.json) {
       for (const [index, order] of page.items.entries()) {
         await terminal.write(`${written + index === 0 ? '\n' : ',\n'}${jsonText(order)}`);
@@ -103,7 +101,7 @@ async function listAll(context: Context, query: OrderQuery): Promise<undefined> 
     }
     written += page.items.length;
   }
-  if (terminal.json) await terminal.line(`\n],"total":${total}}`);
+  if (terminal.json) await terminal.line(`\n],"total":${written}}`);
 }
 
 function tableOrNothing(

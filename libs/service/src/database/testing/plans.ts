@@ -75,9 +75,13 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** A table without rows is always read as a whole, unless that is forbidden: then it is where there is no other way. */
+/**
+ * A table without rows is always read as a whole, also for a join, unless that is forbidden: then it is where there is no
+ * other way.
+ */
 async function scansOnPostgres<Schema>(tx: Kysely<Schema>, query: CompiledQuery): Promise<Scan[]> {
-  await sql`set local enable_seqscan = off`.execute(tx);
+  for (const way of ['seqscan', 'hashjoin', 'mergejoin'])
+    await sql`set local ${sql.raw(`enable_${way}`)} = off`.execute(tx);
   const { rows } = await tx.executeQuery<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
     CompiledQuery.raw(`explain (format json) ${query.sql}`, [...query.parameters]),
   );
