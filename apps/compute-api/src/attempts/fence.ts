@@ -111,29 +111,6 @@ export async function takeFenced(tx: Tx, ref: CalledAttempt): Promise<TakenAttem
   return taken.value;
 }
 
-/** Opens the row of the attempt that an order has just been claimed with. */
-export async function openAttempt(
-  { db, now }: Tx,
-  order: OrderRow,
-  worker: string,
-  boot: string,
-): Promise<void> {
-  const { id: order_id, attempt } = order;
-  const open = {
-    ended_at: null,
-    outcome: null,
-    failure: null,
-    report: null,
-    log_bytes: 0,
-    metrics: 0,
-    noted: 0,
-  } as const;
-  await db
-    .insertInto('attempts')
-    .values({ order_id, attempt, worker, boot, started_at: now, ...open })
-    .execute();
-}
-
 /** What closes the row of an order's latest attempt: how it ended, with what failure, report and counts, if any. */
 export function closingOf(
   { db, now }: Tx,

@@ -74,7 +74,7 @@ export class ComputeDatabase {
 }
 
 /** A statement that changes rows, and answers nothing that is needed. */
-export type Beside = Compilable & OperationNodeSource;
+export type Beside = OperationNodeSource;
 
 /**
  * Runs a statement that answers rows, and others beside it that have nothing to do with one another nor with it: no row is
@@ -82,7 +82,7 @@ export type Beside = Compilable & OperationNodeSource;
  */
 export async function runTogether<R>(
   { db, engine }: Pick<Tx, 'db' | 'engine'>,
-  main: Compilable<R> & OperationNodeSource,
+  main: (Compilable<R> | RawBuilder<R>) & OperationNodeSource,
   beside: readonly Beside[],
 ): Promise<R[]> {
   if (engine === 'postgres' && beside.length > 0) {
@@ -92,8 +92,8 @@ export async function runTogether<R>(
     const all = sql<R>`with ${others}, main as (${main}) select * from main`;
     return (await all.execute(db)).rows;
   }
-  const { rows } = await db.executeQuery<R>(main.compile());
-  for (const statement of beside) await db.executeQuery(statement.compile());
+  const { rows } = await sql<R>`${main}`.execute(db);
+  for (const statement of beside) await sql`${statement}`.execute(db);
   return rows;
 }
 

@@ -8,7 +8,7 @@ import type { OrderRow } from '../db/schema.ts';
 import { endOrder } from '../orders/finish.ts';
 import type { MadeResult } from '../orders/kinds.ts';
 import { changeOrder, takeOrder } from '../orders/store.ts';
-import { startAttempt } from '../queue/claim.ts';
+import { startAttempts } from '../queue/start.ts';
 
 /**
  * The life of an attempt that a foreign worker makes. It is a row like any other: begun by the worker's first call,
@@ -70,7 +70,9 @@ async function begin(tx: Tx, { timeoutMs }: ForeignWorkers, ref: MessageRef): Pr
   const order = await takeNamed(tx, ref);
   if (order?.status !== 'todo' || (await wasTaken(tx, order, ref))) return undefined;
   // Nobody knows which worker it is: each attempt has one of its own, as what is lost with one says nothing of others.
-  return await startAttempt(tx, order, { id: randomUUID(), boot: ref.uuid }, timeoutMs);
+  const by = { id: randomUUID(), boot: ref.uuid };
+  const [started] = await startAttempts(tx, [{ order, by }], timeoutMs);
+  return started;
 }
 
 async function running(tx: Tx, ref: MessageRef): Promise<OrderRow | undefined> {

@@ -14,7 +14,7 @@ import { register } from '../attempts/register.ts';
 import { reportAttempt } from '../attempts/report.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
-import { claimOrder } from '../queue/claim.ts';
+import { gatherClaims } from '../queue/claim.ts';
 import { type Grant, grantOf, renewLeases } from '../queue/lease.ts';
 import { ticketFor } from '../queue/tickets.ts';
 
@@ -44,6 +44,7 @@ export function attemptHandlers(
       'This compute-api gives its orders to workers of the original alone: stop this worker, or start compute-api without --foreign-workers once those are stopped.',
     );
   };
+  const claim = gatherClaims(database, settings);
   const ticketed = async ({ claim, pin }: Grant): Promise<Claim> => {
     const { order, attempt } = claim;
     return { ...claim, ...(await ticketFor({ order, attempt, pin }, leaseMs, signTicket)) };
@@ -71,12 +72,19 @@ export function attemptHandlers(
       const resumed = await Promise.all(granted.map(ticketed));
       return { lease_ms: leaseMs, renew_ms: renewMs, ...(resume === undefined ? {} : { resumed }) };
     },
-    claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus = 0 } }, call) => {
+    claimOrder: async ({ params: { worker }, body: { boot, kinds, free_gpus: gpus = 0, most } }, call) => {
       refuseOurs();
-      const offer = { kinds, gpus: free_gpus };
       const process = { id: worker, boot, caller: callerOf(call) };
-      const claimed = await claimOrder(database, settings, process, offer);
-      return { claim: claimed === null ? null : await ticketed(grantOf(claimed, leaseMs)) };
+      const one = Object.fromEntries(kinds.map((kind) => [kind, 1]));
+      const room =
+        most === undefined ? one : Object.fromEntries(kinds.map((kind) => [kind, most[kind] ?? 0]));
+      const all = Object.values(room).reduce((sum, places) => sum + places, 0);
+      const claimed = await claim({ process, room, most: most === undefined ? 1 : all, gpus });
+      const claims = await Promise.all(
+        claimed.orders.map(async (order) => await ticketed(grantOf(order, leaseMs))),
+      );
+      const [first = null] = claims;
+      return most === undefined ? { claim: first } : { claim: first, claims, more: claimed.more };
     },
     renewLeases: async ({ params, body: { boot, attempts } }, call) => {
       const process = { id: params.worker, boot, caller: callerOf(call) };

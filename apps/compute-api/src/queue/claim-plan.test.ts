@@ -10,7 +10,7 @@ import type { Schema } from '../db/schema.ts';
 import { openTestCompute } from '../testing/open-test-compute.ts';
 import { seedQueue } from '../testing/orders.ts';
 import { watchedDatabase } from '../testing/watched-database.ts';
-import { claimOrder } from './claim.ts';
+import { gatherClaims } from './claim.ts';
 
 const server = sharedPostgres(test);
 
@@ -57,10 +57,14 @@ withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alo
   const { id, boot } = await compute.worker({ learn: 10, predict: 10 });
   const looks: Looks[] = [];
   const claims = new ComputeDatabase(watched(database, looks), []);
+  const claim = gatherClaims(claims, COMPUTE_DEFAULTS);
   for (let n = 0; n < 3; n++) {
-    const kinds = ['learn', 'predict'] as const;
-    const order = await claimOrder(claims, COMPUTE_DEFAULTS, { id, boot, caller: null }, { kinds, gpus: 1 });
-    t.is(order?.owner, `owner-${n}`);
+    const process = { id, boot, caller: null };
+    const { orders } = await claim({ process, room: { learn: 1, predict: 1 }, most: 1, gpus: 1 });
+    t.deepEqual(
+      orders.map(({ owner }) => owner),
+      [`owner-${n}`],
+    );
   }
   t.deepEqual(
     looks.map(({ scans }) => scans),

@@ -1,106 +1,173 @@
+import { gather, type OrderKind, type Settled } from '@morpheo/common';
 import { concerns, tellSpan } from '@morpheo/service/trace';
-import { openAttempt } from '../attempts/fence.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { changeOrder, specOf } from '../orders/store.ts';
-import type { Effect } from '../outbox/effects.ts';
-import { noteSeen, type WorkerProcess } from '../workers/store.ts';
-import { chargeOwner, takeNextShare } from './fair-share.ts';
-import { fitsGpus, NOT_RESERVED, type Offer, reserveGpus, takeReserved } from './gpu-reservation.ts';
-import { isIsolated, loadOf, mayRunHere, NOT_WAITED_FOR, reserveWorker, takeIsolated } from './isolation.ts';
-import { leaseUntil } from './lease.ts';
+import { noteAllSeen, type WorkerProcess } from '../workers/store.ts';
+import type { Conditions, Next } from './fair-share.ts';
+import { fitsGpus, type Offer, type Owning, reserveGpus, takeReserved } from './gpu-reservation.ts';
+import { isIsolated, loadOf, mayRunHere, reserveWorker, takeIsolated, UNHELD } from './isolation.ts';
+import { Round } from './round.ts';
+
+/** So many orders are handed out in one transaction at the most, and to one claim: other writes wait for that long. */
+const MOST_ORDERS = 64;
+const MOST_CLAIMS = 64;
+
+/** A worker that asks for orders. */
+export interface Claimant {
+  readonly process: WorkerProcess;
+  /** How many orders of each kind it has room for; none of one that is absent. */
+  readonly room: Room;
+  /** How many it takes in all. */
+  readonly most: number;
+  /** How many GPUs an order may ask for. */
+  readonly gpus: number;
+}
+
+type Room = Readonly<Partial<Record<OrderKind, number>>>;
+
+/** The orders that a claim gets, now `pending` with a new attempt and a lease. */
+export interface Claimed {
+  readonly orders: readonly OrderRow[];
+  /** Whether asking again at once may bring more. */
+  readonly more: boolean;
+}
 
 /**
- * Hands a worker the due order whose turn it is of those that it has room for, now `pending` with a new attempt and a
- * lease; null where none is due, or all is paused. Throws as {@link noteSeen} does.
+ * Hands workers the due orders whose turn it is of those that they have room for; none where none is due, or all is paused.
+ * Claims that come together are decided in one transaction, one after another. Throws as {@link noteSeen} does.
  */
-export async function claimOrder(
+export function gatherClaims(
   database: ComputeDatabase,
   settings: ComputeSettings,
-  claimant: WorkerProcess,
-  offer: Offer,
-): Promise<OrderRow | null> {
-  const startedAt = Date.now();
-  const claimed = await database.write(async (tx) => await decide(tx, settings, claimant, offer));
-  if (claimed === null) return null;
-  const { id: order, attempt } = claimed;
-  const parent = claimed.trace ?? undefined;
-  concerns(order, attempt);
-  const attributes = { 'morpheo.worker': claimant.id };
-  tellSpan('claim', { parent, startedAt, order, attempt, attributes });
-  return claimed;
+): (claimant: Claimant) => Promise<Claimed> {
+  const claim = gather<Claimant, Claimed>(
+    async (claimants) => await claimOrders(database, settings, claimants),
+    { most: MOST_CLAIMS },
+  );
+  return async (claimant) => {
+    const startedAt = Date.now();
+    const claimed = await claim(claimant);
+    for (const { id: order, attempt, trace } of claimed.orders) {
+      concerns(order, attempt);
+      const attributes = { 'morpheo.worker': claimant.process.id };
+      tellSpan('claim', { parent: trace ?? undefined, startedAt, order, attempt, attributes });
+    }
+    return claimed;
+  };
+}
+
+/** As many transactions as it takes: in each those are decided whom the one before has left. */
+async function claimOrders(
+  database: ComputeDatabase,
+  settings: ComputeSettings,
+  claimants: readonly Claimant[],
+): Promise<Settled<Claimed>[]> {
+  const settled: Settled<Claimed>[] = [];
+  while (settled.length < claimants.length) {
+    const left = claimants.slice(settled.length);
+    settled.push(...(await database.write(async (tx) => await decideAll(tx, settings, left))));
+  }
+  return settled;
+}
+
+/** Decides the first of some claims, one at least: as many as may share a transaction. */
+async function decideAll(
+  tx: Tx,
+  settings: ComputeSettings,
+  claimants: readonly Claimant[],
+): Promise<Settled<Claimed>[]> {
+  const workers = await noteAllSeen(
+    tx,
+    claimants.map(({ process }) => process),
+  );
+  const claims = claimants.map(({ process: { id: worker }, room, gpus }) => ({
+    worker,
+    kinds: kindsOf(room),
+    gpus,
+  }));
+  const wanted = claimants.reduce((sum, { most }) => sum + most, 0);
+  const round = await Round.open(tx, settings, claims, Math.min(wanted, MOST_ORDERS));
+  const answers: Settled<{ readonly from: number; readonly to: number; readonly more: boolean }>[] = [];
+  for (const [n, claimant] of claimants.entries()) {
+    const worker = workers[n];
+    if (worker?.status !== 'fulfilled') {
+      answers.push(worker ?? { status: 'rejected', reason: undefined });
+      continue;
+    }
+    const from = round.handedOut;
+    if (from >= MOST_ORDERS || round.isShort) break;
+    const more = await fill(round, worker.value, claimant);
+    // What others have locked is waited for in a transaction that holds nothing.
+    if (round.isShort && round.handedOut === from) break;
+    answers.push({ status: 'fulfilled', value: { from, to: round.handedOut, more: more || round.isShort } });
+  }
+  const orders = await round.close();
+  return answers.map((answer) => {
+    if (answer.status === 'rejected') return answer;
+    const { from, to, more } = answer.value;
+    return { status: 'fulfilled', value: { orders: orders.slice(from, to), more } };
+  });
+}
+
+/** Decides order after order, until the claim has what it takes or nothing fits any more. */
+async function fill(round: Round, worker: Owning, { process, room, most, gpus }: Claimant): Promise<boolean> {
+  const left = new Map(Object.entries(room) as [OrderKind, number][]);
+  for (let taken = 0; taken < most; taken++) {
+    if (taken > 0 && round.handedOut >= MOST_ORDERS) return true;
+    const kinds = [...left].flatMap(([kind, places]) => (places > 0 ? [kind] : []));
+    const order = await decide(round, worker, process, { kinds, gpus });
+    if (order === undefined) return false;
+    left.set(order.kind, (left.get(order.kind) ?? 0) - 1);
+    // Only the worker knows how many GPUs are free now.
+    if (order.gpus > 0) return taken + 1 < most;
+  }
+  return false;
+}
+
+function kindsOf(room: Room): OrderKind[] {
+  return (Object.entries(room) as [OrderKind, number][]).flatMap(([kind, places]) =>
+    places > 0 ? [kind] : [],
+  );
 }
 
 async function decide(
-  tx: Tx,
-  settings: ComputeSettings,
-  claimant: WorkerProcess,
+  round: Round,
+  worker: Owning,
+  process: WorkerProcess,
   offer: Offer,
-): Promise<OrderRow | null> {
-  const { leaseMs } = settings;
+): Promise<OrderRow | undefined> {
+  const { tx, settings, overview } = round;
   // Admission: may it take anything at all?
-  const worker = await noteSeen(tx, claimant);
-  const load = await loadOf(tx, worker.id, leaseMs);
-  if (load.isPaused || load.runsIsolated) return null;
-  if (load.reservedFor !== undefined && load.runs > 0) return null;
+  if (overview.isPaused || offer.kinds.length === 0) return undefined;
+  const concernsGpus = overview.asksGpus && (offer.gpus > 0 || worker.gpu_total > 0);
+  // What is decided by queries sees what was handed out before.
+  if (overview.isolates || concernsGpus) await round.write();
+  const load = overview.isolates
+    ? await loadOf(tx, worker.id, settings.leaseMs)
+    : { ...UNHELD, worker: worker.id };
+  if (load.runsIsolated) return undefined;
+  if (load.reservedFor !== undefined && load.runs > 0) return undefined;
   // Reservation: orders that are younger than the one which GPUs are reserved for get none.
-  const reservation = await reserveGpus(tx, worker, offer, settings);
+  const reservation = concernsGpus ? await reserveGpus(tx, worker, offer, settings) : undefined;
+  const conditions: Conditions | undefined =
+    overview.isolates || concernsGpus
+      ? { fitsGpus: fitsGpus(offer, reservation), mayRun: mayRunHere(tx, load, settings.leaseMs) }
+      : undefined;
   // Next: what the worker waits for goes first, since it has cost others their turn already; then owner after owner.
-  const waited = (await takeIsolated(tx, load, offer)) ?? (await takeReserved(tx, worker.id, offer));
-  const next =
+  const waited =
+    (await takeIsolated(tx, load, offer)) ??
+    (concernsGpus ? await takeReserved(tx, worker.id, offer) : undefined);
+  const next: Next | undefined =
     waited === undefined
-      ? await takeNextShare(tx, {
-          ...offer,
-          worker: worker.id,
-          fitsGpus: fitsGpus(offer, reservation),
-          mayRun: mayRunHere(tx, load, leaseMs),
-        })
+      ? await round.next({ ...offer, worker: worker.id }, conditions)
       : { order: waited, isCrowded: true };
-  if (next === undefined) return null;
+  if (next === undefined) return undefined;
   // Isolation: an order that has to be run alone waits until the worker runs nothing.
   if (isIsolated(next.order) && load.runs > 0) {
     await reserveWorker(tx, next.order, worker.id);
-    return null;
+    return undefined;
   }
-  const started = await startAttempt(tx, next.order, claimant, leaseMs);
-  // Last, so that the owner's other claims wait as short as can be.
-  await chargeOwner(tx, started, next.isCrowded);
-  return started;
-}
-
-/** Begins the next attempt of a due order that this transaction has locked. Returns the order as it is now. */
-export async function startAttempt(
-  tx: Tx,
-  due: OrderRow,
-  { id: worker, boot }: Pick<WorkerProcess, 'id' | 'boot'>,
-  leaseMs: number,
-): Promise<OrderRow> {
-  const attempt = due.attempt + 1;
-  const claimed = await changeOrder(tx, due, {
-    event: 'claimed',
-    details: { worker },
-    set: {
-      status: 'pending',
-      attempt,
-      worker,
-      boot,
-      lease_until: leaseUntil(tx, leaseMs),
-      publish_after: null,
-      ...NOT_RESERVED,
-      ...NOT_WAITED_FOR,
-      ...(due.started_at === null ? { started_at: tx.now } : {}),
-    },
-    effects: attempt === 1 ? takenBy(due, worker) : [],
-  });
-  await openAttempt(tx, claimed, worker, boot);
-  return claimed;
-}
-
-/** Tells the orchestrator, if it knows such orders; by its own name for the worker, where the originals put one into it. */
-function takenBy(order: OrderRow, worker: string): Effect[] {
-  const { kind, uplet } = specOf(order);
-  if (kind === 'job') return [];
-  const isNamed = !/^[0-]*$/.test(uplet.worker);
-  return [{ do: 'tell_taken', kind, worker: isNamed ? uplet.worker : worker }];
+  await round.hand(next, process);
+  return next.order;
 }

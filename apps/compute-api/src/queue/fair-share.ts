@@ -1,157 +1,287 @@
-import { ORDER_KINDS, type OrderKind } from '@morpheo/common';
+import type { OrderKind } from '@morpheo/common';
 import { type RawBuilder, sql } from 'kysely';
 import type { Tx } from '../db/database.ts';
+import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { offersAll, waitingNeeds } from './matching.ts';
+import { furthestTag, type Shares, virtualTime } from './shares.ts';
 
 /**
- * Start-time fair queueing between owners. Source: P. Goyal, H. M. Vin, H. Cheng, "Start-time Fair Queueing", SIGCOMM
- * 1996. Each kind has slots of its own, and so a clock of its own; by each, an owner is counted over all kinds: its packet
- * is a claim of the kind, and is twice as long where a claim of another kind was counted before the next.
+ * Whose turn it is: lines of due orders, by what they need and by owner, are read once for all claims that are decided
+ * together, and so are the first orders of those whose turn comes next. What is handed out is taken from them here.
  */
-
-/** What a claim of an owner of weight 1 costs, in the unit of the tags. */
-export const CLAIM_COST = 1_000_000;
 
 /** However many owners have due orders, this many are looked at for one that others are not just claiming. */
 const MOST_OWNERS = 50;
 
-/** The due orders of an owner that are of one kind and need the same, and its turn among owners. */
-interface Candidate {
+/** Orders that are of one kind and need the same. */
+export interface Demand {
   readonly kind: OrderKind;
-  readonly owner: string;
   readonly needs: string;
-  readonly asks_gpus: number;
-  /** The start tag that its next claim would have: the least goes first. */
+  readonly asks_gpus: 0 | 1;
+}
+
+/** The due orders of an owner that need the same. */
+interface Line extends Demand {
+  readonly owner: string;
+  /** The finish tag that its owner had by the clock of the kind. */
+  readonly finish: number;
+  /** Of the first order that is still in it; undefined where it is not known whether there is one. */
+  turn: number | undefined;
+  /** Its first orders, locked, as far as they were read. */
+  readonly orders: OrderRow[];
+  /** `all`: no other order than those that were read is in it, as far as others have not locked them. */
+  read: 'nothing' | 'some' | 'all';
+}
+
+/** A line at which a reading of lines has stopped: what comes behind is not known. */
+interface Boundary {
   readonly tag: number;
-  /** Of its first such order. */
-  readonly turn_at: number;
+  readonly turn: number;
 }
 
-/** An order to claim, and whether other owners have due orders of its kind that fit. */
-export interface Next {
-  readonly order: OrderRow;
-  readonly isCrowded: boolean;
-}
-
-/** Which due orders may be next. */
-export interface Eligible {
-  /** The id of the worker, which has to offer what they need. */
-  readonly worker: string;
-  readonly kinds: readonly OrderKind[];
-  /** How many GPUs an order may ask for. */
-  readonly gpus: number;
+/** Which orders of some lines may be handed out; absent: all. */
+export interface Conditions {
   /** Of the orders that ask for GPUs, those that fit. */
   readonly fitsGpus: RawBuilder<boolean>;
   /** Those that may run on the worker, whatever they ask for. */
   readonly mayRun: RawBuilder<boolean>;
 }
 
-/**
- * The due order whose turn it is of those that are eligible, locked for this transaction; undefined where there is
- * none. Orders that others have locked are passed over; only where there is no other it is waited for what becomes of
- * those.
- */
-export async function takeNextShare(tx: Tx, eligible: Eligible): Promise<Next | undefined> {
-  const lines = await linesOf(tx, eligible);
-  const turns = inTurn(lines);
-  for (const skip of [true, false]) {
-    for (const candidate of turns) {
-      const query = firstOf(tx, candidate, eligible);
-      const order = await (skip ? query.skipLocked() : query).executeTakeFirst();
-      if (order === undefined) continue;
-      const { kind, owner } = candidate;
-      return { order, isCrowded: lines.some((other) => other.kind === kind && other.owner !== owner) };
-    }
+/** An order to hand out, and whether other owners have due orders of its kind that fit. */
+export interface Next {
+  readonly order: OrderRow;
+  readonly isCrowded: boolean;
+}
+
+/** What {@link Lines.next} answers where it cannot tell: what was handed out has to be written, and lines read again. */
+export const READ_AGAIN = 'read again';
+
+/** Lines of due orders, as far as they were read and are still there. */
+export class Lines {
+  readonly #tx: Tx;
+  readonly #shares: Shares;
+  readonly #conditions: Conditions | undefined;
+  readonly #boundaries: ReadonlyMap<string, Boundary>;
+  #lines: Line[];
+
+  private constructor(
+    tx: Tx,
+    shares: Shares,
+    conditions: Conditions | undefined,
+    lines: Line[],
+    boundaries: ReadonlyMap<string, Boundary>,
+  ) {
+    this.#tx = tx;
+    this.#shares = shares;
+    this.#conditions = conditions;
+    this.#lines = lines;
+    this.#boundaries = boundaries;
   }
-  return undefined;
+
+  /** Reads the lines of these demands, of each at least so many as `wanted` orders may be taken from. */
+  static async read(
+    tx: Tx,
+    shares: Shares,
+    demands: readonly Demand[],
+    wanted: number,
+    conditions?: Conditions,
+  ): Promise<Lines> {
+    const most = MOST_OWNERS + wanted;
+    const rows = demands.length === 0 ? [] : await readLines(tx, demands, most, conditions);
+    const lines: Line[] = [];
+    const read = new Map<string, Line[]>();
+    for (const { present, furthest, turn_at, finish, ...row } of rows) {
+      shares.note(row.kind, Number(present), Number(furthest));
+      const line: Line = {
+        ...{ ...row, finish: Number(finish ?? 0), turn: Number(turn_at) },
+        ...{ orders: [], read: 'nothing' },
+      };
+      lines.push(line);
+      const key = keyOf(line);
+      const same = read.get(key);
+      if (same === undefined) read.set(key, [line]);
+      else same.push(line);
+    }
+    const boundaries = new Map<string, Boundary>();
+    for (const [key, same] of read) {
+      const last = same.toSorted((a, b) => before(shares.tagOf(a), a, shares.tagOf(b), b)).at(-1);
+      if (same.length >= most && last?.turn !== undefined)
+        boundaries.set(key, { tag: shares.tagOf(last), turn: last.turn });
+    }
+    return new Lines(tx, shares, conditions, lines, boundaries);
+  }
+
+  /**
+   * The due order whose turn it is of those of some demands, locked for this transaction; undefined where there is none.
+   * Orders that others have locked are passed over; `wait`: where there is no other, it is waited for what becomes of
+   * those. `wanted`: so many may be asked for in all.
+   */
+  async next(
+    isFit: (demand: Demand) => boolean,
+    wanted: number,
+    wait: () => boolean,
+  ): Promise<Next | typeof READ_AGAIN | undefined> {
+    const passedOver: Line[] = [];
+    const fit = this.#lines.filter(isFit);
+    let left = fit;
+    for (;;) {
+      const line = this.#first(left);
+      if (line === undefined) break;
+      if (line.turn === undefined || this.#isBeyond(line)) return READ_AGAIN;
+      const others = fit.filter(({ kind, owner }) => kind === line.kind && owner !== line.owner);
+      const isCrowded = others.some(({ turn }) => turn !== undefined);
+      if (!isCrowded && others.length > 0) return READ_AGAIN;
+      if (line.orders.length === 0) await this.#readFirst(line, left, wanted);
+      const order = this.#take(line);
+      if (order !== undefined) return { order, isCrowded };
+      left = left.filter((other) => other !== line);
+      passedOver.push(line);
+    }
+    for (const line of passedOver) {
+      if (!wait()) break;
+      const [order] = await this.#firstOf(line, 1, 'wait');
+      if (order === undefined) continue;
+      const isCrowded = fit.some(({ kind, owner }) => kind === line.kind && owner !== line.owner);
+      return { order, isCrowded };
+    }
+    return undefined;
+  }
+
+  /** Whether an order of this kind and owner is known to be left. */
+  hasMore(kind: OrderKind, owner: string): boolean {
+    return this.#lines.some((line) => line.kind === kind && line.owner === owner && line.orders.length > 0);
+  }
+
+  /** The owners whose turn comes next. */
+  owners(most: number): string[] {
+    return this.#inTurn(this.#lines, most).map(({ owner }) => owner);
+  }
+
+  /** Of the first line of each kind, the one whose order stands longer goes before the other. */
+  #first(lines: readonly Line[]): Line | undefined {
+    const firsts = new Map<OrderKind, { line: Line; tag: number }>();
+    for (const line of lines) {
+      const tag = this.#shares.tagOf(line);
+      const first = firsts.get(line.kind);
+      if (first === undefined || before(tag, line, first.tag, first.line) < 0)
+        firsts.set(line.kind, { line, tag });
+    }
+    let oldest: Line | undefined;
+    for (const { line } of firsts.values()) {
+      // Nobody knows whether it would go first.
+      if (line.turn === undefined) return line;
+      if (oldest?.turn === undefined || line.turn < oldest.turn) oldest = line;
+    }
+    return oldest;
+  }
+
+  /** Whether lines that were not read might go before it. */
+  #isBeyond(line: Line): boolean {
+    const boundary = this.#boundaries.get(keyOf(line));
+    if (boundary === undefined) return false;
+    const tag = this.#shares.tagOf(line);
+    return tag > boundary.tag || (tag === boundary.tag && (line.turn ?? 0) > boundary.turn);
+  }
+
+  #take(line: Line): OrderRow | undefined {
+    const order = line.orders.shift();
+    const [next] = line.orders;
+    if (next !== undefined) line.turn = Number(next.turn_at);
+    else if (order === undefined || line.read === 'all')
+      this.#lines = this.#lines.filter((one) => one !== line);
+    else line.turn = undefined;
+    return order;
+  }
+
+  #inTurn(lines: readonly Line[], most: number): Line[] {
+    const tagged = lines.map((line) => ({ line, tag: this.#shares.tagOf(line) }));
+    tagged.sort((a, b) => before(a.tag, a.line, b.tag, b.line));
+    return tagged.slice(0, most).map(({ line }) => line);
+  }
+
+  /** Reads the first orders of a line, and of others whose turn comes next: as many as are likely to be asked for. */
+  async #readFirst(line: Line, lines: readonly Line[], wanted: number): Promise<void> {
+    const unread = lines.filter(
+      (other) => other !== line && other.read === 'nothing' && other.orders.length === 0,
+    );
+    const next = [line, ...this.#inTurn(unread, wanted - 1)];
+    // Where there are fewer lines than orders are wanted, one more tells whether a line has come to its end.
+    const each = next.length < wanted ? Math.ceil(wanted / next.length) + 1 : 1;
+    const found = await readFirst(this.#tx, next, each, this.#conditions);
+    for (const [n, one] of next.entries()) {
+      const orders = found.get(n) ?? [];
+      one.orders.push(...orders);
+      one.read = orders.length < each ? 'all' : 'some';
+    }
+    // Others have locked those that stand first, or may not be handed out here.
+    if (line.orders.length === 0) line.orders.push(...(await this.#firstOf(line, each, 'pass over')));
+  }
+
+  async #firstOf(line: Line, most: number, locked: 'wait' | 'pass over'): Promise<OrderRow[]> {
+    const { kind, owner, needs, asks_gpus } = line;
+    const { db, now } = this.#tx;
+    let query = db
+      .selectFrom('orders')
+      .selectAll()
+      .where('status', '=', 'todo')
+      .where('kind', '=', kind)
+      .where('needs', '=', needs)
+      .where('asks_gpus', '=', asks_gpus)
+      .where('owner', '=', owner)
+      .where('due_at', '<=', now)
+      .orderBy('turn_at')
+      .orderBy('id')
+      .limit(most)
+      // Not `for update`: an order is not passed over because one is just being submitted that waits for its model.
+      .forNoKeyUpdate();
+    if (this.#conditions !== undefined) {
+      query = query.where(this.#conditions.mayRun);
+      if (asks_gpus === 1) query = query.where(this.#conditions.fitsGpus);
+    }
+    return await (locked === 'wait' ? query : query.skipLocked()).execute();
+  }
 }
 
-/**
- * Counts a claim for its owner: the more it weighs, the less it costs. An owner that was idle begins at the present.
- * By the clock of its kind it counts unless that would change nobody's turn: no other owner has due orders that fit
- * (`isCrowded`), and none that has nothing due would come back behind the present. By the clock of another kind it counts
- * where it counts by its own, or another owner has due orders of that kind: once until the owner's next claim of that
- * kind, or until the present has passed it.
- */
-export async function chargeOwner(
-  { db }: Tx,
-  { kind, owner }: Pick<OrderRow, 'kind' | 'owner'>,
-  isCrowded: boolean,
-): Promise<void> {
-  const isHere = isCrowded || owesAnother(kind, owner);
-  // By one statement, whose rows are always in the same order: so claims of an owner do not lock one another out.
-  const charges = ORDER_KINDS.map((clock) => {
-    const elsewhere = clock === kind ? 0 : 1;
-    const counts =
-      clock !== kind ? countsElsewhere(clock, owner, isHere) : isHere === true ? sql`1 = 1` : isHere;
-    return sql`select cast(${clock} as text), cast(${owner} as text), ${virtualTime(clock)}, ${virtualTime(clock)} + cost.of_claim, ${sql.lit(elsewhere)} from cost where ${counts}`;
-  });
-  const start = sql`case when shares.finish_tag > excluded.start_tag then shares.finish_tag else excluded.start_tag end`;
-  await sql`
-    with recursive cost (of_claim) as (
-      select ${sql.lit(CLAIM_COST)} / coalesce((select weight from owners where owner = ${owner}), 1)
-    ), ${waitingNeeds()}
-    insert into shares (kind, owner, start_tag, finish_tag, elsewhere)
-    ${sql.join(charges, sql` union all `)}
-    on conflict (kind, owner) do update set
-      start_tag = case when excluded.elsewhere = 1 then shares.start_tag else ${start} end,
-      finish_tag = ${start} + excluded.finish_tag - excluded.start_tag,
-      elsewhere = excluded.elsewhere`.execute(db);
+function before(tag: number, line: Line, otherTag: number, other: Line): number {
+  const turn = (line.turn ?? 0) - (other.turn ?? 0);
+  return tag - otherTag || turn || (line.owner < other.owner ? -1 : 1);
 }
 
-/** The virtual time of a kind: the start tag of the claim of it that was charged last. */
-export function virtualTime(kind: OrderKind): RawBuilder<number> {
-  return sql<number>`coalesce((select max(start_tag) from shares where kind = ${sql.lit(kind)}), 0)`;
+function keyOf({ kind, needs, asks_gpus }: Demand): string {
+  return `${kind} ${asks_gpus} ${needs}`;
 }
 
-/** An owner that has nothing due may come back behind the present: then time goes on for it to catch up. */
-function owesAnother(kind: OrderKind, owner: string): RawBuilder<boolean> {
-  return sql<boolean>`exists (
-    select 1 from shares where kind = ${sql.lit(kind)} and owner <> ${owner} and finish_tag > ${virtualTime(kind)})`;
+interface LineRead extends Demand {
+  readonly owner: string;
+  readonly turn_at: number;
+  readonly finish: number | null;
+  readonly present: number;
+  readonly furthest: number;
 }
 
-function countsElsewhere(
-  clock: OrderKind,
-  owner: string,
-  isHere: true | RawBuilder<boolean>,
-): RawBuilder<boolean> {
-  const isCounted = sql`exists (
-    select 1 from shares where kind = ${sql.lit(clock)} and owner = ${owner} and elsewhere = 1
-      and finish_tag >= ${virtualTime(clock)})`;
-  if (isHere === true) return sql<boolean>`not ${isCounted}`;
-  // The first and the last of each line: whether any is another would be found by reading all.
-  const isRivalled = sql`exists (
-    select 1 from (
-      select waiting.kind, waiting.needs, asks.n as asks_gpus
-      from waiting cross join (select 0 as n union all select 1) as asks
-      where waiting.kind = ${sql.lit(clock)} and waiting.needs is not null) as line
-    where ${ownerIn('first')} < ${owner} or ${ownerIn('last')} > ${owner})`;
-  return sql<boolean>`not ${isCounted} and (${isHere} or ${isRivalled})`;
-}
-
-/** The due orders that fit, by kind, owner and what they need: of each kind the owners in their turn. */
-async function linesOf(tx: Tx, { worker, kinds, gpus, fitsGpus }: Eligible): Promise<Candidate[]> {
-  const lines = (await fitNeeds(tx, worker, kinds)).flatMap(({ kind, needs }) =>
-    (gpus === 0 ? [0] : [0, 1]).map((asks) => ({ kind, needs, asks })),
+/** Of each demand the owners of its due orders in their turn, `most` at the most. */
+async function readLines(
+  { db, now }: Tx,
+  demands: readonly Demand[],
+  most: number,
+  conditions: Conditions | undefined,
+): Promise<LineRead[]> {
+  const fit = demands.map(
+    ({ kind, needs, asks_gpus }) => sql`(${sql.lit(kind)}, cast(${needs} as text), ${sql.lit(asks_gpus)})`,
   );
-  if (lines.length === 0) return [];
-  const fit = lines.map(
-    ({ kind, needs, asks }) => sql`(${sql.lit(kind)}, cast(${needs} as text), ${sql.lit(asks)})`,
-  );
-  const fits = gpus === 0 ? sql`` : sql`and (line.asks_gpus = 0 or (${fitsGpus}))`;
-  const inTurn = kinds.map((kind) => {
+  const fits = conditions === undefined ? sql`` : sql`and (line.asks_gpus = 0 or (${conditions.fitsGpus}))`;
+  const kinds = [...new Set(demands.map(({ kind }) => kind))];
+  const ofKind = kinds.map((kind) => {
     const tag = sql`case when shares.finish_tag > ${virtualTime(kind)} then shares.finish_tag else ${virtualTime(kind)} end`;
-    // An owner has as many rows as there are lines at most.
-    const most = MOST_OWNERS * lines.filter((line) => line.kind === kind).length;
-    return sql`select * from (
-      select first.kind, first.owner, first.needs, first.asks_gpus, first.turn_at, ${tag} as tag
+    return sql`
+      select first.kind, first.owner, first.needs, first.asks_gpus, first.turn_at, shares.finish_tag as finish,
+        ${virtualTime(kind)} as present, ${furthestTag(kind)} as furthest,
+        row_number() over (partition by first.needs, first.asks_gpus order by ${tag}, first.turn_at, first.owner) as place
       from first left join shares on shares.kind = first.kind and shares.owner = first.owner
-      where first.kind = ${sql.lit(kind)} and first.turn_at is not null
-      order by 6, 5, 2 limit ${sql.lit(most)}) as ${sql.ref(`of_${kind}`)}`;
+      where first.kind = ${sql.lit(kind)} and first.turn_at is not null`;
   });
   // One look into the index for each line and owner, however many orders they have.
-  const { rows } = await sql<Candidate>`
+  const { rows } = await sql<LineRead>`
     with recursive fit (kind, needs, asks_gpus) as (values ${sql.join(fit)}),
     line (kind, needs, asks_gpus, owner) as (
       select kind, needs, asks_gpus, ${ownerIn('first')} from fit as line
@@ -161,27 +291,65 @@ async function linesOf(tx: Tx, { worker, kinds, gpus, fitsGpus }: Eligible): Pro
       select kind, needs, asks_gpus, owner, (
         select turn_at from orders
         where status = 'todo' and orders.kind = line.kind and orders.needs = line.needs
-          and orders.asks_gpus = line.asks_gpus and orders.owner = line.owner and due_at <= ${tx.now} ${fits}
+          and orders.asks_gpus = line.asks_gpus and orders.owner = line.owner and due_at <= ${now} ${fits}
         order by turn_at, id limit 1)
       from line where line.owner is not null
-    ) ${sql.join(inTurn, sql` union all `)}`.execute(tx.db);
-  return rows
-    .map(({ turn_at, tag, ...line }) => ({ ...line, turn_at: Number(turn_at), tag: Number(tag) }))
-    .sort((a, b) => a.tag - b.tag || a.turn_at - b.turn_at);
-}
-
-/** Of the needs that due orders of these kinds have, those that a worker offers. Apart, so that few lines are planned for. */
-async function fitNeeds(
-  { db }: Tx,
-  worker: string,
-  kinds: readonly OrderKind[],
-): Promise<Pick<Candidate, 'kind' | 'needs'>[]> {
-  const { rows } = await sql<Pick<Candidate, 'kind' | 'needs'>>`
-    with recursive ${waitingNeeds(kinds)}
-    select kind, needs from waiting
-    where needs is not null and (needs = '' or ${offersAll(sql`${worker}`, sql`waiting.needs`)})`.execute(db);
+    )
+    select kind, owner, needs, asks_gpus, turn_at, finish, present, furthest
+    from (${sql.join(ofKind, sql` union all `)}) as turns where place <= ${sql.lit(most)}`.execute(db);
   return rows;
 }
+
+/** The first orders of lines, `each` at the most, locked, by the number of the line; those that others have locked are left out. */
+async function readFirst(
+  tx: Tx,
+  lines: readonly Line[],
+  each: number,
+  conditions: Conditions | undefined,
+): Promise<ReadonlyMap<number, OrderRow[]>> {
+  const { db, now } = tx;
+  const wanted = lines.map(({ kind, needs, asks_gpus, owner }, n) => ({ n, kind, needs, asks_gpus, owner }));
+  const fits =
+    conditions === undefined
+      ? sql``
+      : sql`and ${conditions.mayRun} and (line.asks_gpus = 0 or (${conditions.fitsGpus}))`;
+  const next = (beyond: RawBuilder<unknown>) => sql`(
+    select id from orders
+    where status = 'todo' and orders.kind = line.kind and orders.needs = line.needs
+      and orders.asks_gpus = line.asks_gpus and orders.owner = line.owner and due_at <= ${now} ${beyond} ${fits}
+    order by turn_at, id limit 1)`;
+  const beyond = sql`and (turn_at, id) > ((select turn_at from orders as before where before.id = line.order_id), line.order_id)`;
+  // One look into the index for each order.
+  const first = sql<{ n: number; place: number; order_id: string | null }>`(
+    with recursive line (n, place, kind, needs, asks_gpus, owner, order_id) as (
+      select n, 1, kind, needs, asks_gpus, owner, ${next(sql``)} from (select * from ${rowsOf(tx, WANTED, wanted)}) as line
+      union all
+      select n, place + 1, kind, needs, asks_gpus, owner, ${next(beyond)} from line
+      where line.order_id is not null and place < ${sql.lit(each)}
+    ) select n, place, order_id from line)`.as('first');
+  const rows = await db
+    .selectFrom(first)
+    .innerJoin('orders', 'orders.id', 'first.order_id')
+    .selectAll('orders')
+    .select(['first.n', 'first.place'])
+    // Again, as of now: who had it locked may have changed it.
+    .where('orders.status', '=', 'todo')
+    .where('orders.due_at', '<=', now)
+    .forNoKeyUpdate('orders')
+    .skipLocked()
+    .execute();
+  const found = new Map<number, OrderRow[]>();
+  for (const { n, place: _, ...order } of rows.toSorted((a, b) => a.n - b.n || a.place - b.place)) {
+    const same = found.get(n);
+    if (same === undefined) found.set(n, [order]);
+    else same.push(order);
+  }
+  return found;
+}
+
+const WANTED: Columns<Demand & { n: number; owner: string }> = {
+  ...{ n: 'integer', kind: 'text', needs: 'text', asks_gpus: 'integer', owner: 'text' },
+};
 
 const LINE = sql`orders.needs, orders.asks_gpus, orders.owner`;
 const PLACES = {
@@ -199,48 +367,10 @@ const PLACES = {
  * null where there is none. It is one look into the index, which alone has this order: an engine that could have it from
  * an index of owners might read all orders there.
  */
-function ownerIn(place: keyof typeof PLACES): RawBuilder<string | null> {
+export function ownerIn(place: keyof typeof PLACES): RawBuilder<string | null> {
   const { beyond, way } = PLACES[place];
   return sql`(
     select case when orders.needs = line.needs and orders.asks_gpus = line.asks_gpus then orders.owner end
     from orders where status = 'todo' and orders.kind = line.kind and ${beyond}
     order by orders.needs ${way}, orders.asks_gpus ${way}, orders.owner ${way} limit 1)`;
-}
-
-/** Merges the lines of the kinds: of the first of each, the one whose order stands longer goes before the other. */
-function inTurn(candidates: readonly Candidate[]): Candidate[] {
-  const lines = new Map<OrderKind, Candidate[]>();
-  for (const one of candidates) lines.set(one.kind, [...(lines.get(one.kind) ?? []), one]);
-  const merged: Candidate[] = [];
-  for (;;) {
-    const heads = [...lines.values()].filter((line) => line[0] !== undefined);
-    const [first] = heads.sort((a, b) => (a[0]?.turn_at ?? 0) - (b[0]?.turn_at ?? 0));
-    const next = first?.shift();
-    if (next === undefined) return merged;
-    merged.push(next);
-  }
-}
-
-/** The first eligible due order of an owner, to be locked. */
-function firstOf(
-  { db, now }: Tx,
-  { kind, owner, needs, asks_gpus }: Candidate,
-  { fitsGpus, mayRun }: Eligible,
-) {
-  const query = db
-    .selectFrom('orders')
-    .selectAll()
-    .where('status', '=', 'todo')
-    .where('kind', '=', kind)
-    .where('needs', '=', needs)
-    .where('asks_gpus', '=', asks_gpus)
-    .where('owner', '=', owner)
-    .where('due_at', '<=', now)
-    .where(mayRun)
-    .orderBy('turn_at')
-    .orderBy('id')
-    .limit(1)
-    // Not `for update`: an order is not passed over because one is just being submitted that waits for its model.
-    .forNoKeyUpdate();
-  return asks_gpus === 0 ? query : query.where(fitsGpus);
 }

@@ -17,11 +17,17 @@ export interface Offer {
   readonly gpus: number;
 }
 
+/** What a worker has in all. */
+export type Owning = Pick<WorkerRow, 'id' | 'gpu_total' | `${OrderKind}_slots`>;
+
 /** The order that GPUs of a worker are reserved for. */
 export type Reservation = Pick<OrderRow, 'created_at' | 'id'>;
 
 /** What a claim sets: nothing is reserved for the order any more. */
 export const NOT_RESERVED = { gpus_kept_by: null } as const;
+
+/** 1 where any due order asks for GPUs, else 0; an expression. */
+export const ASKS_GPUS: RawBuilder<number> = sql<number>`(select count(*) from (select 1 from orders where status = 'todo' and asks_gpus = 1 limit 1) as asking)`;
 
 /** The worker that reserves the GPUs which come free for an order; null where there is none. */
 export function reservedBy(order: Pick<OrderRow, 'gpus_kept_by'>): string | null {
@@ -35,7 +41,7 @@ export function reservedBy(order: Pick<OrderRow, 'gpus_kept_by'>): string | null
  */
 export async function reserveGpus(
   tx: Tx,
-  worker: WorkerRow,
+  worker: Owning,
   { gpus: free }: Offer,
   settings: ComputeSettings,
 ): Promise<Reservation | undefined> {
@@ -61,7 +67,7 @@ async function oldestToReserveFor(
     worker,
     free,
     kinds,
-  }: { readonly worker: WorkerRow; readonly free: number; readonly kinds: readonly OrderKind[] },
+  }: { readonly worker: Owning; readonly free: number; readonly kinds: readonly OrderKind[] },
   { leaseMs, gpuPatienceMs }: ComputeSettings,
 ): Promise<Pick<OrderRow, 'id' | 'created_at' | 'gpus_kept_by'> | undefined> {
   // Written out, so that the index of these alone is used.

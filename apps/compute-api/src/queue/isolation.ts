@@ -1,7 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { PAUSED } from '../workers/store.ts';
 import type { Offer } from './gpu-reservation.ts';
 import { offersToOrder } from './matching.ts';
 
@@ -49,8 +48,6 @@ export async function wasBesideOthers({ db }: Tx, { id, attempt, worker }: Order
 /** What decides whether a worker is given anything, and which isolated orders it may be given. */
 export interface WorkerLoad {
   readonly worker: string;
-  /** The operator lets nothing be claimed. */
-  readonly isPaused: boolean;
   /** How many orders it runs. */
   readonly runs: number;
   /** It runs an isolated order: it is given nothing else. */
@@ -61,13 +58,23 @@ export interface WorkerLoad {
   readonly mayIsolate: boolean;
 }
 
+/**
+ * Greater than 0 where any order has to be run alone; an expression. Where it is 0, no worker is held back: {@link UNHELD}.
+ * In two halves, so that each looks up one place of the index of these orders.
+ */
+export const ISOLATED: RawBuilder<number> = sql<number>`(
+  (select count(*) from (select 1 from orders where alone = 1 and alone_on is null limit 1) as free)
+  + (select count(*) from (select 1 from orders where alone = 1 and alone_on > '' limit 1) as waited_for))`;
+
+/** What of the {@link WorkerLoad} matters of any worker while no order has to be run alone. */
+export const UNHELD = { runs: 0, runsIsolated: false, reservedFor: undefined, mayIsolate: true } as const;
+
 /** Reads the {@link WorkerLoad} of a worker; `leaseMs`: how long one that was not heard of counts as living. */
 export async function loadOf({ db, now }: Tx, worker: string, leaseMs: number): Promise<WorkerLoad> {
   const its = sql`worker = ${worker} and status = 'pending' and lease_until is not null`;
   const living = sql`select id from workers where seen_at > ${now} - ${sql.lit(leaseMs)}`;
   const { rows } = await sql<Counts & { reserved_for: string | null }>`
     select
-      ${PAUSED} as paused,
       (select count(*) from orders where ${its}) as runs,
       (select coalesce(max(alone), 0) from orders where ${its}) as isolated,
       (select min(id) from orders where alone_on = ${worker} and alone = 1 and status = 'todo' and due_at <= ${now}
@@ -83,7 +90,6 @@ export async function loadOf({ db, now }: Tx, worker: string, leaseMs: number): 
   const others = Number(row.isolating) + (runs === 0 ? 0 : Number(row.reserved));
   return {
     worker,
-    isPaused: Number(row.paused) > 0,
     runs,
     runsIsolated: Number(row.isolated) === 1,
     reservedFor: row.reserved_for ?? undefined,
@@ -91,7 +97,7 @@ export async function loadOf({ db, now }: Tx, worker: string, leaseMs: number): 
   };
 }
 
-type Counts = Readonly<Record<'paused' | 'runs' | 'isolated' | 'living' | 'isolating' | 'reserved', number>>;
+type Counts = Readonly<Record<'runs' | 'isolated' | 'living' | 'isolating' | 'reserved', number>>;
 
 /** Reserves a worker for an isolated order that this transaction has locked: it gets nothing else until it has run it. */
 export async function reserveWorker({ db }: Tx, order: OrderRow, worker: string): Promise<void> {

@@ -4,8 +4,8 @@ import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
 import { gpusFor, isAbleTo, isPaused, slotsFor, type WorkerGpus } from '../workers/store.ts';
-import { CLAIM_COST, virtualTime } from './fair-share.ts';
 import { offersAll, waitingNeeds } from './matching.ts';
+import { CLAIM_COST, virtualTime } from './shares.ts';
 
 /** So many of the latest orders of a kind tell how long one takes. */
 const LATEST = 50;

@@ -1,8 +1,18 @@
-import { ARCHITECTURES, type GpuDevice, namedBy, PlatformError, type WorkerView } from '@morpheo/common';
+import {
+  ARCHITECTURES,
+  type GpuDevice,
+  isPlatformError,
+  namedBy,
+  PlatformError,
+  type Settled,
+  type WorkerView,
+} from '@morpheo/common';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { type ComputeDatabase, type Tx, timeOf } from '../db/database.ts';
+import { type Columns, rowsOf } from '../db/rows.ts';
 import type { AttemptRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
+import type { Owning } from '../queue/gpu-reservation.ts';
 import { offersAll } from '../queue/matching.ts';
 
 /** What a worker says of itself: its row, the terms that it offers to orders, and whether its disk may be a copy. */
@@ -136,6 +146,33 @@ export async function noteSeen(tx: Tx, { id, boot, caller }: WorkerProcess): Pro
     'stale_attempt',
     `Worker ${id} was started again elsewhere; this process must stop.`,
   );
+}
+
+/** Processes of workers as a table of a query. */
+const PROCESS: Columns<WorkerProcess> = { id: 'text', boot: 'text', caller: 'text' };
+
+/** As {@link noteSeen}, for several processes at once; the error of one is its own. */
+export async function noteAllSeen(tx: Tx, processes: readonly WorkerProcess[]): Promise<Settled<Owning>[]> {
+  const { rows } = await sql<Owning & Pick<WorkerRow, 'boot' | 'caller'>>`
+    update workers set seen_at = ${tx.now}, caller = coalesce(workers.caller, posted.caller)
+    from ${rowsOf(tx, PROCESS, processes)}
+    where workers.id = posted.id and workers.boot = posted.boot
+      and (posted.caller is null or workers.caller is null or workers.caller = posted.caller)
+    returning workers.id as id, workers.boot as boot, workers.caller as caller, gpu_total,
+      learn_slots, predict_slots, job_slots`.execute(tx.db);
+  const seen = new Map(rows.map((row) => [row.id, row]));
+  const settled: Settled<Owning>[] = [];
+  for (const process of processes) {
+    const row = seen.get(process.id);
+    const isIts = row?.boot === process.boot && (process.caller === null || row.caller === process.caller);
+    try {
+      settled.push({ status: 'fulfilled', value: isIts ? row : await noteSeen(tx, process) });
+    } catch (reason) {
+      if (!isPlatformError(reason)) throw reason;
+      settled.push({ status: 'rejected', reason });
+    }
+  }
+  return settled;
 }
 
 /** 1 while the operator lets nothing be claimed, else 0; an expression, so that it stands in larger queries too. */

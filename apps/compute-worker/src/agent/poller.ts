@@ -3,7 +3,7 @@ import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import pLimit from 'p-limit';
 import type { Recovery } from './recovery.ts';
-import type { Registration } from './registration.ts';
+import type { Claimed, Registration, Room } from './registration.ts';
 import type { RuntimeHealth } from './runtime-health.ts';
 import type { WakeUps } from './wake-ups.ts';
 
@@ -21,8 +21,10 @@ export interface PollerOptions {
   readonly log: Log;
 }
 
+const NOTHING: Claimed = { claims: [], more: false };
+
 /**
- * Claims orders while there is room: at a wake-up, when an order has ended, and every few seconds anyway, since a
+ * Claims orders while there is room, all that it has room for at once: at a wake-up, when an order has ended, and every few seconds anyway, since a
  * wake-up may never come. Wake-ups are asked for only while they lead to a claim: here they would be missed by
  * another worker.
  */
@@ -79,7 +81,11 @@ export class Poller {
       let claimed = 0;
       try {
         await this.#recover();
-        while (!this.#stop.signal.aborted && (await this.#claimOne())) claimed += 1;
+        for (let more = true; more && !this.#stop.signal.aborted; ) {
+          const answer = await this.#claim();
+          claimed += answer.claims.length;
+          ({ more } = answer);
+        }
       } catch (error) {
         if (!this.#stop.signal.aborted) throw error;
       }
@@ -95,20 +101,20 @@ export class Poller {
     for (const claim of resumed?.claims ?? []) this.#start(claim, resumed?.askedAt ?? 0);
   }
 
-  async #claimOne(): Promise<boolean> {
+  async #claim(): Promise<Claimed> {
     const { runtime, registration } = this.#options;
     const { signal } = this.#stop;
-    const kinds = ORDER_KINDS.filter((kind) => this.#hasRoom(kind));
-    if (kinds.length === 0) return false;
+    const room = this.#room();
+    if (Object.keys(room).length === 0) return NOTHING;
     const askedAt = performance.now();
     const isWell = await runtime.isWell(signal);
     if (isWell !== this.#canRun) {
       this.#canRun = isWell;
       this.#leaveOthers();
     }
-    const claim = isWell ? await registration.claim(kinds, signal) : null;
-    if (claim !== null) this.#start(claim, askedAt);
-    return claim !== null;
+    const claimed = isWell ? await registration.claim(room, signal) : NOTHING;
+    for (const claim of claimed.claims) this.#start(claim, askedAt);
+    return claimed;
   }
 
   #start(claim: Claim, claimedAt: number): void {
@@ -132,7 +138,17 @@ export class Poller {
   }
 
   #hasRoom(kind: OrderKind): boolean {
-    const running = [...this.#running.values()].filter((other) => other === kind).length;
-    return running < (this.#options.slots[kind] ?? 0);
+    return this.#room()[kind] !== undefined;
+  }
+
+  /** How many more orders of each kind could run; kinds without room are left out. */
+  #room(): Room {
+    const room: Room = {};
+    for (const kind of ORDER_KINDS) {
+      const running = [...this.#running.values()].filter((other) => other === kind).length;
+      const places = (this.#options.slots[kind] ?? 0) - running;
+      if (places > 0) room[kind] = places;
+    }
+    return room;
   }
 }

@@ -29,7 +29,7 @@ for (const call of ['renewLeases', 'claimOrder'] as const) {
     const stale = new PlatformError('stale_attempt', 'Another process is this worker.');
     compute.fault = (made) => (made === call ? stale : undefined);
     const calling =
-      call === 'claimOrder' ? registration.claim(['learn'], signal) : registration.renew([], signal);
+      call === 'claimOrder' ? registration.claim({ learn: 1 }, signal) : registration.renew([], signal);
     t.is(await t.throwsAsync(calling), stale);
     t.deepEqual(superseded, [stale]);
   });

@@ -5,9 +5,10 @@ import {
   type ComputeContract,
   type Input,
   isPlatformError,
-  type OrderKind,
+  ORDER_KINDS,
   type Output,
   retry,
+  type Slots,
 } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { callPeer } from '../clients.ts';
@@ -27,6 +28,15 @@ export type Renewal = Output<Endpoints['renewLeases']>;
 
 /** An attempt that a worker holds. */
 export type Held = Renewal['held'][number];
+
+/** How many orders of each kind there is room for. */
+export type Room = Partial<Slots>;
+
+/** What a claim got, and whether another one at once may get more. */
+export interface Claimed {
+  readonly claims: readonly Claim[];
+  readonly more: boolean;
+}
 
 /** Attempts of an earlier process that this one resumes, and when that was asked for, by the monotonic clock. */
 export interface Resumption {
@@ -85,17 +95,24 @@ export class Registration {
   }
 
   /**
-   * Claims the next due order of the kinds; null where there is none. `signal` ends the wait for a registration. A
-   * call under way is awaited, for the order may be this worker's already.
+   * Claims the next due orders, as many of each kind as there is room for. `signal` ends the wait for a registration. A call
+   * under way is awaited, for orders may be this worker's already.
    */
-  async claim(kinds: OrderKind[], signal: AbortSignal): Promise<Claim | null> {
+  async claim(room: Room, signal: AbortSignal): Promise<Claimed> {
     const { compute, worker, info, gpus } = this.#options;
+    const kinds = ORDER_KINDS.filter((kind) => (room[kind] ?? 0) > 0);
     const claim = async (stop: AbortSignal) => {
-      const body = { boot: info.boot, kinds, free_gpus: gpus.free };
+      const body = { boot: info.boot, kinds, free_gpus: gpus.free, most: room };
       return await compute.claimOrder({ params: { worker }, body }, { signal: stop });
     };
     const call = async () => await callPeer('compute-api', this.#options.signal, claim);
-    return (await this.#whenRegistered(signal, call)).claim;
+    // An earlier compute-api hands out one at a time.
+    const {
+      claim: first,
+      claims = first === null ? [] : [first],
+      more = first !== null,
+    } = await this.#whenRegistered(signal, call);
+    return { claims, more };
   }
 
   /** Renews the leases of these attempts; a call without any is a sign of life. */

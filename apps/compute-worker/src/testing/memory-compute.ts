@@ -5,6 +5,8 @@ import {
   type ComputeContract,
   computeContract,
   isPlatformError,
+  ORDER_KINDS,
+  type OrderKind,
   type OrderSpec,
   PlatformError,
   type Report,
@@ -36,6 +38,10 @@ export class MemoryCompute {
   fault: (call: Calls) => Error | undefined = () => undefined;
   /** The ticket of an attempt, as a claim or a renewal brings it; none until it is set. */
   ticketOf: (order: string, attempt: number) => string | undefined = () => undefined;
+  /** False: it answers as one of before, which hands out one order to a call. */
+  handsOutSeveral = true;
+  /** How many orders each claim got that said how many it has room for, oldest first. */
+  readonly handedOut: number[] = [];
   terms = { lease_ms: 30_000, renew_ms: 10_000 };
   /** The boot that is registered, as long as compute-api knows the worker. */
   boot: string | undefined;
@@ -108,6 +114,21 @@ export class MemoryCompute {
     return { order: id, attempt, spec, owner: 'lab', gpus, lease_ms: this.terms.lease_ms, ticket };
   }
 
+  #claims(most: Partial<Record<OrderKind, number | undefined>>, freeGpus: number) {
+    const room = { ...most };
+    const claims: Claim[] = [];
+    for (;;) {
+      const claim = this.#claim(
+        ORDER_KINDS.filter((kind) => (room[kind] ?? 0) > 0),
+        freeGpus,
+      );
+      if (claim === null) return { claim: claims[0] ?? null, claims, more: false };
+      claims.push(claim);
+      room[claim.spec.kind] = (room[claim.spec.kind] ?? 0) - 1;
+      if (claim.gpus > 0) return { claim: claims[0] ?? null, claims, more: true };
+    }
+  }
+
   #resumed({ order: id, attempt }: { order: string; attempt: number }): Claim[] {
     const order = this.orders.get(id);
     if (order?.status !== 'pending' || order.attempt !== attempt) return [];
@@ -166,7 +187,11 @@ export class MemoryCompute {
         this.#answer('claimOrder', () => {
           this.#known(body.boot);
           this.freeGpus.push(body.free_gpus);
-          return { claim: this.#claim(body.kinds, body.free_gpus ?? 0) };
+          const { kinds, free_gpus = 0, most } = body;
+          if (most === undefined || !this.handsOutSeveral) return { claim: this.#claim(kinds, free_gpus) };
+          const answer = this.#claims(most, free_gpus);
+          this.handedOut.push(answer.claims.length);
+          return answer;
         }),
       renewLeases: ({ body }) =>
         this.#answer('renewLeases', () => {

@@ -174,7 +174,7 @@ export const attempts = {
     method: 'POST',
     path: '/v1/workers/:worker/claim',
     summary:
-      'Take the oldest due order of the kinds that fits; null where none is due, or the queue is paused',
+      'Take the due orders of the kinds that fit and whose turn it is; null where none is due, or the queue is paused',
     description:
       'An order fits that asks for no more GPUs than `free_gpus`, and needs nothing that the worker did not offer when it ' +
       'registered. One that has waited long for GPUs has a worker ' +
@@ -187,10 +187,21 @@ export const attempts = {
         kinds: z.array(z.enum(ORDER_KINDS)).min(1),
         /** How many GPUs could be leased to one more order now; 0 where absent. */
         free_gpus: z.int().min(0).max(MOST_GPUS).optional(),
+        /** How many orders of each of the kinds it has room for; absent: one, of any of them. */
+        most: slots.partial().optional(),
       }),
     ),
     status: 200,
-    response: json(z.object({ claim: claim.nullable() })),
+    response: json(
+      z.object({
+        /** The first of them. */
+        claim: claim.nullable(),
+        /** All that it gets, where it has said how many it has room for. */
+        claims: z.array(claim).optional(),
+        /** Whether asking again at once, with the room and the GPUs that are left, may bring more. */
+        more: z.boolean().optional(),
+      }),
+    ),
     errors: ['invalid_request', 'invalid_json', 'not_found', 'stale_attempt', 'wrong_state'],
   },
   renewLeases: {
