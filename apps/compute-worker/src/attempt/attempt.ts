@@ -196,6 +196,11 @@ export class Attempt {
     return this.#inUse.use(await this.#parts.cache.use({ ...wanted, signal: this.signal }));
   }
 
+  /** Tells the runtime that a step is near, which will run in this image; see {@link StepRunner.warmUp}. */
+  warmUp(recipe: Recipe, image: PreparedImage): void {
+    this.#runner.warmUp(recipe, image);
+  }
+
   /** Begins to fill the folder of a step before that is run; see {@link StepRunner.prepare}. */
   prepare(step: ContainerStep, fill: Fill): void {
     this.#runner.prepare(step, fill);

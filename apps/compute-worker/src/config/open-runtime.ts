@@ -33,6 +33,12 @@ export async function openRuntime(
     buildProcesses: config.processes,
     buildCpus: config.cpus,
     gpuProbeImage: config.gpuProbeImage,
+    spares: {
+      most: config.spares,
+      perImage: config.sparesPerImage,
+      memoryBytes: config.spareMemory,
+      idleMs: config.spareIdle,
+    },
     user: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     log,
   });

@@ -13,6 +13,8 @@ export interface Needs {
   readonly blobs: readonly BlobName[];
   /** Called when all blobs are here, while images may still be made ready. */
   readonly onBlobs?: (blob: Gathered['blob']) => void;
+  /** Called when an image is ready, while all else may still load. */
+  readonly onImage?: (name: BlobName, image: Image) => void;
 }
 
 /** All of it by name, in use until the attempt ends. */
@@ -28,7 +30,10 @@ const AT_ONCE = 32;
  * Fetches inputs side by side, and makes images ready while the rest still loads. The first failure stops all of it
  * and is thrown.
  */
-export async function gather({ contexts, blobs, onBlobs }: Needs, attempt: Attempt): Promise<Gathered> {
+export async function gather(
+  { contexts, blobs, onBlobs, onImage }: Needs,
+  attempt: Attempt,
+): Promise<Gathered> {
   const names = [...new Map(blobs.map((name) => [nameOf(name), name])).values()];
   const total = contexts.length + names.length;
   const fetching = attempt.span('inputs', total);
@@ -50,7 +55,9 @@ export async function gather({ contexts, blobs, onBlobs }: Needs, attempt: Attem
   const build = async (name: BlobName, signal: AbortSignal): Promise<void> => {
     const archive = await fetch(name, signal);
     const make = async () => await attempt.image(archive, signal);
-    images.set(nameOf(name), await building.piece(make, ({ prepared: { cached } }) => ({ cached })));
+    const image = await building.piece(make, ({ prepared: { cached } }) => ({ cached }));
+    images.set(nameOf(name), image);
+    onImage?.(name, image);
   };
 
   const inTurn = pLimit(AT_ONCE);

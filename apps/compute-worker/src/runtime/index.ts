@@ -54,6 +54,10 @@ import type { LivingFile } from '../files/living-tree.ts';
  *   `run` rejects with `unavailable`.
  * - [R47] What a runtime keeps of a run that has ended by itself, or for a limit, it may remove after `run` has settled:
  *   nothing of it goes on, and disposing waits until it is gone.
+ * - A runtime that can make ready for runs has `warmUp`. [R48] It is told of a run that is near, whose folders need not be
+ *   there, and may begin with what takes time; it never throws, and the run may never come. [R49] What is ready runs nothing
+ *   of the image and sees nothing of anybody, is for one run, and changes nothing of that: its limits, what it sees, how
+ *   its time and output count. [R50] It is no run: a process that comes after removes it, and so does disposing.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -62,6 +66,7 @@ export interface ContainerRuntime {
   prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
   load?(image: RegistryImage, options: PrepareOptions): Promise<PreparedImage>;
   run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
+  warmUp?(coming: ComingRun): void;
   recover(kept?: readonly AttemptName[]): Promise<void>;
   adopt?(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined>;
   disown?(attempt: AttemptName): Promise<void>;
@@ -194,6 +199,9 @@ export interface RunSpec {
   readonly gpus?: readonly string[];
   readonly labels: { readonly order: string; readonly attempt: number; readonly step: Step };
 }
+
+/** A run that is near. */
+export type ComingRun = Pick<RunSpec, 'image' | 'args' | 'environment' | 'mounts' | 'limits' | 'gpus'>;
 
 /** A piece of what a run prints. */
 export interface OutputChunk {

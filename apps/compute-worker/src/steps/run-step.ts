@@ -8,6 +8,7 @@ import type { Workspace } from '../attempt/workspace.ts';
 import { diskFull, type RoomWatch, roomText, watchRoom } from '../files/disk-full.ts';
 import { openTree } from '../files/open-tree.ts';
 import type {
+  ComingRun,
   ContainerRuntime,
   PreparedImage,
   RunLimits,
@@ -77,6 +78,12 @@ export class StepRunner {
     const filling = before.then(async () => await fill(workspace.at(step)));
     filling.catch(() => undefined);
     this.#filling.set(step, filling);
+  }
+
+  /** Tells the runtime that a step is near, which it may make ready for: unless an earlier process of the worker has begun it. */
+  warmUp(recipe: Recipe, image: PreparedImage): void {
+    const { workspace, runtime } = this.#options;
+    if (workspace.journal.step(recipe.step) === undefined) runtime.warmUp?.(this.#comingOf(recipe, image));
   }
 
   /** Resolves when no folder is being filled any more. */
@@ -190,18 +197,25 @@ export class StepRunner {
   }
 
   async #specOf(recipe: Recipe, image: PreparedImage): Promise<RunSpec> {
-    const { step, args, environment, mounts, gpus } = recipe;
+    const { step } = recipe;
     const { workspace } = this.#options;
-    const folder = workspace.at(step);
+    return {
+      ...this.#comingOf(recipe, image),
+      scratch: await workspace.folder(`${step}.scratch`),
+      labels: { ...workspace.journal.of, step },
+    };
+  }
+
+  #comingOf(recipe: Recipe, image: PreparedImage): ComingRun {
+    const { step, args, environment, mounts, gpus } = recipe;
+    const folder = this.#options.workspace.at(step);
     return {
       image,
       args,
       environment,
       mounts: mounts.map((mount) => ({ ...mount, host: join(folder, mount.folder) })),
       limits: this.#limitsOf(recipe),
-      scratch: await workspace.folder(`${step}.scratch`),
       gpus: gpus ? this.#options.gpus : [],
-      labels: { ...workspace.journal.of, step },
     };
   }
 

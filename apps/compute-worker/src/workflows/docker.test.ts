@@ -5,7 +5,8 @@ import { memoryLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
-import { leftovers, optionsFor, workerOf } from '../runtime/docker/testing/harness.ts';
+import type { SpareLimits } from '../runtime/docker/spares/pool.ts';
+import { leftovers, optionsFor, SOME_SPARES, workerOf } from '../runtime/docker/testing/harness.ts';
 import { CAPITALS_JOB, doublingAlgorithm, doublingProblem, programArchive } from '../testing/programs.ts';
 import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
@@ -14,12 +15,13 @@ let dind: Promise<SharedDind> | undefined;
 
 ava.after.always(async () => await (await dind)?.[Symbol.asyncDispose]());
 
-async function openWorker(data: 'shared' | 'archive') {
+async function openWorker(data: 'shared' | 'archive', spares?: SpareLimits) {
   dind ??= openSharedDind();
   const { socketPath, jobs } = await dind;
   const host = `unix://${socketPath}`;
   const log = memoryLog();
-  const openRuntime = async (folder: string) => await openDockerRuntime({ ...optionsFor(host, folder), log });
+  const openRuntime = async (folder: string) =>
+    await openDockerRuntime({ ...optionsFor(host, folder, { spares }), log });
   const setup = await openTestWorker({ openRuntime, parent: data === 'shared' ? jobs : undefined });
   return { setup, log, left: async () => await leftovers(host, workerOf(setup.folder)) };
 }
@@ -91,7 +93,7 @@ for (const data of ['shared', 'archive'] as const) {
 }
 
 test.serial('A second rank starts from the model of the first, which it may change', async (t) => {
-  const { setup: opened } = await openWorker('shared');
+  const { setup: opened, log } = await openWorker('shared', SOME_SPARES);
   await using setup = opened;
   const { storage } = setup;
   const workflow = storage.put('problem', doublingProblem());
@@ -103,6 +105,11 @@ test.serial('A second rank starts from the model of the first, which it may chan
   const second = setup.learn({ workflow, algo, ...data, rank: 1, model_start: model });
   await setup.worker.settle();
   t.is(resultOf(second).performance?.perf, 1);
+  // Of each order the steps train and perf.
+  const ahead = log.entries.filter(
+    ({ message }) => message === 'A run has a container that was started ahead',
+  );
+  t.is(ahead.length, 4);
 });
 
 test.serial('A container that fails shows the end of its log', async (t) => {

@@ -3,7 +3,7 @@ import { openSharedDind, type SharedDind, withParts } from '@morpheo/real-parts'
 import { eventually } from '@morpheo/service/testing';
 import ava, { type ExecutionContext } from 'ava';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
-import { optionsFor } from '../runtime/docker/testing/harness.ts';
+import { optionsFor, SOME_SPARES } from '../runtime/docker/testing/harness.ts';
 import { findsOf, newMark, ownersOf, type ProberOptions, proberArchive } from '../testing/marks.ts';
 import type { TestOrder } from '../testing/memory-compute.ts';
 import type { MemoryStorage } from '../testing/memory-storage.ts';
@@ -22,8 +22,9 @@ ava.after.always(async () => await (await dind)?.[Symbol.asyncDispose]());
 async function openWorker(data: 'shared' | 'archive') {
   dind ??= openSharedDind();
   const { socketPath, jobs } = await dind;
+  // What shares folders has containers that were started ahead as well.
   const openRuntime = async (folder: string) =>
-    await openDockerRuntime(optionsFor(`unix://${socketPath}`, folder));
+    await openDockerRuntime(optionsFor(`unix://${socketPath}`, folder, { spares: SOME_SPARES }));
   const parent = data === 'shared' ? jobs : undefined;
   return await openTestWorker({ openRuntime, parent, slots: { learn: 2, predict: 1, job: 1 } });
 }

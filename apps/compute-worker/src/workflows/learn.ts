@@ -67,7 +67,9 @@ async function gatherLearning(order: Learnuplet, attempt: Attempt): Promise<Lear
     start: start === undefined ? undefined : blob(start),
   });
   const onBlobs = (blob: (name: BlobName) => InputBlob) => prepareSteps(dataOf(blob), attempt);
-  const inputs = await gather({ contexts: [problem, algo], blobs, onBlobs }, attempt);
+  const onImage = ({ type }: BlobName, { prepared }: Image) =>
+    attempt.warmUp(CONTAINER_STEPS[type === 'algo' ? 'train' : 'perf'], prepared);
+  const inputs = await gather({ contexts: [problem, algo], blobs, onBlobs, onImage }, attempt);
   return { problem: inputs.image(problem), algo: inputs.image(algo), ...dataOf(inputs.blob) };
 }
 

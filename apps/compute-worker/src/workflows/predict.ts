@@ -21,7 +21,8 @@ export async function predict(order: Preduplet, attempt: Attempt): Promise<Order
   const algo: BlobName = { type: 'algo', uuid: await algoOf(model, attempt) };
   const onBlobs = (blob: (name: BlobName) => InputBlob) =>
     attempt.prepare('predict', async (folder) => await fill(folder, blob(model), blob(data), attempt));
-  const inputs = await gather({ contexts: [algo], blobs: [model, data], onBlobs }, attempt);
+  const onImage = (_: BlobName, { prepared }: Image) => attempt.warmUp(CONTAINER_STEPS.predict, prepared);
+  const inputs = await gather({ contexts: [algo], blobs: [model, data], onBlobs, onImage }, attempt);
   const path = await runPredict(inputs.image(algo), data, attempt);
   return await attempt.span('results').piece(async () => {
     const { prediction_storage_uuid: uuid } = order;

@@ -4,6 +4,7 @@ import { fromRoot } from './report.ts';
 export const LONGEST: readonly string[] = [
   'apps/compute-worker/src/workflows/hidden-targets.test.ts',
   'apps/compute-worker/src/runtime/docker/docker.test.ts',
+  'apps/compute-worker/src/runtime/docker/spares/conformance.test.ts',
   'apps/compute-worker/src/runtime/docker/data/archives.test.ts',
   'apps/compute-worker/src/gpus/docker-gpus.test.ts',
   'apps/compute-worker/src/runtime/docker/hardening/hostile.test.ts',

@@ -9,12 +9,11 @@ import { openProcessRuntime } from '../process/index.ts';
 const [name = '', options = '{}', context = '{}', spec = '{}'] = process.argv.slice(2);
 const nothing = () => undefined;
 const log = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => log };
-const opening: Promise<ContainerRuntime> =
-  name === 'docker'
-    ? openDockerRuntime({ ...JSON.parse(options), log })
-    : openProcessRuntime({ ...JSON.parse(options), log });
-const runtime = await opening;
+const docker = name === 'docker' ? await openDockerRuntime({ ...JSON.parse(options), log }) : undefined;
+const runtime: ContainerRuntime = docker ?? (await openProcessRuntime({ ...JSON.parse(options), log }));
 const { signal } = new AbortController();
 const image = await runtime.prepare(JSON.parse(context), { signal, onOutput: async () => undefined });
 const onOutput = async ({ bytes }: { bytes: Uint8Array }) => void process.stdout.write(bytes);
+// Where it is to start containers ahead, it has one for this run.
+await docker?.warmedUp({ ...JSON.parse(spec), image });
 await runtime.run({ ...JSON.parse(spec), image }, { signal, onOutput });

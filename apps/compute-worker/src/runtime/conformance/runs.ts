@@ -289,6 +289,20 @@ export function testRuns(harness: RuntimeHarness, test: TestFn): void {
     );
   });
 
+  test.serial(`${name}: That a run is near holds up nothing, though it never comes [R48]`, async (t) => {
+    await using fixture = await openFixture(harness);
+    const context = await fixture.program({ sh: 'echo x' });
+    const options = { signal: AbortSignal.timeout(120_000), onOutput: async () => undefined };
+    const image = await fixture.runtime.prepare(context, options);
+    const mounts = [{ host: join(fixture.folder, 'none'), container: '/data/out', readOnly: false }];
+    const { limits } = await fixture.spec();
+    fixture.runtime.warmUp?.({ image, args: ['never'], mounts, limits });
+    fixture.runtime.warmUp?.({ image: { reference: 'none', cached: false }, mounts, limits });
+    t.is((await fixture.run(context)).stdout, 'x\n');
+    await fixture.runtime[Symbol.asyncDispose]();
+    t.deepEqual(await fixture.leftovers(), []);
+  });
+
   test.serial(
     `${name}: Nothing is left of a run that has ended when its runtime is closed [R47]`,
     async (t) => {

@@ -8,6 +8,7 @@ import type {
   AdoptOptions,
   AttemptName,
   BuildContext,
+  ComingRun,
   ContainerRuntime,
   FindGpusOptions,
   Gpu,
@@ -24,8 +25,18 @@ import { Daemon } from './client/daemon.ts';
 import { chooseTransport } from './data/choose.ts';
 import type { ContainerUser, DataTransport } from './data/transport.ts';
 import { findDockerGpus, gpuProbeName } from './gpu/gpu-probe.ts';
-import { ImageStore } from './images/images.ts';
-import { attemptKey, attemptOf, type InDaemon, isOfRun, labelsOf, nameFor, type Owner } from './labels.ts';
+import { ImageStore, type ReadyImage } from './images/images.ts';
+import {
+  attemptKey,
+  attemptOf,
+  type InDaemon,
+  inName,
+  isOfRun,
+  LABELS,
+  labelsOf,
+  nameFor,
+  type Owner,
+} from './labels.ts';
 import { networkWarning } from './networks.ts';
 import { type DockerRuntimeOptions, type DockerSettings, withDefaults } from './options.ts';
 import { adoptionLabels, findAdoptable } from './run/adopt.ts';
@@ -33,12 +44,29 @@ import { Behind } from './run/behind.ts';
 import { type ContainerRun, createContainer, wordsOf } from './run/create.ts';
 import { withReasonOfImage } from './run/entry-look.ts';
 import { runContainer, type WatchedRun } from './run/run.ts';
+import { Spares, spareFolder } from './spares/index.ts';
+import type { SparePlan } from './spares/plan.ts';
 import { sweep } from './sweep.ts';
 
 export type { DockerRuntimeOptions } from './options.ts';
 
 const CALL_MS = 60_000;
 const SWEEP_MS = 60_000;
+const NEVER = new AbortController().signal;
+/** What a container is made for. */
+interface Wanted {
+  readonly spec: RunSpec;
+  readonly image: ReadyImage;
+  readonly transport: DataTransport;
+  readonly signal: AbortSignal;
+}
+
+/** A container, and what is to be disposed of after its run. */
+interface MadeContainer {
+  readonly run: ContainerRun;
+  readonly made: AsyncDisposableStack;
+}
+
 const NOBODY: ContainerUser = { uid: 65_534, gid: 65_534 };
 
 /**
@@ -65,6 +93,8 @@ export async function openDockerRuntime(options: DockerRuntimeOptions): Promise<
 
 /** A runtime that removes what runs have left behind these. */
 export interface TidyRuntime extends ContainerRuntime {
+  /** `warmUp`, which resolves when it is begun, and throws where it cannot be. */
+  warmedUp(coming: ComingRun): Promise<void>;
   /** Resolves when nothing waits to be removed. */
   tidied(): Promise<void>;
 }
@@ -86,10 +116,13 @@ class DockerRuntime implements TidyRuntime {
   readonly #alive = new Set<string>();
   readonly #work = new WorkUnderWay();
   readonly #behind: Behind;
+  readonly #spares: Spares;
+  /** What is being found out before a container is started ahead, by the references of images. */
+  readonly #warming = new Map<string, Promise<void>>();
   #sweeps: Loop | undefined;
 
   constructor(daemon: Daemon, settings: DockerSettings, followed: AsyncDisposable) {
-    const { worker, folder, user, data, log, build, imageCacheBytes, reconnectMs } = settings;
+    const { worker, folder, user, data, log, build, imageCacheBytes, reconnectMs, spares: limits } = settings;
     this.#daemon = daemon;
     this.#settings = settings;
     this.#followed = followed;
@@ -98,7 +131,10 @@ class DockerRuntime implements TidyRuntime {
     this.#user = user.uid === 0 ? NOBODY : user;
     const keepAlive = (name: string) => this.#keepAlive(name);
     const builds = { limits: build, owner: this.#owner, keepAlive, reconnectMs };
-    this.#images = new ImageStore({ daemon, builds, cacheBytes: imageCacheBytes, log });
+    const ahead = { daemon, owner: this.#owner, user: this.#user, keepAlive, limits, log };
+    this.#spares = new Spares({ ...ahead, folder: spareFolder(folder) });
+    const release = async () => await this.#spares.clear();
+    this.#images = new ImageStore({ daemon, builds, cacheBytes: imageCacheBytes, release, log });
     const probe = { daemon, folder: join(folder, 'probe'), user: this.#user, owner: this.#owner };
     const chosen = { probe, choice: data, workerUid: user.uid, log };
     this.#transport = remembered(() => chooseTransport(chosen));
@@ -122,6 +158,25 @@ class DockerRuntime implements TidyRuntime {
     return await this.#work.do(options.signal, (signal) => this.#adopt(spec, { ...options, signal }));
   }
 
+  warmUp(coming: ComingRun): void {
+    this.warmedUp(coming).catch((error: unknown) => {
+      this.#settings.log.debug({ error }, 'A container is not started ahead');
+    });
+  }
+
+  async warmedUp(coming: ComingRun): Promise<void> {
+    const { reference } = coming.image;
+    const warming = this.#work.do(NEVER, async (signal) => {
+      using image = await this.#images.open(coming.image, signal);
+      const plan = await this.#spares.planFor(coming, image, (await this.#transport()).kind);
+      if (plan !== undefined) this.#spares.near(plan);
+    });
+    this.#warming.set(reference, warming);
+    await warming.finally(() => {
+      if (this.#warming.get(reference) === warming) this.#warming.delete(reference);
+    });
+  }
+
   async disown(attempt: AttemptName): Promise<void> {
     if (!this.#kept.delete(attemptKey(attempt))) return;
     await this.#sweep('an earlier worker').catch((error: unknown) => {
@@ -134,6 +189,7 @@ class DockerRuntime implements TidyRuntime {
     const { log } = this.#settings;
     for (const attempt of kept) this.#kept.add(attemptKey(attempt));
     try {
+      await this.#spares.recover();
       await this.#sweep('an earlier worker');
     } catch (error) {
       log.error({ error }, 'What an earlier worker left in Docker cannot be removed yet; it is tried again');
@@ -143,6 +199,7 @@ class DockerRuntime implements TidyRuntime {
       everyMs: SWEEP_MS,
       work: async () => {
         await this.#sweep('a run');
+        await this.#spares.look();
         await this.#images.collect();
         await this.#images.lookForRoom();
       },
@@ -177,7 +234,8 @@ class DockerRuntime implements TidyRuntime {
   }
 
   async warning(signal: AbortSignal): Promise<string | undefined> {
-    return await networkWarning(this.#daemon, signal);
+    const all = [await networkWarning(this.#daemon, signal), await this.#spares.problem()];
+    return all.filter((one) => one !== undefined).join(' ') || undefined;
   }
 
   async tidied(): Promise<void> {
@@ -188,6 +246,7 @@ class DockerRuntime implements TidyRuntime {
     const closed = this.#work.close(this.name);
     await this.#sweeps?.[Symbol.asyncDispose]();
     await closed;
+    await this.#spares[Symbol.asyncDispose]();
     await this.#behind.done();
     await this.#followed[Symbol.asyncDispose]();
   }
@@ -196,9 +255,25 @@ class DockerRuntime implements TidyRuntime {
     const { signal } = options;
     await using held = new AsyncDisposableStack();
     const image = held.use(await this.#images.open(spec.image, signal));
+    // A run that comes close behind its announcement is to find what that began.
+    await this.#warming.get(spec.image.reference)?.catch(() => undefined);
     const transport = await this.#transport();
+    const plan = await this.#spares.planFor(spec, image, transport.kind);
+    const ahead = plan && (await this.#ahead(plan, { spec, image, transport, signal }));
+    const { run, made } = ahead ?? (await this.#made({ spec, image, transport, signal }));
+    held.use(made);
+    return await this.#behind.after(held.move(), async () => {
+      const result = await this.#toEnd(this.#watched(run), run, transport, options);
+      if (plan !== undefined) this.#spares.ended(plan);
+      return result;
+    });
+  }
+
+  /** A container of a run, which is not started yet. */
+  async #made({ spec, image, transport, signal }: Wanted): Promise<MadeContainer> {
     const name = nameFor(spec.labels);
     const labels = labelsOf(this.#owner, spec.labels);
+    await using held = new AsyncDisposableStack();
     held.use(this.#keepAlive(name));
     const make = async () => {
       await using stack = new AsyncDisposableStack();
@@ -211,10 +286,33 @@ class DockerRuntime implements TidyRuntime {
     };
     const { run, made } = await this.#images.room.use(make);
     held.use(made);
-    return await this.#behind.after(
-      held.move(),
-      async () => await this.#toEnd(this.#watched(run), run, transport, options),
-    );
+    return { run, made: held.move() };
+  }
+
+  /** A container that was started ahead, in which the program of the run runs by now; undefined where there is none. */
+  async #ahead(
+    plan: SparePlan,
+    { spec, image, transport, signal }: Wanted,
+  ): Promise<MadeContainer | undefined> {
+    const spare = await this.#spares.take(plan, spec, signal);
+    if (spare === undefined) return undefined;
+    const { container, output, exit, before } = spare;
+    await using stack = new AsyncDisposableStack();
+    stack.use(spare);
+    const labels = labelsOf(this.#owner, spec.labels);
+    const data = stack.use(await transport.open({ spec, name: container.name, labels, signal }));
+    const [beganAt, began] = [performance.now(), Date.now()];
+    if (!(await spare.go(signal))) return undefined;
+    const told = { ...labels, ...adoptionLabels(spec, transport.kind, data), [LABELS.began]: String(began) };
+    // Should the worker die before, the run is not found, and is run again.
+    const { log } = this.#settings;
+    const naming = spare.nameAfter(inName(told)).catch((error: unknown) => {
+      log.warn({ error }, 'A container could not be named after its run');
+    });
+    stack.defer(async () => await naming);
+    log.debug({ ...spec.labels, container: container.name }, 'A run has a container that was started ahead');
+    const ahead = { output, exit, before, beganAt };
+    return { run: { daemon: this.#daemon, container, data, spec, image, ahead }, made: stack.move() };
   }
 
   async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
@@ -228,13 +326,13 @@ class DockerRuntime implements TidyRuntime {
       await sweep({ ...sought, isAlive: (thing) => !isOfRun(thing, spec) || this.#runs(thing.name) });
       return undefined;
     }
-    const { container, running, ranMs, before, clockOffsetMs } = found;
+    const { container, running, startedAt, ranMs, before, clockOffsetMs } = found;
     const { name } = container;
     held.use(this.#keepAlive(name));
     const labels = labelsOf(this.#owner, spec.labels);
     const data = held.use(await transport.adopt({ spec, name, labels, signal }, before));
     held.use(this.#removalOf(container));
-    const begun = { running, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
+    const begun = { running, startedAt, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
     this.#settings.log.info({ ...spec.labels, container: name, running }, 'A container is taken up');
     const run = { daemon: this.#daemon, container, data, spec, image };
     return await this.#behind.after(
@@ -243,11 +341,11 @@ class DockerRuntime implements TidyRuntime {
     );
   }
 
-  #watched({ daemon, container, data, spec, image }: ContainerRun): WatchedRun {
+  #watched({ daemon, container, data, spec, image, ahead }: ContainerRun): WatchedRun {
     const { limits, mounts, gpus = [] } = spec;
     const { reconnectMs } = this.#settings;
     const [program = ''] = wordsOf(image, spec);
-    return { daemon, container, data, mounts, limits, gpus, program, reconnectMs };
+    return { daemon, container, data, mounts, limits, gpus, program, reconnectMs, ahead };
   }
 
   async #toEnd(

@@ -22,6 +22,10 @@ export const LABELS = {
   /** Of the container of a run: by these a later process of the worker takes it up; see `adoption.ts`. */
   run: 'org.morpheo.run',
   data: 'org.morpheo.data',
+  /** Of a container that was started ahead: the labels of its run are in its name, since a container keeps its labels. */
+  spare: 'org.morpheo.spare',
+  /** On none: when the run of such a one began, by the worker's clock, in milliseconds since 1970. */
+  began: 'org.morpheo.began',
   /** Of an image: the SHA-256 of the archive that it was built from. */
   context: 'org.morpheo.context',
   /** Of the same: which folders are to be memory of a run, as JSON. Images that were built by other rules have none. */
@@ -41,16 +45,32 @@ export function labelsOf(owner: Owner, { order, attempt, step }: RunSpec['labels
   };
 }
 
-/** What the things of a run are found by in a daemon: whichever process of the worker made them. */
-export function runFilter(worker: string, { order, attempt, step }: RunSpec['labels']): string[] {
-  const labels = { worker, order, attempt, step };
-  return (['worker', 'order', 'attempt', 'step'] as const).map((name) => `${LABELS[name]}=${labels[name]}`);
-}
-
 /** A container or volume, as it is told apart. */
 export interface InDaemon {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** How the names of containers begin that were started ahead. */
+export const SPARE_NAME = 'morpheo-spare-';
+
+/** What the name of a container that was started ahead tells of its run, in this order. */
+const IN_NAMES = ['order', 'attempt', 'step', 'run', 'began', 'data'] as const;
+/** Between the words of a label: a name has no blanks. */
+const BLANK = '_';
+
+/** The labels of a run as a part of a name: see {@link withRunOfSpare}. */
+export function inName(labels: Readonly<Record<string, string>>): string {
+  return IN_NAMES.map((name) => (labels[LABELS[name]] ?? '').replaceAll(' ', BLANK)).join('.');
+}
+
+/** A thing of a daemon with the labels that its name tells, where it was started ahead and is somebody's run. */
+export function withRunOfSpare(thing: InDaemon): InDaemon {
+  if (!(LABELS.spare in thing.labels)) return thing;
+  const [, ...words] = thing.name.split('.');
+  if (words.length !== IN_NAMES.length) return thing;
+  const told = IN_NAMES.map((name, index) => [LABELS[name], (words[index] ?? '').replaceAll(BLANK, ' ')]);
+  return { ...thing, labels: { ...thing.labels, ...Object.fromEntries(told) } };
 }
 
 /** An attempt as one word. */

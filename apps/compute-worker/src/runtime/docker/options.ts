@@ -2,6 +2,7 @@ import type { Log } from '@morpheo/service/log';
 import { DEFAULT_ADDRESS } from './client/address.ts';
 import type { DataChoice } from './data/choose.ts';
 import type { ContainerUser } from './data/transport.ts';
+import type { SpareLimits } from './spares/pool.ts';
 
 /** What to open the runtime with; what is absent has a default. */
 export interface DockerRuntimeOptions {
@@ -35,6 +36,8 @@ export interface DockerRuntimeOptions {
   readonly gpuProbeImage?: string | undefined;
   /** How long a run outlives the daemon being away, in milliseconds; 30,000 where absent. */
   readonly reconnectMs?: number | undefined;
+  /** How many containers are started ahead of their runs; none where absent. */
+  readonly spares?: SpareLimits | undefined;
   /** The uid and gid of the worker; where it is root, containers have 65534. */
   readonly user: ContainerUser;
   readonly log: Log;
@@ -42,6 +45,7 @@ export interface DockerRuntimeOptions {
 
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+const NO_SPARES: SpareLimits = { most: 0, perImage: 0, memoryBytes: 0, idleMs: 0 };
 
 /** The options with their defaults. */
 export type DockerSettings = ReturnType<typeof withDefaults>;
@@ -60,6 +64,7 @@ export function withDefaults({
   buildOutputBytes = 64 * MIB,
   gpuProbeImage = 'debian:bookworm-slim',
   reconnectMs = 30_000,
+  spares = NO_SPARES,
   ...others
 }: DockerRuntimeOptions) {
   const build = {
@@ -70,5 +75,5 @@ export function withDefaults({
     ...(buildProcesses === undefined ? {} : { processes: buildProcesses }),
     ...(buildCpus === undefined ? {} : { cpus: buildCpus }),
   };
-  return { host, timeoutMs, data, imageCacheBytes, build, gpuProbeImage, reconnectMs, ...others };
+  return { host, timeoutMs, data, imageCacheBytes, build, gpuProbeImage, reconnectMs, spares, ...others };
 }

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
-import type { InDaemon } from '../labels.ts';
+import { type InDaemon, withRunOfSpare } from '../labels.ts';
 import { type Daemon, removed } from './daemon.ts';
 import { explained, isAnswer } from './errors.ts';
 
@@ -30,7 +30,7 @@ const state = z.object({
     FinishedAt: z.string(),
   }),
 });
-const committed = z.object({ Id: z.string() });
+const made = z.object({ Id: z.string() });
 const sized = z.object({ SizeRw: z.number().catch(0) });
 const waited = z.object({ StatusCode: z.number() });
 const listed = z.array(
@@ -43,16 +43,19 @@ const listed = z.array(
   }),
 );
 
-/** The containers that have all of these labels (`name` or `name=value`), running or not. */
+/**
+ * The containers that have all of these labels (`name` or `name=value`), running or not; those that were started ahead
+ * with the labels of whose run they became.
+ */
 export async function listContainers(daemon: Daemon, label: readonly string[]): Promise<InDaemon[]> {
   const options = { all: true, filters: { label: [...label] } };
   const answer = await daemon.ask('list containers', (docker) => docker.listContainers(options));
   return listed
     .parse(answer)
-    .map(({ Names, Labels }) => ({ name: Names[0]?.replace(/^\//, '') ?? '', labels: Labels }));
+    .map(({ Names, Labels }) => withRunOfSpare({ name: Names[0]?.replace(/^\//, '') ?? '', labels: Labels }));
 }
 
-/** One container of a daemon, by its name. */
+/** One container of a daemon, by its name or its id. */
 export class Container {
   readonly #daemon: Daemon;
   readonly name: string;
@@ -62,12 +65,28 @@ export class Container {
     this.name = name;
   }
 
-  /** Creates it. Not stopped half way by anything: what was begun would be there all the same. */
-  async create(options: ContainerCreateOptions): Promise<void> {
+  /** Creates it, and returns its id. Not stopped half way by anything: what was begun would be there all the same. */
+  async create(options: ContainerCreateOptions): Promise<string> {
     const { name } = this;
     // Taken apart for the client, which would repeat all of it in the address.
     const request = { name, _query: { name }, _body: options };
-    await this.#daemon.ask('create a container', (docker) => docker.createContainer(request));
+    const { id } = await this.#daemon.ask('create a container', (docker) => docker.createContainer(request));
+    return id;
+  }
+
+  /** Gives it another name. */
+  async rename(name: string): Promise<void> {
+    await this.#daemon.ask('rename a container', (docker) => docker.getContainer(this.name).rename({ name }));
+  }
+
+  /** Halts all its processes. */
+  async pause(): Promise<void> {
+    await this.#daemon.ask('pause a container', (docker) => docker.getContainer(this.name).pause());
+  }
+
+  /** Lets them go on. */
+  async unpause(): Promise<void> {
+    await this.#daemon.ask('unpause a container', (docker) => docker.getContainer(this.name).unpause());
   }
 
   /** Starts it. */
@@ -157,7 +176,7 @@ export class Container {
       async (docker): Promise<unknown> => await docker.getContainer(this.name).commit(request as object),
       { signal, ms: Number.POSITIVE_INFINITY },
     );
-    return committed.parse(answer).Id;
+    return made.parse(answer).Id;
   }
 
   /** How much it has written to its own file system, in bytes. */

@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { memoryLog } from '@morpheo/service/log';
 import { eventually, openFixture, type RuntimeFixture } from '../../conformance/runtime-fixture.ts';
 import type { OutputChunk } from '../../index.ts';
+import { SOME_SPARES } from '../testing/harness.ts';
 import { ownDaemon } from '../testing/own-daemon.ts';
 import { callPrograms, escapeProbes, type ProbeTargets, probeScript } from './testing/escape-probes.ts';
 import { syscallProgram } from './testing/syscall-program.ts';
@@ -83,6 +85,32 @@ async function prepareTargets(): Promise<ProbeTargets & AsyncDisposable> {
 
 const reachedOf = (printed: string) =>
   printed.split('\n').flatMap((line) => /^reached: (.+)$/.exec(line)?.[1] ?? []);
+
+test.serial(
+  'Nothing gets out of a container that was started ahead, nor at what is not its own',
+  async (t) => {
+    t.timeout(300_000, 'the same attempts');
+    await using targets = await prepareTargets();
+    const log = memoryLog();
+    await using fixture = await openFixture(harness({ spares: SOME_SPARES, log }));
+    const probes = escapeProbes(targets);
+    const context = await fixture.context({
+      Dockerfile: 'FROM node:24-slim\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n',
+      'main.sh': probeScript(probes),
+    });
+    // A job has variables of its own, for which no container waits.
+    const { mounts, args } = await jobOf(fixture);
+    const { stdout, stderr, exitCode } = await fixture.run(context, {
+      mounts,
+      args,
+      limits: { wallMs: 240_000 },
+    });
+    t.is(exitCode, 0, stderr);
+    t.is(stdout.trim().split('\n').length, probes.length, stdout);
+    t.deepEqual(reachedOf(stdout), []);
+    t.true(log.entries.some(({ message }) => message === 'A run has a container that was started ahead'));
+  },
+);
 
 test.serial('Nothing gets out of the container of a job, nor at what is not its own', async (t) => {
   t.timeout(300_000, 'some ninety attempts, each of a program of its own');

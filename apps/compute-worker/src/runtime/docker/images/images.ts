@@ -15,6 +15,7 @@ import { DaemonRoom } from './room.ts';
 export interface ReadyImage {
   /** What containers are made of: a name, or an id. */
   readonly name: string;
+  readonly id: string;
   readonly from: 'archive' | 'registry';
   readonly entryPoint: readonly string[];
   /** What follows the entry point where a run has no arguments of its own. */
@@ -34,6 +35,8 @@ export interface ImageStoreOptions {
   readonly builds: Omit<BuildOptions, 'hasRoom'>;
   /** What the images of contexts may take in the daemon, in bytes, before the longest unused go. */
   readonly cacheBytes: number;
+  /** Lets go of what keeps images in use and can be done without; called before images are removed to make room. */
+  readonly release: () => Promise<void>;
   readonly log: Log;
 }
 
@@ -98,9 +101,12 @@ export class ImageStore {
 
   constructor(options: ImageStoreOptions) {
     this.#options = options;
-    const { daemon, log } = options;
+    const { daemon, release, log } = options;
     const isHeld = (name: string) => this.#opened.has(name) || this.#needed.has(name);
-    const evict = async (share: number) => await evictImages({ ...this.#collecting, isHeld }, share);
+    const evict = async (share: number) => {
+      await release();
+      return await evictImages({ ...this.#collecting, isHeld }, share);
+    };
     this.room = new DaemonRoom({ daemon, evict, log });
   }
 
@@ -220,13 +226,14 @@ export class ImageStore {
     const name = imageName(digest);
     const image = await this.#options.daemon.inspectImage(name, { signal });
     if (image === undefined) return undefined;
-    const { Config } = inspected.parse(image);
+    const { Id, Config } = inspected.parse(image);
     const declared = Config.Labels?.[LABELS.volumes];
     // It was built by an earlier version, which did not check what this one does: it is built again.
     if (declared === undefined) return undefined;
     return {
       ...readyOf(Config),
       name,
+      id: Id,
       from: 'archive',
       command: [],
       volumes: volumes.parse(JSON.parse(declared)),
@@ -241,6 +248,7 @@ export class ImageStore {
     return {
       ...readyOf(Config),
       name: Id,
+      id: Id,
       from: 'registry',
       command: Cmd ?? [],
       volumes: volumesOf(Volumes),

@@ -5,7 +5,7 @@ import { dialStream } from '../client/connection.ts';
 import { Container, type ContainerState, listContainers, UNKNOWN_EXIT } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import type { DataTransport, RunData } from '../data/transport.ts';
-import { LABELS, runFilter } from '../labels.ts';
+import { isOfRun, LABELS } from '../labels.ts';
 
 /**
  * How a process of a worker finds the container of a run that its dead predecessor started. What has to be known of
@@ -16,6 +16,8 @@ import { LABELS, runFilter } from '../labels.ts';
 export interface Adoptable {
   readonly container: Container;
   readonly running: boolean;
+  /** When its run began, in milliseconds since 1970 by the daemon's clock. */
+  readonly startedAt: number;
   /** For how many milliseconds it has run by now, or ran until its end. */
   readonly ranMs: () => number;
   /** What stood in its writable mounts when it began. */
@@ -55,7 +57,8 @@ export interface Sought {
 export async function findAdoptable(sought: Sought): Promise<Adoptable | undefined> {
   const { daemon, worker, spec } = sought;
   // The container that data go through has no label of a run.
-  const [found, another] = await listContainers(daemon, [...runFilter(worker, spec.labels), LABELS.run]);
+  const all = await listContainers(daemon, [`${LABELS.worker}=${worker}`]);
+  const [found, another] = all.filter((one) => isOfRun(one, spec) && LABELS.run in one.labels);
   if (found === undefined || another !== undefined) return undefined;
   const { [LABELS.run]: run, [LABELS.data]: data = '' } = found.labels;
   const [kind, bytes, files] = data.split(' ');
@@ -67,12 +70,16 @@ export async function findAdoptable(sought: Sought): Promise<Adoptable | undefin
   const now = await daemon.time();
   const foundAt = performance.now();
   if (!state.started || !(await isItsOwnEnd(daemon, container, state, now))) return undefined;
-  const { running, startedAt, endedAt } = state;
+  const { running, endedAt } = state;
+  const clockOffsetMs = now - Date.now();
+  // One that was started ahead says itself when its run began.
+  const { [LABELS.began]: began } = found.labels;
+  const startedAt = began === undefined ? state.startedAt : Number(began) + clockOffsetMs;
   const untilNow = elapsedMs(startedAt, now);
   const ranMs = running
     ? () => untilNow + (performance.now() - foundAt)
     : () => elapsedMs(startedAt, endedAt);
-  return { container, running, ranMs, before, clockOffsetMs: now - Date.now() };
+  return { container, running, startedAt, ranMs, before, clockOffsetMs };
 }
 
 /** The time between two moments that a daemon tells, in milliseconds: none where its clock was set back meanwhile. */

@@ -1,13 +1,15 @@
 import { OrderFailure } from '@morpheo/common';
+import type { ContainerCreateOptions } from 'dockerode';
 import { buildFailure } from '../../dockerfile/failure.ts';
 import type { RunSpec } from '../../index.ts';
 import type { Container } from '../client/container.ts';
-import type { Daemon } from '../client/daemon.ts';
+import type { Daemon, DaemonFacts } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
 import type { ContainerUser, RunData } from '../data/transport.ts';
 import { gpuRequest } from '../gpu/gpu-request.ts';
 import { boundsOf, hardened, TMP } from '../hardening/hardening.ts';
 import type { ReadyImage } from '../images/images.ts';
+import type { Ahead } from './run.ts';
 
 /** A run in a container that is to be made. */
 export interface ContainerRun {
@@ -16,27 +18,29 @@ export interface ContainerRun {
   readonly data: RunData;
   readonly spec: RunSpec;
   readonly image: ReadyImage;
+  /** Where it was started ahead, and its program runs by now. */
+  readonly ahead?: Ahead | undefined;
 }
 
 /** The program of a run, with its arguments. */
-export function wordsOf({ entryPoint, command }: ReadyImage, { args = command }: RunSpec): readonly string[] {
+export function wordsOf(
+  { entryPoint, command }: ReadyImage,
+  { args = command }: Pick<RunSpec, 'args'>,
+): readonly string[] {
   return [...entryPoint, ...args];
 }
 
 /** What of an answer of 400 is about what we ask for, and not about the image. */
 const OF_THE_PLATFORM = /bind source|seccomp|runtime|device|storage-opt|cgroup|cpus|memory/i;
 
-/**
- * Creates the container of a run: hardened, bounded, with its GPUs and its data. Throws `build_failed` where the daemon
- * finds that the image says of itself what no container can have.
- */
-export async function createContainer(
-  { daemon, container, data, spec, image }: ContainerRun,
+/** What the container of a run is created with: hardened, bounded, with its GPUs; all but its labels and its data. */
+export function containerOptions(
+  spec: Pick<RunSpec, 'args' | 'environment' | 'limits' | 'gpus' | 'mounts'>,
+  image: ReadyImage,
   user: ContainerUser,
-  labels: Readonly<Record<string, string>>,
-): Promise<void> {
+  facts: DaemonFacts,
+): ContainerCreateOptions {
   const { args = image.command, environment = {}, limits, gpus, mounts } = spec;
-  const facts = await daemon.facts();
   const gpu = gpuRequest(gpus, facts.gpus);
   // One below a mount is apart as well: left alone, it would be a folder on the disk of the daemon, which nobody bounds.
   const isApart = (path: string) => path !== TMP && !mounts.some(({ container: at }) => at === path);
@@ -46,7 +50,7 @@ export async function createContainer(
     otherVariables: [...image.variables, ...Object.keys(environment)],
     imageVolumes: image.volumes.filter(isApart),
   });
-  const options = {
+  return {
     ...settings,
     Image: image.name,
     Entrypoint: [...image.entryPoint],
@@ -56,11 +60,23 @@ export async function createContainer(
       ...(settings.Env ?? []),
       ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     ],
-    Labels: { ...labels },
-    HostConfig: { ...host, ...gpu.host, Mounts: [...(host.Mounts ?? []), ...data.mounts] },
+    HostConfig: { ...host, ...gpu.host },
   };
+}
+
+/**
+ * Creates the container of a run. Throws `build_failed` where the daemon finds that the image says of itself what no
+ * container can have.
+ */
+export async function createContainer(
+  { daemon, container, data, spec, image }: ContainerRun,
+  user: ContainerUser,
+  labels: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { HostConfig: host = {}, ...settings } = containerOptions(spec, image, user, await daemon.facts());
+  const HostConfig = { ...host, Mounts: [...(host.Mounts ?? []), ...data.mounts] };
   try {
-    await container.create(options);
+    await container.create({ ...settings, Labels: { ...labels }, HostConfig });
   } catch (error) {
     if (!isAnswer(error, 400) || OF_THE_PLATFORM.test(error.said)) throw error;
     if (image.from === 'registry') {

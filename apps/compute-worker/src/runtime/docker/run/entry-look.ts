@@ -23,7 +23,7 @@ export async function withReasonOfImage(
   { daemon, owner, signal }: { readonly daemon: Daemon; readonly owner: Owner; readonly signal: AbortSignal },
 ): Promise<RunResult> {
   const container = new Container(daemon, `morpheo-look-${randomBytes(8).toString('hex')}`);
-  let made: Promise<void> | undefined;
+  let made: Promise<string> | undefined;
   const look = async (path: string) => {
     made ??= container.create({
       Image: image.name,

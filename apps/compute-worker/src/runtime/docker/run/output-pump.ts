@@ -30,6 +30,12 @@ export class OutputPump implements Disposable {
     this.#pumped.push(this.#pump(await this.#opened(this.#container.attach())));
   }
 
+  /** Passes on what comes from a connection that is there already. */
+  take(stream: Readable): void {
+    this.#streams.push(stream);
+    this.#pumped.push(this.#pump(stream));
+  }
+
   /** The same, after a line that says that something is missing. */
   async attachAgain(): Promise<void> {
     await this.#note('The connection to Docker was lost: some of the output is missing here.');

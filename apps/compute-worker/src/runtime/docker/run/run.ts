@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { abortable, sleep } from '@morpheo/common';
 import { Beside, type ReadMount } from '../../beside.ts';
 import type { Mount, RunLimits, RunOptions, RunResult } from '../../index.ts';
@@ -29,6 +30,20 @@ export interface WatchedRun {
   readonly reconnectMs: number;
   /** Of a container that an earlier process of the worker started. */
   readonly begun?: Begun;
+  /** Of a container that was started ahead, and whose program runs by now. */
+  readonly ahead?: Ahead | undefined;
+}
+
+/** A container that was started ahead. */
+export interface Ahead {
+  /** All of its output, which nobody has read. */
+  readonly output: Readable;
+  /** The wait for its end. */
+  readonly exit: Promise<number>;
+  /** What the daemon told of its use before its program ran. */
+  readonly before: unknown;
+  /** When its program began to run, by the monotonic clock, in milliseconds. */
+  readonly beganAt: number;
 }
 
 /** How far a run is that is taken up. */
@@ -36,6 +51,8 @@ export interface Begun {
   /** For how many milliseconds it has run by now, or ran until its end. */
   readonly ranMs: () => number;
   readonly running: boolean;
+  /** When it began, in milliseconds since 1970 by the daemon's clock. */
+  readonly startedAt: number;
   /** How many bytes of its output were passed on, and until when, in milliseconds since 1970 by the daemon's clock. */
   readonly printed: { readonly bytes: number; readonly at: number };
 }
@@ -62,7 +79,7 @@ class RunWatch implements Disposable {
   readonly #run: WatchedRun;
   readonly #options: RunOptions;
   readonly #signal: AbortSignal;
-  readonly #usage = new ContainerUsage();
+  readonly #usage: ContainerUsage;
   readonly #stop = new AbortController();
   readonly #state: RunState;
   readonly #output: OutputPump;
@@ -73,12 +90,17 @@ class RunWatch implements Disposable {
     this.#run = run;
     this.#options = options;
     this.#signal = options.signal;
+    this.#usage = new ContainerUsage(run.ahead?.before);
     this.#state = new RunState(options, leftToPrint(run));
     this.#output = new OutputPump(run.container, this.#state, this.#stop.signal);
   }
 
   async result(): Promise<RunResult> {
-    const { container, begun } = this.#run;
+    const { container, begun, ahead } = this.#run;
+    if (ahead !== undefined) {
+      this.#output.take(ahead.output);
+      return await this.#follow(ahead.exit, () => performance.now() - ahead.beganAt);
+    }
     if (begun !== undefined) {
       const { exit } = await container.wait('not-running', this.#stop.signal);
       await this.#output.takeUp(begun.printed.at, begun.running);
@@ -177,8 +199,12 @@ class RunWatch implements Disposable {
     }
     const { limits, begun } = this.#run;
     // Asked of every end: a daemon that is being stopped ends its containers, and takes no further questions.
-    const { outOfMemory, startedAt, endedAt } = await (looked ?? this.#inspect());
-    const result = { exitCode, seconds: begun ? elapsedMs(startedAt, endedAt) / 1000 : seconds, ...figures };
+    const { outOfMemory, endedAt } = await (looked ?? this.#inspect());
+    const result = {
+      exitCode,
+      seconds: begun ? elapsedMs(begun.startedAt, endedAt) / 1000 : seconds,
+      ...figures,
+    };
     if (exitCode !== 0) {
       const nearly = exitCode === 137 && this.#usage.countedBytes > limits.memoryBytes * NEARLY;
       // Where only a child was killed for memory and the program coped, there is nothing to complain of.

@@ -20,10 +20,16 @@ const FASTEST = 3e9;
 
 /** Makes figures of the samples of a container that the daemon gives while it runs; they vanish with its end. */
 export class ContainerUsage {
+  readonly #cpuSecondsBefore: number;
   #peak = 0;
   #most = 0;
   #cpuSeconds = 0;
   #last: { readonly bytes: number; readonly at: number } | undefined;
+
+  /** `before` is what the daemon told before the program ran, of a container that was started ahead. */
+  constructor(before?: unknown) {
+    this.#cpuSecondsBefore = (sample.safeParse(before).data?.cpu_stats?.cpu_usage.total_usage ?? 0) / NANO;
+  }
 
   /** What was seen so far; empty where the run was too short to be seen. */
   get figures(): { peakMemoryBytes?: number; cpuSeconds?: number } {
@@ -56,6 +62,7 @@ export class ContainerUsage {
     const cached = idle + (stats.total_active_file ?? stats.active_file ?? 0);
     this.#most = Math.max(this.#most, most);
     this.#peak = Math.max(this.#peak, usage - idle, most - cached);
-    this.#cpuSeconds = Math.max(this.#cpuSeconds, (cpu?.cpu_usage.total_usage ?? 0) / NANO);
+    const cpuSeconds = (cpu?.cpu_usage.total_usage ?? 0) / NANO;
+    this.#cpuSeconds = Math.max(this.#cpuSeconds, cpuSeconds - this.#cpuSecondsBefore);
   }
 }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { memoryLog } from '@morpheo/service/log';
 import { eventually, type RuntimeHarness, startWorker } from '../../conformance/runtime-fixture.ts';
+import type { RunOptions, RunSpec } from '../../index.ts';
 import { readAddress } from '../client/address.ts';
 import { Daemon } from '../client/daemon.ts';
 import { type DockerRuntimeOptions, openDockerRuntime, type TidyRuntime } from '../index.ts';
@@ -17,7 +18,21 @@ export interface TestDaemon {
 }
 
 /** Options that a test may say about the runtime. */
-export type RuntimeChoice = Partial<Omit<DockerRuntimeOptions, 'worker' | 'folder' | 'log'>>;
+export type RuntimeChoice = Partial<Omit<DockerRuntimeOptions, 'worker' | 'folder'>>;
+
+/** What a test says of the containers that are started ahead. */
+export const SOME_SPARES = { most: 2, perImage: 1, memoryBytes: 2 ** 30, idleMs: 600_000 };
+
+/** A runtime that starts a container ahead for each run that can have one. */
+export function warmed(runtime: TidyRuntime): TidyRuntime {
+  const run = runtime.run.bind(runtime);
+  return Object.assign(runtime, {
+    run: async (spec: RunSpec, options: RunOptions) => {
+      await runtime.warmedUp(spec).catch(() => undefined);
+      return await run(spec, options);
+    },
+  });
+}
 
 /** The worker that a folder of a test belongs to. */
 export function workerOf(folder: string): string {
@@ -44,7 +59,7 @@ export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: Runtime
     sharesFolders: choice.data !== 'archive',
     parent: async () => (await daemon()).shared ?? '/tmp',
     open: async (folder) => {
-      const runtime = await openDockerRuntime(optionsFor((await daemon()).host, folder, choice));
+      const runtime = warmed(await openDockerRuntime(optionsFor((await daemon()).host, folder, choice)));
       opened.set(folder, runtime);
       return runtime;
     },
