@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Api,
@@ -12,10 +12,11 @@ import {
   type ResourceType,
   type StorageContract,
 } from '@morpheo/common';
-import { CliError, EXIT, messageOf } from '../exit-codes.ts';
 import type { Progress, Transfer } from '../terminal/progress.ts';
 import { humanBytes, oneLine } from '../terminal/text.ts';
 import { hashInto } from './hash-file.ts';
+import { openPart } from './part-file.ts';
+import { endedEarly, readRanges } from './ranges.ts';
 
 /** Bytes that storage has: what they are called, and the size and digest that they must have, as storage described them. */
 export interface RemoteBytes {
@@ -67,6 +68,8 @@ export interface Download {
 /** How often a download that was cut goes on by itself before it gives up. */
 const TRIES = 4;
 const PAUSE_MS = 200;
+/** What is larger is fetched in several parts at once. */
+const SEVERAL_FROM_BYTES = 32 * 1024 * 1024;
 
 /**
  * Downloads into `target`, which appears only when all bytes are there and have the digest that storage told. Until
@@ -80,10 +83,11 @@ export async function downloadTo(
 ): Promise<{ readonly resumedFrom: number }> {
   const part = `${target}.part`;
   const resumedFrom = await sizeOf(part);
-  let right = await fetchInto(part, download);
-  if (!right && resumedFrom > 0) {
+  let right = await fetchInto(part, download, 'in parts');
+  if (!right && (resumedFrom > 0 || download.what.size > SEVERAL_FROM_BYTES)) {
     await rm(part, { force: true });
-    right = await fetchInto(part, download);
+    // In one answer, whose bytes storage compares too: it learns of its damage so.
+    right = await fetchInto(part, download, 'at once');
   }
   if (!right) {
     await rm(part, { force: true });
@@ -100,7 +104,7 @@ export async function downloadStream(
 ): Promise<void> {
   const hash = createHash('sha256');
   using progress = download.progress(transferOf(download, 0));
-  for await (const chunk of await openBytes(download, 0)) {
+  for await (const chunk of bytesFrom(download, 0, 'in parts')) {
     hash.update(chunk);
     progress.add(chunk.byteLength);
     await write(chunk);
@@ -109,12 +113,12 @@ export async function downloadStream(
 }
 
 /** Brings the part to its full size; false where it then has another digest. */
-async function fetchInto(part: string, download: Download): Promise<boolean> {
+async function fetchInto(part: string, download: Download, how: Way): Promise<boolean> {
   const { what, signal } = download;
   for (let tries = 1; ; tries++) {
     const before = await sizeOf(part);
     try {
-      return await fetchRest(part, before > what.size ? 0 : before, download);
+      return await fetchRest(part, before > what.size ? 0 : before, download, how);
     } catch (error) {
       signal.throwIfAborted();
       if (!isPlatformError(error, 'unavailable', 'timed_out')) throw error;
@@ -126,7 +130,7 @@ async function fetchInto(part: string, download: Download): Promise<boolean> {
   }
 }
 
-async function fetchRest(part: string, from: number, download: Download): Promise<boolean> {
+async function fetchRest(part: string, from: number, download: Download, how: Way): Promise<boolean> {
   const { what, signal } = download;
   await using file = await openPart(part, from);
   const hash = createHash('sha256');
@@ -134,7 +138,7 @@ async function fetchRest(part: string, from: number, download: Download): Promis
   let size = from;
   if (from < what.size) {
     using progress = download.progress(transferOf(download, from));
-    for await (const chunk of await openBytes(download, from)) {
+    for await (const chunk of bytesFrom(download, from, how)) {
       hash.update(chunk);
       await file.append(chunk);
       size += chunk.byteLength;
@@ -142,22 +146,45 @@ async function fetchRest(part: string, from: number, download: Download): Promis
       if (size > what.size) return false;
     }
   }
-  if (size < what.size) throw new PlatformError('unavailable', 'the answer ended early');
+  if (size < what.size) throw endedEarly();
   await file.sync();
   return hash.digest('hex') === what.sha256;
 }
 
-async function openBytes(download: Download, from: number): Promise<AsyncIterable<Uint8Array>> {
+/** How bytes are asked for. */
+type Way = 'in parts' | 'at once';
+
+/** The bytes from `from` on. */
+function bytesFrom(download: Download, from: number, how: Way): AsyncIterable<Uint8Array> {
   const { what, signal } = download;
-  const answer = await what.open(from === 0 ? {} : { range: `bytes=${from}-` }, signal);
-  const body = answer.body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+  if (how === 'at once' || what.size - from <= SEVERAL_FROM_BYTES) return oneAnswer(download, from);
+  const range = async (start: number, end: number, signal: AbortSignal) =>
+    await openRight(download, { range: `bytes=${start}-${end}` }, signal);
+  return readRanges(range, from, what.size, signal, (answer) => restOf(answer, from));
+}
+
+async function* oneAnswer(download: Download, from: number): AsyncGenerator<Uint8Array> {
+  const headers = from === 0 ? {} : { range: `bytes=${from}-` };
+  yield* restOf(await openRight(download, headers, download.signal), from);
+}
+
+/** An answer whose bytes are those that storage has described. */
+async function openRight(
+  download: Download,
+  headers: { readonly range?: string },
+  signal: AbortSignal,
+): Promise<BytesOut> {
+  const answer = await download.what.open(headers, signal);
   const { 'repr-digest': digest = '' } = answer.headers;
   const promised = parseDigestField(digest);
-  if (promised !== null && promised !== what.sha256) {
-    await body.cancel();
-    throw falseBytes(download);
-  }
-  return answer.status === 206 || from === 0 ? body : skip(body, from);
+  if (promised === null || promised === download.what.sha256) return answer;
+  await answer.body?.cancel();
+  throw falseBytes(download);
+}
+
+function restOf({ status, body }: BytesOut, from: number): AsyncIterable<Uint8Array> {
+  const bytes = body ?? new ReadableStream<Uint8Array>({ start: (controller) => controller.close() });
+  return status === 206 || from === 0 ? bytes : skip(bytes, from);
 }
 
 /** For a server that knows no ranges: passes over what is there already. */
@@ -194,45 +221,4 @@ async function sizeOf(path: string): Promise<number> {
     ({ size }) => size,
     () => 0,
   );
-}
-
-/** The file that a download grows in. Every method throws a `CliError` that names it. */
-interface PartFile {
-  append(chunk: Uint8Array): Promise<void>;
-  /** Resolves when the bytes are on disk to stay. */
-  sync(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Opens a part to go on after its first `keep` bytes; what it holds beyond them is dropped. */
-async function openPart(path: string, keep: number): Promise<PartFile> {
-  const file = await named(path, async () => await open(path, 'a'));
-  try {
-    await named(path, async () => await file.truncate(keep));
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-  return {
-    append: async (chunk) => await named(path, async () => await writeAll(file, chunk)),
-    sync: async () => await named(path, async () => await file.sync()),
-    [Symbol.asyncDispose]: async () => await file.close(),
-  };
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
-}
-
-async function named<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    throw new CliError(
-      EXIT.usage,
-      `${path} cannot be written: ${messageOf(cause)}`,
-      'Name another file with -o, or make room.',
-      cause,
-    );
-  }
 }
