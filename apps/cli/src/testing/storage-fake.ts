@@ -141,5 +141,5 @@ async function readForm(contentType: string, body: AsyncIterable<Uint8Array>) {
 }
 
 async function collect(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  return Buffer.concat(await Array.fromAsync(body));
+  return Buffer.concat(await Array.fromAsync(body, (piece) => Buffer.from(piece)));
 }

@@ -1,5 +1,5 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { openAsBlob } from 'node:fs';
 import { toError } from '@morpheo/client';
 import { ERRORS, isPlatformError, PlatformError } from '@morpheo/common';
 import { DetailedError, Upload, type UploadOptions } from 'tus-js-client';
@@ -22,8 +22,11 @@ export interface ResumableUpload {
   readonly signal: AbortSignal;
 }
 
-/** A chunk is sent, checked and synced as one: a cut costs at most so many bytes. */
+/** The first chunk, and the smallest. Storage counts what has come of a larger one every 16 MiB. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
+const LARGEST_CHUNK_BYTES = 128 * 1024 * 1024;
+/** A chunk should take about so long: whoever watches sees it go on, and its acknowledgement costs little beside it. */
+const CHUNK_MS = 1000;
 /** How long is waited before the upload goes on by itself; from the start again after each chunk that got through. */
 const PAUSES_MS = [100, 300, 1000, 1000, 2000, 2000, 5000, 5000, 10_000, 10_000];
 
@@ -72,11 +75,15 @@ interface Attempt {
 async function sendRest(upload: ResumableUpload, attempt: Attempt): Promise<void> {
   const { file, signal } = upload;
   signal.throwIfAborted();
-  await using handle = await open(file.path);
+  const bytes = await openAsBlob(file.path);
   const ended = Promise.withResolvers<void>();
+  const pace = new Pace();
   let noted: Promise<unknown> = Promise.resolve();
   const tus = new Upload(Buffer.alloc(0), {
-    ...optionsOf(upload, attempt, new ChunkSource(handle, file.size)),
+    ...optionsOf(upload, attempt, new ChunkSource(bytes, file.size)),
+    onChunkComplete: (chunk) => {
+      tus.options.chunkSize = pace.next(chunk);
+    },
     onUploadUrlAvailable: () => {
       // Else whatever HEAD is answered later would begin a second upload.
       tus.options.endpoint = null;
@@ -120,9 +127,6 @@ function optionsOf(upload: ResumableUpload, { uuid, url }: Attempt, source: Chun
     storeFingerprintForResuming: false,
     fileReader: { openFile: async () => source },
     httpStack: fetchStack,
-    onBeforeRequest: (request) => {
-      if (request.getMethod() === 'PATCH') request.setHeader('Upload-Checksum', source.checksum);
-    },
     onProgress: (sent) => {
       progress.add(Math.max(0, sent - reported));
       reported = Math.max(reported, sent);
@@ -131,29 +135,43 @@ function optionsOf(upload: ResumableUpload, { uuid, url }: Attempt, source: Chun
   };
 }
 
-/** The chunks of a file, each read whole: it may have to be sent again. */
-class ChunkSource {
-  readonly #handle: FileHandle;
-  readonly size: number;
-  /** `Upload-Checksum` of the chunk that was read last. */
-  checksum = '';
+/** How large chunks are: so that each takes about a second on this line. */
+class Pace {
+  #bytes = CHUNK_BYTES;
+  #since = performance.now();
 
-  constructor(handle: FileHandle, size: number) {
-    this.#handle = handle;
+  /** The size of the next chunk, when one of so many bytes has been acknowledged. */
+  next(sent: number): number {
+    const now = performance.now();
+    const ms = now - this.#since;
+    this.#since = now;
+    // The last one may be smaller, and says nothing.
+    if (sent < this.#bytes) return this.#bytes;
+    const fitting = Math.min(2 * this.#bytes, (sent * CHUNK_MS) / Math.max(1, ms));
+    this.#bytes = Math.min(LARGEST_CHUNK_BYTES, Math.max(CHUNK_BYTES, roundUp(fitting)));
+    return this.#bytes;
+  }
+}
+
+/** To whole chunks of the smallest size: storage writes such ones best. */
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / CHUNK_BYTES) * CHUNK_BYTES;
+}
+
+/** The chunks of a file, which are read as they are sent; storage compares the digest of all of them at the end. */
+class ChunkSource {
+  readonly #bytes: Blob;
+  readonly size: number;
+
+  constructor(bytes: Blob, size: number) {
+    this.#bytes = bytes;
     this.size = size;
   }
 
-  async slice(start: number, end: number): Promise<{ value: Buffer & { size: number }; done: boolean }> {
-    const length = Math.min(end, this.size) - start;
-    const chunk = Buffer.allocUnsafe(length);
-    for (let at = 0; at < length; ) {
-      const { bytesRead } = await this.#handle.read(chunk, at, length - at, start + at);
-      if (bytesRead === 0) throw new PlatformError('invalid_upload', 'The file became shorter on the way.');
-      at += bytesRead;
-    }
-    this.checksum = `sha256 ${createHash('sha256').update(chunk).digest('base64')}`;
-    // The library asks a Buffer for its length by this name.
-    return { value: Object.assign(chunk, { size: length }), done: end >= this.size };
+  async slice(start: number, end: number): Promise<{ value: Blob; done: boolean }> {
+    if (this.#bytes.size < this.size)
+      throw new PlatformError('invalid_upload', 'The file became shorter on the way.');
+    return { value: this.#bytes.slice(start, Math.min(end, this.size)), done: end >= this.size };
   }
 
   close(): void {}

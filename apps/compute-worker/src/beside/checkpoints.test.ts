@@ -19,7 +19,7 @@ class OneCheckpoint {
     putCheckpoint: async ({ body: { body } }) => {
       const fault = this.fault();
       if (fault !== undefined) throw fault;
-      this.puts.push(Buffer.concat(await Array.fromAsync(body)));
+      this.puts.push(Buffer.concat(await Array.fromAsync(body, (piece) => Buffer.from(piece))));
       return { size: 0, sha256: '' };
     },
     getCheckpoint: async () => {

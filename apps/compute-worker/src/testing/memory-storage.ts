@@ -144,7 +144,7 @@ export class MemoryStorage {
 
 /** The bytes of an upload; throws where they are not what their length and digest promise. */
 async function received({ body, contentLength, contentDigest }: BytesIn): Promise<Buffer> {
-  const bytes = Buffer.concat(await Array.fromAsync(body));
+  const bytes = Buffer.concat(await Array.fromAsync(body, (piece) => Buffer.from(piece)));
   const promised = contentDigest === undefined ? null : parseDigestField(contentDigest);
   if (bytes.byteLength === contentLength && sha256(bytes) === promised) return bytes;
   throw new PlatformError('digest_mismatch', 'These are not the bytes that were promised.');

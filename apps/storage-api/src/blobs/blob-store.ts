@@ -29,6 +29,8 @@ import { PlatformError } from '@morpheo/common';
  * - [B25] `sweep` removes what dead writers left half-written more than `olderThanMs` ago, and says how much that was.
  *   [B26] What this process is writing is never touched. [B27] With `dryRun` it only says.
  * - [B28] `ping` rejects with `unavailable` and the reason in one line when the store cannot be used.
+ * - [B29] Where `ready` names a file that has the bytes, and what they are, a store on the same disk takes that file and
+ *   reads no source. They are on disk to stay, and nobody writes there any more; the file keeps its name too.
  */
 export interface BlobStore {
   receive(source: AsyncIterable<Uint8Array>, options?: ReceiveOptions): Promise<ReceivedBlob>;
@@ -51,7 +53,14 @@ export interface ReceiveOptions {
   /** The most bytes that are taken. */
   readonly limit?: number | undefined;
   /** See the contract of {@link BlobStore}. */
+  readonly ready?: ReadyFile | undefined;
+  /** See the contract of {@link BlobStore}. */
   readonly replace?: ((digest: string) => Promise<boolean>) | undefined;
+}
+
+/** A file that has the bytes of a blob. */
+export interface ReadyFile extends StoredBlob {
+  readonly path: string;
 }
 
 /** What a download by a link tells of itself. */

@@ -4,6 +4,7 @@ export {
   type ByteRange,
   piecesOf,
   putBlob,
+  type ReadyFile,
   type ReceivedBlob,
   type ReceiveOptions,
   type StoredBlob,

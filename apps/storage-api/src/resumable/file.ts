@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type BytesIn, PlatformError } from '@morpheo/common';
+import { BlockWriter } from '../blobs/local/block-writer.ts';
 import { isMissing, writeError } from '../blobs/local/errors.ts';
 
 /** The algorithms of `Upload-Checksum`; the protocol asks for SHA-1 at least (tus 1.0, "Checksum"). */
@@ -51,52 +52,98 @@ export interface Chunk {
   readonly end: number;
   readonly body: BytesIn;
   readonly checksum: Checksum | undefined;
+  /** Is shown all bytes in their order, before they count; also those of a chunk that then fails. */
+  readonly look: (bytes: Uint8Array) => void;
   /** Called with each count of bytes that are on disk to stay. */
   readonly synced: (received: number) => Promise<void>;
 }
 
 /**
- * Appends a chunk. `synced` is called once its bytes are on disk, before this resolves; where the body breaks off, of
- * what came before, unless a checksum was promised: then the chunk counts whole or not at all. Throws `too_large` for
- * bytes beyond the end, `checksum_mismatch`, `disk_full`, or the error of the body.
+ * Appends a chunk. `synced` is called once its bytes are on disk, before this resolves, and now and then before, while
+ * more is being written; where the body breaks off, of what came before, unless a checksum was promised: then the chunk
+ * counts whole or not at all. Throws `too_large` for bytes beyond the end, `checksum_mismatch`, `disk_full`, or the error
+ * of the body.
  */
 export async function appendChunk(chunk: Chunk): Promise<void> {
+  const { path, from, checksum, look } = chunk;
   try {
-    await using handle = await openAt(chunk.path, chunk.from);
-    const written = { at: chunk.from, synced: chunk.from };
-    const count = async () => {
-      if (written.at === written.synced) return;
-      await handle.datasync();
-      await chunk.synced(written.at);
-      written.synced = written.at;
+    await using handle = await openAt(path, from);
+    const show = (bytes: Uint8Array) => {
+      checksum?.hash.update(bytes);
+      look(bytes);
     };
+    await using writer = new BlockWriter(handle, from, show);
+    await using counter = new Counter(handle, writer, chunk);
     try {
-      await writePieces(handle, chunk, written, count);
+      await writePieces(writer, chunk, counter);
     } catch (error) {
       // What failed is reported all the same; what came before it is not lost where the disk still takes it.
-      if (chunk.checksum === undefined) await count().catch(() => {});
+      if (checksum === undefined) await counter.countAll().catch(() => {});
       throw error;
     }
-    chunk.checksum?.check();
-    await count();
+    await writer.flush();
+    checksum?.check();
+    await counter.countAll();
   } catch (error) {
     throw writeError(error, 'keep the upload');
   }
 }
 
-async function writePieces(
-  handle: FileHandle,
-  { body, end, checksum }: Chunk,
-  written: { at: number; readonly synced: number },
-  count: () => Promise<void>,
-): Promise<void> {
-  if ((body.contentLength ?? 0) > end - written.at) throw tooMuch(end);
+async function writePieces(writer: BlockWriter, chunk: Chunk, counter: Counter): Promise<void> {
+  const { body, from, end, checksum } = chunk;
+  if ((body.contentLength ?? 0) > end - from) throw tooMuch(end);
+  let at = from;
   for await (const piece of body.body) {
-    if (written.at + piece.byteLength > end) throw tooMuch(end);
-    await writeAll(handle, piece, written.at);
-    checksum?.hash.update(piece);
-    written.at += piece.byteLength;
-    if (checksum === undefined && written.at - written.synced >= COUNT_EVERY_BYTES) await count();
+    at += piece.byteLength;
+    if (at > end) throw tooMuch(end);
+    await writer.write(piece);
+    if (checksum === undefined) await counter.countSome();
+  }
+}
+
+/** Syncs what a chunk has brought and has it counted, one after another. */
+class Counter implements AsyncDisposable {
+  readonly #handle: FileHandle;
+  readonly #writer: BlockWriter;
+  readonly #synced: Chunk['synced'];
+  #counted: number;
+  #counting: Promise<void> = Promise.resolve();
+
+  constructor(handle: FileHandle, writer: BlockWriter, { from, synced }: Chunk) {
+    this.#handle = handle;
+    this.#writer = writer;
+    this.#synced = synced;
+    this.#counted = from;
+  }
+
+  /** Begins to count where there is enough, while more is written; throws where the count before failed. */
+  async countSome(): Promise<void> {
+    const { position } = this.#writer;
+    if (position - this.#counted < COUNT_EVERY_BYTES) return;
+    const written = this.#writer.settled();
+    await this.#counting;
+    this.#counting = this.#count(position, written);
+    this.#counting.catch(() => {});
+  }
+
+  /** Counts all that came. */
+  async countAll(): Promise<void> {
+    await this.#counting;
+    const written = this.#writer.flush();
+    await written;
+    await this.#count(this.#writer.position, written);
+  }
+
+  async #count(position: number, written: Promise<void>): Promise<void> {
+    if (position === this.#counted) return;
+    await written;
+    await this.#handle.datasync();
+    await this.#synced(position);
+    this.#counted = position;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([this.#counting]);
   }
 }
 
@@ -128,13 +175,6 @@ async function openAt(path: string, size: number): Promise<FileHandle> {
 async function syncFolder(path: string): Promise<void> {
   await using handle = await open(path);
   await handle.sync();
-}
-
-/** A disk may take less than it is given; the next try then says why. */
-async function writeAll(handle: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    done += (await handle.write(bytes, done, bytes.byteLength - done, at + done)).bytesWritten;
-  }
 }
 
 function tooMuch(end: number): PlatformError {

@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,11 +11,19 @@ import { requireAlgo, storeResource } from '../uploads/store.ts';
 import { readMetadata } from './metadata.ts';
 import { markFinished, removeUpload } from './store.ts';
 
+/** What the bytes of an upload that have come so far are: kept in memory alone, and so known until a restart. */
+export interface Digested {
+  readonly hash: Hash;
+  readonly bytes: number;
+}
+
 /** What the routes of resumable uploads work with. */
 export interface UploadContext {
   readonly parts: StorageParts;
   /** Where the bytes wait for their rest. */
   readonly folder: string;
+  /** By the id of an upload. */
+  readonly digested: Map<string, Digested>;
   /** Runs work on an upload while nobody else does. Throws `locked`, at once, where somebody does. */
   readonly alone: <T>(id: string, work: () => Promise<T>) => Promise<T>;
 }
@@ -56,7 +65,9 @@ export async function finishUpload(
   const path = fileOf(context, id);
   // Of an upload without bytes there is no file.
   const source = size === 0 ? noBytes() : readBytes(path);
-  const bytes = { source, size, digest, signal: call?.signal, reserved: size };
+  const known = context.digested.get(id);
+  const ready = known?.bytes === size ? { path, size, digest: known.hash.copy().digest('hex') } : undefined;
+  const bytes = { source, size, digest, ready, signal: call?.signal, reserved: size };
   try {
     const { parts } = context;
     const { admin } = await parts.permissions.askerOf(parts.database.read, call);
@@ -78,6 +89,7 @@ export async function finishUpload(
     if (hopeless) await dropUpload(context, id);
     throw error;
   }
+  context.digested.delete(id);
   await rm(path, { force: true });
   context.parts.log.info({ upload: id, type, uuid, bytes: size }, 'A resumable upload has come to its end');
 }
@@ -91,6 +103,7 @@ async function* noBytes(): AsyncGenerator<Uint8Array> {}
 
 /** Forgets an upload and removes its bytes; in this order, since bytes that nobody knows are swept. */
 export async function dropUpload(context: UploadContext, id: string): Promise<void> {
+  context.digested.delete(id);
   await removeUpload(context.parts.database, id);
   await rm(fileOf(context, id), { force: true });
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   type Api,
   type Call,
@@ -12,7 +12,7 @@ import type { StorageParts } from '../parts.ts';
 import type { UploadBounds } from '../quotas/open-uploads.ts';
 import { explained } from '../uploads/errors.ts';
 import { refuseTaken, requireAlgo } from '../uploads/store.ts';
-import { appendChunk, CHECKSUM_ALGORITHMS, readChecksum, sizeOf } from './file.ts';
+import { appendChunk, CHECKSUM_ALGORITHMS, type Chunk, readChecksum, sizeOf } from './file.ts';
 import { dropUpload, fileOf, finishUpload, oneAtATime, type UploadContext } from './finish.ts';
 import { readMetadata } from './metadata.ts';
 import { advanceUpload, beginUpload, findUpload } from './store.ts';
@@ -39,7 +39,7 @@ export interface Resumable {
  * dropped; where it has less (it was lost), the upload goes on from there.
  */
 export function createResumable(parts: StorageParts, folder: string): Resumable {
-  const context: UploadContext = { parts, folder, alone: oneAtATime() };
+  const context: UploadContext = { parts, folder, digested: new Map(), alone: oneAtATime() };
   return {
     api: {
       uploadOptions: async () => ({
@@ -130,14 +130,48 @@ function patchHandler(context: UploadContext): Routes['patchUpload'] {
       const from = await offsetOf(context, upload);
       if (headers['upload-offset'] !== from) throw wrongOffset(from);
       if (upload.finished_at === null) {
-        const synced = async (received: number) => {
-          upload = await advanceUpload(context.parts.database, upload, received);
-        };
-        await appendChunk({ path: fileOf(context, id), from, end: upload.size, body, checksum, synced });
+        upload = await append(context, upload, { from, body, checksum });
         if (upload.received === upload.size) await finishUpload(context, upload, call);
       }
       return { headers: stateHeaders(context, upload, upload.received) };
     });
+  };
+}
+
+/** Appends a chunk to an upload, of which `from` bytes are there; the row as it is then. Throws as {@link appendChunk}. */
+async function append(
+  context: UploadContext,
+  before: UploadRow,
+  { from, ...chunk }: Pick<Chunk, 'from' | 'body' | 'checksum'>,
+): Promise<UploadRow> {
+  const { id, size: end } = before;
+  let upload = before;
+  const synced = async (received: number) => {
+    upload = await advanceUpload(context.parts.database, upload, received);
+  };
+  using digest = digesting(context, id, from, () => upload.received);
+  await appendChunk({ path: fileOf(context, id), from, end, ...chunk, look: digest.look, synced });
+  return upload;
+}
+
+/** So many uploads under way are digested as they come; others when they have come. */
+const MOST_DIGESTED = 1000;
+
+/** Digests what a chunk brings, behind what came before; it is known further on if all of that counts in the end. */
+function digesting({ digested }: UploadContext, id: string, from: number, received: () => number) {
+  const before = digested.get(id);
+  const known = from === 0 ? createHash('sha256') : before?.bytes === from ? before.hash : undefined;
+  digested.delete(id);
+  let bytes = from;
+  return {
+    look(piece: Uint8Array) {
+      known?.update(piece);
+      bytes += piece.byteLength;
+    },
+    [Symbol.dispose]() {
+      if (known !== undefined && bytes === received() && digested.size < MOST_DIGESTED)
+        digested.set(id, { hash: known, bytes });
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Call, Resource } from '@morpheo/common';
+import type { ReadyFile } from '../blobs/index.ts';
 import { refuseFormerId } from '../metadata/former-ids.ts';
 import {
   addResource,
@@ -19,6 +20,8 @@ export interface UploadedBytes extends ByteExpectations {
   readonly signal?: AbortSignal | undefined;
   /** How many bytes are said to come, where that is not to be compared with those that do. */
   readonly announced?: number | undefined;
+  /** See the contract of {@link BlobStore}. */
+  readonly ready?: ReadyFile | undefined;
   /** How many bytes are reserved for it, and counted as its owner's already. */
   readonly reserved?: number | undefined;
 }

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { isPlatformError } from '@morpheo/common';
 import { quickFolder } from '@morpheo/real-parts';
 import test from 'ava';
-import { inPieces, testBlobStore } from '../conformance/index.ts';
+import { inPieces, sha256, testBlobStore } from '../conformance/index.ts';
 import { putBlob } from '../index.ts';
 import { openLocalBlobStore } from './store.ts';
 
@@ -64,4 +64,45 @@ test('a ping says what is wrong with the folder [B28]', async (t) => {
   await rm(under.staging, { recursive: true });
   const error = await t.throwsAsync(under.store.ping(), { message: /staging/ });
   t.true(isPlatformError(error, 'unavailable'));
+});
+
+test('a file that has the bytes already is taken as it is, and no source is read [B29]', async (t) => {
+  await using under = await openTemporary();
+  const bytes = randomBytes(100_000);
+  const path = join(under.folder, 'ready');
+  await writeFile(path, bytes);
+  const ready = { path, digest: sha256(bytes), size: bytes.length };
+  let asked = 0;
+  async function* source() {
+    asked += 1;
+    yield bytes;
+  }
+  const other = { ...ready, path: join(under.folder, 'gone') };
+  for (const [from, reads] of [
+    [ready, 0],
+    [ready, 0],
+    [other, 1],
+  ] as const) {
+    t.deepEqual(await putBlob(under.store, source(), { ready: from }), {
+      digest: ready.digest,
+      size: ready.size,
+    });
+    t.is(asked, reads);
+  }
+  await rm(path);
+  t.true((await buffer(await under.store.get(ready.digest))).equals(bytes));
+  t.deepEqual(await readdir(under.staging), []);
+});
+
+test('a file that has other bytes than were promised is refused [B4] [B29]', async (t) => {
+  await using under = await openTemporary();
+  const path = join(under.folder, 'ready');
+  await writeFile(path, 'some');
+  const ready = { path, digest: sha256(Buffer.from('some')), size: 4 };
+  const put = putBlob(under.store, inPieces(Buffer.from('some')), {
+    ready,
+    digest: sha256(Buffer.from('other')),
+  });
+  t.true(isPlatformError(await t.throwsAsync(put), 'digest_mismatch'));
+  t.deepEqual(await Array.fromAsync(under.store.list()), []);
 });

@@ -1,9 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { constants, mkdirSync } from 'node:fs';
-import { access, mkdir, open, opendir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { access, link, mkdir, open, opendir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeyedLock, PlatformError } from '@morpheo/common';
-import type { BlobStore, ByteRange, ReceivedBlob, ReceiveOptions, StoredBlob } from '../blob-store.ts';
+import {
+  type BlobStore,
+  type ByteRange,
+  checkLimit,
+  checkPromised,
+  type ReceivedBlob,
+  type ReceiveOptions,
+  type StoredBlob,
+} from '../blob-store.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { fileSystemError, isMissing, writeError } from './errors.ts';
 import { readFileStream } from './read.ts';
@@ -61,7 +69,9 @@ class LocalBlobStore implements BlobStore {
     this.#writing.add(name);
     held.defer(() => void this.#writing.delete(name));
     try {
-      const blob = await writeStagedFile(staged, untilAborted(source, options.signal), options);
+      const blob =
+        (await linkReady(staged, options)) ??
+        (await writeStagedFile(staged, untilAborted(source, options.signal), options));
       held.use(await this.#lock.hold(blob.digest));
       const replaced = await this.#makeVisible(staged, blob, options);
       const kept = held.move();
@@ -152,6 +162,20 @@ class LocalBlobStore implements BlobStore {
     if (!DIGEST.test(digest)) throw new PlatformError('not_found', 'A blob is named by its SHA-256 digest.');
     return join(this.#folders.blobs, digest.slice(0, 2), digest);
   }
+}
+
+/** Gives a file that has the bytes already the name of a staged one; undefined where there is none, or it cannot be. */
+async function linkReady(staged: string, options: ReceiveOptions): Promise<StoredBlob | undefined> {
+  if (options.ready === undefined) return undefined;
+  const { path, digest, size } = options.ready;
+  checkLimit(size, options);
+  checkPromised({ digest, size }, options);
+  if ((await statOrNull(path))?.size !== size) return undefined;
+  return await link(path, staged).then(
+    () => ({ digest, size }),
+    // On another disk, or one that knows no links.
+    () => undefined,
+  );
 }
 
 /** All subfolders are made beforehand, so that a put has one folder to sync and not a new one above it. */

@@ -129,6 +129,7 @@ class Arrivals {
     this.#piece = undefined;
     if (this.#chunks.length === 0 && !this.#request.readableEnded && !this.#request.destroyed)
       await this.#something(ms);
+    if (this.#chunks.length === 0 && this.#request.destroyed) this.#takeRest();
     this.#piece = this.#join();
     return this.#piece ?? null;
   }
@@ -139,6 +140,15 @@ class Arrivals {
     clearImmediate(this.#turn);
     this.#request.off('data', this.#take);
     for (const event of ENDS) this.#request.off(event, this.#notice);
+  }
+
+  /** Of a connection that was cut, what had come and was not handed out yet. */
+  #takeRest(): void {
+    const rest: Buffer | null = this.#request.read();
+    // Until it has told its end, the stream hands it to the listener as well.
+    if (rest !== null && this.#chunks.length === 0) this.#take(rest);
+    clearImmediate(this.#turn);
+    this.#turn = undefined;
   }
 
   #something(ms: number): Promise<void> {
