@@ -61,7 +61,7 @@ async function unlessGone<T>(doing: Promise<T>): Promise<T | undefined> {
 }
 
 /** Waits for all, also where one fails, and throws what the first one that failed threw. */
-async function allOf(doing: readonly Promise<unknown>[]): Promise<void> {
+export async function allOf(doing: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(doing)) {
     if (result.status === 'rejected') throw result.reason;
   }

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OrderFailure } from '@morpheo/common';
 import type { Attempt, RunContainer } from '../attempt/attempt.ts';
-import { placeFile } from '../files/copy-in.ts';
+import { placeFiles } from '../files/copy-in.ts';
 import type { Cached } from '../inputs/cache/index.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
 import type { Image } from '../inputs/images.ts';
@@ -50,7 +50,8 @@ async function runDetarget(
 ): Promise<number> {
   attempt.prepare('detarget', async (folder) => {
     await makeStepFolders(CONTAINER_STEPS.detarget, folder);
-    for (const { path, uuid } of tests) await placeFile(path, join(folder, 'test', uuid), attempt.placing);
+    const files = tests.map(({ path, uuid }) => ({ source: path, target: join(folder, 'test', uuid) }));
+    await placeFiles(files, attempt.placing);
   });
   const folder = await run(problem.prepared);
   const written = join(folder, 'untargeted_test');

@@ -9,7 +9,7 @@ import {
   PlatformError,
 } from '@morpheo/common';
 import type { Attempt } from '../attempt/attempt.ts';
-import { type Placing, placeFile, placeTree } from '../files/copy-in.ts';
+import { type Placing, placeFiles, placeTree } from '../files/copy-in.ts';
 import type { Cached } from '../inputs/cache/index.ts';
 import type { BlobName } from '../inputs/download.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
@@ -21,7 +21,7 @@ import { takePredictions } from '../outputs/predictions.ts';
 import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { detarget } from './detarget.ts';
-import { demandModel, packModel, unpackModel } from './model-files.ts';
+import { demandModel, packModel, placeModel } from './model-files.ts';
 
 const PERFORMANCE_BYTES = 1024 * 1024;
 
@@ -77,7 +77,7 @@ async function gatherLearning(order: Learnuplet, attempt: Attempt): Promise<Lear
 function prepareSteps({ start, train, test }: LearningData, attempt: Attempt): void {
   const { placing } = attempt;
   attempt.prepare('train', async (folder) => {
-    if (start !== undefined) await unpackModel(start, join(folder, 'model'), attempt, 'train');
+    if (start !== undefined) await placeModel(start, join(folder, 'model'), attempt, 'train');
     await makeStepFolders(CONTAINER_STEPS.train, folder);
     await placeBlobs(train, join(folder, 'train'), 'copy');
   });
@@ -151,5 +151,6 @@ function uuidOf({ uuid }: InputBlob): string {
 
 async function placeBlobs(blobs: readonly InputBlob[], folder: string, placing: Placing): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const { path, uuid } of blobs) await placeFile(path, join(folder, uuid), placing);
+  const files = blobs.map(({ path, uuid }) => ({ source: path, target: join(folder, uuid) }));
+  await placeFiles(files, placing);
 }

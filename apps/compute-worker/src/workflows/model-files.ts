@@ -5,6 +5,7 @@ import { OrderFailure } from '@morpheo/common';
 import { ArchiveError, unpackArchive } from '@morpheo/service/archive';
 import { type PackedArchive, packFolder } from '../archive/pack.ts';
 import type { Attempt } from '../attempt/attempt.ts';
+import { placeTree } from '../files/copy-in.ts';
 import { nameOf } from '../inputs/download.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
 import { type CollectedFile, collectTree } from '../outputs/collect.ts';
@@ -15,19 +16,31 @@ const CLASSIC_NAME = 'model_trained.json';
 /** Where the contract has the model in the container. */
 const AT = '/data/model';
 
+/** Larger archives are unpacked where they are used: to copy what is in them would cost more than is saved. */
+const KEPT_BYTES = 256 * 1024 ** 2;
+
 /**
- * Unpacks a model into `folder`, which is made, for a step. Throws `OrderFailure` with `invalid_result` for a broken
- * archive, as a failure of that step: it names paths within the model, which who may see the order may not read.
+ * Puts the files of a model into `folder`, which is made, for a step: copies that are its own, of what was unpacked once
+ * for all who use the model. Throws `OrderFailure` with `invalid_result` for a broken archive, as a failure of that
+ * step: it names paths within the model, which who may see the order may not read.
  */
-export async function unpackModel(
+export async function placeModel(
   model: InputBlob,
   folder: string,
   attempt: Attempt,
   step: 'train' | 'predict',
 ): Promise<void> {
+  const { treeLimits, signal } = attempt;
+  const unpack = async (into: string) =>
+    (await unpackArchive(createReadStream(model.path), into, treeLimits, signal)).bytes;
   try {
-    await unpackArchive(createReadStream(model.path), folder, attempt.treeLimits, attempt.signal);
+    if (model.bytes > KEPT_BYTES) await unpack(folder);
+    else {
+      const tree = await attempt.cached({ area: 'models', key: model.digest, make: unpack });
+      await placeTree(tree.path, folder, 'copy');
+    }
   } catch (error) {
+    // Told here, for others may wait for the same archive under another id.
     if (!(error instanceof ArchiveError)) throw error;
     const message = `The ${nameOf(model)} cannot be unpacked. ${error.message}`;
     throw new OrderFailure('model_archive_broken', { message, step }, error);

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { isUuid } from '@morpheo/common';
 import { listing } from '@morpheo/service/archive/testing';
 import test from 'ava';
+import type { TestOrder } from '../testing/memory-compute.ts';
 import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 test('A prediction ends staged under a fresh id', async (t) => {
@@ -49,6 +52,42 @@ test('A model of one file has its own name and the classic one', async (t) => {
 
 test('A model of several files is unpacked as it is', async (t) => {
   t.deepEqual(await modelSeen({ 'a.bin': 'a', 'parts/b.bin': 'b' }), ['a.bin', 'parts', 'parts/b.bin']);
+});
+
+function modelOf({ spec: { uplet } }: TestOrder): string {
+  return 'model' in uplet ? uplet.model : '';
+}
+
+test('A model is unpacked once, and what one program writes to it no other finds', async (t) => {
+  const found: string[] = [];
+  await using setup = await openTestWorker({
+    before: async ({ mounts }) => {
+      const model = mounts.find(({ container }) => container === '/data/model');
+      const file = join(model?.host ?? '', 'parts/weights.bin');
+      found.push(readFileSync(file, 'utf8'));
+      writeFileSync(file, 'spoilt');
+    },
+  });
+  const first = setup.predict({}, { 'parts/weights.bin': 'as trained', b: '' });
+  await setup.worker.settle();
+  const kept = () => readdirSync(join(setup.folder, 'cache', 'models'));
+  const entries = kept();
+  const again = setup.predict({ model: modelOf(first) });
+  await setup.worker.settle();
+  t.is(reportOf(again).outcome, 'done');
+  t.deepEqual(found, ['as trained', 'as trained']);
+  t.is(entries.length, 1);
+  t.deepEqual(kept(), entries);
+});
+
+test('Who asks for a broken model is told of it by the id that their order has for it', async (t) => {
+  await using setup = await openTestWorker({ slots: { learn: 1, predict: 2, job: 1 } });
+  const broken = { same: 'a file', 'same/name': 'within it' };
+  const orders = [setup.predict({}, broken), setup.predict({}, broken)];
+  await setup.worker.settle();
+  for (const order of orders)
+    t.true(failureOf(order).message.startsWith(`The model ${modelOf(order)} cannot be unpacked.`));
+  t.deepEqual(readdirSync(join(setup.folder, 'cache', 'models')), []);
 });
 
 test('A prediction step that writes nothing fails with the file that is missing', async (t) => {

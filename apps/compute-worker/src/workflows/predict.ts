@@ -10,7 +10,7 @@ import type { Image } from '../inputs/images.ts';
 import { takePredictions } from '../outputs/predictions.ts';
 import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
-import { nameClassically, unpackModel } from './model-files.ts';
+import { nameClassically, placeModel } from './model-files.ts';
 
 /** Predicts a data set with a model, by the model's own algorithm. Resolves when the prediction is staged. */
 export async function predict(order: Preduplet, attempt: Attempt): Promise<OrderResult> {
@@ -40,7 +40,7 @@ async function algoOf(model: BlobName, attempt: Attempt): Promise<string> {
 }
 
 async function fill(folder: string, model: InputBlob, data: InputBlob, attempt: Attempt): Promise<void> {
-  await unpackModel(model, join(folder, 'model'), attempt, 'predict');
+  await placeModel(model, join(folder, 'model'), attempt, 'predict');
   await nameClassically(join(folder, 'model'));
   await makeStepFolders(CONTAINER_STEPS.predict, folder);
   await placeFile(data.path, join(folder, 'test', data.uuid), attempt.placing);

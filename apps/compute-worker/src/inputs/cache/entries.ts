@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What the cache keeps: blobs by their digest, and what is made from them. */
-export const CACHE_AREAS = ['blobs', 'contexts', 'detargeted', 'unpacked', 'layers'] as const;
+export const CACHE_AREAS = ['blobs', 'contexts', 'detargeted', 'unpacked', 'models', 'layers'] as const;
 
 /** See {@link CACHE_AREAS}. */
 export type CacheArea = (typeof CACHE_AREAS)[number];
