@@ -29,6 +29,7 @@ import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes, formatDuration } from '../steps/format.ts';
 import { type Fill, StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
+import { describedAtOnce } from './described-inputs.ts';
 import type { AttemptEvents } from './events.ts';
 import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
 import type { Workspace } from './workspace.ts';
@@ -103,7 +104,11 @@ export class Attempt {
   constructor(parts: WorkerParts, { claim, workspace, gpus, events, signal, ticket }: AttemptParts) {
     const { runtime, limits } = parts;
     this.#parts = parts;
-    this.#storage = ticketedStorage(parts.openStorage(ticket), ticket);
+    const calls = parts.openStorage(ticket);
+    const ticketed = ticketedStorage(calls, ticket);
+    const { order, attempt } = claim;
+    const get = describedAtOnce({ ...calls, ...ticketed }, { order, attempt, ticket, signal });
+    this.#storage = { ...ticketed, get };
     this.#claim = claim;
     this.#workspace = workspace;
     this.#events = events;

@@ -30,7 +30,7 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const MEMBERS_ALONE: ReadonlySet<string> = new Set(['getGroup']);
 
 /** Routes that an attempt alone calls, by its ticket: all others are refused, and so are tickets of other attempts. */
-const TICKETS_ALONE: ReadonlySet<string> = new Set(['putCheckpoint', 'getCheckpoint']);
+const TICKETS_ALONE: ReadonlySet<string> = new Set(['putCheckpoint', 'getCheckpoint', 'pinnedInputs']);
 
 /** Credentials that nobody has; 50 of them per route are wrong in ways of their own. */
 const WRONG: readonly (string | undefined)[] = [

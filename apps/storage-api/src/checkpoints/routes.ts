@@ -1,7 +1,7 @@
-import { type Api, type Call, PlatformError, type StorageContract, type Ticket } from '@morpheo/common';
+import { type Api, PlatformError, type StorageContract } from '@morpheo/common';
 import { sendBytes } from '../downloads/downloads.ts';
 import type { StorageParts } from '../parts.ts';
-import { currentPin, ticketOf } from '../pins/attempt.ts';
+import { currentPin, ownTicket } from '../pins/attempt.ts';
 import { expectedOfBody } from '../uploads/expectations.ts';
 import { type Former, formerCheckpoint, requireLatest, storeCheckpoint, takeCheckpoint } from './store.ts';
 
@@ -12,7 +12,7 @@ export function checkpointHandlers(parts: StorageParts): Routes {
   const { database, keeper, settings, budgets, log } = parts;
   return {
     putCheckpoint: async ({ params, body }, call) => {
-      const ticket = ownTicket(params, call);
+      const ticket = ownTicket(call?.principal, params, 'checkpoints');
       const { owner } = requireLatest(await currentPin(database.read, ticket), ticket);
       const limit = settings.maxCheckpointBytes;
       if ((body.contentLength ?? 0) > limit)
@@ -31,7 +31,7 @@ export function checkpointHandlers(parts: StorageParts): Routes {
       return { size: blob.size, sha256: blob.digest };
     },
     getCheckpoint: async ({ params }, call) => {
-      const ticket = ownTicket(params, call);
+      const ticket = ownTicket(call?.principal, params, 'checkpoints');
       const blob = await takeCheckpoint(database, ticket);
       const name = `checkpoint of order ${ticket.order}`;
       if (blob === undefined) throw new PlatformError('not_found', `There is no ${name}.`);
@@ -39,19 +39,6 @@ export function checkpointHandlers(parts: StorageParts): Routes {
       return await sendBytes(parts, 'GET', { name, fileName: ticket.order, sha256, size }, {});
     },
   };
-}
-
-/** The ticket of the caller, which must be of this attempt: nobody else has to do with its checkpoints. */
-function ownTicket(
-  wanted: { readonly order: string; readonly attempt: number },
-  call: Call | undefined,
-): Ticket {
-  const ticket = ticketOf(call?.principal);
-  if (ticket?.order === wanted.order && ticket.attempt === wanted.attempt) return ticket;
-  throw new PlatformError(
-    'forbidden',
-    `The checkpoints of attempt ${wanted.attempt} of order ${wanted.order} are kept and told by the ticket of that attempt alone.`,
-  );
 }
 
 function refuseTooSoon(former: Former | undefined, everyMs: number): void {

@@ -117,6 +117,7 @@ async function runJob(t: Parameters<typeof pinned>[0], storage: TestStorage): Pr
   const call = attemptOf(job);
   await api.putCheckpoint({ params, body: bodyOf('state') }, call);
   await textOf(await api.getCheckpoint({ params }, call));
+  await api.pinnedInputs({ params }, call);
   await api.usage({}, ANN);
   await api.stageResult({ params, query: produces, body: bodyOf(rawTar([{ name: 'file' }])) }, call);
   await api.publishResult({ params, query: {} });

@@ -95,7 +95,7 @@ const ROUTES: Partial<Record<Route, readonly [Action, Ask]>> = {
 const OTHERS: readonly Route[] = [
   ...(['index', 'usage', 'list', 'upload'] as const),
   ...(['stageResult', 'publishResult', 'discardResults', 'removeResult', 'pinOrders'] as const),
-  ...(['putCheckpoint', 'getCheckpoint'] as const),
+  ...(['putCheckpoint', 'getCheckpoint', 'pinnedInputs'] as const),
   ...(['uploadOptions', 'headUpload', 'patchUpload', 'deleteUpload'] as const),
 ];
 

@@ -1,4 +1,6 @@
 import {
+  MOST_DESCRIBED,
+  type PinnedInput,
   PlatformError,
   type Principal,
   type Resource,
@@ -7,6 +9,7 @@ import {
 } from '@morpheo/common';
 import { parseResourceId } from '../http/resource-id.ts';
 import type { StorageTransaction } from '../metadata/schema.ts';
+import { keyOf } from '../permissions/grants.ts';
 import type { Pinnable } from './sets.ts';
 import type { PinRow } from './tables.ts';
 
@@ -17,18 +20,31 @@ export function ticketOf(principal: Principal | undefined): Ticket | undefined {
   return principal?.ticket;
 }
 
-/**
- * A thing as the order of a ticket has pinned it, whatever became of it since; the id is that of a path. Throws
- * `forbidden` for what the order does not name, and `stale_attempt` where it has ended.
- */
-export async function pinnedThing(
-  read: StorageTransaction,
-  ticket: Ticket,
-  type: ResourceType,
-  given: string,
-): Promise<Pinnable> {
-  const uuid = parseResourceId(given);
-  const row = await read
+/** The ticket of a caller, which must be of this attempt: nobody else has to do with its `what`, else `forbidden`. */
+export function ownTicket(
+  principal: Principal | undefined,
+  { order, attempt }: { readonly order: string; readonly attempt: number },
+  what: 'checkpoints' | 'inputs',
+): Ticket {
+  const ticket = ticketOf(principal);
+  if (ticket?.order === order && ticket.attempt === attempt) return ticket;
+  throw new PlatformError(
+    'forbidden',
+    `The ${what} of attempt ${attempt} of order ${order} are kept and told by the ticket of that attempt alone.`,
+  );
+}
+
+/** What the order of a ticket has pinned, at most {@link MOST_DESCRIBED}. Throws `stale_attempt` where it has ended. */
+export async function pinnedInputs(read: StorageTransaction, ticket: Ticket): Promise<PinnedInput[]> {
+  const rows = await pinnedBy(read, ticket).limit(MOST_DESCRIBED).execute();
+  if (rows.length === 0) await currentPin(read, ticket);
+  // What is named as two things is in two sets.
+  const things = new Map(rows.map((row) => [keyOf(row), row]));
+  return [...things.values()].map((row) => ({ type: row.type, resource: pinnedResource(row) }));
+}
+
+function pinnedBy(read: StorageTransaction, ticket: Ticket) {
+  return read
     .selectFrom('pins')
     .innerJoin('pin_members', 'pin_members.order_id', 'pins.order_id')
     .innerJoin('pinned', 'pinned.set_id', 'pin_members.set_id')
@@ -42,7 +58,21 @@ export async function pinnedThing(
     ])
     .where('pins.order_id', '=', ticket.order)
     .where('pins.pin', '=', ticket.pin)
-    .where('pins.released_at', 'is', null)
+    .where('pins.released_at', 'is', null);
+}
+
+/**
+ * A thing as the order of a ticket has pinned it, whatever became of it since; the id is that of a path. Throws
+ * `forbidden` for what the order does not name, and `stale_attempt` where it has ended.
+ */
+export async function pinnedThing(
+  read: StorageTransaction,
+  ticket: Ticket,
+  type: ResourceType,
+  given: string,
+): Promise<Pinnable> {
+  const uuid = parseResourceId(given);
+  const row = await pinnedBy(read, ticket)
     .where('pinned.type', '=', type)
     .where('pinned.uuid', '=', uuid)
     .limit(1)

@@ -119,6 +119,28 @@ testOnEngines('Of a prediction the algo of the model is pinned as well', async (
   t.is(await bytesOf(storage, 'algo', NAMED.algo, attempt), 'algo');
 });
 
+testOnEngines(
+  'An attempt is told of all that its order uses at once, and nobody else is',
+  async (t, open) => {
+    await using storage = await openWithNamed(open);
+    const query = { algo: NAMED.algo, uuid: NAMED.model };
+    await storage.api.uploadModel({ query, body: bodyOf('model') }, ANN);
+    const answer = await pinned(t, storage, predictRequest(1));
+    const attempt = attemptOf(answer);
+    const params = { order: answer.order, attempt: attempt.principal?.ticket?.attempt ?? 0 };
+    const { inputs } = await storage.api.pinnedInputs({ params }, attempt);
+    t.true(inputs.some(({ type, resource }) => type === 'model' && resource.algo === NAMED.algo));
+    t.true(inputs.some(({ type }) => type === 'algo'));
+    for (const { type, resource } of inputs)
+      t.deepEqual(await storage.api.get({ params: { type, uuid: resource.uuid } }, attempt), resource);
+    const another = { ...params, attempt: params.attempt + 1 };
+    await refused(t, storage.api.pinnedInputs({ params: another }, attempt), 'forbidden');
+    await refused(t, storage.api.pinnedInputs({ params }, ANN), 'forbidden');
+    await storage.api.discardResults({ params: { order: answer.order }, query: {} });
+    await refused(t, storage.api.pinnedInputs({ params }, attempt), 'stale_attempt');
+  },
+);
+
 testOnEngines('A prediction may name a problem that storage does not have', async (t, open) => {
   await using storage = await openWithNamed(open);
   const query = { algo: NAMED.algo, uuid: NAMED.model };

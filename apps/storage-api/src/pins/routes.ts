@@ -8,12 +8,17 @@ import {
   type UsedAs,
 } from '@morpheo/common';
 import type { StorageParts } from '../parts.ts';
+import { ownTicket, pinnedInputs } from './attempt.ts';
 import { pinOrders } from './pin.ts';
 
-/** The route by which compute-api has the inputs of orders held. */
-export function pinHandlers(parts: StorageParts): Pick<Api<StorageContract>, 'pinOrders'> {
+/** The routes by which compute-api has the inputs of orders held, and by which an attempt is told of its own. */
+export function pinHandlers(parts: StorageParts): Pick<Api<StorageContract>, 'pinOrders' | 'pinnedInputs'> {
   const { database, people, settings, outputsOpen, log } = parts;
   return {
+    pinnedInputs: async ({ params }, call) => {
+      const ticket = ownTicket(call?.principal, params, 'inputs');
+      return { inputs: await pinnedInputs(database.read, ticket) };
+    },
     pinOrders: async ({ body: { orders } }) => {
       for (const order of orders) refuseMisfit(order);
       const answers = await pinOrders(database, { people, rules: settings, outputsOpen }, orders);

@@ -7,7 +7,7 @@ import { USES } from '../permissions.ts';
 import { NIL_UUID, uuid } from '../uuid.ts';
 import { json } from './contract.ts';
 import { sample } from './permissions.ts';
-import { RESOURCE_TYPES } from './resources.ts';
+import { RESOURCE_TYPES, resource } from './resources.ts';
 import { produced } from './ticket.ts';
 
 /** How many orders may be pinned in one call, and how many things they may name in all. */
@@ -119,8 +119,27 @@ const pinBody = z.object({
     ),
 });
 
-/** The route by which compute-api has the inputs of orders held. */
+/** So many inputs of an attempt are described in one answer. */
+export const MOST_DESCRIBED = 1000;
+
+const pinnedInput = z.object({ type: z.enum(RESOURCE_TYPES), resource });
+
+/** What an attempt is told of a thing that its order uses. */
+export type PinnedInput = z.infer<typeof pinnedInput>;
+
+/** The routes by which compute-api has the inputs of orders held, and by which an attempt is told of its own. */
 export const pinEndpoints = {
+  pinnedInputs: {
+    method: 'GET',
+    path: '/v1/inputs/:order/:attempt',
+    summary: 'What the order of an attempt uses, as GET /:type/:uuid tells of each',
+    description: `By the ticket of the attempt. Of an order that uses more, ${MOST_DESCRIBED} of it.`,
+    access: ['attempt'],
+    params: z.object({ order: uuid, attempt: z.coerce.number().int().min(1) }),
+    status: 200,
+    response: json(z.object({ inputs: z.array(pinnedInput).max(MOST_DESCRIBED) })),
+    errors: ['invalid_request', 'stale_attempt'],
+  },
   pinOrders: {
     method: 'POST',
     path: '/v1/pins',
