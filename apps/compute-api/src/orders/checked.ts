@@ -3,12 +3,13 @@ import { sql } from 'kysely';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { Tx } from '../db/database.ts';
+import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { obstacleOf } from '../foreign/limits.ts';
 import { PIN_ORDER } from '../outbox/effects.ts';
 import { endOrder } from './finish.ts';
 import { kindOf } from './kinds.ts';
-import { changeOrder, type Pin, specOf, takeOrder } from './store.ts';
+import { changeOrder, type Pin, specOf, takeOrders } from './store.ts';
 
 /** What storage says of an order; or that it will never have it, for a reason of its own or of ours. */
 export type CheckAnswer =
@@ -35,63 +36,100 @@ export function isAwaited(
   return isOpen && order.pin === null && order.effects === n;
 }
 
+/** What storage has answered to the effect `n` of an order. */
+export interface Checked {
+  readonly order: string;
+  readonly n: number;
+  readonly answer: CheckAnswer;
+}
+
 /**
- * What storage's answer to the effect `n` of an order changes: a worker may take it, or it has failed, as do those that
- * are for workers of the originals where these could not run them. Resolves with the order where workers are to be
- * woken for it.
+ * What storage's answers change: a worker may take an order, or it has failed, as do those that are for workers of the
+ * originals where these could not run them. Those that may be taken change by the same few statements, however many they
+ * are. Resolves with the orders that workers are to be woken for.
  */
 export async function onChecked(
   tx: Tx,
-  { order: id, n }: { readonly order: string; readonly n: number },
-  answer: CheckAnswer,
+  checked: readonly Checked[],
   messages: Messages,
-): Promise<OrderRow | undefined> {
-  const order = await takeOrder(tx, id);
-  if (order === undefined || !isAwaited(order, n)) return undefined;
-  switch (answer.outcome) {
-    case 'pinned': {
-      const isForForeign = messages.foreignWorkers !== undefined;
-      const obstacle = isForForeign ? obstacleOf(order, answer.policy) : undefined;
-      if (obstacle === undefined) return await pinned(tx, order, answer, messages);
-      await refused(tx, order, obstacle);
-      return undefined;
+): Promise<OrderRow[]> {
+  const orders = await takeOrders(
+    tx,
+    checked.map(({ order }) => order),
+  );
+  const rows = new Map(orders.map((row) => [row.id, row]));
+  const due: Held[] = [];
+  for (const { order: id, n, answer } of checked) {
+    const order = rows.get(id);
+    if (order === undefined || !isAwaited(order, n)) continue;
+    const failure = failureBy(answer, order, messages);
+    if (failure !== undefined) await refused(tx, order, failure);
+    else if (answer.outcome === 'stale') await askAnew(tx, order);
+    else if (answer.outcome === 'pinned') {
+      const held = { order, ...heldBy(answer, order) };
+      if (order.status === 'pending') {
+        const { pin, spec } = held;
+        await changeOrder(tx, order, { event: 'checked', set: { pin, spec } });
+      } else due.push(held);
     }
-    case 'refused':
-      await refused(
-        tx,
-        order,
-        failureOf(REFUSALS[answer.reason], { message: answer.message, step: 'inputs' }),
-      );
-      return undefined;
-    case 'stale':
-      await askAnew(tx, order);
-      return undefined;
   }
+  return await makeDue(tx, due, messages);
 }
 
 type Answer<O extends CheckAnswer['outcome']> = Extract<CheckAnswer, { outcome: O }>;
 
-async function pinned(
-  tx: Tx,
-  order: OrderRow,
-  answer: Answer<'pinned'>,
-  { foreignWorkers, wakeAgainMs }: Messages,
-): Promise<OrderRow | undefined> {
-  const { pin, produces, policy } = answer;
-  const spec = kindOf(order.kind).withResult(specOf(order), produces.uuid);
-  const held = { pin: JSON.stringify({ pin, produces, policy } satisfies Pin), spec: JSON.stringify(spec) };
-  if (order.status === 'pending') {
-    await changeOrder(tx, order, { event: 'checked', set: held });
-    return undefined;
+/** An order, and what is kept of it once storage holds what it names. */
+interface Held extends Pick<OrderRow, 'spec'> {
+  readonly order: OrderRow;
+  readonly pin: string;
+}
+
+function failureBy(answer: CheckAnswer, order: OrderRow, { foreignWorkers }: Messages): Failure | undefined {
+  if (answer.outcome === 'refused') {
+    return failureOf(REFUSALS[answer.reason], { message: answer.message, step: 'inputs' });
   }
-  const due_at = sql<number>`case when due_at > ${tx.now} then due_at else ${tx.now} end`;
+  const isForForeign = answer.outcome === 'pinned' && foreignWorkers !== undefined;
+  return isForForeign ? obstacleOf(order, answer.policy) : undefined;
+}
+
+function heldBy({ pin, produces, policy }: Answer<'pinned'>, order: OrderRow): Omit<Held, 'order'> {
+  const spec = kindOf(order.kind).withResult(specOf(order), produces.uuid);
+  return { pin: JSON.stringify({ pin, produces, policy } satisfies Pin), spec: JSON.stringify(spec) };
+}
+
+const HELD: Columns<{ id: string; pin: string; spec: string }> = { id: 'text', pin: 'text', spec: 'text' };
+const ENTRY: Columns<{ id: string; n: number; attempt: number }> = {
+  ...{ id: 'text', n: 'integer', attempt: 'integer' },
+};
+
+/** Lets workers take orders, which this transaction has locked. Returns them as they are now. */
+async function makeDue(
+  tx: Tx,
+  held: readonly Held[],
+  { foreignWorkers, wakeAgainMs }: Messages,
+): Promise<OrderRow[]> {
+  if (held.length === 0) return [];
+  const { db, now } = tx;
   // The caller announces it after the commit; if that fails it is due soon by itself. What is for workers of the
   // originals is published in one place alone, so that it is published once.
-  const due =
+  const publish =
     foreignWorkers === undefined
-      ? { due_at, publishes: 1, publish_after: sql<number>`${tx.now} + ${wakeAgainMs}` }
-      : { due_at, publishes: 0, publish_after: tx.now };
-  return await changeOrder(tx, order, { event: 'checked', set: { ...held, status: 'todo', ...due } });
+      ? sql`publishes = 1, publish_after = ${now} + ${wakeAgainMs}`
+      : sql`publishes = 0, publish_after = ${now}`;
+  const values = held.map(({ order: { id }, pin, spec }) => ({ id, pin, spec }));
+  await sql`
+    update orders set pin = posted.pin, spec = posted.spec, status = 'todo', events = events + 1, ${publish},
+      due_at = case when due_at > ${now} then due_at else ${now} end
+    from ${rowsOf(tx, HELD, values)} where orders.id = posted.id`.execute(db);
+  const changed = held.map(({ order, pin, spec }): OrderRow => {
+    return { ...order, pin, spec, status: 'todo', events: order.events + 1 };
+  });
+  const entries = changed.map(({ id, events: n, attempt }) => ({ id, n, attempt }));
+  await sql`
+    insert into events (order_id, n, at, attempt, what, status, details)
+    select id, n, ${now}, attempt, 'checked', 'todo', '{}' from ${rowsOf(tx, ENTRY, entries)}`.execute(db);
+  for (const order of changed) tx.changes.push({ event: 'checked', order, ran: false, failure: undefined });
+  return changed;
 }
 
 async function refused(tx: Tx, order: OrderRow, failure: Failure): Promise<void> {

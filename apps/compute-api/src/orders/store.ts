@@ -68,6 +68,12 @@ export async function takeOrder({ db }: Tx, id: string): Promise<OrderRow | unde
   return await db.selectFrom('orders').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
 }
 
+/** Those of the ids that are orders, locked for this transaction. */
+export async function takeOrders({ db }: Tx, ids: readonly string[]): Promise<OrderRow[]> {
+  if (ids.length === 0) return [];
+  return await db.selectFrom('orders').selectAll().where('id', 'in', ids).orderBy('id').forUpdate().execute();
+}
+
 /** Those of the ids that are orders. */
 export async function ordersOf(
   { db }: { readonly db: ComputeDatabase['read'] },

@@ -6,7 +6,7 @@ import type { ComputeDatabase } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { isAwaited, onChecked } from '../orders/checked.ts';
 import { type Asked, type PinStorage, pinAll, pinRequestOf } from './pins.ts';
-import { type DueEffect, postponeEffect, settleEffect } from './store.ts';
+import { type DueEffect, postponeEffect, settleEffects } from './store.ts';
 
 /** What {@link checkOrders} works with. */
 export interface CheckParts {
@@ -57,16 +57,17 @@ async function settle(
   answers: ReadonlyMap<string, Asked>,
   settings: CheckParts['settings'],
 ): Promise<OrderRow[]> {
+  const answered = effects.filter((effect) => {
+    const asked = answers.get(effect.order);
+    return asked === undefined || 'answer' in asked;
+  });
   return await database.write(async (tx) => {
-    const due: OrderRow[] = [];
-    for (const effect of effects) {
-      const asked = answers.get(effect.order);
-      if (asked !== undefined && 'error' in asked) continue;
-      if (!(await settleEffect(tx, effect)) || asked === undefined) continue;
-      const order = await onChecked(tx, effect, asked.answer, settings);
-      if (order !== undefined) due.push(order);
-    }
-    return due;
+    const settled = await settleEffects(tx, answered);
+    const checked = answered.flatMap(({ order, n }) => {
+      const asked = settled.has(order) ? answers.get(order) : undefined;
+      return asked !== undefined && 'answer' in asked ? [{ order, n, answer: asked.answer }] : [];
+    });
+    return await onChecked(tx, checked, settings);
   });
 }
 

@@ -1,6 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
+import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { type Effect, type Lane, PIN_ORDER, type SettleWaiting, type SingleEffect } from './effects.ts';
 
@@ -121,6 +122,18 @@ export async function settleEffect({ db }: Tx, due: DueEffect): Promise<boolean>
     .executeTakeFirst();
   return deleted.numDeletedRows > 0n;
 }
+
+/** As {@link settleEffect}, for several of different orders; resolves with the orders whose effects were there. */
+export async function settleEffects(tx: Tx, due: readonly DueEffect[]): Promise<ReadonlySet<string>> {
+  if (due.length === 0) return new Set();
+  const rows = due.map(({ order: id, n }) => ({ id, n }));
+  const { rows: settled } = await sql<{ order_id: string }>`
+    delete from outbox where (order_id, n) in (select id, n from ${rowsOf(tx, EFFECT_KEY, rows)})
+    returning order_id`.execute(tx.db);
+  return new Set(settled.map(({ order_id }) => order_id));
+}
+
+const EFFECT_KEY: Columns<{ id: string; n: number }> = { id: 'text', n: 'integer' };
 
 /** The effect did not happen: it is due again after a pause. */
 export async function postponeEffect(
