@@ -407,4 +407,19 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '021-partial-indexes': async (schema) => {
+    // Each holds the rows alone that somebody looks for by it: a new order is in as few as can be.
+    for (const [name, columns, rows] of [
+      ['orders_lease', 'lease_until', 'lease_until is not null'],
+      ['orders_worker', 'worker, status', 'worker is not null'],
+      ['orders_publish', 'status, publish_after', 'publish_after is not null'],
+      ['orders_model_end', 'model_end', 'model_end is not null'],
+      ['orders_turn', 'status, kind, needs, asks_gpus, owner, turn_at, id, due_at, gpus', "status = 'todo'"],
+    ] as const) {
+      await schema.schema.dropIndex(name).execute();
+      await sql`create index ${sql.ref(name)} on orders (${sql.raw(columns)}) where ${sql.raw(rows)}`.execute(
+        schema,
+      );
+    }
+  },
 };

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { onEngines, recordQueries } from '@morpheo/service/database/testing';
+import type { Database } from '@morpheo/service/database';
+import { onEngines, type RecordedQueries, recordQueries } from '@morpheo/service/database/testing';
 import { createMetrics } from '@morpheo/service/metrics';
 import test from 'ava';
+import { sql } from 'kysely';
 import { measureQueue } from '../observe/queue-metrics.ts';
 import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
 import { aJob, aLearnuplet, aPreduplet } from '../testing/orders.ts';
@@ -28,11 +30,19 @@ const READ_THROUGH: readonly RegExp[] = [
   /^SCAN order_groups USING INDEX order_groups_under_way: .* where under_way = 1 .* limit (\?|\$1)/,
   // Those that are to run alone: likewise.
   /^SCAN orders USING INDEX orders_alone: /,
+  // What part of the claims each owner gets: an index of the orders that are due alone.
+  /^SCAN orders USING INDEX orders_turn: .* from \(select distinct kind, owner from orders where status = 'todo'\) as due /,
   // The order that is the last of those which may stay, where only so many may: nobody waits for it.
   /^SCAN orders USING (COVERING )?INDEX orders_ended: .* order by "ended_at" desc, "id" desc limit (\?|\$1) offset (\?|\$2)$/,
   // Of these tests: see `openTestCompute`.
   /^SCAN outbox: select "n" from "outbox" where "effect" = (\?|\$1) limit (\?|\$2)$/,
 ];
+
+/** Indexes that no query of this test needs, and what needs them: orders that ask for GPUs, which are rare. */
+const NEEDED_ELSEWHERE = {
+  orders_gpus: 'the oldest of the orders that wait for GPUs: reserveGpus',
+  orders_kept: 'the orders that a worker keeps GPUs for: takeReserved',
+};
 
 const testOnEngines = onEngines<Schema>(test, { owner: 'compute_api', migrations });
 
@@ -51,7 +61,23 @@ testOnEngines('No query of a service looks through a table that grows', async (t
     scans.filter((scan) => !READ_THROUGH.some((one) => one.test(scan))),
     [],
   );
+  if (database.engine === 'sqlite') {
+    const idle = (await idleIndexes(database, recorded)).toSorted((a, b) => (a < b ? -1 : 1));
+    t.deepEqual(idle, Object.keys(NEEDED_ELSEWHERE), 'what no query needs costs every order');
+  }
 });
+
+/** The indexes of tables that grow by which none of the queries goes. */
+async function idleIndexes(
+  { read }: Database<Schema>,
+  recorded: RecordedQueries<Schema>,
+): Promise<readonly string[]> {
+  const used = await recorded.usedIndexes();
+  const { rows } = await sql<{ name: string }>`
+    select name from sqlite_master
+    where type = 'index' and sql is not null and tbl_name in (${sql.join(GROWS)})`.execute(read);
+  return rows.map(({ name }) => name).filter((name) => !used.has(name));
+}
 
 /** Calls what compute-api answers, so that each of its queries is made once at least. */
 async function callEverything(compute: TestCompute): Promise<void> {

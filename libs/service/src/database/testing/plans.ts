@@ -13,6 +13,8 @@ export interface RecordedQueries<Schema> {
   scansOf(
     tables: readonly string[],
   ): Promise<{ readonly queries: number; readonly scans: readonly string[] }>;
+  /** The indexes that the queries would go by, on SQLite. */
+  usedIndexes(): Promise<ReadonlySet<string>>;
 }
 
 /** Records queries, so that a test can look at their plans. The tables may be empty: how many rows there are is no matter. */
@@ -27,6 +29,7 @@ export function recordQueries<Schema>(database: Database<Schema>): RecordedQueri
     },
     transformResult: async ({ result }) => result,
   };
+  const plain = () => [...queries.values()].filter(({ sql }) => PLAIN.test(sql));
   return {
     database: {
       ...{ engine: database.engine, now: database.now },
@@ -40,27 +43,43 @@ export function recordQueries<Schema>(database: Database<Schema>): RecordedQueri
     async scansOf(tables) {
       const scansIn = database.engine === 'sqlite' ? scansOnSqlite : scansOnPostgres;
       const scans: string[] = [];
-      for (const query of queries.values()) {
-        if (!/^\s*(select|insert|update|delete|with)/i.test(query.sql)) continue;
+      for (const query of plain()) {
         const found = await database.write(async (tx) => await scansIn(tx, query));
         for (const { table, scan } of found)
           if (tables.includes(table)) scans.push(`${scan}: ${query.sql.replaceAll(/\s+/g, ' ').trim()}`);
       }
       return { queries: queries.size, scans };
     },
+    async usedIndexes() {
+      const used = new Set<string>();
+      for (const query of plain()) {
+        const plan = await database.write(async (tx) => await planOnSqlite(tx, query));
+        for (const detail of plan) {
+          const index = / USING (?:COVERING )?INDEX (\w+)/.exec(detail)?.[1];
+          if (index !== undefined) used.add(index);
+        }
+      }
+      return used;
+    },
   };
 }
+
+const PLAIN = /^\s*(select|insert|update|delete|with)/i;
 
 interface Scan {
   readonly table: string;
   readonly scan: string;
 }
 
-async function scansOnSqlite<Schema>(read: Kysely<Schema>, query: CompiledQuery): Promise<Scan[]> {
+async function planOnSqlite<Schema>(read: Kysely<Schema>, query: CompiledQuery): Promise<string[]> {
   const { rows } = await read.executeQuery<{ detail: string }>(
     CompiledQuery.raw(`explain query plan ${query.sql}`, [...query.parameters]),
   );
-  return rows.flatMap(({ detail }) => {
+  return rows.map(({ detail }) => detail);
+}
+
+async function scansOnSqlite<Schema>(read: Kysely<Schema>, query: CompiledQuery): Promise<Scan[]> {
+  return (await planOnSqlite(read, query)).flatMap((detail) => {
     const table = /^SCAN (\w+)/.exec(detail)?.[1];
     return table === undefined ? [] : { table, scan: detail };
   });
