@@ -33,6 +33,8 @@ export class LogOfWrites {
     { syncFile = toDisk, logPages = LOG_PAGES }: LogOptions,
     failed: (error: PlatformError) => void,
   ) {
+    // Has the log opened before any sync fails: see close().
+    reader.exec('select 1 from sqlite_schema');
     const logFile = `${file}-wal`;
     const [main, log] = [openSync(file, 'r'), openSync(logFile, 'r')];
     this.#descriptors = [main, log];
@@ -79,9 +81,9 @@ export class LogOfWrites {
   }
 
   /**
-   * Closes what is open beside the database, after that. The second connection moves the log into the file then: where a
-   * sync has failed the system tells it so, once, as it tells everybody who has the file open. And the system gives a
-   * process's locks on a file up when the process closes it anywhere.
+   * Closes what is open beside the database, after that. The second connection, which is the last, moves the log into the
+   * file then: where a sync has failed, the system tells it so, once, as it tells everybody who had the file open. And the
+   * system gives a process's locks on a file up when the process closes it anywhere.
    */
   close(): void {
     this.#reader.close();
