@@ -14,6 +14,9 @@ export interface LogOptions {
 /** A checkpoint holds others up for some milliseconds: it comes once in hundreds of commits, and so beyond their p99. */
 const LOG_PAGES: LogPages = { copy: 4096, restart: 16_384 };
 
+/** So that a write does not wait for the sync of one before it to end first, and leaves some threads of Node's pool to others. */
+const SYNCS_AT_ONCE = 2;
+
 /** The log of writes (`-wal`) of an open file: what is committed goes to disk, and from there into the file. */
 export class LogOfWrites {
   readonly #log: SyncedLog;
@@ -36,10 +39,12 @@ export class LogOfWrites {
     // Has the log opened before any sync fails: see close().
     reader.exec('select 1 from sqlite_schema');
     const logFile = `${file}-wal`;
-    const [main, log] = [openSync(file, 'r'), openSync(logFile, 'r')];
-    this.#descriptors = [main, log];
+    const main = openSync(file, 'r');
+    const logs = Array.from({ length: SYNCS_AT_ONCE }, () => openSync(logFile, 'r'));
+    this.#descriptors = [main, ...logs];
     this.#reader = reader;
-    this.#log = new SyncedLog(() => syncFile(log, logFile), file, failed);
+    const ways = logs.map((log) => () => syncFile(log, logFile));
+    this.#log = new SyncedLog(ways, file, failed);
     this.#checkpoints = new Checkpoints({
       ...{ database, reader, pages: logPages },
       syncFile: () => syncFile(main, file),

@@ -4,8 +4,8 @@ import { gather, PlatformError } from '@morpheo/common';
 export type SyncFile = (descriptor: number, file: string) => Promise<void>;
 
 /**
- * Brings the log of writes (`-wal`) to disk off the thread that serves. One sync runs at a time; commits that come
- * meanwhile share the next one, and are on disk in their order.
+ * Brings the log of writes (`-wal`) to disk off the thread that serves. As many syncs run at a time as there are ways to do
+ * one; commits that come while all are busy share the next one. Commits are told to be on disk in their order.
  *
  * A sync that fails is the last one: the system may have forgotten what it could not write, so that another sync would
  * succeed without it. All who wait are rejected, and so is everybody who comes later.
@@ -14,22 +14,29 @@ export class SyncedLog {
   readonly #sync: (commit: undefined) => Promise<undefined>;
   #pending: Promise<void> | undefined;
 
-  /** `failed` is called once, with what everybody is rejected with. */
-  constructor(sync: () => Promise<void>, file: string, failed: (error: PlatformError) => void) {
+  /**
+   * Each of `ways` has a descriptor of its own, since the system tells each descriptor once that something was not written.
+   * `failed` is called with what everybody is rejected with.
+   */
+  constructor(ways: readonly (() => Promise<void>)[], file: string, failed: (error: PlatformError) => void) {
+    const free = [...ways];
     let failure: PlatformError | undefined;
     this.#sync = gather<undefined, undefined>(
       async (commits) => {
         if (failure !== undefined) throw failure;
+        const sync = free.pop();
         try {
-          await sync();
+          await sync?.();
         } catch (cause) {
-          failure = syncError(file, cause);
+          failure ??= syncError(file, cause);
           failed(failure);
-          throw failure;
         }
+        if (sync !== undefined) free.push(sync);
+        // Also where another one has failed meanwhile: both were about what was written before.
+        if (failure !== undefined) throw failure;
         return commits.map(() => ({ status: 'fulfilled', value: undefined }));
       },
-      { most: Number.POSITIVE_INFINITY },
+      { most: Number.POSITIVE_INFINITY, rounds: ways.length },
     );
   }
 
@@ -40,7 +47,7 @@ export class SyncedLog {
 
   /** Resolves when what was committed up to now is on disk; rejects with `unavailable` where it does not get there. */
   sync(): Promise<void> {
-    const synced: Promise<void> = this.#sync(undefined);
+    const synced = this.#inOrder(this.#sync(undefined), this.#pending);
     this.#pending = synced;
     const forget = () => {
       if (this.#pending === synced) this.#pending = undefined;
@@ -48,6 +55,10 @@ export class SyncedLog {
     // What failed stays pending: nobody is to be answered after it.
     void synced.then(forget, () => undefined);
     return synced;
+  }
+
+  async #inOrder(synced: Promise<undefined>, before: Promise<void> | undefined): Promise<void> {
+    await Promise.all([synced, before]);
   }
 }
 
