@@ -49,8 +49,8 @@ class LineCutter {
     while (at < piece.byteLength && this.lines.length < most && this.bytes < bytes) {
       const end = piece.indexOf(NEW_LINE, at);
       if (end === -1) {
-        // A piece is good until the next one is asked for.
-        this.#keep(piece.slice(at));
+        // A copy: a piece is good until the next one is asked for.
+        this.#keep(Uint8Array.from(piece.subarray(at)));
         return piece.byteLength;
       }
       if (this.#size === 0) this.#add(piece.subarray(at, end));
