@@ -4,6 +4,8 @@ import { missingParts } from '@morpheo/real-parts';
 import type { Bench, BenchSize, Report } from './bench.ts';
 import { blobs } from './blobs/blobs.ts';
 import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
+import { cliTransfers } from './blobs/cli-transfers.ts';
+import { smallBlobs } from './blobs/small-blobs.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
 import { flat } from './flat/flat.ts';
 import { jobOverhead } from './jobs/job-overhead.ts';
@@ -16,6 +18,8 @@ import { platformOverhead } from './overhead/platform-overhead.ts';
 export const BENCHES: readonly Bench[] = [
   { name: 'orders-accepted', run: ordersAccepted },
   { name: 'blobs', run: blobs },
+  { name: 'small-blobs', run: smallBlobs },
+  { name: 'cli-transfers', run: cliTransfers },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'listing', run: listing },
   { name: 'flat', parts: ['postgres'], run: flat },

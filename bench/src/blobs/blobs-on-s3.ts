@@ -15,6 +15,8 @@ const SIZES: Readonly<Record<BenchSize, { readonly mib: number; readonly rounds:
   tiny: { mib: 8, rounds: 1 },
 };
 const MIB = 2 ** 20;
+/** Of the speed of MinIO alone. */
+const AIM = 0.8;
 
 /** What a blob goes to and comes from. */
 const PLACES = ['MinIO alone', 'storage-api on MinIO', 'storage-api on a folder'] as const;
@@ -104,7 +106,13 @@ function reportOf(trips: ReadonlyMap<Place, readonly Trip[]>, mib: number, notes
       ratio,
       'server CPU s/GiB': Number.isNaN(cpu) ? '' : cpu,
     })),
-    aims: [],
+    aims: lines
+      .filter(({ place }) => place === 'storage-api on MinIO')
+      .map(({ way, ratio }) => ({
+        what: `${way}, share of the speed of MinIO alone`,
+        measured: ratio,
+        least: AIM,
+      })),
     notes,
     bars: lines.map(({ place, way, mibPerSecond }) => ({
       label: `${way}, ${place}`,

@@ -36,6 +36,18 @@ export async function upload(
   return measured(stored);
 }
 
+/** Sends a file to storage-api as it is, with no form around it. Returns what {@link upload} does. */
+export async function uploadRaw(
+  storage: Api<StorageContract>,
+  file: string,
+  size: number,
+): Promise<{ uuid: string; sha256: string }> {
+  const blob = await openAsBlob(file);
+  const body = { body: blob.stream(), blob, contentType: 'application/octet-stream', contentLength: size };
+  const { uuid } = await storage.upload({ params: { type: 'data' }, query: {}, body });
+  return measured(await storage.get({ params: { type: 'data', uuid } }));
+}
+
 /** Saves what storage-api has under an id, synced. Returns the SHA-256 of what came. */
 export async function download(storage: Api<StorageContract>, uuid: string, to: string): Promise<string> {
   const { body } = await storage.getDataBlob({ params: { uuid }, headers: {} });

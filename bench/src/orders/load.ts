@@ -8,11 +8,15 @@ export interface LoadOptions {
   /** Each sends its next request when its last one is answered. */
   readonly callers: number;
   readonly ms: number;
+  /** `application/json` where absent. */
+  readonly type?: string;
+  /** What is answered where all went well; 202 where absent. */
+  readonly status?: number;
   /** Makes the next body, and the id by which it is known. */
   readonly next: () => { readonly id: string; readonly body: string };
 }
 
-/** What came of it. Every request was answered with 202. */
+/** What came of it. Every request was answered as it should be. */
 export interface LoadResult {
   readonly accepted: readonly string[];
   readonly seconds: number;
@@ -21,10 +25,10 @@ export interface LoadResult {
 }
 
 /**
- * Posts JSON by a number of callers, each on a connection of its own, once at least, until the time is over and the
+ * Posts texts by a number of callers, each on a connection of its own, once at least, until the time is over and the
  * last answer is there; the time begins when all are connected. It speaks just enough HTTP/1.1 to do that, so that it
  * takes little of the machine from the server: the generators that there are take several times as long for a request as
- * a bare server does. Throws at the first answer that is no 202.
+ * a bare server does. Throws at the first answer that is another.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const accepted: string[] = [];
@@ -54,7 +58,12 @@ interface Caller extends AsyncDisposable {
   post(body: string): Promise<void>;
 }
 
-async function openCaller({ url, path }: LoadOptions): Promise<Caller> {
+async function openCaller({
+  url,
+  path,
+  type = 'application/json',
+  status = 202,
+}: LoadOptions): Promise<Caller> {
   const { hostname, port, host } = new URL(url);
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, 'connect');
@@ -63,13 +72,13 @@ async function openCaller({ url, path }: LoadOptions): Promise<Caller> {
   socket.setEncoding('latin1').on('data', (text: string) => {
     received += text;
     if (!isWhole(received)) return;
-    if (received.startsWith('HTTP/1.1 202 ')) settle?.resolve();
+    if (received.startsWith(`HTTP/1.1 ${status} `)) settle?.resolve();
     else settle?.reject(new Error(`${url}${path} answered:\n${received}`));
     received = '';
   });
   socket.on('error', (error) => settle?.reject(error));
   socket.on('close', () => settle?.reject(new Error(`${url} closed the connection`)));
-  const head = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: `;
+  const head = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: `;
   return {
     post(body) {
       settle = Promise.withResolvers();
