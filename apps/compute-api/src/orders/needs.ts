@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type NamedTerms, PlatformError, termsOf } from '@morpheo/common';
 import { sql } from 'kysely';
 import type { Tx } from '../db/database.ts';
@@ -16,7 +16,7 @@ export const MOST_NEEDS = 100;
 export function needsIdOf(needs: NamedTerms | undefined): string {
   const terms = termsOf(needs ?? {});
   if (terms.length === 0) return '';
-  return createHash('sha256').update(terms.join('\n')).digest('hex').slice(0, 32);
+  return hash('sha256', terms.join('\n'), 'hex').slice(0, 32);
 }
 
 /** Keeps the terms of what orders need, unless they are there. */

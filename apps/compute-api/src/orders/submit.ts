@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   type Call,
   gather,
@@ -187,7 +187,5 @@ const BOOKKEEPING: ReadonlySet<string> = new Set(['status', 'worker', 'timestamp
 function identityOf({ kind, uplet }: OrderSpec, owner: string): string {
   const posted = Object.entries(uplet).filter(([key]) => !BOOKKEEPING.has(key));
   const sorted = Object.fromEntries(posted.sort(([a], [b]) => (a < b ? -1 : 1)));
-  return createHash('sha256')
-    .update(JSON.stringify(kind === 'job' ? [kind, sorted, owner] : [kind, sorted]))
-    .digest('hex');
+  return hash('sha256', JSON.stringify(kind === 'job' ? [kind, sorted, owner] : [kind, sorted]), 'hex');
 }

@@ -10,7 +10,7 @@ import type { RateGuard } from '../rates/guard.ts';
  * send. All header fields of a request together have at most 16 KiB (Node's `--max-http-header-size`), and a parser of
  * some library may take the square of a length.
  */
-const LONGEST: Readonly<Record<string, number>> = {
+const LONGEST = Object.entries({
   accept: 2000,
   'access-control-request-headers': 2000,
   'access-control-request-method': 100,
@@ -36,11 +36,11 @@ const LONGEST: Readonly<Record<string, number>> = {
   'upload-metadata': 8000,
   'upload-offset': 100,
   'x-http-method-override': 100,
-};
+});
 
 /** Throws `invalid_request` where a header field that is read here is longer than any client has reason to send. */
 export function requireShortFields({ headers }: Pick<IncomingMessage, 'headers'>): void {
-  for (const [name, most] of Object.entries(LONGEST)) {
+  for (const [name, most] of LONGEST) {
     const length = headers[name]?.length ?? 0;
     if (length > most) {
       throw new PlatformError(
