@@ -56,7 +56,7 @@ test('Orders survive a platform that is killed at random moments', async (t) => 
     `${orders.length} orders, ${PLAN.kills} kills, ${orders.filter((order) => order.attempt > 1).length} orders tried again`,
   );
   t.log(`ready again after ${Math.max(...starts.slice(1)).toFixed(0)} ms at most`);
-  t.deepEqual(await readdir(join(home, 'worker', 'work')), []);
+  await eventually(t, async (t) => t.deepEqual(await readdir(join(home, 'worker', 'work')), []));
 
   t.is(await platform.kill('SIGTERM'), 0);
   t.deepEqual(await processesOf(home), []);
