@@ -7,6 +7,7 @@ import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
 import { cliTransfers } from './blobs/cli-transfers.ts';
 import { smallBlobs } from './blobs/small-blobs.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
+import { spareContainers } from './containers/spare-containers.ts';
 import { flat } from './flat/flat.ts';
 import { jobOverhead } from './jobs/job-overhead.ts';
 import { listing } from './listing/listing.ts';
@@ -29,6 +30,11 @@ export const BENCHES: readonly Bench[] = [
     name: 'container-overhead',
     parts: ['docker', 'postgres', 'nsq', 'minio'],
     run: containerOverhead,
+  },
+  {
+    name: 'spare-containers',
+    parts: ['docker', 'postgres', 'nsq', 'minio'],
+    run: spareContainers,
   },
   { name: 'job-overhead', parts: ['docker', 'postgres', 'nsq', 'minio'], run: jobOverhead },
 ];

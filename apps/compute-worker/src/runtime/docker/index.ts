@@ -20,32 +20,21 @@ import type {
   RunSpec,
 } from '../index.ts';
 import { followCertificates, readAddress } from './client/address.ts';
-import { Container } from './client/container.ts';
 import { Daemon } from './client/daemon.ts';
 import { chooseTransport } from './data/choose.ts';
 import type { ContainerUser, DataTransport } from './data/transport.ts';
 import { findDockerGpus, gpuProbeName } from './gpu/gpu-probe.ts';
-import { ImageStore, type ReadyImage } from './images/images.ts';
-import {
-  attemptKey,
-  attemptOf,
-  type InDaemon,
-  inName,
-  isOfRun,
-  LABELS,
-  labelsOf,
-  nameFor,
-  type Owner,
-} from './labels.ts';
+import { ImageStore } from './images/images.ts';
+import { attemptKey, attemptOf, type InDaemon, isOfRun, labelsOf, type Owner } from './labels.ts';
 import { networkWarning } from './networks.ts';
 import { type DockerRuntimeOptions, type DockerSettings, withDefaults } from './options.ts';
-import { adoptionLabels, findAdoptable } from './run/adopt.ts';
+import { findAdoptable } from './run/adopt.ts';
 import { Behind } from './run/behind.ts';
-import { type ContainerRun, createContainer, wordsOf } from './run/create.ts';
+import { type ContainerRun, wordsOf } from './run/create.ts';
 import { withReasonOfImage } from './run/entry-look.ts';
+import { ContainerSource } from './run/obtain.ts';
 import { runContainer, type WatchedRun } from './run/run.ts';
 import { Spares, spareFolder } from './spares/index.ts';
-import type { SparePlan } from './spares/plan.ts';
 import { sweep } from './sweep.ts';
 
 export type { DockerRuntimeOptions } from './options.ts';
@@ -53,20 +42,6 @@ export type { DockerRuntimeOptions } from './options.ts';
 const CALL_MS = 60_000;
 const SWEEP_MS = 60_000;
 const NEVER = new AbortController().signal;
-/** What a container is made for. */
-interface Wanted {
-  readonly spec: RunSpec;
-  readonly image: ReadyImage;
-  readonly transport: DataTransport;
-  readonly signal: AbortSignal;
-}
-
-/** A container, and what is to be disposed of after its run. */
-interface MadeContainer {
-  readonly run: ContainerRun;
-  readonly made: AsyncDisposableStack;
-}
-
 const NOBODY: ContainerUser = { uid: 65_534, gid: 65_534 };
 
 /**
@@ -117,6 +92,7 @@ class DockerRuntime implements TidyRuntime {
   readonly #work = new WorkUnderWay();
   readonly #behind: Behind;
   readonly #spares: Spares;
+  readonly #containers: ContainerSource;
   /** What is being found out before a container is started ahead, by the references of images. */
   readonly #warming = new Map<string, Promise<void>>();
   #sweeps: Loop | undefined;
@@ -134,7 +110,9 @@ class DockerRuntime implements TidyRuntime {
     const ahead = { daemon, owner: this.#owner, user: this.#user, keepAlive, limits, log };
     this.#spares = new Spares({ ...ahead, folder: spareFolder(folder) });
     const release = async () => await this.#spares.clear();
-    this.#images = new ImageStore({ daemon, builds, cacheBytes: imageCacheBytes, release, log });
+    const images = new ImageStore({ daemon, builds, cacheBytes: imageCacheBytes, release, log });
+    this.#images = images;
+    this.#containers = new ContainerSource({ ...ahead, images, spares: this.#spares });
     const probe = { daemon, folder: join(folder, 'probe'), user: this.#user, owner: this.#owner };
     const chosen = { probe, choice: data, workerUid: user.uid, log };
     this.#transport = remembered(() => chooseTransport(chosen));
@@ -167,8 +145,11 @@ class DockerRuntime implements TidyRuntime {
   async warmedUp(coming: ComingRun): Promise<void> {
     const { reference } = coming.image;
     const warming = this.#work.do(NEVER, async (signal) => {
-      using image = await this.#images.open(coming.image, signal);
-      const plan = await this.#spares.planFor(coming, image, (await this.#transport()).kind);
+      const { kind } = await this.#transport();
+      const seen = this.#images.recall(coming.image);
+      using opened = seen === undefined ? await this.#images.open(coming.image, signal) : undefined;
+      const image = seen ?? opened;
+      const plan = image && (await this.#spares.planFor(coming, image, kind));
       if (plan !== undefined) this.#spares.near(plan);
     });
     this.#warming.set(reference, warming);
@@ -253,66 +234,15 @@ class DockerRuntime implements TidyRuntime {
 
   async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
     const { signal } = options;
-    await using held = new AsyncDisposableStack();
-    const image = held.use(await this.#images.open(spec.image, signal));
+    const transport = await this.#transport();
     // A run that comes close behind its announcement is to find what that began.
     await this.#warming.get(spec.image.reference)?.catch(() => undefined);
-    const transport = await this.#transport();
-    const plan = await this.#spares.planFor(spec, image, transport.kind);
-    const ahead = plan && (await this.#ahead(plan, { spec, image, transport, signal }));
-    const { run, made } = ahead ?? (await this.#made({ spec, image, transport, signal }));
-    held.use(made);
-    return await this.#behind.after(held.move(), async () => {
+    const { run, plan, made } = await this.#containers.obtain(spec, transport, signal);
+    return await this.#behind.after(made, async () => {
       const result = await this.#toEnd(this.#watched(run), run, transport, options);
       if (plan !== undefined) this.#spares.ended(plan);
       return result;
     });
-  }
-
-  /** A container of a run, which is not started yet. */
-  async #made({ spec, image, transport, signal }: Wanted): Promise<MadeContainer> {
-    const name = nameFor(spec.labels);
-    const labels = labelsOf(this.#owner, spec.labels);
-    await using held = new AsyncDisposableStack();
-    held.use(this.#keepAlive(name));
-    const make = async () => {
-      await using stack = new AsyncDisposableStack();
-      const data = stack.use(await transport.open({ spec, name, labels, signal }));
-      const container = new Container(this.#daemon, name);
-      stack.use(this.#removalOf(container));
-      const run = { daemon: this.#daemon, container, data, spec, image };
-      await createContainer(run, this.#user, { ...labels, ...adoptionLabels(spec, transport.kind, data) });
-      return { run, made: stack.move() };
-    };
-    const { run, made } = await this.#images.room.use(make);
-    held.use(made);
-    return { run, made: held.move() };
-  }
-
-  /** A container that was started ahead, in which the program of the run runs by now; undefined where there is none. */
-  async #ahead(
-    plan: SparePlan,
-    { spec, image, transport, signal }: Wanted,
-  ): Promise<MadeContainer | undefined> {
-    const spare = await this.#spares.take(plan, spec, signal);
-    if (spare === undefined) return undefined;
-    const { container, output, exit, before } = spare;
-    await using stack = new AsyncDisposableStack();
-    stack.use(spare);
-    const labels = labelsOf(this.#owner, spec.labels);
-    const data = stack.use(await transport.open({ spec, name: container.name, labels, signal }));
-    const [beganAt, began] = [performance.now(), Date.now()];
-    if (!(await spare.go(signal))) return undefined;
-    const told = { ...labels, ...adoptionLabels(spec, transport.kind, data), [LABELS.began]: String(began) };
-    // Should the worker die before, the run is not found, and is run again.
-    const { log } = this.#settings;
-    const naming = spare.nameAfter(inName(told)).catch((error: unknown) => {
-      log.warn({ error }, 'A container could not be named after its run');
-    });
-    stack.defer(async () => await naming);
-    log.debug({ ...spec.labels, container: container.name }, 'A run has a container that was started ahead');
-    const ahead = { output, exit, before, beganAt };
-    return { run: { daemon: this.#daemon, container, data, spec, image, ahead }, made: stack.move() };
   }
 
   async #adopt(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined> {
@@ -331,7 +261,7 @@ class DockerRuntime implements TidyRuntime {
     held.use(this.#keepAlive(name));
     const labels = labelsOf(this.#owner, spec.labels);
     const data = held.use(await transport.adopt({ spec, name, labels, signal }, before));
-    held.use(this.#removalOf(container));
+    held.use(this.#containers.removalOf(container));
     const begun = { running, startedAt, ranMs, printed: { ...printed, at: printed.at + clockOffsetMs } };
     this.#settings.log.info({ ...spec.labels, container: name, running }, 'A container is taken up');
     const run = { daemon: this.#daemon, container, data, spec, image };
@@ -373,16 +303,6 @@ class DockerRuntime implements TidyRuntime {
   #keepAlive(name: string): Disposable {
     this.#alive.add(name);
     return { [Symbol.dispose]: () => this.#alive.delete(name) };
-  }
-
-  /** A container that cannot be removed now is left to a sweep: how the run ended is known all the same. */
-  #removalOf(container: Container): AsyncDisposable {
-    const { log } = this.#settings;
-    const remove = async () =>
-      await container.remove().catch((error: unknown) => {
-        log.warn({ error, container: container.name }, 'A container could not be removed yet');
-      });
-    return { [Symbol.asyncDispose]: remove };
   }
 
   async #sweep(whose: string): Promise<void> {

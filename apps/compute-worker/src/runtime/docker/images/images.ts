@@ -55,6 +55,8 @@ const inspected = z.object({
   }),
 });
 const volumes = z.array(z.string());
+/** So many images are remembered as they were seen. */
+const SEEN = 100;
 
 /** Names that are held, each as often as it is. */
 class Holds {
@@ -90,6 +92,8 @@ export class ImageStore {
   readonly #building = new SharedWork<ReadyImage>();
   /** When each was last asked for here, by its name; in milliseconds since 1970. */
   readonly #used = new Map<string, number>();
+  /** Images as they were when they were looked for last, by their references. */
+  readonly #seen = new Map<string, ReadyImage>();
   /** Those that runs have opened: they stay. */
   readonly #opened = new Holds();
   /** Those that orders were prepared with: they stay as long as there is room for them. */
@@ -118,7 +122,7 @@ export class ImageStore {
     };
     const release = this.#needed.hold(imageName(context.digest));
     try {
-      await this.#ready(context, options, onBuild);
+      this.#see(referenceTo(context), await this.#ready(context, options, onBuild));
     } catch (error) {
       release();
       throw error;
@@ -144,7 +148,7 @@ export class ImageStore {
     };
     const release = this.#needed.hold(name);
     try {
-      await this.#building.run(name, signal, make);
+      this.#see(name, await this.#building.run(name, signal, make));
     } catch (error) {
       release();
       throw error;
@@ -165,11 +169,18 @@ export class ImageStore {
       const image = isLoaded
         ? demandThere(await this.#findLoaded(reference, signal))
         : await this.#ready(contextOf(prepared, 'docker'), { signal, onOutput: async () => undefined });
+      this.#see(reference, image);
       return { ...image, [Symbol.dispose]: release };
     } catch (error) {
+      this.#seen.delete(reference);
       release();
       throw error;
     }
+  }
+
+  /** An image as it was when it was looked for last; nobody says that it is still there. */
+  recall({ reference }: PreparedImage): ReadyImage | undefined {
+    return this.#seen.get(reference);
   }
 
   /** Removes the longest unused images while all of them together take more than they may. */
@@ -182,6 +193,12 @@ export class ImageStore {
     if (this.#look === 'done') return;
     this.#look = 'done';
     await this.room.look();
+  }
+
+  #see(reference: string, image: ReadyImage): void {
+    this.#seen.delete(reference);
+    this.#seen.set(reference, image);
+    for (const [oldest] of this.#seen) if (this.#seen.size > SEEN) this.#seen.delete(oldest);
   }
 
   get #collecting(): CollectImagesOptions {

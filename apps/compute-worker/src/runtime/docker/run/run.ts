@@ -106,8 +106,8 @@ class RunWatch implements Disposable {
       await this.#output.takeUp(begun.printed.at, begun.running);
       return await this.#follow(exit, begun.ranMs);
     }
-    await this.#output.attach();
-    const { exit } = await container.wait('next-exit', this.#stop.signal);
+    const waiting = container.wait('next-exit', this.#stop.signal);
+    const [{ exit }] = await Promise.all([waiting, this.#output.attach()]);
     try {
       await container.start();
     } catch (error) {
