@@ -1,7 +1,8 @@
 import { RESOURCE_TYPES } from '@morpheo/common';
 import type { Gauge, Metrics } from '@morpheo/service/metrics';
 import { sql } from 'kysely';
-import type { StorageDatabase } from './metadata/schema.ts';
+import type { StorageDatabase, StorageTransaction } from './metadata/schema.ts';
+import { inSlices } from './metadata/slices.ts';
 
 /** What storage-api counts while it runs. */
 export interface StorageMeters {
@@ -85,7 +86,6 @@ export function createStorageMeters(metrics: Metrics): StorageMeters {
  * most, so that there are never more series than that.
  */
 export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners = 0): void {
-  if (owners > 0) watchOwners(metrics, { read }, owners);
   const gauge = <Label extends string = never>(
     name: string,
     help: string,
@@ -108,17 +108,17 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
     'Bytes of things by type, as if each were kept by itself',
     'type',
   );
+  const ownerBytes = owners > 0 ? ownersGauge(metrics) : undefined;
   const refresh = async (): Promise<void> => {
-    const own = read.selectFrom('resources').select(['owner', 'type', 'sha256', 'size']).distinct().as('own');
-    const kept = await read.selectFrom(own).select(countAndSize).executeTakeFirst();
+    const held = await heldBy(read);
     const unpublished = read
       .selectFrom('staged')
       .select('size')
       .unionAll(read.selectFrom('checkpoints').select('size'))
       .as('unpublished');
     const waiting = await read.selectFrom(unpublished).select(countAndSize).executeTakeFirst();
-    blobs.set({}, Number(kept?.n ?? 0) + Number(waiting?.n ?? 0));
-    blobBytes.set({}, coarse(Number(kept?.bytes ?? 0) + Number(waiting?.bytes ?? 0)));
+    blobs.set({}, sumOf(held, 'blobs') + Number(waiting?.n ?? 0));
+    blobBytes.set({}, coarse(sumOf(held, 'blobBytes') + Number(waiting?.bytes ?? 0)));
     const marked = await read
       .selectFrom('blobs')
       .select(countAndSize)
@@ -134,38 +134,71 @@ export function watchStorage(metrics: Metrics, { read }: StorageDatabase, owners
       .executeTakeFirst();
     open.set({}, Number(coming?.n ?? 0));
     openBytes.set({}, coarse(Number(coming?.bytes ?? 0)));
-    // By owner first: so they stand in the index, and nothing is sorted.
-    const { rows } = await sql<{ type: string; n: number | string; bytes: number | string }>`
-      select type, sum(n) as n, sum(bytes) as bytes from (
-        select type, count(*) as n, sum(size) as bytes from resources group by owner, type
-      ) as own group by type`.execute(read);
     for (const type of RESOURCE_TYPES) {
-      const row = rows.find((one) => one.type === type);
-      resources.set({ type }, Number(row?.n ?? 0));
-      resourceBytes.set({ type }, coarse(Number(row?.bytes ?? 0)));
+      const of = held.filter((one) => one.type === type);
+      resources.set({ type }, sumOf(of, 'things'));
+      resourceBytes.set({ type }, coarse(sumOf(of, 'bytes')));
     }
+    if (ownerBytes === undefined) return;
+    const most = await mostOf(read, held, owners);
+    ownerBytes.clear();
+    for (const [owner, bytes] of most) ownerBytes.set({ owner }, coarse(bytes));
   };
   const stale: Pick<Gauge, 'clear'>[] = [
     ...[blobs, blobBytes, damaged],
     ...[staged, stagedBytes, open, openBytes, resources, resourceBytes],
+    ...(ownerBytes === undefined ? [] : [ownerBytes]),
   ];
   metrics.onScrape({ everyMs: EVERY_MS, refresh, stale });
 }
 
-function watchOwners(metrics: Metrics, { read }: Pick<StorageDatabase, 'read'>, most: number): void {
-  const bytes = metrics.gauge({
+function ownersGauge(metrics: Metrics): Gauge<'owner'> {
+  return metrics.gauge({
     name: 'morpheo_storage_owner_bytes',
     help: 'Bytes of the owners that have most, each thing by itself; empty: nobody knows whose',
     labels: ['owner'],
   });
-  const refresh = async (): Promise<void> => {
-    const { rows } = await sql<{ owner: string; bytes: number | string }>`
-      select owner, sum(size) as bytes from (
-        select owner, size from resources union all select owner, size from staged
-        union all select owner, size from checkpoints
-      ) as held group by owner order by 2 desc, 1 limit ${most}`.execute(read);
-    bytes.clear();
-    for (const row of rows) bytes.set({ owner: row.owner }, coarse(Number(row.bytes)));
-  };
-  metrics.onScrape({ everyMs: EVERY_MS, refresh, stale: [bytes] });
+}
+
+/** What an owner has of a type: its things, and its blobs, each once. */
+interface Held {
+  readonly owner: string;
+  readonly type: string;
+  readonly things: number;
+  readonly bytes: number;
+  readonly blobs: number;
+  readonly blobBytes: number;
+}
+
+async function heldBy(read: StorageTransaction): Promise<readonly Held[]> {
+  const rows = await inSlices(read, sql`1 = 1`, async ({ within }) => {
+    const { rows: some } = await sql<Record<keyof Held, string | number>>`
+      select owner, type, sum(n) as things, sum(n * size) as bytes, count(*) as blobs, sum(size) as "blobBytes"
+      from (select owner, type, size, count(*) as n from resources where ${within} group by sha256, size, owner, type) as own
+      group by owner, type`.execute(read);
+    return some;
+  });
+  return rows.map(({ owner, type, things, bytes, blobs, blobBytes }) => ({
+    ...{ owner: String(owner), type: String(type), things: Number(things), bytes: Number(bytes) },
+    ...{ blobs: Number(blobs), blobBytes: Number(blobBytes) },
+  }));
+}
+
+function sumOf(held: readonly Held[], what: 'things' | 'bytes' | 'blobs' | 'blobBytes'): number {
+  return held.reduce((sum, one) => sum + one[what], 0);
+}
+
+/** The owners that have most, with what waits to be published. */
+async function mostOf(
+  read: StorageTransaction,
+  held: readonly Held[],
+  most: number,
+): Promise<readonly [string, number][]> {
+  const { rows } = await sql<{ owner: string; bytes: number | string }>`
+    select owner, sum(size) as bytes from (
+      select owner, size from staged union all select owner, size from checkpoints
+    ) as waiting group by owner`.execute(read);
+  const bytes = new Map<string, number>();
+  for (const one of [...held, ...rows]) bytes.set(one.owner, (bytes.get(one.owner) ?? 0) + Number(one.bytes));
+  return [...bytes].sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1)).slice(0, most);
 }

@@ -24,7 +24,7 @@ import { createPermissions } from './permissions/permissions.ts';
 import { permissionHandlers } from './permissions/routes.ts';
 import { pinHandlers } from './pins/routes.ts';
 import { createBudgets } from './quotas/budgets.ts';
-import { readUsage } from './quotas/usage.ts';
+import { usageReader } from './quotas/usage.ts';
 import { resultHandlers } from './results/results.ts';
 import { createResumable } from './resumable/routes.ts';
 import { patchProblemHandler } from './uploads/patch-problem.ts';
@@ -83,6 +83,7 @@ export function createStorage(made: CreateStorage): Storage {
     using _ = await turns.hold('gc');
     return await collectGarbage(parts, how);
   };
+  const usageOf = usageReader(database, budgets.quotaOf);
   const resumable = createResumable(parts, made.uploadsFolder);
   return {
     api: {
@@ -99,7 +100,7 @@ export function createStorage(made: CreateStorage): Storage {
       upload: uploadHandler(parts),
       uploadModel: uploadModelHandler(parts),
       patchProblem: patchProblemHandler(parts),
-      usage: async (_, call) => await readUsage(database, call?.principal, budgets.quotaOf),
+      usage: async (_, call) => await usageOf(call?.principal),
     },
     checks: {
       database: (signal) => database.ping(signal),

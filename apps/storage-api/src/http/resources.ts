@@ -12,7 +12,7 @@ import { listResources, type PageRequest, type ResourcePage } from '../metadata/
 import { findResource, noSuchResource, removeResource } from '../metadata/resources.ts';
 import type { ResourceRow } from '../metadata/schema.ts';
 import type { StorageParts } from '../parts.ts';
-import { isShared } from '../permissions/grants.ts';
+import { sharedBy } from '../permissions/grants.ts';
 import { pinnedResource, pinnedThing, ticketOf } from '../pins/attempt.ts';
 import { parseResourceId } from './resource-id.ts';
 
@@ -37,14 +37,14 @@ export function readHandlers(
     index: async () => PATTERNS,
     list: async ({ params: { type }, query }, call) => {
       const caller = await permissions.askerOf(read, call);
-      const visible = caller.admin ? undefined : isShared(caller, parts.settings);
-      const { rows, total, next } = await listOf(parts, { type, ...query, visible });
+      const visible = caller.admin ? undefined : sharedBy(caller, parts.settings, type);
+      const { rows, counted, next } = await listOf(parts, { type, ...query, visible });
       const items = await permissions.shown(read, caller, rows);
       return {
         items,
         length: items.length,
         page: query.page ?? 0,
-        total,
+        ...counted,
         ...(next === undefined ? {} : { next }),
       };
     },

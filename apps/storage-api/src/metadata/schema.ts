@@ -164,6 +164,7 @@ export const storageMigrations: Migrations = {
   '013-figures': indexForFigures,
   '014-outputs': addOutputs,
   '015-checkpoints': addCheckpoints,
+  '016-shared-lists': indexForShared,
 };
 
 /** What is there already is marked as from before there were owners. */
@@ -325,4 +326,19 @@ async function indexForFigures(schema: Kysely<unknown>): Promise<void> {
     .column('size')
     .where(sql.ref('damaged_at'), 'is not', null)
     .execute();
+}
+
+/**
+ * The step of the schema by which figures are reckoned a slice of digests at a time, and lists are read of what is
+ * somebody's, or open to all: where these are few among many, too.
+ */
+async function indexForShared(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema.dropIndex('resources_by_digest').execute();
+  for (const index of [
+    sql`create index resources_by_digest on resources (sha256, size, owner, type)`,
+    sql`create index resources_of_owner on resources (owner, type, seq, uuid)`,
+    sql`create index resources_open on resources (visibility, type, seq, uuid, owner) where visibility <> 'private'`,
+  ]) {
+    await index.execute(schema);
+  }
 }

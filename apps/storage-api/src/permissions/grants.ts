@@ -73,9 +73,48 @@ export async function grantedAmong(
   return granted;
 }
 
-/** The condition under which a row of `resources` is of use to somebody: owned, open, or granted. */
-export function isShared(asker: Asker, rules: PermissionRules): RawBuilder<boolean> {
-  return sql`(${ownedOrOpen('resources', asker, rules)} or ${isGranted(asker, rules)})`;
+/**
+ * The conditions under which a thing of a type is of use to somebody, of which no two hold of the same: it is owned, open,
+ * or granted. Each is found by an index, however few such things there are.
+ */
+export function sharedBy(asker: Asker, rules: PermissionRules, type: ResourceType): RawBuilder<boolean>[] {
+  const { person } = asker;
+  const isOwn = isKnown(person) ? sql<boolean>`owner = ${person}` : undefined;
+  const notOwn = isOwn === undefined ? sql`1 = 1` : sql`owner <> ${person}`;
+  const open = opennesses(rules);
+  return [
+    ...(isOwn === undefined ? [] : [isOwn]),
+    // Written out, for the index of these alone.
+    ...open.map(
+      (visibility) => sql<boolean>`visibility <> 'private' and visibility = ${visibility} and ${notOwn}`,
+    ),
+    sql<boolean>`uuid in (${grantedIds(asker, rules, type)}) and ${notOwn} and visibility not in (${sql.join(open)})`,
+  ];
+}
+
+/** The ids of things of a type that are granted to somebody, by the indexes of grants. */
+function grantedIds(asker: Asker, rules: PermissionRules, type: ResourceType): RawBuilder<unknown> {
+  const mine = sql.join(granteesOf(asker));
+  const directly = sql`select uuid from grants where type = ${type} and grantee in (${mine})`;
+  if (type !== 'data') return directly;
+  const { person } = asker;
+  const able = [
+    ...(isKnown(person)
+      ? [sql`select uuid from resources where owner = ${person} and type = 'problem'`]
+      : []),
+    ...opennesses(rules).map(
+      (visibility) =>
+        sql`select uuid from resources where visibility <> 'private' and visibility = ${visibility} and type = 'problem'`,
+    ),
+    sql`select p.uuid from grants pg join resources p on p.type = 'problem' and p.uuid = pg.uuid
+      where pg.type = 'problem' and pg.grantee in (${mine})`,
+  ];
+  return sql`${directly} union all select g.uuid from (${sql.join(able, sql` union `)}) as able
+    join grants g on g.grantee = 'problem:' || able.uuid and g.type = 'data'`;
+}
+
+function opennesses({ legacy }: PermissionRules): string[] {
+  return legacy === 'open' ? ['open', 'legacy'] : ['open'];
 }
 
 function isGranted(asker: Asker, rules: PermissionRules): RawBuilder<boolean> {
@@ -90,8 +129,8 @@ function isGranted(asker: Asker, rules: PermissionRules): RawBuilder<boolean> {
   )`;
 }
 
-function ownedOrOpen(table: string, { person }: Asker, { legacy }: PermissionRules): RawBuilder<boolean> {
-  const open = sql.join(legacy === 'open' ? ['open', 'legacy'] : ['open']);
+function ownedOrOpen(table: string, { person }: Asker, rules: PermissionRules): RawBuilder<boolean> {
+  const open = sql.join(opennesses(rules));
   const isOpen = sql`${sql.ref(`${table}.visibility`)} in (${open})`;
   return isKnown(person) ? sql`(${isOpen} or ${sql.ref(`${table}.owner`)} = ${person})` : sql`${isOpen}`;
 }

@@ -1,5 +1,5 @@
 import { PlatformError } from '@morpheo/common';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { StorageTransaction } from '../metadata/schema.ts';
 
 /** Bytes that somebody is about to have. */
@@ -48,9 +48,12 @@ export async function usedBy(database: StorageTransaction, owner: string): Promi
 }
 
 /** Whether something refers to the resource `r`: an algo that has models or results cannot be deleted. */
-export const inUse = sql<boolean>`r.type = 'algo' and (
-  exists (select 1 from resources m where m.algo = r.uuid) or exists (select 1 from staged s where s.algo = r.uuid)
-)`;
+export const inUse = sql<boolean>`r.type = 'algo' and ${isNamed()}`;
+
+/** Whether something names the algo `r`. */
+export function isNamed(): RawBuilder<boolean> {
+  return sql`(exists (select 1 from resources m where m.algo = r.uuid) or exists (select 1 from staged s where s.algo = r.uuid))`;
+}
 
 /** The error of an upload that would pass a quota: what is used, what may be, and what could be freed. */
 export async function quotaExceeded(

@@ -3,6 +3,7 @@ import { refused } from '../testing/expect.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import type { TestStorage } from '../testing/open-storage.ts';
 import { bodyOf, formOf, id } from '../testing/requests.ts';
+import { readUsage } from './usage.ts';
 
 const caller = (name: string, role: Principal['roles'][number] = 'uploader') => ({
   principal: { name, roles: [role] },
@@ -142,3 +143,30 @@ testOnEngines('a worker brings results whatever the usual quota is', async (t, o
   await refused(t, stage('small', 2), 'quota_exceeded');
   await refused(t, stage('worker', 3, 'alice'), 'quota_exceeded');
 });
+
+testOnEngines(
+  'what is used is the same where it is reckoned a part at a time',
+  async (t, openTestStorage) => {
+    await using storage = await openTestStorage();
+    for (let n = 1; n < 9; n++)
+      await upload(storage, n % 2 === 0 ? 'alice' : 'bob', n, 'x'.repeat(1 + (n % 4)));
+    const model = { type: 'model', uuid: id(20), algo: id(1), owner: 'bob' } as const;
+    for (const order of [21, 22]) {
+      const params = { order: id(order), attempt: 1 };
+      await storage.api.stageResult(
+        { params, query: { ...model, uuid: id(order) }, body: bodyOf(`model ${order}`) },
+        caller('w', 'worker'),
+      );
+      if (order === 21) await storage.api.publishResult({ params, query: {} });
+    }
+    for (const principal of [caller('root', 'admin'), caller('bob'), caller('carol')].map(
+      (call) => call.principal,
+    )) {
+      const [whole, parts] = [undefined, 0].map((atOnce) =>
+        readUsage(storage.database, principal, () => undefined, atOnce),
+      );
+      t.deepEqual((await parts)?.usage, (await whole)?.usage);
+      t.is((await parts)?.isLong, principal.name !== 'carol');
+    }
+  },
+);

@@ -22,7 +22,7 @@ test('what was stored before owners were noted belongs to nobody', async (t) => 
   });
   await before[Symbol.asyncDispose]();
   await using after = await openSqlite<StorageSchema>({ file, migrations: storageMigrations });
-  const usage = await readUsage(after, undefined, () => undefined);
+  const { usage } = await readUsage(after, undefined, () => undefined);
   t.like(usage, { bytes: 5, stored_bytes: 5 });
   t.deepEqual(usage.owners, [
     { owner: '', bytes: 5, freeable_bytes: 5, kinds: [{ kind: 'data', count: 1, bytes: 5 }] },
