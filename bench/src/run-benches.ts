@@ -6,6 +6,7 @@ import { blobs } from './blobs/blobs.ts';
 import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
 import { cliTransfers } from './blobs/cli-transfers.ts';
 import { smallBlobs } from './blobs/small-blobs.ts';
+import { claims } from './claims/claims.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
 import { spareContainers } from './containers/spare-containers.ts';
 import { flat } from './flat/flat.ts';
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'cli-transfers', run: cliTransfers },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'listing', run: listing },
+  { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
   { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },
   { name: 'blobs-on-s3', parts: ['minio'], run: blobsOnS3 },

@@ -329,12 +329,14 @@ async function readFirst(
     ) select n, place, order_id from line)`.as('first');
   const rows = await db
     .selectFrom(first)
-    .innerJoin('orders', 'orders.id', 'first.order_id')
-    .selectAll('orders')
-    .select(['first.n', 'first.place'])
+    // Crossed, so that SQLite begins with the ids, and does not look through all that are due.
+    .crossJoin('orders')
+    .whereRef('orders.id', '=', 'first.order_id')
     // Again, as of now: who had it locked may have changed it.
     .where('orders.status', '=', 'todo')
     .where('orders.due_at', '<=', now)
+    .selectAll('orders')
+    .select(['first.n', 'first.place'])
     .forNoKeyUpdate('orders')
     .skipLocked()
     .execute();

@@ -163,6 +163,7 @@ export class Shares {
     if (elsewhere === 0) this.#present.set(kind, Math.max(present, start));
   }
 
+  /** By a cross join SQLite begins with those that are asked for, however many there are in all. */
   async #know(owner: string, others: () => readonly string[]): Promise<void> {
     if (this.#weights.has(owner)) return;
     const owners = [...new Set([owner, ...others()])].filter((one) => !this.#weights.has(one));
@@ -173,7 +174,8 @@ export class Shares {
         OWNER,
         owners.map((one) => ({ owner: one })),
       )}
-      join shares on shares.owner = posted.owner and shares.kind in (${sql.join(ORDER_KINDS.map((kind) => sql.lit(kind)))}) union all
+      cross join shares
+      where shares.owner = posted.owner and shares.kind in (${sql.join(ORDER_KINDS.map((kind) => sql.lit(kind)))}) union all
       select 'weight', owners.owner, weight, 0, 0 from ${rowsOf(
         this.#tx,
         OWNER,
