@@ -66,8 +66,9 @@ export function startCompute(parts: ComputeParts): Compute {
   const openOrders = new OpenOrders({ database, most: settings.openOrders });
   const groupActions = new GroupActions({ database, openOrders, settings, log });
   const dispatcher = new Dispatcher({ ...parts, database });
+  database.relayBy(dispatcher);
   database.onCommitted(({ event }) => {
-    if (event === 'accepted') dispatcher.check();
+    if (event === 'released') dispatcher.publish();
   });
   const retention = new Retention({
     ...{ database, storage: parts.storage, settings: settings.retention, log },
@@ -75,14 +76,14 @@ export function startCompute(parts: ComputeParts): Compute {
   });
   const removals = keepRemoving(retention, { everyMs: settings.retention.everyMs, log });
   const reaper = startReaper({ database, settings, log, tookBack: countTakeovers(metrics) });
-  // Of every compute-api on this database: whoever follows an order hears of it at once, and what an order's change
-  // makes due is carried out by whichever dispatcher comes first.
+  // Of every compute-api on this database: whoever follows an order hears of it at once. What a change makes due, the
+  // dispatcher of the process that made it carries out; if that dies, another does a little later.
   const news = parts.database.listen(CHANNELS.news, (order) => followers.announce(order));
-  const onChange = (order: string) => {
-    followers.announce(order);
-    dispatcher.wake();
-  };
-  const changes = parts.database.listen(CHANNELS.change, onChange, () => dispatcher.wake());
+  const changes = parts.database.listen(
+    CHANNELS.change,
+    (order) => followers.announce(order),
+    () => dispatcher.wake(),
+  );
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
   const { signTicket } = parts;
   return {

@@ -89,7 +89,7 @@ async function noteOne(
     .where('order_id', '=', order.id)
     .where('attempt', '=', order.attempt)
     .returning('attempt');
-  if (changes.length > 0) await makeChanges(tx, order, changes, [counted, ...logs]);
+  if (changes.length > 0) await makeChanges(tx, order, changes, { beside: [counted, ...logs] });
   else if (events.length > 0) await runTogether(tx, counted, logs);
   return { status: 'fulfilled', value: undefined };
 }

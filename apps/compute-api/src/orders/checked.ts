@@ -2,7 +2,7 @@ import { type End, type Failure, failureOf, type PinAnswer } from '@morpheo/comm
 import { sql } from 'kysely';
 import { closeAttempt } from '../attempts/fence.ts';
 import type { ComputeSettings } from '../config.ts';
-import type { Tx } from '../db/database.ts';
+import { runTogether, type Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { obstacleOf } from '../foreign/limits.ts';
@@ -109,7 +109,7 @@ async function makeDue(
   { foreignWorkers, wakeAgainMs }: Messages,
 ): Promise<OrderRow[]> {
   if (held.length === 0) return [];
-  const { db, now } = tx;
+  const { now } = tx;
   // The caller announces it after the commit; if that fails it is due soon by itself. What is for workers of the
   // originals is published in one place alone, so that it is published once.
   const publish =
@@ -117,17 +117,19 @@ async function makeDue(
       ? sql`publishes = 1, publish_after = ${now} + ${wakeAgainMs}`
       : sql`publishes = 0, publish_after = ${now}`;
   const values = held.map(({ order: { id }, pin, spec }) => ({ id, pin, spec }));
-  await sql`
+  const update = sql`
     update orders set pin = posted.pin, spec = posted.spec, status = 'todo', events = events + 1, ${publish},
       due_at = case when due_at > ${now} then due_at else ${now} end
-    from ${rowsOf(tx, HELD, values)} where orders.id = posted.id`.execute(db);
+    from ${rowsOf(tx, HELD, values)} where orders.id = posted.id returning orders.id as id`;
   const changed = held.map(({ order, pin, spec }): OrderRow => {
     return { ...order, pin, spec, status: 'todo', events: order.events + 1 };
   });
-  const entries = changed.map(({ id, events: n, attempt }) => ({ id, n, attempt }));
-  await sql`
+  const rows = changed.map(({ id, events: n, attempt }) => ({ id, n, attempt }));
+  const entries = sql`
     insert into events (order_id, n, at, attempt, what, status, details)
-    select id, n, ${now}, attempt, 'checked', 'todo', '{}' from ${rowsOf(tx, ENTRY, entries)}`.execute(db);
+    select id, n, ${now}, attempt, 'checked', 'todo', '{}' from ${rowsOf(tx, ENTRY, rows)}`;
+  // What is lost is checked once more, since the effect is back with it.
+  await runTogether(tx, update, [entries], { waits: false });
   for (const order of changed) tx.changes.push({ event: 'checked', order, ran: false, failure: undefined });
   return changed;
 }

@@ -53,7 +53,8 @@ export async function endOrder(
  * `cause` is the order that ended first, which the failures name.
  */
 export async function settleWaiting(tx: Tx, order: OrderRow, cause: string): Promise<void> {
-  if (!hasEnded(order.status)) return;
+  // Of a prediction nothing starts.
+  if (!hasEnded(order.status) || order.kind === 'predict') return;
   const makers = [order];
   while (makers.length > 0 && tx.changes.length < AT_ONCE) {
     const [maker = order] = makers;

@@ -3,7 +3,7 @@ import { type RawBuilder, sql, type UpdateObject } from 'kysely';
 import { type Beside, type ComputeDatabase, runTogether, type Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow, Schema } from '../db/schema.ts';
-import { type Effect, laneOf, PIN_ORDER } from '../outbox/effects.ts';
+import { type Effect, type Lane, laneOf, PIN_ORDER, sortOf } from '../outbox/effects.ts';
 
 /** What happens to an order at once: its row, its history and its effects move in one transaction or not at all. */
 export interface OrderChange {
@@ -54,11 +54,16 @@ export async function insertOrders(tx: Tx, rows: readonly NewOrder[]): Promise<R
   if (checked.length > 0) {
     await sql`
       insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)
-      select id, 1, ${laneOf(PIN_ORDER)}, ${JSON.stringify(PIN_ORDER)}, ${now}, ${now}, 0
+      select id, 1, ${laneOf(PIN_ORDER)}, ${JSON.stringify(PIN_ORDER)}, ${now} + ${sql.lit(tx.outgoing.holdMs)}, ${now}, 0
       from ${rowsOf(tx, IDS, checked)}`.execute(tx.db);
   }
   for (const row of rows) {
-    if (added.has(row.id)) tx.changes.push({ event: 'accepted', order: { ...row, attempt: 0 } });
+    if (!added.has(row.id)) continue;
+    tx.changes.push({ event: 'accepted', order: { ...row, attempt: 0 } });
+    if (row.waits_for !== null) continue;
+    const pin = { order: row.id, n: 1, tries: 0, effect: PIN_ORDER, trace: row.trace } as const;
+    if (tx.outgoing.holdMs === 0) tx.outgoing.due.add('pins');
+    else tx.outgoing.held.push({ ...pin, row: { ...row, sample_of: row.sample_of ?? null, round: 1 } });
   }
   return added;
 }
@@ -158,6 +163,8 @@ export interface Along {
   readonly changes?: readonly OrderChange[];
   /** Statements on rows of other tables, each row in one of them. */
   readonly beside?: readonly Beside[];
+  /** False: the commit need not wait for the disk, since an effect has it done again where it is lost. */
+  readonly waits?: boolean;
 }
 
 /**
@@ -168,9 +175,9 @@ export async function changeOrder(
   tx: Tx,
   order: OrderRow,
   change: OrderChange,
-  { changes = [], beside = [] }: Along = {},
+  { changes = [], ...along }: Along = {},
 ): Promise<OrderRow> {
-  return await makeChanges(tx, order, [...changes, change], beside);
+  return await makeChanges(tx, order, [...changes, change], along);
 }
 
 /** As {@link changeOrder}, with several changes in their order, at least one; a column that two of them set is as the later says. */
@@ -178,12 +185,13 @@ export async function makeChanges(
   tx: Tx,
   order: OrderRow,
   changes: readonly OrderChange[],
-  beside: readonly Beside[] = [],
+  { beside = [], waits = true }: Omit<Along, 'changes'> = {},
 ): Promise<OrderRow> {
   const lanes = order.sample_of === null ? tx.lanes : tx.lanes.filter((lane) => lane !== 'orchestrator');
   const effects = changes
     .flatMap((change) => change.effects ?? [])
     .filter((effect) => lanes.includes(laneOf(effect)));
+  const filled = [...new Set(effects.map(laneOf))];
   const update = tx.db
     .updateTable('orders')
     .set({
@@ -192,16 +200,52 @@ export async function makeChanges(
       effects: order.effects + effects.length,
     })
     .where('id', '=', order.id)
-    .returningAll();
+    .returningAll()
+    .returning(filled.map((lane) => pendingIn(lane, sql.ref('orders.id')).as(`pending_${lane}`)));
   const added = [entriesOf(tx, order, changes), ...effectsOf(tx, order.id, order.effects, effects)];
-  const [changed] = await runTogether(tx, update, [...added, ...beside]);
-  if (changed === undefined) throw new Error(`The order ${order.id} is gone, and was locked.`);
+  const [row] = await runTogether<OrderRow & Partial<Record<`pending_${Lane}`, number | string>>>(
+    tx,
+    update,
+    [...added, ...beside],
+    { waits },
+  );
+  if (row === undefined) throw new Error(`The order ${order.id} is gone, and was locked.`);
+  const { pending_storage, pending_orchestrator, pending_callback, pending_orders, ...changed } = row;
+  const pending = {
+    ...{ storage: pending_storage, orchestrator: pending_orchestrator },
+    ...{ callback: pending_callback, orders: pending_orders },
+  };
+  handOver(tx, changed, order.effects, effects, (lane) => Number(pending[lane] ?? 0) === 0);
   for (const { event, details } of changes) {
     // Written by ourselves, where an entry of the history has one.
     const failure = details?.failure as Failure | undefined;
     tx.changes.push({ event, order: changed, ran: order.lease_until !== null, failure });
   }
   return changed;
+}
+
+/** How many effects of a lane an order has that have not happened. */
+function pendingIn(lane: Lane, order: RawBuilder<unknown>): RawBuilder<number> {
+  return sql<number>`(select count(*) from outbox where outbox.order_id = ${order} and outbox.lane = ${lane})`;
+}
+
+/** Of new effects, after `before` earlier ones, leaves those that nothing is before in their lane to this process, where it carries any out. */
+export function handOver(
+  { outgoing }: Tx,
+  row: OrderRow,
+  before: number,
+  effects: readonly Effect[],
+  isFree: (lane: Lane) => boolean,
+): void {
+  const seen = new Set<Lane>();
+  for (const [index, effect] of effects.entries()) {
+    const lane = laneOf(effect);
+    const isFirst = !seen.has(lane);
+    seen.add(lane);
+    if (outgoing.holdMs > 0 && isFirst && isFree(lane))
+      outgoing.held.push({ order: row.id, n: before + index + 1, tries: 0, effect, trace: row.trace, row });
+    else outgoing.due.add(sortOf(effect));
+  }
 }
 
 /** Adds an effect of an order that this transaction has locked, where nothing happens to the order itself. */
@@ -212,7 +256,9 @@ export async function addEffectTo(tx: Tx, id: string, effect: Effect): Promise<v
     .where('id', '=', id)
     .returning('effects')
     .executeTakeFirstOrThrow();
-  for (const statement of effectsOf(tx, id, effects - 1, [effect])) await statement.execute();
+  const alone = { ...tx, outgoing: { ...tx.outgoing, holdMs: 0 } };
+  for (const statement of effectsOf(alone, id, effects - 1, [effect])) await statement.execute();
+  tx.outgoing.due.add(sortOf(effect));
 }
 
 /** What writes the entries of the history that changes of an order make. */
@@ -227,14 +273,30 @@ function entriesOf({ db, now }: Tx, order: OrderRow, changes: readonly OrderChan
   return db.insertInto('events').values(rows);
 }
 
-/** What writes effects into the outbox, after the `before` that their order had; nothing where there are none. */
-function effectsOf({ db, now }: Tx, id: string, before: number, effects: readonly Effect[]) {
+/**
+ * What writes effects into the outbox, after the `before` that their order had; nothing where there are none. One that is
+ * the first in its lane is put off where this process carries it out.
+ */
+function effectsOf(
+  { db, now, outgoing: { holdMs } }: Tx,
+  id: string,
+  before: number,
+  effects: readonly Effect[],
+) {
   if (effects.length === 0) return [];
-  const due = { due_at: now, created_at: now, tries: 0, last_error: null };
-  const rows = effects.map((effect, index) => ({
-    ...{ order_id: id, n: before + index + 1, lane: laneOf(effect) },
-    ...{ effect: JSON.stringify(effect), ...due },
-  }));
+  const seen = new Set<Lane>();
+  const rows = effects.map((effect, index) => {
+    const lane = laneOf(effect);
+    const isHeld = holdMs > 0 && !seen.has(lane);
+    seen.add(lane);
+    const due_at = isHeld
+      ? sql<number>`case when ${pendingIn(lane, sql`${id}`)} = 0 then ${now} + ${sql.lit(holdMs)} else ${now} end`
+      : now;
+    return {
+      ...{ order_id: id, n: before + index + 1, lane, effect: JSON.stringify(effect) },
+      ...{ due_at, created_at: now, tries: 0, last_error: null },
+    };
+  });
   return [db.insertInto('outbox').values(rows)];
 }
 

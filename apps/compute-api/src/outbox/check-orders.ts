@@ -5,8 +5,9 @@ import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { isAwaited, onChecked } from '../orders/checked.ts';
+import type { DueEffect, PinnedRow } from './effects.ts';
 import { type Asked, type PinStorage, pinAll, pinRequestOf } from './pins.ts';
-import { type DueEffect, postponeEffect, settleEffects } from './store.ts';
+import { postponeEffect, settleEffects } from './store.ts';
 
 /** What {@link checkOrders} works with. */
 export interface CheckParts {
@@ -23,12 +24,13 @@ export interface CheckParts {
  * workers are to be woken for.
  */
 export async function checkOrders(
-  effects: readonly DueEffect[],
+  effects: readonly (DueEffect & { readonly row?: PinnedRow })[],
   { database, storage, settings, tracer = silentTracer, log }: CheckParts,
   signal: AbortSignal,
 ): Promise<OrderRow[]> {
   const startedAt = Date.now();
-  const orders = await awaitedOrders(database, effects);
+  const known = effects.flatMap(({ row }) => row ?? []);
+  const orders = known.length === effects.length ? known : await awaitedOrders(database, effects);
   const { foreignWorkers } = settings;
   const requests = orders.map(pinRequestOf).map((one) => (foreignWorkers ? { ...one, keep_id: false } : one));
   const asked = await pinAll(storage, requests, signal);

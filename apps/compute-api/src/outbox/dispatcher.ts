@@ -1,5 +1,6 @@
 import {
   delayMs,
+  gather,
   isPlatformError,
   type OrderKind,
   type OrderSpec,
@@ -12,29 +13,36 @@ import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { inScope, silentTracer, span, type Tracer } from '@morpheo/service/trace';
 import type { ComputeSettings } from '../config.ts';
-import type { ComputeDatabase, Tx } from '../db/database.ts';
+import type { ComputeDatabase, Outgoing, Relay, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { handToForeignWorkers } from '../foreign/messages.ts';
 import { onPublished, settleWaiting } from '../orders/finish.ts';
-import { changeOrder, specOf, takeOrder } from '../orders/store.ts';
+import { specOf, takeOrder } from '../orders/store.ts';
 import { checkOrders } from './check-orders.ts';
-import { deliver, laneOf, type SingleEffect, type Systems } from './effects.ts';
-import { queueMessage } from './message.ts';
 import {
   type DueEffect,
-  postponeEffect,
-  settleEffect,
-  takeEffects,
-  takePins,
-  takeSettling,
-  takeWakeUps,
-  type WakeUp,
-} from './store.ts';
+  deliver,
+  type Effect,
+  type HeldEffect,
+  type Lane,
+  laneOf,
+  PIN_ORDER,
+  type SingleEffect,
+  type Systems,
+  type Which,
+} from './effects.ts';
+import { queueMessage } from './message.ts';
+import { settleAndTake, settleAndTell } from './settle.ts';
+import { postponeEffect, takeEffects, takePins, takeSettling, takeWakeUps, type WakeUp } from './store.ts';
 
 /** How many rows one round takes: bounds the memory and the length of a transaction. */
 const ROUND = 100;
 /** How long one effect may take; as long nobody else tries it. */
 const HOLD_MS = 30_000;
+/** How long nobody else tries a new effect of this process: shorter, for it may die before it has begun. */
+const HOLD_NEW_MS = 10_000;
+/** So many effects at once are carried out as soon as they are committed; beyond, they are taken from the outbox in rounds. */
+const MOST_HELD = 200;
 
 /** What the dispatcher works with. */
 export interface DispatcherParts extends Systems {
@@ -47,46 +55,95 @@ export interface DispatcherParts extends Systems {
 }
 
 /** Carries decided things out: wakes workers through the broker, and has effects happen in other systems. */
-export class Dispatcher implements AsyncDisposable {
+export class Dispatcher implements Relay, AsyncDisposable {
   readonly #parts: DispatcherParts;
-  readonly #checks: Loop;
-  readonly #publications: Loop;
-  readonly #loops: readonly Loop[];
+  readonly #loops: Readonly<Record<Which | 'publications', Loop>>;
+  readonly #check: (effect: HeldEffect) => Promise<void>;
+  /** What was committed here and is carried out without a look at the outbox. */
+  readonly #underWay = new Map<string, Promise<void>>();
+  /** Of what sort there are effects that became due meanwhile, and may have to wait for one of those. */
+  readonly #behind = new Set<Which>();
 
   /** Starts it. */
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
     const { log, settings } = parts;
-    const every = { everyMs: settings.everyMs, log };
-    this.#checks = startLoop({ name: 'checks', ...every, work: async () => await this.#checkRound() });
-    const publish = async () => await this.#publishRound();
-    this.#publications = startLoop({ name: 'publications', ...every, work: publish });
-    this.#loops = [
-      this.#checks,
-      this.#publications,
-      startLoop({ name: 'effects', ...every, work: async () => await this.#effectRound('others') }),
-      startLoop({ name: 'callbacks', ...every, work: async () => await this.#effectRound('callbacks') }),
-      startLoop({
-        name: 'waiting orders',
-        ...every,
-        work: async (signal) => await this.#settleRounds(signal),
-      }),
-    ];
+    const loop = (name: string, work: (signal: AbortSignal) => Promise<void>) =>
+      startLoop({ name, everyMs: settings.everyMs, log, work });
+    this.#loops = {
+      pins: loop('checks', async () => await this.#checkRound()),
+      publications: loop('publications', async () => await this.#publishRound()),
+      others: loop('effects', async () => await this.#effectRound('others')),
+      callbacks: loop('callbacks', async () => await this.#effectRound('callbacks')),
+      orders: loop('waiting orders', async (signal) => await this.#settleRounds(signal)),
+    };
+    this.#check = gather<HeldEffect, void>(
+      async (effects) => {
+        await this.#checkThose(effects);
+        return effects.map(() => ({ status: 'fulfilled', value: undefined }));
+      },
+      { most: ROUND },
+    );
   }
 
   /** There may be something to do. */
   wake(): void {
-    for (const loop of this.#loops) loop.wake();
+    for (const loop of Object.values(this.#loops)) loop.wake();
   }
 
-  /** There may be orders to check, and nothing else. */
-  check(): void {
-    this.#checks.wake();
+  /** There may be orders to announce. */
+  publish(): void {
+    this.#loops.publications.wake();
   }
 
-  /** Stops after the round under way. What is left stays due, for the next process. */
+  /** See {@link Relay}. */
+  holdMs(): number {
+    return this.#underWay.size < MOST_HELD ? HOLD_NEW_MS : 0;
+  }
+
+  /** See {@link Relay}. */
+  carry({ held, due }: Outgoing): void {
+    for (const which of due) {
+      this.#loops[which].wake();
+      if (this.#underWay.size > 0) this.#behind.add(which);
+    }
+    for (const effect of held) {
+      const key = keyOf(effect.order, effect.n);
+      const done = this.#carryHeld(effect).finally(() => {
+        this.#underWay.delete(key);
+        this.#wakeThoseBehind();
+      });
+      this.#underWay.set(key, done);
+    }
+  }
+
+  /** What was not to be had while another of its lane was under way may be now. */
+  #wakeThoseBehind(): void {
+    for (const which of this.#behind) this.#loops[which].wake();
+    this.#behind.clear();
+  }
+
+  /** Stops after what is under way. What is left stays due, for the next process. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#loops.map(async (loop) => await loop[Symbol.asyncDispose]()));
+    await Promise.all(Object.values(this.#loops).map(async (loop) => await loop[Symbol.asyncDispose]()));
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay.values());
+  }
+
+  /** Never rejects: an effect that did not happen is due again when it is held no more. */
+  async #carryHeld(due: HeldEffect): Promise<void> {
+    try {
+      if (isPin(due.effect)) await this.#check(due);
+      else if (isSingle(due.effect)) {
+        const { effect } = due;
+        const order = { id: due.order, trace: due.trace };
+        await this.#onBehalf(order, async () => await this.#carryOut({ ...due, effect }));
+      }
+    } catch (error) {
+      this.#parts.log.warn(
+        { order: due.order, effect: due.effect.do, error },
+        'An effect was not carried out; it is taken up again',
+      );
+    }
   }
 
   async #publish(order: OrderSpec): Promise<void> {
@@ -121,16 +178,30 @@ export class Dispatcher implements AsyncDisposable {
     const { database } = this.#parts;
     for (;;) {
       const effects = await database.write(async (tx) => await takePins(tx, ROUND, HOLD_MS));
-      if (effects.length > 0) {
-        const due = await checkOrders(effects, this.#parts, AbortSignal.timeout(HOLD_MS));
-        if (this.#parts.settings.foreignWorkers === undefined) {
-          for (const order of due) this.#announce(order);
-        } else this.#publications.wake();
-        // Whoever was refused, or has ended meanwhile, has other effects that may be due now.
-        if (due.length < effects.length) this.wake();
-      }
+      const free = this.#notUnderWay(effects);
+      if (free.length > 0) await this.#checkThose(free);
       if (effects.length < ROUND) return;
     }
+  }
+
+  async #checkThose(effects: readonly DueEffect[]): Promise<void> {
+    const due = await checkOrders(effects, this.#parts, AbortSignal.timeout(HOLD_MS));
+    if (this.#parts.settings.foreignWorkers === undefined) {
+      for (const order of due) this.#announce(order);
+    } else this.publish();
+    // Whoever was refused, or has ended meanwhile, has other effects that may be due now.
+    if (due.length < effects.length) this.#wakeBehind('storage');
+  }
+
+  /** What is under way here for longer than it was held is not begun once more; nobody else does either, since it was taken. */
+  #notUnderWay<E extends DueEffect>(effects: readonly E[]): E[] {
+    return effects.filter(({ order, n }) => !this.#underWay.has(keyOf(order, n)));
+  }
+
+  /** What an effect held back in its lane may be due now. */
+  #wakeBehind(lane: Lane): void {
+    if (lane === 'storage') this.#loops.pins.wake();
+    this.#loops[lane === 'callback' ? 'callbacks' : 'others'].wake();
   }
 
   /** Wakes workers for an order that has just become due, without a further look at the database. */
@@ -146,7 +217,7 @@ export class Dispatcher implements AsyncDisposable {
     for (;;) {
       const effects = await database.write(async (tx) => await takeEffects(tx, ROUND, HOLD_MS, which));
       await Promise.all(
-        effects.map(async (due) => {
+        this.#notUnderWay(effects).map(async (due) => {
           const order = { id: due.order, trace: due.trace };
           await this.#onBehalf(order, () => this.#carryOut(due));
         }),
@@ -158,7 +229,7 @@ export class Dispatcher implements AsyncDisposable {
   /** A transaction a round, so that calls which came meanwhile go first. */
   async #settleRounds(signal: AbortSignal): Promise<void> {
     const { database } = this.#parts;
-    while (!signal.aborted && (await database.write(settleSome))) this.wake();
+    while (!signal.aborted && (await database.write(settleSome)));
   }
 
   /** Does work for an order, as spans of its trace if it has one. */
@@ -175,11 +246,8 @@ export class Dispatcher implements AsyncDisposable {
       const refusal = await span(SPANS[due.effect.do], { effect: due.effect.do, try: tries }, () =>
         deliver(due, this.#parts, AbortSignal.timeout(HOLD_MS)),
       );
-      await database.write(async (tx) => {
-        if (await settleEffect(tx, due)) await onDelivered(tx, due, refusal);
-      });
-      // What this effect held back in its lane, or has released, may be due now.
-      this.wake();
+      const isMore = await onDelivered(database, due, refusal);
+      if (isMore) this.#wakeBehind(laneOf(due.effect));
     } catch (cause) {
       const { message } = toPlatformError(cause);
       const pause = delayMs(tries, settings.effectBackOff);
@@ -201,19 +269,35 @@ async function settleSome(tx: Tx): Promise<boolean> {
   return true;
 }
 
-/** What an effect that has happened changes here, in the transaction that settles it. */
+/** What an effect that has happened changes here, its settlement included; whether it held others back. */
 async function onDelivered(
-  tx: Tx,
+  database: ComputeDatabase,
   due: DueEffect<SingleEffect>,
   refusal: PlatformError | undefined,
-): Promise<void> {
-  const order = await takeOrder(tx, due.order);
-  if (order === undefined) return;
-  if (due.effect.do === 'publish_result' || due.effect.do === 'confirm_result')
-    await onPublished(tx, order, refusal);
-  if (laneOf(due.effect) === 'storage') return;
-  const details = { what: due.effect.do, ...(refusal === undefined ? {} : { answer: refusal.message }) };
-  await changeOrder(tx, order, { event: 'told', details });
+): Promise<boolean> {
+  const { do: what } = due.effect;
+  if (laneOf(due.effect) !== 'storage') {
+    const details = { what, ...(refusal === undefined ? {} : { answer: refusal.message }) };
+    return await settleAndTell(database, due, details);
+  }
+  return await database.write(async (tx) => {
+    const settled = await settleAndTake(tx, due);
+    if (settled === undefined) return false;
+    if (what === 'publish_result' || what === 'confirm_result') await onPublished(tx, settled.order, refusal);
+    return settled.isMore;
+  });
+}
+
+function keyOf(order: string, n: number): string {
+  return `${order} ${n}`;
+}
+
+function isPin(effect: Effect): boolean {
+  return effect.do === PIN_ORDER.do;
+}
+
+function isSingle(effect: Effect): effect is SingleEffect {
+  return effect.do !== 'settle_waiting' && !isPin(effect);
 }
 
 const SPANS: Readonly<Record<SingleEffect['do'], string>> = {

@@ -10,6 +10,7 @@ import {
   type StorageContract,
 } from '@morpheo/common';
 
+import type { OrderRow } from '../db/schema.ts';
 import { callBack, type Ending } from './callback.ts';
 
 /**
@@ -92,6 +93,40 @@ export function laneOf(effect: Effect): Lane {
 
 function isOfStorage<E extends Effect>(effect: E): effect is Extract<E, StorageEffect> {
   return laneOf(effect) === 'storage';
+}
+
+/** An effect that is due. */
+export interface DueEffect<E extends Effect = Effect> {
+  readonly order: string;
+  readonly n: number;
+  readonly tries: number;
+  readonly effect: E;
+  /** The `traceparent` of its order, where somebody traces it. */
+  readonly trace: string | null;
+}
+
+/**
+ * Pins, of which many have one call; callbacks of jobs; or all other effects: none is held up by a system of the others that
+ * does not answer.
+ */
+export type Called = 'pins' | 'callbacks' | 'others';
+
+/** What sort of effects: {@link Called}, or those that happen here. */
+export type Which = Called | 'orders';
+
+/** The sort of an effect. */
+export function sortOf(effect: Effect): Which {
+  if (effect.do === PIN_ORDER.do) return 'pins';
+  const lane = laneOf(effect);
+  return lane === 'orders' ? lane : lane === 'callback' ? 'callbacks' : 'others';
+}
+
+/** What of an order storage is told when it checks it. */
+export type PinnedRow = Pick<OrderRow, 'id' | 'kind' | 'round' | 'owner' | 'spec' | 'sample_of' | 'trace'>;
+
+/** An effect that this process alone carries out for a while, and its order as it was when that was decided. */
+export interface HeldEffect extends DueEffect {
+  readonly row: PinnedRow;
 }
 
 /** The systems that effects happen in; the orchestrator is absent where nobody is told of orders. */

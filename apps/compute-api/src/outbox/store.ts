@@ -3,23 +3,15 @@ import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { type Effect, type Lane, PIN_ORDER, type SettleWaiting, type SingleEffect } from './effects.ts';
-
-/** An effect that is due. */
-export interface DueEffect<E extends Effect = Effect> {
-  readonly order: string;
-  readonly n: number;
-  readonly tries: number;
-  readonly effect: E;
-  /** The `traceparent` of its order, where somebody traces it. */
-  readonly trace: string | null;
-}
-
-/**
- * Pins, of which many have one call; callbacks of jobs; or all other effects: none is held up by a system of the others that
- * does not answer.
- */
-type Which = 'pins' | 'callbacks' | 'others';
+import {
+  type Called,
+  type DueEffect,
+  type Effect,
+  type Lane,
+  PIN_ORDER,
+  type SettleWaiting,
+  type SingleEffect,
+} from './effects.ts';
 
 /** Orders that storage is to check, as {@link takeEffects} takes effects. */
 export async function takePins(tx: Tx, most: number, holdMs: number): Promise<DueEffect[]> {
@@ -35,13 +27,13 @@ export async function takeEffects(
   tx: Tx,
   most: number,
   holdMs: number,
-  which: Exclude<Which, 'pins'> = 'others',
+  which: Exclude<Called, 'pins'> = 'others',
 ): Promise<DueEffect<SingleEffect>[]> {
   // Where it is no pin, it has a call of its own.
   return (await takeDue(tx, which, most, holdMs)) as DueEffect<SingleEffect>[];
 }
 
-async function takeDue({ db, now }: Tx, which: Which, most: number, holdMs: number): Promise<DueEffect[]> {
+async function takeDue({ db, now }: Tx, which: Called, most: number, holdMs: number): Promise<DueEffect[]> {
   const rows = await db
     .selectFrom('outbox')
     .selectAll()
@@ -113,17 +105,7 @@ export async function takeSettling({
   return { order: due.order_id, effect: JSON.parse(due.effect) as SettleWaiting };
 }
 
-/** The effect has happened; its row goes. False where it was gone already. */
-export async function settleEffect({ db }: Tx, due: DueEffect): Promise<boolean> {
-  const deleted = await db
-    .deleteFrom('outbox')
-    .where('order_id', '=', due.order)
-    .where('n', '=', due.n)
-    .executeTakeFirst();
-  return deleted.numDeletedRows > 0n;
-}
-
-/** As {@link settleEffect}, for several of different orders; resolves with the orders whose effects were there. */
+/** Effects of different orders have happened; their rows go. Resolves with the orders whose effects were there. */
 export async function settleEffects(tx: Tx, due: readonly DueEffect[]): Promise<ReadonlySet<string>> {
   if (due.length === 0) return new Set();
   const rows = due.map(({ order: id, n }) => ({ id, n }));

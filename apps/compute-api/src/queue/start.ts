@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type Beside, runTogether, type Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
 import type { OrderRow } from '../db/schema.ts';
-import { specOf } from '../orders/store.ts';
+import { handOver, specOf } from '../orders/store.ts';
 import { type Effect, laneOf } from '../outbox/effects.ts';
 import type { WorkerProcess } from '../workers/store.ts';
 import { NOT_RESERVED } from './gpu-reservation.ts';
@@ -51,12 +51,14 @@ export async function startAttempts(tx: Tx, starts: readonly Start[], leaseMs: n
     select id, attempt, worker, boot, ${now}, 0, 0, 0 from ${posted}`;
   const changed = await runTogether(tx, change, [entries, attempts, ...effectsOf(tx, rows)]);
   const times = new Map(changed.map((row) => [row.id, row]));
-  return rows.map(({ order, next }) => {
+  return rows.map(({ order, effects: its, next }) => {
     const { attempt, worker, boot, n: events, effects } = next;
     const { lease_until, started_at } = times.get(order.id) ?? gone(order);
     const set = { status: 'pending', attempt, worker, boot, events, effects, publish_after: null } as const;
     const started = { ...order, ...set, ...NOT_RESERVED, ...NOT_WAITED_FOR, lease_until, started_at };
     tx.changes.push({ event: 'claimed', order: started, ran: false });
+    // The first of its lane: the orchestrator has not been told of an order before its first attempt.
+    handOver(tx, started, order.effects, its, () => true);
     return started;
   });
 }
@@ -74,7 +76,8 @@ function effectsOf(
   if (effects.length === 0) return [];
   const added = sql`
     insert into outbox (order_id, n, lane, effect, due_at, created_at, tries)
-    select order_id, n, lane, effect, ${tx.now}, ${tx.now}, 0 from ${rowsOf(tx, EFFECT, effects)}`;
+    select order_id, n, lane, effect, ${tx.now} + ${sql.lit(tx.outgoing.holdMs)}, ${tx.now}, 0
+    from ${rowsOf(tx, EFFECT, effects)}`;
   return [added];
 }
 

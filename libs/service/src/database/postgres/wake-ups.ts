@@ -15,9 +15,17 @@ const CHECK_MS = 15_000;
 const MOST_WAITING = 10_000;
 const MOST_AT_ONCE = 500;
 
+/** A hint that is lost with the server is no matter, so that nobody waits for the disk. */
+const NOTIFY = `select set_config('synchronous_commit', 'off', true), pg_notify($1, text) from unnest($2::text[]) as text`;
+/** The channel on which openings tell one another that they listen; nobody else listens there. */
+const GREETINGS = 'greetings';
+/** How long an opening that begins to listen waits for the answers of the others, in milliseconds. */
+const ANSWERS_MS = 2000;
+
 /**
  * Notifications between all openings of a database, by LISTEN and NOTIFY. They are sent apart from the writes that
- * they are about: PostgreSQL lets transactions that notify commit one by one alone.
+ * they are about: PostgreSQL lets transactions that notify commit one by one alone. An opening that listens, and knows that
+ * nobody else does, sends nothing: whoever begins to listen greets those who are there, and they answer.
  */
 export class WakeUps {
   readonly #options: PoolOptions;
@@ -27,6 +35,9 @@ export class WakeUps {
   readonly #origin = randomUUID();
   readonly #waiting = new Set<string>();
   readonly #stop = new AbortController();
+  /** The other openings that listen, as far as this one knows; undefined while it does not listen itself. */
+  #others: Set<string> | undefined;
+  #answered: (() => void) | undefined;
   #sending: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
 
@@ -40,6 +51,10 @@ export class WakeUps {
   /** See `Database.notify`. */
   notify(channel: string, text: string): void {
     this.#channels.deliver(channel, text, 'here');
+    if (this.#others?.size !== 0) this.#tell(channel, text);
+  }
+
+  #tell(channel: string, text: string): void {
     if (this.#stop.signal.aborted || this.#waiting.size >= MOST_WAITING) return;
     this.#waiting.add(`${this.#origin} ${channel} ${text}`);
     this.#sending ??= this.#send();
@@ -53,6 +68,7 @@ export class WakeUps {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#others !== undefined && this.#others.size > 0) this.#tell(GREETINGS, 'goodbye');
     this.#stop.abort();
     await Promise.all([this.#sending, this.#listening]);
   }
@@ -64,10 +80,7 @@ export class WakeUps {
       const texts = [...this.#waiting].slice(0, MOST_AT_ONCE);
       for (const text of texts) this.#waiting.delete(text);
       try {
-        await this.#pool.query('select pg_notify($1, text) from unnest($2::text[]) as text', [
-          this.#topic,
-          texts,
-        ]);
+        await this.#pool.query(NOTIFY, [this.#topic, texts]);
       } catch (error) {
         this.#waiting.clear();
         this.#log.debug({ error }, 'other services could not be notified; they look by themselves');
@@ -112,6 +125,7 @@ export class WakeUps {
       await client.connect();
       await client.query(sessionSettings(times));
       await client.query(`listen "${this.#topic}"`);
+      await this.#greet(client);
       listens();
       const check = setInterval(() => client.query('select 1').catch(lose), CHECK_MS);
       return await lost.finally(() => clearInterval(check));
@@ -119,13 +133,42 @@ export class WakeUps {
       return error;
     } finally {
       this.#stop.signal.removeEventListener('abort', stop);
+      this.#others = undefined;
       await client.end().catch(() => undefined);
     }
   }
 
+  /** Tells the others that this opening listens, and waits for a while until all of them know. */
+  async #greet(client: Client): Promise<void> {
+    this.#others = new Set();
+    const { rows } = await client.query<{ others: number }>(
+      `select count(*)::integer as others from pg_stat_activity
+        where datname = current_database() and application_name = $1 and pid <> pg_backend_pid()`,
+      [`${this.#options.name}_listener`],
+    );
+    const others = rows[0]?.others ?? 0;
+    this.#tell(GREETINGS, 'hello');
+    if (others === 0) return;
+    const { promise: answered, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ANSWERS_MS);
+    this.#answered = () => {
+      if ((this.#others?.size ?? 0) >= others) resolve();
+    };
+    this.#answered();
+    await answered;
+    clearTimeout(timer);
+    this.#answered = undefined;
+  }
+
   #hear(payload: string): void {
-    const [origin, channel = '', ...words] = payload.split(' ');
-    if (origin !== this.#origin) this.#channels.deliver(channel, words.join(' '), 'elsewhere');
+    const [origin = '', channel = '', ...words] = payload.split(' ');
+    if (origin === this.#origin) return;
+    const text = words.join(' ');
+    if (channel === GREETINGS && text === 'goodbye') this.#others?.delete(origin);
+    else this.#others?.add(origin);
+    if (channel !== GREETINGS) this.#channels.deliver(channel, text, 'elsewhere');
+    else if (text === 'hello') this.#tell(GREETINGS, 'here');
+    this.#answered?.();
   }
 
   /** Services that share a database have channels of their own. */

@@ -5,6 +5,7 @@ import { type Database, type DatabasePlace, type OpenDatabase, openDatabase } fr
 
 export { type Dump, dumpTables } from './dump.ts';
 export { type RecordedQueries, recordQueries } from './plans.ts';
+export { type CountedWire, countWire, type WireCount } from './wire.ts';
 
 /** An engine that tests run on. */
 export interface TestEngine<Schema> {
