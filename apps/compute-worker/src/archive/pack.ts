@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, constants as zlib } from 'node:zlib';
 import { fileEntry, type TarEntry, tarOf, throwIfDiskFull } from '@morpheo/service/archive';
@@ -21,6 +20,9 @@ export interface PackedArchive {
   /** Of the archive, in bytes. */
   readonly size: number;
 }
+
+/** How much of an archive may wait to be written. */
+const WRITE_BYTES = 1024 * 1024;
 
 /** What is packed, where it goes, and until when. */
 export interface PackOptions {
@@ -63,9 +65,10 @@ export async function writeArchive(
   }
   await using output = await open(target, 'wx');
   try {
+    const into = output.createWriteStream({ highWaterMark: WRITE_BYTES });
+    if (compressed === false) await pipeline(tar, counted, into, { signal });
     // Weights hardly compress: a higher level costs minutes and gains little.
-    const form = compressed === false ? new PassThrough() : createGzip({ level: zlib.Z_BEST_SPEED });
-    await pipeline(tar, form, counted, output.createWriteStream(), { signal });
+    else await pipeline(tar, createGzip({ level: zlib.Z_BEST_SPEED }), counted, into, { signal });
   } catch (error) {
     await rm(target, { force: true });
     signal.throwIfAborted();

@@ -31,6 +31,8 @@ export interface ExpectedBlob extends BlobName {
 /** How long storage may be silent in the middle of a download, in milliseconds. */
 const SILENCE_MS = 30_000;
 const TRIES = 5;
+/** So much of what comes is digested and written at a time. */
+const WRITE_BYTES = 512 * 1024;
 /** The pauses between tries of a call of storage. */
 export const RETRY_PAUSES = { firstMs: 400, mostMs: 5000, jitter: 0.5 };
 /** How often other bytes than promised are fetched before that is not taken for an accident any more. */
@@ -95,7 +97,11 @@ class Download {
   readonly #expected: ExpectedBytes;
   readonly #file: FileHandle;
   #hash = createHash('sha256');
+  /** How much is in the file. */
   #at = 0;
+  /** What came since, and is not written yet. */
+  #taken: Uint8Array[] = [];
+  #takenBytes = 0;
 
   constructor(source: DownloadSource, expected: ExpectedBytes, file: FileHandle) {
     this.#source = source;
@@ -113,9 +119,15 @@ class Download {
     try {
       const answer = await ask(this.#at, stop);
       if (!this.#continues(answer)) this.#restart();
-      for await (const bytes of this.#read(answer, stop)) {
-        timer.refresh();
-        await this.#append(bytes);
+      try {
+        for await (const bytes of this.#read(answer, stop)) {
+          timer.refresh();
+          this.#take(bytes);
+          if (this.#takenBytes >= WRITE_BYTES) await this.#write();
+        }
+      } finally {
+        // Also what came before a connection was cut: the next call goes on behind it.
+        await this.#write();
       }
     } finally {
       clearTimeout(timer);
@@ -149,18 +161,28 @@ class Download {
     }
   }
 
-  async #append(bytes: Uint8Array): Promise<void> {
-    const { size } = this.#expected;
-    if (this.#at + bytes.byteLength > size) {
+  #take(bytes: Uint8Array): void {
+    if (this.#at + this.#takenBytes + bytes.byteLength > this.#expected.size)
       throw this.#mismatch('with more bytes than it should have');
+    this.#taken.push(bytes);
+    this.#takenBytes += bytes.byteLength;
+  }
+
+  async #write(): Promise<void> {
+    const taken = this.#taken;
+    this.#taken = [];
+    this.#takenBytes = 0;
+    for (const bytes of taken) this.#hash.update(bytes);
+    await this.#writeAll(taken);
+  }
+
+  async #writeAll(taken: readonly Uint8Array[]): Promise<void> {
+    for (let rest = taken; rest.length > 0; ) {
+      const { bytesWritten } = await this.#file.writev(rest, this.#at);
+      this.#at += bytesWritten;
+      this.#source.onBytes?.(bytesWritten);
+      rest = after(rest, bytesWritten);
     }
-    this.#hash.update(bytes);
-    for (let written = 0; written < bytes.byteLength; ) {
-      const { bytesWritten } = await this.#file.write(bytes, written, undefined, this.#at + written);
-      written += bytesWritten;
-    }
-    this.#at += bytes.byteLength;
-    this.#source.onBytes?.(bytes.byteLength);
   }
 
   #verify(): void {
@@ -176,6 +198,8 @@ class Download {
   #restart(): void {
     this.#hash = createHash('sha256');
     this.#at = 0;
+    this.#taken = [];
+    this.#takenBytes = 0;
   }
 
   // Whoever sees the order sees this: neither the size nor the digest of hidden data is for them.
@@ -184,6 +208,17 @@ class Download {
     const { server, name } = this.#source;
     return new PlatformError('digest_mismatch', `${server} served ${name} ${how}.`);
   }
+}
+
+/** What is left of pieces behind so many bytes of them. */
+function after(pieces: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
+  let left = bytes;
+  const rest: Uint8Array[] = [];
+  for (const piece of pieces) {
+    if (left < piece.byteLength) rest.push(piece.subarray(left));
+    left = Math.max(0, left - piece.byteLength);
+  }
+  return rest;
 }
 
 /** A thing on storage as a sentence names it: `data 6c7a2f5e-…`. */

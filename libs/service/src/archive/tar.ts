@@ -89,6 +89,9 @@ function changedWhilePacked(name: string): PlatformError {
   return new PlatformError('internal', `The file ${name} changed while it was packed.`);
 }
 
+/** How much of a file is read at a time: of large ones, each piece costs more than the bytes in it. */
+const PIECE_BYTES = 256 * 1024;
+
 /** A file of this machine as it goes into an archive. */
 export interface TarFile extends Header {
   /** What it had when it was looked at, in bytes; where it has not any more, {@link fileEntry} throws. */
@@ -108,7 +111,8 @@ export async function* fileEntry(
   const stats = await opened.stat();
   const { size = stats.size } = file;
   if (!stats.isFile() || stats.size !== size) throw changed(file.name);
-  const bytes = opened.createReadStream({ autoClose: false, end: Math.max(size - 1, 0) });
+  const options = { autoClose: false, end: Math.max(size - 1, 0), highWaterMark: PIECE_BYTES };
+  const bytes = opened.createReadStream(options);
   yield { ...file, type: 'file', size, bytes };
 }
 
