@@ -36,7 +36,7 @@ class FetchRequest implements HttpRequest {
   /** A chunk is sent as one: how far it is, nobody is told before it was acknowledged. */
   setProgressHandler(): void {}
 
-  async send(body: Blob | null): Promise<HttpResponse> {
+  async send(body: Uint8Array<ArrayBuffer> | null): Promise<HttpResponse> {
     const response = await fetch(this.#url, {
       method: this.#method,
       headers: this.#headers,
