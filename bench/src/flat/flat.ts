@@ -77,8 +77,7 @@ export async function flat({ folder, size, sizes, say }: BenchContext): Promise<
     }
   }
   const untold = routesWithoutCase([...computeCases(ANY), ...storageCases(ANY.count, NOTHING)]);
-  if (untold.length > 0) throw new Error(`No case of \`flat\` calls ${untold.join(', ')}: give each one`);
-  return flatReport({ sizes: how.sizes, found, started, beside, streams, atRest });
+  return flatReport({ untold, sizes: how.sizes, found, started, beside, streams, atRest });
 }
 
 const ANY = { count: 1000, due: 500, newest: 0 };

@@ -147,6 +147,7 @@ export function storageCases(count: number, { data, model, upload }: Uploaded): 
 const WITHOUT: Readonly<Record<string, string>> = {
   orderGroupEvents: 'is a stream, which begins with what `getOrderGroup` reads',
   getCheckpoint: 'is for the ticket of an attempt',
+  pinnedInputs: 'is for the ticket of an attempt',
   listOutputFiles: 'reads one row by the digest of an output',
   getOutputFile: 'reads one row by the digest of an output',
   headOutputFile: 'reads one row by the digest of an output',

@@ -23,6 +23,8 @@ export interface Started {
 
 /** All that was measured. */
 export interface FlatFigures {
+  /** The routes that read and that nothing here calls. */
+  readonly untold: readonly string[];
   readonly sizes: readonly number[];
   readonly found: readonly Found[];
   readonly started: readonly Started[];
@@ -36,7 +38,7 @@ const GROWS = { share: 1.2, ms: 2 };
 
 /** A table of all reads, what of them is not flat, and what was aimed at. */
 export function flatReport(figures: FlatFigures): Report {
-  const { sizes, found, started, beside, streams, atRest } = figures;
+  const { untold, sizes, found, started, beside, streams, atRest } = figures;
   const grows = found.filter(isGrowing);
   const named = grows.map(({ engine, service, name }) => `${service}-api on ${engine}: ${name}`);
   return {
@@ -56,6 +58,7 @@ export function flatReport(figures: FlatFigures): Report {
     })),
     aims: aimsOf(figures),
     notes: [
+      ...untold.map((route) => `Not measured: ${route} has no case yet.`),
       `Not flat (${GROWS.share} times and ${GROWS.ms} ms more among most than among fewest, the quickest of each): ${named.length === 0 ? 'nothing' : named.join('; ')}.`,
       ...beside.map(
         ({ engine, count, alone, beside: asked }) =>
