@@ -1,4 +1,3 @@
-import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { migrations } from '@morpheo/compute-api';
@@ -45,8 +44,6 @@ type Engine = (typeof ENGINES)[number];
  */
 export async function flat({ folder, size, sizes, say }: BenchContext): Promise<Report> {
   const how = { ...SIZES[size], ...(sizes === undefined ? {} : { sizes }) };
-  // The server of PostgreSQL is another user's, and its data lie in here.
-  await chmod(folder, 0o711);
   say('flat: the platform at rest');
   const atRest = await measureAtRest(join(folder, 'platform'), how.ms / 4, how.ms * 2);
   const found: Found[] = [];
@@ -95,9 +92,7 @@ async function placesOf(engine: Engine, folder: string): Promise<Places> {
       [Symbol.asyncDispose]: async () => undefined,
     };
   }
-  const data = join(folder, 'postgres');
-  await mkdir(data);
-  const postgres = await startPostgres({ folder: data, settings: { shared_buffers: '128MB' } });
+  const postgres = await startPostgres({ settings: { shared_buffers: '128MB' } });
   return {
     async database() {
       const { host, port, database, user, password } = await postgres.createDatabase();
