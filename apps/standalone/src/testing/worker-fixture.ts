@@ -127,23 +127,17 @@ export async function openWorkerFixture(daemon: Dind, leaseMs: number) {
     },
     /** The containers of a step of an order, those for data apart. */
     async containers(order: string, step: string): Promise<ListedContainer[]> {
-      const labels = [
-        '--filter',
-        `label=org.morpheo.order=${order}`,
-        '--filter',
-        `label=org.morpheo.step=${step}`,
-      ];
-      const lines = await docker(
-        'ps',
-        '-a',
-        '--no-trunc',
-        ...labels,
-        '--format',
-        '{{.ID}} {{.Names}} {{.State}}',
-      );
+      const format =
+        '{{.ID}} {{.Names}} {{.State}} {{.Label "org.morpheo.order"}}.{{.Label "org.morpheo.step"}}';
+      const lines = await docker('ps', '-a', '--no-trunc', '--format', format);
       const all = lines.split('\n').map((line) => line.split(' '));
-      return all.flatMap(([id = '', name = '', state = '']) =>
-        id === '' || name.endsWith('-data') ? [] : [{ id, name, state }],
+      // Of one that was started ahead the name tells whose it is: `morpheo-spare-<id>.<order>.<attempt>.<step>.…`.
+      const isOf = (name: string, labels: string) => {
+        const [, ofOrder, , ofStep] = name.split('.');
+        return labels === `${order}.${step}` || (ofOrder === order && ofStep === step);
+      };
+      return all.flatMap(([id = '', name = '', state = '', labels = '']) =>
+        !isOf(name, labels) || name.endsWith('-data') ? [] : [{ id, name, state }],
       );
     },
     /** Everything of the platform that is in the daemon, images apart. */
