@@ -1,9 +1,18 @@
-import { NIL_UUID, type PinAnswer, type PinRequest, PlatformError } from '@morpheo/common';
+import {
+  DEFAULT_DISCLOSURE,
+  NIL_UUID,
+  type PinAnswer,
+  type PinRequest,
+  PlatformError,
+} from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
+import { sql } from 'kysely';
+import { ComputeDatabase } from '../db/database.ts';
 import { pinned } from '../testing/fake-systems.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import { away, type TestCompute } from '../testing/open-test-compute.ts';
 import { aLearnuplet, aPreduplet } from '../testing/orders.ts';
+import { type CheckAnswer, type Checked, onChecked } from './checked.ts';
 
 const forbidden = ({ order }: PinRequest): PinAnswer => ({
   outcome: 'refused',
@@ -41,6 +50,35 @@ testOnEngines('Storage is asked for all that an order names before a worker gets
     produces: { type: 'model', uuid: learn.model_end },
   });
 });
+
+testOnEngines(
+  'What ends an order waits for the disk, also beside orders that become due',
+  async (t, open, engine) => {
+    await using compute = await open();
+    compute.broken.storage = away();
+    const database = new ComputeDatabase(compute.database, ['storage']);
+    const bodies = Array.from({ length: 3 }, () => aLearnuplet());
+    for (const body of bodies) await compute.unchecked.learn({ body });
+    const produces = { type: 'model', uuid: aLearnuplet().model_end } as const;
+    const of = { problem_owner: 'ada', hidden: false, disclosure: DEFAULT_DISCLOSURE };
+    const due: CheckAnswer = {
+      ...{ outcome: 'pinned', order: '', pin: '', produces },
+      policy: { ...of, readers: 'everybody', canaries: [] },
+    };
+    const refused = { outcome: 'refused', reason: 'forbidden', message: 'It is not yours.' } as const;
+    const checkedBy = (...answers: CheckAnswer[]) =>
+      answers.map((answer) => ({ order: bodies.shift()?.uuid ?? '', n: 1, answer }));
+    const waits = async (checked: readonly Checked[]) =>
+      await database.write(async (tx) => {
+        await onChecked(tx, checked, { foreignWorkers: undefined, wakeAgainMs: 1 });
+        if (engine === 'sqlite') return true;
+        const setting = sql<{ commits: string }>`select current_setting('synchronous_commit') as commits`;
+        return (await setting.execute(tx.db)).rows[0]?.commits === 'on';
+      });
+    t.is(await waits(checkedBy(due)), engine === 'sqlite', 'what is done again where it is lost');
+    t.true(await waits(checkedBy(due, refused)));
+  },
+);
 
 testOnEngines(
   'While storage is away orders are accepted, why says so, and none is claimed',

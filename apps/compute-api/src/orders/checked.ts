@@ -110,6 +110,8 @@ async function makeDue(
 ): Promise<OrderRow[]> {
   if (held.length === 0) return [];
   const { now } = tx;
+  // An order that has ended in the same transaction stays ended, whoever was told of it.
+  const waits = tx.changes.length > 0;
   // The caller announces it after the commit; if that fails it is due soon by itself. What is for workers of the
   // originals is published in one place alone, so that it is published once.
   const publish =
@@ -129,7 +131,7 @@ async function makeDue(
     insert into events (order_id, n, at, attempt, what, status, details)
     select id, n, ${now}, attempt, 'checked', 'todo', '{}' from ${rowsOf(tx, ENTRY, rows)}`;
   // What is lost is checked once more, since the effect is back with it.
-  await runTogether(tx, update, [entries], { waits: false });
+  await runTogether(tx, update, [entries], { waits });
   for (const order of changed) tx.changes.push({ event: 'checked', order, ran: false, failure: undefined });
   return changed;
 }
