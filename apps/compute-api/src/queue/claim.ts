@@ -57,7 +57,10 @@ export function gatherClaims(
   };
 }
 
-/** As many transactions as it takes: in each those are decided whom the one before has left. */
+/**
+ * As many transactions as it takes: in each those are decided whom the one before has left. Where one fails, those who were
+ * decided before keep what they got: else their orders would run nowhere until their leases end.
+ */
 async function claimOrders(
   database: ComputeDatabase,
   settings: ComputeSettings,
@@ -66,7 +69,11 @@ async function claimOrders(
   const settled: Settled<Claimed>[] = [];
   while (settled.length < claimants.length) {
     const left = claimants.slice(settled.length);
-    settled.push(...(await database.write(async (tx) => await decideAll(tx, settings, left))));
+    try {
+      settled.push(...(await database.write(async (tx) => await decideAll(tx, settings, left))));
+    } catch (reason) {
+      settled.push(...left.map(() => ({ status: 'rejected', reason }) as const));
+    }
   }
   return settled;
 }

@@ -13,6 +13,7 @@ import { testOnEngines } from '../testing/on-engines.ts';
 import { openTestCompute } from '../testing/open-test-compute.ts';
 import { aLearnuplet, emptyQueue, seedQueue } from '../testing/orders.ts';
 import type { TestWorker } from '../testing/test-worker.ts';
+import { watchedDatabase } from '../testing/watched-database.ts';
 import { type Claimant, gatherClaims } from './claim.ts';
 
 const SETTINGS = { ...COMPUTE_DEFAULTS, gpuPatienceMs: 0 };
@@ -214,6 +215,26 @@ testOnEngines('A claim gets as many orders of each kind as it has room for', asy
   t.truthy(next.claim);
   t.deepEqual(Object.keys(next), ['claim']);
 });
+
+testOnEngines(
+  'A claim keeps what it got where those that came with it fail after it',
+  async (t, openCompute) => {
+    await using compute = await openCompute();
+    const { id, boot } = await compute.worker({ learn: 100, predict: 0 });
+    await seedQueue(compute, 'a', 80);
+    let transactions = 0;
+    const failing = watchedDatabase(compute.database, async (_, work) => {
+      transactions += 1;
+      if (transactions > 1) throw new Error('the second fails');
+      return await work();
+    });
+    const claim = gatherClaims(new ComputeDatabase(failing, []), SETTINGS);
+    const claimant = { process: { id, boot, caller: null }, room: { learn: 64 }, most: 64, gpus: 0 };
+    const [first, second] = await Promise.allSettled([claim(claimant), claim(claimant)]);
+    t.is(first.status === 'fulfilled' ? first.value.orders.length : first.reason, 64);
+    t.is(second.status, 'rejected');
+  },
+);
 
 testOnEngines('What is wrong with a claim is its own', async (t, openCompute) => {
   await using compute = await openCompute();
