@@ -73,6 +73,21 @@ testOnEngines('Each line of a batch is taken in or refused, and answered in orde
   t.like(await api.getOrder({ params: { id: predict.uuid } }), { owner: 'ada' });
 });
 
+testOnEngines(
+  'Lines of a batch whose orders are there leave the room that is left to the others',
+  async (t, open) => {
+    await using compute = await open({ openOrders: 3 });
+    const lines = Array.from({ length: 5 }, () => lineOf('learn', aLearnuplet()));
+    await post(t, compute, lines.slice(0, 2).join('\n'));
+    const answers = await post(t, compute, lines.join('\n'));
+    t.deepEqual(
+      answers.map(({ status }) => status),
+      [202, 202, 202, 429, 429],
+    );
+    t.is((await compute.api.listOrders({ query: {} })).total, 3);
+  },
+);
+
 testOnEngines('A line may start from the model that an earlier one of the batch makes', async (t, open) => {
   await using compute = await open();
   const first = aLearnuplet();

@@ -108,20 +108,34 @@ async function submitMany(
     }),
   );
   const wanted = ready.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const without = wanted.filter(({ place }) => place.refusal !== undefined).map(({ posted }) => posted);
-  const there = await known(database, without);
-  const placing = wanted.filter(
-    ({ posted, place }) => place.refusal === undefined || there.has(posted.row.id),
+  const isFull = wanted.some(({ place }) => place.refusal !== undefined);
+  const there = isFull
+    ? await known(
+        database,
+        wanted.map(({ posted }) => posted),
+      )
+    : new Set();
+  const isThere = ({ posted }: { readonly posted: Posted }) => there.has(posted.row.id);
+  // Those that are there need no room, and leave theirs to others.
+  for (const one of wanted) if (isThere(one)) one.place[Symbol.dispose]();
+  const given = await Promise.all(
+    wanted.map(async (one) => {
+      if (one.place.refusal === undefined || isThere(one)) return one;
+      return { ...one, place: held.use(await openOrders.place(one.posted.row.owner)) };
+    }),
   );
+  const placing = given.filter((one) => one.place.refusal === undefined || isThere(one));
   const placed = await round(placing.map(({ posted }) => posted));
-  const outcomes = new Map(placing.map((one, n) => [one, placed[n]]));
+  for (const [n, { place }] of placing.entries()) {
+    const outcome = placed[n];
+    if (outcome?.status === 'fulfilled' && outcome.value.isNew) place.keep();
+  }
+  const outcomes = new Map(placing.map(({ posted }, n) => [posted, placed[n]]));
   return ready.map((one) => {
     if (one.status === 'rejected') return one;
-    const outcome = outcomes.get(one.value);
+    const outcome = outcomes.get(one.value.posted);
     if (outcome === undefined) return { status: 'rejected', reason: one.value.place.refusal };
-    if (outcome.status === 'rejected') return outcome;
-    if (outcome.value.isNew) one.value.place.keep();
-    return { status: 'fulfilled', value: outcome.value.spec };
+    return outcome.status === 'rejected' ? outcome : { status: 'fulfilled', value: outcome.value.spec };
   });
 }
 

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import { shownOwner } from './owners.ts';
 
-/** Room for one more open order, held until it is disposed. */
+/** Room for one more open order, held until it is disposed; doing that twice is harmless. */
 export interface Place extends Disposable {
   /** Why there is none (`rate_limited`, with `details.retry_after` in seconds); undefined where there is. */
   readonly refusal: PlatformError | undefined;
@@ -70,6 +70,7 @@ export class OpenOrders {
       return { refusal: this.refusal(owner), keep: () => undefined, [Symbol.dispose]: () => undefined };
     }
     known.held += 1;
+    let isHeld = true;
     let kept = false;
     return {
       refusal: undefined,
@@ -77,6 +78,8 @@ export class OpenOrders {
         kept = true;
       },
       [Symbol.dispose]: () => {
+        if (!isHeld) return;
+        isHeld = false;
         known.held -= 1;
         if (kept) known.added += 1;
       },
