@@ -2,9 +2,11 @@ import { isPlatformError } from '@morpheo/common';
 import { withParts } from '@morpheo/real-parts';
 import ava from 'ava';
 import { sql } from 'kysely';
+import { Client } from 'pg';
 import type { Database } from '../index.ts';
 import { addNote, type NotesSchema, note, noteIds, notesMigrations } from '../testing/conformance-schema.ts';
 import { sharedPostgres } from '../testing/engines.ts';
+import { clientConfig, POSTGRES_TIMES } from './client-config.ts';
 import { openPostgres } from './index.ts';
 import { placeOn } from './testing.fixture.ts';
 
@@ -188,3 +190,24 @@ function meeting(size: number): () => Promise<void> {
     await all.promise;
   };
 }
+
+test('Whoever listens hears of notifications, also one of an earlier version, which answers no greeting', async (t) => {
+  await using here = await place();
+  const { promise: heard, resolve } = Promise.withResolvers<string | undefined>();
+  const earlier = new Client(clientConfig(here.database, POSTGRES_TIMES, 'schema_listener'));
+  earlier.on('notification', ({ payload }) => {
+    if (payload?.includes(' greetings ') === false) resolve(payload);
+  });
+  await earlier.connect();
+  try {
+    await earlier.query('listen "morpheo_schema"');
+    await using database = await here.open<NotesSchema>({ migrations: notesMigrations });
+    const { promise: listens, resolve: begin } = Promise.withResolvers<void>();
+    using _ = database.listen('orders', () => undefined, begin);
+    await listens;
+    database.notify('orders', 'seven');
+    t.regex((await heard) ?? '', /^\S+ orders seven$/);
+  } finally {
+    await earlier.end();
+  }
+});
