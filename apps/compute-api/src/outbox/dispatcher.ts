@@ -63,6 +63,7 @@ export class Dispatcher implements Relay, AsyncDisposable {
   readonly #underWay = new Map<string, Promise<void>>();
   /** Of what sort there are effects that became due meanwhile, and may have to wait for one of those. */
   readonly #behind = new Set<Which>();
+  #isStopping: boolean = false;
 
   /** Starts it. */
   constructor(parts: DispatcherParts) {
@@ -79,7 +80,8 @@ export class Dispatcher implements Relay, AsyncDisposable {
     };
     this.#check = gather<HeldEffect, void>(
       async (effects) => {
-        await this.#checkThose(effects);
+        // Whatever is left is due again soon, for the next process.
+        if (!this.#isStopping) await this.#checkThose(effects);
         return effects.map(() => ({ status: 'fulfilled', value: undefined }));
       },
       { most: ROUND },
@@ -125,6 +127,7 @@ export class Dispatcher implements Relay, AsyncDisposable {
 
   /** Stops after what is under way. What is left stays due, for the next process. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true;
     await Promise.all(Object.values(this.#loops).map(async (loop) => await loop[Symbol.asyncDispose]()));
     while (this.#underWay.size > 0) await Promise.all(this.#underWay.values());
   }
