@@ -9,7 +9,7 @@ import type { ConnectionPool, PoolOptions } from './pool.ts';
 
 /** Between two tries to listen again, in milliseconds: doubled from the first to the most. */
 const PAUSE = { firstMs: 100, mostMs: 10_000 };
-/** How often a connection that hears nothing is asked whether it still is one. */
+/** How often a connection that hears nothing is asked whether it still is one, and who else there is. */
 const CHECK_MS = 15_000;
 /** The most texts that wait to be told; what comes on top is lost, as any hint may be. */
 const MOST_WAITING = 10_000;
@@ -19,6 +19,8 @@ const MOST_AT_ONCE = 500;
 const NOTIFY = `select set_config('synchronous_commit', 'off', true), pg_notify($1, text) from unnest($2::text[]) as text`;
 /** The channel on which openings tell one another that they listen; nobody else listens there. */
 const GREETINGS = 'greetings';
+/** Stands for openings that listen and are not known by name. */
+const SOMEBODY = 'somebody';
 /** How long an opening that begins to listen waits for the answers of the others, in milliseconds. */
 const ANSWERS_MS = 2000;
 
@@ -127,7 +129,7 @@ export class WakeUps {
       await client.query(`listen "${this.#topic}"`);
       await this.#greet(client);
       listens();
-      const check = setInterval(() => client.query('select 1').catch(lose), CHECK_MS);
+      const check = setInterval(() => void this.#lookForOthers(client).catch(lose), CHECK_MS);
       return await lost.finally(() => clearInterval(check));
     } catch (error) {
       return error;
@@ -142,12 +144,7 @@ export class WakeUps {
   async #greet(client: Client): Promise<void> {
     const known = new Set<string>();
     this.#others = known;
-    const { rows } = await client.query<{ others: number }>(
-      `select count(*)::integer as others from pg_stat_activity
-        where datname = current_database() and application_name = $1 and pid <> pg_backend_pid()`,
-      [`${this.#options.name}_listener`],
-    );
-    const others = rows[0]?.others ?? 0;
+    const others = await this.#countOthers(client);
     this.#tell(GREETINGS, 'hello');
     if (others === 0) return;
     const { promise: answered, resolve } = Promise.withResolvers<void>();
@@ -159,8 +156,22 @@ export class WakeUps {
     await answered;
     clearTimeout(timer);
     this.#answered = undefined;
-    // Whoever listens and does not answer, as an earlier version does not, is to hear all the same.
-    if (known.size < others) known.add('somebody');
+    if (known.size < others) known.add(SOMEBODY);
+  }
+
+  /** Finds whoever listens and was not heard of: a greeting may be lost, and an earlier version sends none. */
+  async #lookForOthers(client: Client): Promise<void> {
+    const others = await this.#countOthers(client);
+    if (this.#others !== undefined && this.#others.size < others) this.#others.add(SOMEBODY);
+  }
+
+  async #countOthers(client: Client): Promise<number> {
+    const { rows } = await client.query<{ others: number }>(
+      `select count(*)::integer as others from pg_stat_activity
+        where datname = current_database() and application_name = $1 and pid <> pg_backend_pid()`,
+      [`${this.#options.name}_listener`],
+    );
+    return rows[0]?.others ?? 0;
   }
 
   #hear(payload: string): void {
