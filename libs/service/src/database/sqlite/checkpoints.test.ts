@@ -61,6 +61,27 @@ test('Wherever a process is killed while the log is moved into the file, every a
   );
 });
 
+test('A write is synced also where the log began again, and comes to as many pages as before', async (t) => {
+  await using place = await temporaryPlace();
+  let syncs = 0;
+  const syncFile: SyncFile = async (_, file) => {
+    if (file.endsWith('-wal')) syncs += 1;
+  };
+  await using database = await openSqlite<NotesSchema>({
+    ...{ file: place.file, logPages: { copy: 1, restart: 1 }, syncFile },
+    migrations: notesMigrations,
+  });
+  await addNote(database, 'a');
+  for (const letter of 'uvwxyz') {
+    const body = letter.repeat(400_000);
+    const before = syncs;
+    await database.write(async (tx) => await tx.updateTable('notes').set({ body }).execute());
+    t.true(syncs > before, letter);
+    // With nothing written in between, all of the log is moved into the file.
+    for (let n = 0; n < 6; n += 1) await database.write(async () => undefined);
+  }
+});
+
 test('The file is synced off the thread that serves, and writes go on meanwhile', async (t) => {
   await using place = await temporaryPlace();
   const began = Promise.withResolvers<void>();

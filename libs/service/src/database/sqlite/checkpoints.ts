@@ -53,7 +53,7 @@ export class Checkpoints {
    */
   advance(pages: number): boolean {
     if (this.#state === 'growing' && pages - this.#copied >= this.#pages.copy) this.#pin();
-    else if (this.#state === 'pinned') this.#copy(pages);
+    else if (this.#state === 'pinned') return this.#copy(pages);
     else if (this.#state === 'flushed') return this.#end(pages);
     return false;
   }
@@ -77,24 +77,32 @@ export class Checkpoints {
     this.#state = 'growing';
   }
 
-  #copy(pages: number): void {
+  #copy(pages: number): boolean {
     try {
       this.#move(pages);
     } finally {
       this.#unpin();
     }
+    // Where nothing was written since it was pinned.
+    const isAtEnd = this.#isAtEnd(pages);
     this.#state = 'flushing';
     this.#flush = this.#syncFile().then(
       () => {
-        this.#state = pages >= this.#pages.restart ? 'flushed' : 'growing';
+        this.#state = pages >= this.#pages.restart && !isAtEnd ? 'flushed' : 'growing';
       },
       (error) => this.#failed(error),
     );
+    return isAtEnd;
   }
 
   #end(pages: number): boolean {
     this.#state = 'growing';
     this.#move(pages);
+    return this.#isAtEnd(pages);
+  }
+
+  /** Whether all of the log is in the file, so that it begins again. */
+  #isAtEnd(pages: number): boolean {
     const isAtEnd = this.#copied === pages;
     if (isAtEnd) this.#copied = 0;
     return isAtEnd;

@@ -25,6 +25,8 @@ export class LogOfWrites {
   readonly #count: StatementSync;
   readonly #descriptors: readonly number[];
   #pages = 0;
+  /** How many it had when all of it was in the file, until it is known to have begun again. */
+  #ended: number | undefined;
 
   /**
    * `database` and `reader` are two connections to `file`, which has a log. `failed` is called with what everybody is told
@@ -66,17 +68,23 @@ export class LogOfWrites {
   /** To be called after each commit: resolves when it is on disk, with all that it saw; undefined where it is there. */
   committed(): Promise<void> | undefined {
     const { log } = this.#count.get() ?? {};
-    // One that wrote nothing is on disk when what it saw is.
-    if (log !== this.#pages) void this.#log.sync();
-    this.#pages = Number(log);
+    const pages = Number(log);
+    // One that wrote nothing is on disk when what it saw is. A log that began again may come to as many pages as it had.
+    if (pages !== this.#pages) void this.#log.sync();
+    if (pages !== this.#ended) {
+      this.#pages = pages;
+      this.#ended = undefined;
+    }
     return this.#log.pending;
   }
 
   /** Moves some of the log into the file, where it is time; between transactions alone. Throws SQLite's errors. */
   advance(): void {
     const isAtEnd = this.#checkpoints.advance(this.#pages);
-    // Whatever is written next begins the log again, and may come to as many pages as it has now.
-    if (isAtEnd) this.#pages = 0;
+    // Whatever is written next begins the log again.
+    if (!isAtEnd) return;
+    this.#ended = this.#pages;
+    this.#pages = 0;
   }
 
   /** Resolves when nothing is being synced any more, and the log can be closed. */
