@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type BatchAnswer, MOST_IN_BATCH } from '@morpheo/common';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
@@ -164,6 +166,27 @@ test('Lines are cut in the same places, however their bytes come', async (t) => 
     );
   }
 });
+
+// Alone, as long as it measures.
+test.serial('A line that comes byte by byte takes little more memory than it has bytes', async (t) => {
+  const size = 100_000;
+  let grown = 0;
+  async function* bytes() {
+    const before = heapUsed();
+    for (let n = 0; n < size; n++) yield Buffer.from('x');
+    grown = heapUsed() - before;
+  }
+  const [[line] = []] = await Array.fromAsync(chunksOf(bytes(), { most: 1, bytes: 1, lineBytes: size }));
+  t.is(line?.text.toString().length, size);
+  t.true(grown < 20 * size, `${grown} bytes of heap`);
+});
+
+/** What is in use, without what only waits to be collected. */
+function heapUsed(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  return process.memoryUsage().heapUsed;
+}
 
 async function cut(bytes: Uint8Array, piece: number) {
   async function* pieces() {

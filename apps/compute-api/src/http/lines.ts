@@ -7,6 +7,7 @@ export interface Line {
 }
 
 const NEW_LINE = 0x0a;
+const NOTHING: Buffer = Buffer.alloc(0);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -35,8 +36,8 @@ class LineCutter {
   bytes = 0;
   readonly #most: number;
   #line = 1;
-  /** The beginning of a line whose end has not come; undefined once it is longer than any may be. */
-  #begun: Uint8Array[] | undefined = [];
+  /** The beginning of a line whose end has not come, and room for more; undefined once it is longer than any may be. */
+  #begun: Buffer | undefined = NOTHING;
   #size = 0;
 
   constructor(lineBytes: number) {
@@ -49,8 +50,7 @@ class LineCutter {
     while (at < piece.byteLength && this.lines.length < most && this.bytes < bytes) {
       const end = piece.indexOf(NEW_LINE, at);
       if (end === -1) {
-        // A copy: a piece is good until the next one is asked for.
-        this.#keep(Uint8Array.from(piece.subarray(at)));
+        this.#keep(piece.subarray(at));
         return piece.byteLength;
       }
       if (this.#size === 0) this.#add(piece.subarray(at, end));
@@ -67,10 +67,10 @@ class LineCutter {
   end(): void {
     const begun = this.#begun;
     const size = this.#size;
-    this.#begun = [];
+    this.#begun = NOTHING;
     this.#size = 0;
     if (begun === undefined) this.#push(tooLong(this.#most), 0);
-    else this.#add(begun.length === 1 && begun[0] ? begun[0] : Buffer.concat(begun, size));
+    else this.#add(begun.subarray(0, size));
   }
 
   /** The lines so far, which are forgotten. */
@@ -81,10 +81,18 @@ class LineCutter {
     return taken;
   }
 
+  /** Keeps a copy: a piece is good until the next one is asked for, and many small ones cost more than their bytes. */
   #keep(part: Uint8Array): void {
+    const before = this.#size;
     this.#size += part.byteLength;
     if (this.#size > this.#most) this.#begun = undefined;
-    this.#begun?.push(part);
+    if (this.#begun === undefined) return;
+    if (this.#size > this.#begun.byteLength) {
+      const grown = Buffer.allocUnsafe(Math.min(this.#most, 2 * this.#size));
+      grown.set(this.#begun.subarray(0, before));
+      this.#begun = grown;
+    }
+    this.#begun.set(part, before);
   }
 
   #add(bytes: Uint8Array): void {
