@@ -225,9 +225,9 @@ test('what was stored is there after a restart, and what was half-written is gon
   t.is(await (await service.call('admin', `/data/${id(1)}/blob`)).text(), 'kept');
 });
 
-test('a folder is held by one process at a time', async (t) => {
+test('a folder is held by one service at a time', async (t) => {
   await using service = await openTestService();
-  await refused(t, openTestService({}, service.folder), 'unavailable', /held by another process/);
+  await refused(t, openTestService({}, service.folder), 'unavailable', /opened twice by this process/);
 });
 
 test('a service that is drained finishes its uploads first', async (t) => {
