@@ -47,16 +47,19 @@ test('What was acknowledged is there after the server was killed, and writes go 
   const log = memoryLog();
   await using database = await openOn(server, log);
   let kept = 0;
+  let isOver = false;
   const kills = (async () => {
     for (const mark of [200, 500]) {
       await eventually(t, (t) => t.true(kept >= mark));
       await server.kill();
       await server.start();
     }
-  })();
+  })().finally(() => {
+    isOver = true;
+  });
   const written = writeOn(t, database, (count) => {
     kept = count;
-    return count >= 800;
+    return count >= 800 && isOver;
   });
   await kills;
   const { kept: ids, refused } = await written;

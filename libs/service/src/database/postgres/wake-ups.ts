@@ -39,6 +39,8 @@ export class WakeUps {
   readonly #stop = new AbortController();
   /** The other openings that listen, as far as this one knows; undefined while it does not listen itself. */
   #others: Set<string> | undefined;
+  /** Whether it has heard of all others that listen; before, others may count on it though it does not know them. */
+  #knowsOthers = false;
   #answered: (() => void) | undefined;
   #sending: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
@@ -53,7 +55,7 @@ export class WakeUps {
   /** See `Database.notify`. */
   notify(channel: string, text: string): void {
     this.#channels.deliver(channel, text, 'here');
-    if (this.#others?.size !== 0) this.#tell(channel, text);
+    if (!this.#knowsOthers || this.#others?.size !== 0) this.#tell(channel, text);
   }
 
   #tell(channel: string, text: string): void {
@@ -128,6 +130,7 @@ export class WakeUps {
       await client.query(sessionSettings(times));
       await client.query(`listen "${this.#topic}"`);
       await this.#greet(client);
+      this.#knowsOthers = true;
       listens();
       const check = setInterval(() => void this.#lookForOthers(client).catch(lose), CHECK_MS);
       return await lost.finally(() => clearInterval(check));
@@ -136,6 +139,7 @@ export class WakeUps {
     } finally {
       this.#stop.signal.removeEventListener('abort', stop);
       this.#others = undefined;
+      this.#knowsOthers = false;
       await client.end().catch(() => undefined);
     }
   }
