@@ -37,10 +37,10 @@ export class WakeUps {
   readonly #origin = randomUUID();
   readonly #waiting = new Set<string>();
   readonly #stop = new AbortController();
-  /** The other openings that listen, as far as this one knows; undefined while it does not listen itself. */
+  /** The other openings that this one has heard of since it listens. */
+  #known = new Set<string>();
+  /** The same, once those are all; undefined before, when others may count on being told though they are not known yet. */
   #others: Set<string> | undefined;
-  /** Whether it has heard of all others that listen; before, others may count on it though it does not know them. */
-  #knowsOthers = false;
   #answered: (() => void) | undefined;
   #sending: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
@@ -55,7 +55,7 @@ export class WakeUps {
   /** See `Database.notify`. */
   notify(channel: string, text: string): void {
     this.#channels.deliver(channel, text, 'here');
-    if (!this.#knowsOthers || this.#others?.size !== 0) this.#tell(channel, text);
+    if (this.#others?.size !== 0) this.#tell(channel, text);
   }
 
   #tell(channel: string, text: string): void {
@@ -129,8 +129,7 @@ export class WakeUps {
       await client.connect();
       await client.query(sessionSettings(times));
       await client.query(`listen "${this.#topic}"`);
-      await this.#greet(client);
-      this.#knowsOthers = true;
+      this.#others = await this.#greet(client);
       listens();
       const check = setInterval(() => void this.#lookForOthers(client).catch(lose), CHECK_MS);
       return await lost.finally(() => clearInterval(check));
@@ -139,18 +138,17 @@ export class WakeUps {
     } finally {
       this.#stop.signal.removeEventListener('abort', stop);
       this.#others = undefined;
-      this.#knowsOthers = false;
       await client.end().catch(() => undefined);
     }
   }
 
-  /** Tells the others that this opening listens, and waits for a while until all of them know. */
-  async #greet(client: Client): Promise<void> {
+  /** Tells the others that this opening listens, waits for a while until all of them know, and returns who they are. */
+  async #greet(client: Client): Promise<Set<string>> {
     const known = new Set<string>();
-    this.#others = known;
+    this.#known = known;
     const others = await this.#countOthers(client);
     this.#tell(GREETINGS, 'hello');
-    if (others === 0) return;
+    if (others === 0) return known;
     const { promise: answered, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, ANSWERS_MS);
     this.#answered = () => {
@@ -161,12 +159,13 @@ export class WakeUps {
     clearTimeout(timer);
     this.#answered = undefined;
     if (known.size < others) known.add(SOMEBODY);
+    return known;
   }
 
   /** Finds whoever listens and was not heard of: a greeting may be lost, and an earlier version sends none. */
   async #lookForOthers(client: Client): Promise<void> {
     const others = await this.#countOthers(client);
-    if (this.#others !== undefined && this.#others.size < others) this.#others.add(SOMEBODY);
+    if (this.#known.size < others) this.#known.add(SOMEBODY);
   }
 
   async #countOthers(client: Client): Promise<number> {
@@ -182,8 +181,8 @@ export class WakeUps {
     const [origin = '', channel = '', ...words] = payload.split(' ');
     if (origin === this.#origin) return;
     const text = words.join(' ');
-    if (channel === GREETINGS && text === 'goodbye') this.#others?.delete(origin);
-    else this.#others?.add(origin);
+    if (channel === GREETINGS && text === 'goodbye') this.#known.delete(origin);
+    else this.#known.add(origin);
     if (channel !== GREETINGS) this.#channels.deliver(channel, text, 'elsewhere');
     else if (text === 'hello') this.#tell(GREETINGS, 'here');
     this.#answered?.();
