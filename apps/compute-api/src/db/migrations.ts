@@ -408,13 +408,14 @@ export const migrations: Migrations = {
     }
   },
   '021-partial-indexes': async (schema) => {
-    // Each holds the rows alone that somebody looks for by it: a new order is in as few as can be.
+    // Each holds the rows alone that somebody looks for by it: a new order is in as few as can be. What all its rows have in
+    // common is none of its columns: PostgreSQL leaves out the condition on that, and would look through all of them.
     for (const [name, columns, rows] of [
       ['orders_lease', 'lease_until', 'lease_until is not null'],
       ['orders_worker', 'worker, status', 'worker is not null'],
       ['orders_publish', 'status, publish_after', 'publish_after is not null'],
       ['orders_model_end', 'model_end', 'model_end is not null'],
-      ['orders_turn', 'status, kind, needs, asks_gpus, owner, turn_at, id, due_at, gpus', "status = 'todo'"],
+      ['orders_turn', 'kind, needs, asks_gpus, owner, turn_at, id, due_at, gpus', "status = 'todo'"],
     ] as const) {
       await schema.schema.dropIndex(name).execute();
       await sql`create index ${sql.ref(name)} on orders (${sql.raw(columns)}) where ${sql.raw(rows)}`.execute(

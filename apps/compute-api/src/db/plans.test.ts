@@ -38,9 +38,8 @@ const READ_THROUGH: readonly RegExp[] = [
   /^SCAN outbox: select "n" from "outbox" where "effect" = (\?|\$1) limit (\?|\$2)$/,
 ];
 
-/** Indexes that no query of this test needs, and what needs them: orders that ask for GPUs, which are rare. */
+/** Indexes that no query of this test needs, and what needs them: orders that GPUs are kept for, which are rare. */
 const NEEDED_ELSEWHERE = {
-  orders_gpus: 'the oldest of the orders that wait for GPUs: reserveGpus',
   orders_kept: 'the orders that a worker keeps GPUs for: takeReserved',
 };
 
