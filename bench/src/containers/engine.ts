@@ -37,7 +37,10 @@ export function openEngine(socketPath: string): Engine {
     },
     async created(signal) {
       const filters = encodeURIComponent(JSON.stringify({ type: ['container'], event: ['create'] }));
-      return idsOf(await send('GET', `/events?filters=${filters}`, undefined, signal), signal);
+      const events = await send('GET', `/events?filters=${filters}`, undefined, signal);
+      // Whoever has stopped reading does not hear that it was cut off.
+      events.on('error', () => undefined);
+      return idsOf(events, signal);
     },
     [Symbol.dispose]: () => agent.destroy(),
   };
