@@ -77,3 +77,32 @@ export async function timed<T>(work: () => Promise<T>): Promise<{ readonly resul
   const result = await work();
   return { result, ms: performance.now() - started };
 }
+
+/** What callers met who each made one call after another; milliseconds from a call to its answer. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** Makes the calls of several callers at once, each its next one when the last was answered, for `ms` milliseconds. */
+export async function rateOf(callers: readonly (() => Promise<void>)[], ms: number): Promise<Rate> {
+  const latencies: number[] = [];
+  const started = performance.now();
+  await Promise.all(
+    callers.map(async (call) => {
+      for (let now = performance.now(); now < started + ms; ) {
+        await call();
+        const answered = performance.now();
+        latencies.push(answered - now);
+        now = answered;
+      }
+    }),
+  );
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    perSecond: latencies.length / seconds,
+    p50: percentile(latencies, 0.5),
+    p99: percentile(latencies, 0.99),
+  };
+}

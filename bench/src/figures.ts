@@ -1,6 +1,5 @@
 import type { Bar, Report } from './bench.ts';
 import { formatValue } from './report.ts';
-import { svgText } from './svg.ts';
 
 const WIDTH = 760;
 const LABEL_WIDTH = 290;
@@ -38,4 +37,10 @@ function drawBar({ label, value, unit, plain }: Bar, y: number, longest: number)
     `<rect x="${LABEL_WIDTH}" y="${y + 4}" width="${length.toFixed(1)}" height="${LINE - 6}" fill="${plain ? '#b0b0b0' : '#2f6f8f'}"/>`,
     svgText(LABEL_WIDTH + length + 6, middle, `${formatValue(value)} ${unit}`, ''),
   ];
+}
+
+/** A text of a picture (SVG) at a place, with these further attributes; what it says is escaped. */
+export function svgText(x: number, y: number, content: string, attributes: string): string {
+  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" fill="#222222" ${attributes}>${escaped}</text>`;
 }

@@ -1,5 +1,5 @@
+import { svgText } from '../figures.ts';
 import { formatValue } from '../report.ts';
-import { svgText } from '../svg.ts';
 import type { HistoryEntry } from './history.ts';
 
 const WIDTH = 760;

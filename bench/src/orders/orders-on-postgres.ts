@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { startNsqd, startPostgres, type TestDatabase } from '@morpheo/real-parts';
-import type { BenchContext, BenchSize, Report } from '../bench.ts';
-import { median } from '../bench.ts';
+import { type BenchContext, type BenchSize, median, type Rate, type Report } from '../bench.ts';
 import { startServer } from '../process/start-server.ts';
 import { batchRound } from './batches.ts';
 import { openPgBoss } from './pg-boss.ts';
-import { type Inserted, insertPlainly, makeTables } from './plain-inserts.ts';
+import { insertPlainly, makeTables } from './plain-inserts.ts';
 import { type Round, requireListed, round, type Summary, summary } from './rounds.ts';
 
 interface Size {
@@ -28,8 +27,8 @@ const TITLE =
 
 interface Found {
   readonly callers: number;
-  readonly plain: Inserted;
-  readonly boss: Inserted | undefined;
+  readonly plain: Rate;
+  readonly boss: Rate | undefined;
   readonly parts: Summary;
   readonly embedded: Summary;
 }
@@ -57,8 +56,8 @@ export async function ordersOnPostgres({ folder, size, say }: BenchContext): Pro
   for (const count of callers) {
     say(`orders-on-postgres: ${count} callers`);
     const turns = {
-      plain: [] as Inserted[],
-      boss: [] as Inserted[],
+      plain: [] as Rate[],
+      boss: [] as Rate[],
       parts: [] as Round[],
       embedded: [] as Round[],
     };
@@ -93,8 +92,8 @@ function addressOf({ host, port, database, user, password }: TestDatabase) {
   return { host, port, database, user, password };
 }
 
-function middleOf(rounds: readonly Inserted[]): Inserted {
-  const middle = (of: (one: Inserted) => number) => median(rounds.map(of));
+function middleOf(rounds: readonly Rate[]): Rate {
+  const middle = (of: (one: Rate) => number) => median(rounds.map(of));
   return {
     perSecond: middle((one) => one.perSecond),
     p50: middle((one) => one.p50),
@@ -167,7 +166,11 @@ function reportOf(
     notes: [
       `All ${accepted.toLocaleString('en')} orders that were accepted on PostgreSQL are in the list afterwards.`,
       'The bare insert: the same rows into the same tables of the same server, a statement and a commit for each order, by as many connections as there are callers; compute-api has ten connections at most.',
-      'pg-boss 12.35: a send for each order, by as many callers and ten connections, in the process that measures.',
+      ...(found.some(({ boss }) => boss !== undefined)
+        ? [
+            'pg-boss 12.35: a send for each order, by as many callers and ten connections, in the process that measures.',
+          ]
+        : []),
       'Each order is announced on NSQ after its commit. Embedded: SQLite, and a queue in the process.',
       'CPU µs is what the process of compute-api takes for one order; PostgreSQL takes its own.',
     ],

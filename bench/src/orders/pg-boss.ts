@@ -1,7 +1,6 @@
 import type { PostgresTarget } from '@morpheo/real-parts';
-import { percentile } from '../bench.ts';
+import { type Rate, rateOf } from '../bench.ts';
 import { nextOrder } from './next-order.ts';
-import type { Inserted } from './plain-inserts.ts';
 
 /** What is used of pg-boss, a queue of jobs on PostgreSQL. */
 interface Boss {
@@ -23,7 +22,7 @@ const CONNECTIONS = 10;
 /** A peer under load. */
 export interface Peer extends AsyncDisposable {
   /** Sends orders by so many callers for `ms` milliseconds, each committed before the next one of its caller. */
-  send(how: { readonly callers: number; readonly ms: number }): Promise<Inserted>;
+  send(how: { readonly callers: number; readonly ms: number }): Promise<Rate>;
 }
 
 /** Opens pg-boss on an empty database; undefined where it is not installed. */
@@ -52,24 +51,13 @@ export async function openPgBoss({
 async function load(
   boss: Boss,
   { callers, ms }: { readonly callers: number; readonly ms: number },
-): Promise<Inserted> {
-  const latencies: number[] = [];
-  const started = performance.now();
-  await Promise.all(
-    Array.from({ length: callers }, async () => {
-      for (let now = performance.now(); now < started + ms; ) {
-        const id = await boss.send(QUEUE, JSON.parse(nextOrder().body) as object);
-        if (id === null) throw new Error('pg-boss took no job');
-        const answered = performance.now();
-        latencies.push(answered - now);
-        now = answered;
-      }
-    }),
-  );
-  const seconds = (performance.now() - started) / 1000;
-  return {
-    perSecond: latencies.length / seconds,
-    p50: percentile(latencies, 0.5),
-    p99: percentile(latencies, 0.99),
+): Promise<Rate> {
+  const send = async () => {
+    const id = await boss.send(QUEUE, JSON.parse(nextOrder().body) as object);
+    if (id === null) throw new Error('pg-boss took no job');
   };
+  return await rateOf(
+    Array.from({ length: callers }, () => send),
+    ms,
+  );
 }

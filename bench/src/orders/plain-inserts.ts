@@ -3,7 +3,7 @@ import { migrations, type Schema } from '@morpheo/compute-api';
 import type { PostgresTarget } from '@morpheo/real-parts';
 import { openDatabase } from '@morpheo/service/database';
 import { Client } from 'pg';
-import { percentile } from '../bench.ts';
+import { type Rate, rateOf } from '../bench.ts';
 import { nextOrder } from './next-order.ts';
 
 /** The rows that an order becomes, in one statement, which is a transaction: one way to the server and back. */
@@ -14,14 +14,6 @@ const INSERT = `
     values ($1, 'learn', 'todo', $2, $3, $4, $5, $6, $7, 0, 0, 0, 1, 0, $8, $8, $8) returning id)
   insert into events (order_id, n, at, attempt, what, status, details)
   select id, 1, $8, 0, 'accepted', 'todo', '{}' from placed`;
-
-/** What came of plain inserts. */
-export interface Inserted {
-  readonly perSecond: number;
-  /** Milliseconds from a statement to its answer. */
-  readonly p50: number;
-  readonly p99: number;
-}
 
 /** Gives an empty database the tables of compute-api. */
 export async function makeTables(target: PostgresTarget): Promise<void> {
@@ -38,28 +30,17 @@ export async function makeTables(target: PostgresTarget): Promise<void> {
 export async function insertPlainly(
   target: PostgresTarget,
   { connections, ms }: { readonly connections: number; readonly ms: number },
-): Promise<Inserted> {
+): Promise<Rate> {
   const clients = Array.from({ length: connections }, () => new Client({ ...target, ssl: false }));
   try {
     await Promise.all(clients.map((client) => client.connect()));
-    const latencies: number[] = [];
-    const started = performance.now();
-    await Promise.all(
-      clients.map(async (client) => {
-        for (let now = performance.now(); now < started + ms; ) {
-          await client.query({ name: 'order', text: INSERT, values: rowOf(nextOrder()) });
-          const answered = performance.now();
-          latencies.push(answered - now);
-          now = answered;
-        }
-      }),
-    );
-    const seconds = (performance.now() - started) / 1000;
-    return {
-      perSecond: latencies.length / seconds,
-      p50: percentile(latencies, 0.5),
-      p99: percentile(latencies, 0.99),
+    const insert = async (client: Client) => {
+      await client.query({ name: 'order', text: INSERT, values: rowOf(nextOrder()) });
     };
+    return await rateOf(
+      clients.map((client) => async () => await insert(client)),
+      ms,
+    );
   } finally {
     await Promise.all(clients.map((client) => client.end()));
   }
