@@ -1,7 +1,6 @@
 import type { BucketPlace, Claim, Resource, Step } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
-import pLimit from 'p-limit';
 import { Checkpoints } from '../beside/checkpoints.ts';
 import { MetricsTail } from '../beside/metrics.ts';
 import {
@@ -14,19 +13,16 @@ import {
   requireFreePlace,
 } from '../buckets/index.ts';
 import type { OpenStorage } from '../clients.ts';
-import { treeLimits, type WorkerLimits } from '../config/limits.ts';
 import type { Placing } from '../files/copy-in.ts';
-import type { ImagePolicy } from '../images/policy.ts';
-import { pullImage } from '../images/pull.ts';
-import type { Cache, Cached, CacheRequest } from '../inputs/cache/index.ts';
-import { type BlobName, nameOf } from '../inputs/download.ts';
-import type { InputBlob, Inputs } from '../inputs/fetch.ts';
-import { type Image, prepareImage } from '../inputs/images.ts';
-import type { WorkerMeters } from '../metrics.ts';
+import type { Cached, CacheRequest } from '../inputs/cache/index.ts';
+import type { BlobName } from '../inputs/download.ts';
+import type { InputBlob } from '../inputs/fetch.ts';
+import type { Image } from '../inputs/images.ts';
+import { Supplies, type SupplyParts } from '../inputs/supplies.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
-import type { ContainerRuntime, PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
+import type { PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
-import { count, formatBytes, formatDuration } from '../steps/format.ts';
+import { count, formatBytes } from '../steps/format.ts';
 import { type Fill, StepRunner } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
 import { describedAtOnce } from './described-inputs.ts';
@@ -35,15 +31,9 @@ import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
 import type { Workspace } from './workspace.ts';
 
 /** The parts of a worker that its attempts share. */
-export interface WorkerParts {
+export interface WorkerParts extends SupplyParts {
   readonly openStorage: OpenStorage;
-  readonly inputs: Inputs;
-  readonly cache: Cache;
-  readonly runtime: ContainerRuntime;
   readonly buckets: Connections;
-  readonly images: ImagePolicy;
-  readonly limits: WorkerLimits;
-  readonly meters: WorkerMeters;
 }
 
 /** What belongs to one attempt alone. */
@@ -68,14 +58,6 @@ export type RunContainer = (
   options?: { readonly beside: RunOptions['beside'] },
 ) => Promise<string>;
 
-/** How often the log says that a build goes on, in milliseconds. */
-const PROGRESS_MS = 30_000;
-
-function every(ms: number, work: () => void): Disposable {
-  const timer = setInterval(work, ms);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
 /**
  * An attempt whose work is under way, as workflows see it. Disposing stops what is still being prepared, and lets go of
  * the inputs that it uses.
@@ -95,11 +77,8 @@ export class Attempt {
   readonly #workspace: Workspace;
   readonly #events: AttemptEvents;
   readonly #runner: StepRunner;
-  readonly #wallMs: number;
-  readonly #inUse = new DisposableStack();
+  readonly #supplies: Supplies;
   readonly #ended = new AbortController();
-  /** Builds one image at a time: so an order never takes more memory than its slot has. */
-  readonly #builds = pLimit(1);
 
   constructor(parts: WorkerParts, { claim, workspace, gpus, events, signal, ticket }: AttemptParts) {
     const { runtime, limits } = parts;
@@ -113,10 +92,16 @@ export class Attempt {
     this.#workspace = workspace;
     this.#events = events;
     this.signal = AbortSignal.any([signal, this.#ended.signal]);
-    this.treeLimits = treeLimits(limits);
-    this.placing = runtime.isolates ? 'link' : 'copy';
-    this.#wallMs = limits.wallMs[claim.spec.kind];
-    this.limits = { ...limits.run, wallMs: this.#wallMs };
+    const wallMs = limits.wallMs[claim.spec.kind];
+    this.#supplies = new Supplies(parts, {
+      storage: this.#storage,
+      wallMs,
+      log: (step, line) => events.log(step, line),
+      buildOutput: (whose) => events.buildOutput(whose),
+      signal: this.signal,
+    });
+    ({ treeLimits: this.treeLimits, placing: this.placing } = this.#supplies);
+    this.limits = { ...limits.run, wallMs };
     this.#runner = new StepRunner({
       runtime,
       events,
@@ -139,66 +124,28 @@ export class Attempt {
 
   /** What storage knows of a thing. Throws `OrderFailure` with `input_not_found` where it knows none. */
   async describe(name: BlobName): Promise<Resource> {
-    return await this.#parts.inputs.describe(name, this.#storage, this.signal);
+    return await this.#supplies.describe(name);
   }
 
-  /** Fetches an input, which stays until the attempt ends. Throws as {@link Inputs.fetch} does. */
+  /** Fetches an input, which stays until the attempt ends. Throws as {@link Supplies.fetch} does. */
   async fetch(name: BlobName, signal: AbortSignal): Promise<InputBlob> {
-    const { inputs, meters } = this.#parts;
-    const blob = await span('download input', { type: name.type, uuid: name.uuid }, async (about) => {
-      const fetched = this.#inUse.use(await inputs.fetch(name, this.#storage, signal));
-      about.set({ bytes: fetched.bytes, cached: fetched.cached });
-      return fetched;
-    });
-    meters.inputCame(blob.bytes, blob.cached);
-    return blob;
+    return await this.#supplies.fetch(name, signal);
   }
 
-  /** Makes the image of a build context ready to run. Throws as {@link prepareImage} does. */
+  /** Makes the image of a build context ready to run. Throws as {@link Supplies.image} does. */
   async image(archive: InputBlob, signal: AbortSignal): Promise<Image> {
-    const { cache, runtime, meters } = this.#parts;
-    const { type, uuid } = archive;
-    await using build = this.#events.buildOutput(type);
-    const { onOutput } = build;
-    const options = { cache, runtime, limits: this.treeLimits, wallMs: this.#wallMs, signal, onOutput };
-    const startedAt = performance.now();
-    const tellProgress = () => {
-      const ran = formatDuration(Math.round((performance.now() - startedAt) / 1000) * 1000);
-      this.log('build', `build: ${nameOf(archive)} goes on, for ${ran} by now`);
-    };
-    using _progress = every(PROGRESS_MS, tellProgress);
-    const image = await span('prepare image', { type, uuid }, async (about) => {
-      const made = this.#inUse.use(await this.#builds(async () => await prepareImage(archive, options)));
-      about.set({ cached: made.prepared.cached });
-      return made;
-    });
-    const { cached } = image.prepared;
-    meters.imageCame(cached);
-    this.log('build', `build: ${nameOf(archive)} is ${cached ? 'there already' : 'ready'}`);
-    return image;
+    return await this.#supplies.image(archive, signal);
   }
 
-  /** Makes the image of a registry ready to run, by its reference with a digest. Throws as {@link pullImage} does. */
+  /** Makes the image of a registry ready to run, by its reference with a digest. Throws as {@link Supplies.pull} does. */
   async pull(reference: string): Promise<PreparedImage> {
-    const { images: policy, cache, runtime, meters } = this.#parts;
-    const { signal } = this;
-    await using build = this.#events.buildOutput('image');
-    const { onOutput } = build;
-    const log = (line: string) => this.log('build', `build: ${line}`);
-    const options = { policy, cache, runtime, signal, log, onOutput, progressMs: PROGRESS_MS };
-    return await span('pull image', { image: reference }, async (about) => {
-      const pull = async () => await pullImage(reference, options);
-      const prepared = await this.span('build').piece(pull, ({ cached }) => ({ cached }));
-      this.#inUse.defer(() => prepared.release?.());
-      about.set({ cached: prepared.cached });
-      meters.imageCame(prepared.cached);
-      return prepared;
-    });
+    const pull = async () => await this.#supplies.pull(reference);
+    return await this.span('build').piece(pull, ({ cached }) => ({ cached }));
   }
 
   /** An entry of the cache, in use until the attempt ends. */
   async cached(wanted: Omit<CacheRequest, 'signal'>): Promise<Cached> {
-    return this.#inUse.use(await this.#parts.cache.use({ ...wanted, signal: this.signal }));
+    return await this.#supplies.cached(wanted);
   }
 
   /** Tells the runtime that a step is near, which will run in this image; see {@link StepRunner.warmUp}. */
@@ -328,6 +275,6 @@ export class Attempt {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort();
     await this.#runner.settle();
-    this.#inUse.dispose();
+    this.#supplies[Symbol.dispose]();
   }
 }

@@ -1,4 +1,5 @@
 import type { AttemptEvent, Step, StepRecord } from '@morpheo/common';
+import type { BuildOutput } from '../inputs/supplies.ts';
 import type { OutputChunk } from '../runtime/index.ts';
 import { formatBytes } from '../steps/format.ts';
 import {
@@ -20,11 +21,6 @@ export interface EventsOptions extends SenderOptions {
 
 /** A line of a build that is longer is cut. */
 const BUILD_LINE_LENGTH = 16_384;
-
-/** See {@link AttemptEvents.buildOutput}. */
-export interface BuildOutput extends AsyncDisposable {
-  readonly onOutput: (chunk: OutputChunk) => Promise<void>;
-}
 
 /** What compute-api hears of an attempt while it runs: its steps and its log. Keeps the last lines of each step. */
 export class AttemptEvents {
