@@ -185,6 +185,34 @@ export const ENDS = {
     reason: 'exit_code',
     hint: 'Read the end of the log: the program ended by itself with an error.',
   },
+  call_failed: {
+    reason: 'exit_code',
+    hint: 'Read the message and the end of the log: the program answered the call with an error of its own.',
+  },
+  call_unanswered: {
+    reason: 'exit_code',
+    hint: 'Let the program go on until it is stopped, and answer each call: it ended before it had.',
+  },
+  runner_protocol_broken: {
+    reason: 'invalid_result',
+    hint: 'Let the program speak with its worker as docs/runners.md has it.',
+  },
+  runner_start_too_slow: {
+    reason: 'timed_out',
+    hint: 'Let the program ask for its first call sooner, or ask the operator for more time (--runner-start).',
+  },
+  runner_not_declared: {
+    reason: 'build_failed',
+    hint: 'Say in the image that it is a warm runner (LABEL morpheo.runner="1"), or order it without warm.',
+  },
+  runner_too_large: {
+    reason: 'out_of_memory',
+    hint: 'Ask for less memory (limits.memory_bytes), or ask the operator for more for warm runners (--runner-memory).',
+  },
+  runner_broken: {
+    reason: 'exit_code',
+    hint: 'Read the end of the log: the program failed at each of its last starts. Correct it and order anew, or have it tried again (morpheo runners retry).',
+  },
   model_missing: {
     reason: 'missing_result',
     hint: 'Let train write at least one file to the folder of the model before it ends.',

@@ -2,11 +2,19 @@ import * as z from 'zod';
 
 /**
  * What an order may need of its worker, and what a worker offers. Both are sets of terms, such as `runtime=docker`,
- * `arch=amd64` and `label.zone=a`: a worker can run an order where it offers every term that the order needs.
+ * `arch=amd64`, `warm=runner` and `label.zone=a`: a worker can run an order where it offers every term that the order needs.
  */
 
 /** What runs containers: a Docker daemon, or plain processes of the worker's machine. */
 export const RUNTIMES = ['docker', 'process'] as const;
+
+/**
+ * What warm runners speak with their worker: `runner` is the platform's own contract, `zeromq` that of Shepherd's runners.
+ */
+export const RUNNER_PROTOCOLS = ['runner', 'zeromq'] as const;
+
+/** A protocol of {@link RUNNER_PROTOCOLS}. */
+export type RunnerProtocol = (typeof RUNNER_PROTOCOLS)[number];
 
 /** Architectures, as Go and the images of OCI call them. */
 export const ARCHITECTURES = [
@@ -71,6 +79,8 @@ export const labels = z
 export const orderNeeds = z.strictObject({
   runtime: z.enum(RUNTIMES).optional(),
   arch: z.enum(ARCHITECTURES).optional(),
+  /** That it keeps programs warm which speak this. A job that says `warm` needs it anyway. */
+  warm: z.enum(RUNNER_PROTOCOLS).optional(),
   labels: labels.optional(),
 });
 
@@ -81,17 +91,25 @@ export type OrderNeeds = z.infer<typeof orderNeeds>;
 export interface NamedTerms {
   readonly runtime?: string | undefined;
   readonly arch?: string | undefined;
+  readonly warm?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 const LABEL = 'label.';
+const NAMES: readonly string[] = ['runtime', 'arch', 'warm'];
 
 /** The terms of needs or of an offer, each once and in order; the empty list where nothing is needed, or offered. */
-export function termsOf({ runtime, arch, labels: named = {} }: NamedTerms): string[] {
+export function termsOf({ runtime, arch, warm, labels: named = {} }: NamedTerms): string[] {
   const terms = Object.entries(named).map(([key, value]) => `${LABEL}${key}=${value}`);
   if (runtime !== undefined) terms.push(`runtime=${runtime}`);
   if (arch !== undefined) terms.push(`arch=${arch}`);
+  if (warm !== undefined) terms.push(warmTerm(warm));
   return terms.sort();
+}
+
+/** The term of a worker that keeps programs warm which speak a protocol. It may offer several. */
+export function warmTerm(protocol: string): string {
+  return `warm=${protocol}`;
 }
 
 /**
@@ -103,16 +121,17 @@ export function namedBy(terms: readonly string[]): NamedTerms | undefined {
   for (const term of terms) {
     const at = term.indexOf('=');
     const name = term.slice(0, at);
-    if (at < 0 || (name !== 'runtime' && name !== 'arch' && !name.startsWith(LABEL))) return undefined;
+    if (at < 0 || (!NAMES.includes(name) && !name.startsWith(LABEL))) return undefined;
     const value = term.slice(at + 1);
     if ((named.get(name) ?? value) !== value) return undefined;
     named.set(name, value);
   }
   const all = [...named].filter(([name]) => name.startsWith(LABEL));
-  const [runtime, arch] = [named.get('runtime'), named.get('arch')];
+  const [runtime, arch, warm] = NAMES.map((name) => named.get(name));
   return {
     ...(runtime === undefined ? {} : { runtime }),
     ...(arch === undefined ? {} : { arch }),
+    ...(warm === undefined ? {} : { warm }),
     ...(all.length === 0
       ? {}
       : { labels: Object.fromEntries(all.map(([name, value]) => [name.slice(LABEL.length), value])) }),
@@ -129,6 +148,8 @@ export function describeTerms(terms: readonly string[]): string {
 function describeTerm(term: string): string {
   if (term === 'runtime=docker') return 'Docker';
   if (term === 'runtime=process') return 'the runtime process';
+  if (term === warmTerm('runner')) return 'warm runners';
+  if (term === warmTerm('zeromq')) return 'warm runners of Shepherd';
   if (term.startsWith(LABEL)) return `the label ${term.slice(LABEL.length)}`;
   return `the architecture ${term.slice(term.indexOf('=') + 1)}`;
 }

@@ -143,6 +143,8 @@ export const stepRecord = z.object({
   seconds: z.number().overwrite((seconds) => Math.max(0, seconds)),
   /** True where the work was found done (an image or a detarget result of the same digests). */
   cached: z.boolean().optional(),
+  /** Of work that a warm runner did: how many calls, of the same owner, the runner had answered before. */
+  reused: z.int().min(0).optional(),
   exit_code: z.int().optional(),
   peak_memory_bytes: z.int().optional(),
   cpu_seconds: z.number().optional(),

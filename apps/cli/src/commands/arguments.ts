@@ -54,7 +54,7 @@ export function readNeeds(text: string, before: OrderNeeds = {}): OrderNeeds {
   const named = namedBy([...termsOf(before), ...terms]);
   if (named === undefined) {
     throw new InvalidArgumentError(
-      'It should be runtime=…, arch=… and label.<key>=…, each once, with commas between.',
+      'It should be runtime=…, arch=…, warm=… and label.<key>=…, each once, with commas between.',
     );
   }
   const read = orderNeeds.safeParse(named);

@@ -1,4 +1,4 @@
-import { ORDER_STATUSES, type OrderKind, termsOf, type WorkerView } from '@morpheo/common';
+import { ORDER_STATUSES, type OrderKind, termsOf, type WorkerView, warmTerm } from '@morpheo/common';
 import { Argument, type Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { paintStatus } from '../orders/order-text.ts';
@@ -68,8 +68,8 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
 }
 
 /** What it offers beside its runtime, as `--needs` of an order has it. */
-function offersText({ arch, labels }: WorkerView): string {
-  return oneLine(termsOf({ arch, labels }).join(','), 100) || '–';
+function offersText({ arch, labels, warm = [] }: WorkerView): string {
+  return oneLine([...termsOf({ arch, labels }), ...warm.map(warmTerm)].join(','), 100) || '–';
 }
 
 function usedSlots(worker: WorkerView, kind: OrderKind): string {

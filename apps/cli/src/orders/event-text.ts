@@ -2,13 +2,14 @@ import { failure, type OrderEvent, STEPS } from '@morpheo/common';
 import { z } from 'zod';
 import type { Look, Paint } from '../terminal/terminal.ts';
 import { clockTime, humanBytes, humanSeconds, oneLine } from '../terminal/text.ts';
-import { failureLine } from './order-text.ts';
+import { failureLine, reusedText } from './order-text.ts';
 
 /** What an entry of the history may say; anything else, or of another form, is passed over. */
 const stepSchema = z.object({
   step: z.enum(STEPS),
   seconds: z.number().optional().catch(undefined),
   cached: z.boolean().optional().catch(undefined),
+  reused: z.int().optional().catch(undefined),
   exit_code: z.int().optional().catch(undefined),
   peak_memory_bytes: z.int().optional().catch(undefined),
 });
@@ -84,6 +85,7 @@ function stepText(step: Details['step']): string {
   const facts = [
     step.seconds === undefined ? undefined : humanSeconds(step.seconds),
     step.cached === true ? 'cached' : undefined,
+    reusedText(step.reused),
     step.peak_memory_bytes === undefined ? undefined : `peak ${humanBytes(step.peak_memory_bytes)}`,
     (step.exit_code ?? 0) === 0 ? undefined : `exit code ${step.exit_code}`,
   ].filter((fact) => fact !== undefined);

@@ -12,7 +12,15 @@ import {
 } from '@morpheo/common';
 import { disclosureText } from '../platform/disclosure.ts';
 import type { Look, Paint } from '../terminal/terminal.ts';
-import { humanBytes, humanSeconds, localTime, oneLine, plain, secondsBetween } from '../terminal/text.ts';
+import {
+  counted,
+  humanBytes,
+  humanSeconds,
+  localTime,
+  oneLine,
+  plain,
+  secondsBetween,
+} from '../terminal/text.ts';
 
 const LOOKS: Record<OrderStatus, Look> = {
   waiting: 'dim',
@@ -139,6 +147,7 @@ function jobFields(job: JobView | undefined): [string, string | undefined][] {
   const { bucket } = job.outputs ?? {};
   return [
     ['image', job.image],
+    ['warm', job.warm],
     ['command', list((job.command ?? []).length === 0 ? [] : [(job.command ?? []).join(' ')])],
     ['env', list(Object.entries(job.env ?? {}).map(([name, value]) => `${name}=${value}`))],
     ['inputs', list(job.inputs.map((input) => `${input.path}  ${inputText(input)}`))],
@@ -179,6 +188,11 @@ function listScores(scores: Readonly<Record<string, number>> | undefined): strin
   return entries.map(([id, score]) => `${scoreText(score)}  ${oneLine(id, 40)}`).join(`\n${' '.repeat(12)}`);
 }
 
+/** How many calls of the same owner a warm runner had answered before it did a step; undefined where none did it. */
+export function reusedText(reused: number | undefined): string | undefined {
+  return reused === undefined ? undefined : `warm, after ${counted(reused, 'call')}`;
+}
+
 function attemptLines(paint: Paint, attempt: OrderView['attempts'][number]): string[] {
   const took = secondsBetween(attempt.started_at, attempt.ended_at);
   const ended = `${attempt.outcome ?? 'running'}${took === undefined ? '' : ` after ${humanSeconds(took)}`}`;
@@ -190,6 +204,7 @@ function attemptLines(paint: Paint, attempt: OrderView['attempts'][number]): str
     const facts = [
       humanSeconds(record.seconds),
       record.cached === true ? 'cached' : undefined,
+      reusedText(record.reused),
       record.peak_memory_bytes === undefined ? undefined : `peak ${humanBytes(record.peak_memory_bytes)}`,
       record.cpu_seconds === undefined ? undefined : `${humanSeconds(record.cpu_seconds)} of CPU`,
       (record.exit_code ?? 0) === 0 ? undefined : paint('red', `exit code ${record.exit_code}`),

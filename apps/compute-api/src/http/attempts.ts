@@ -6,6 +6,7 @@ import {
   PlatformError,
   RUNTIMES,
   termsOf,
+  warmTerm,
 } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
 import { countedLines, teller } from '../attempts/events.ts';
@@ -53,7 +54,7 @@ export function attemptHandlers(
   return {
     registerWorker: async ({ params, body }, call) => {
       refuseOurs();
-      const { slots, gpus = NO_GPUS, resume, arch, labels, moved = false, ...rest } = body;
+      const { slots, gpus = NO_GPUS, resume, arch, warm = [], labels, moved = false, ...rest } = body;
       const runtime = RUNTIMES.find((known) => known === body.runtime);
       const worker = {
         id: params.worker,
@@ -65,7 +66,7 @@ export function attemptHandlers(
         learn_slots: slots.learn,
         predict_slots: slots.predict,
         job_slots: slots.job ?? 0,
-        offers: termsOf({ runtime, arch, labels }),
+        offers: [...termsOf({ runtime, arch, labels }), ...new Set(warm.map(warmTerm))],
         moved,
       };
       const granted = await register(database, settings, worker, resume ?? []);

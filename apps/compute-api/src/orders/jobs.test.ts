@@ -101,6 +101,30 @@ testOnEngines('An image needs Docker, and no worker without slots for jobs gets 
   t.is((await docker.mustClaim(0, ['job'])).order, job.uuid);
 });
 
+testOnEngines('A job that is a call in a warm runner goes to a worker that keeps such', async (t, open) => {
+  await using compute = await open();
+  const { api } = compute;
+  const job = aJob({ warm: 'zeromq', inputs: [] });
+  await api.postJob({ body: job });
+  const claimOf = async (...warm: ('runner' | 'zeromq')[]) =>
+    await (await compute.worker(SLOTS, 0, 1, { runtime: 'docker', warm })).claim(0, ['job']);
+  t.is(await claimOf('runner'), null);
+  const { code, sentence } = await api.whyOrder({ params: { id: job.uuid } });
+  t.is(code, 'no_worker_offers');
+  t.regex(sentence, /offers warm runners of Shepherd/);
+  const claim = await claimOf('runner', 'zeromq');
+  t.like(claim, { order: job.uuid, spec: { uplet: { warm: 'zeromq' } } });
+  const view = await api.getOrder({ params: { id: job.uuid } });
+  t.like(view, { job: { warm: 'zeromq' }, needs: { runtime: 'docker', warm: 'zeromq' } });
+  t.deepEqual(
+    (await api.listWorkers({})).items.map(({ warm, labels }) => ({ warm, labels })),
+    [
+      { warm: ['runner', 'zeromq'], labels: undefined },
+      { warm: ['runner'], labels: undefined },
+    ],
+  );
+});
+
 testOnEngines('What a job had written is kept when it fails, until it is tried again', async (t, open) => {
   await using compute = await open();
   const { api, calls } = compute;

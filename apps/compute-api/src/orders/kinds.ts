@@ -138,7 +138,12 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
     wireName: 'job',
     brokenRule: () => undefined,
     completed({ uplet }) {
-      const needs = uplet.image === undefined ? uplet.needs : { ...uplet.needs, runtime: 'docker' as const };
+      const { image, warm } = uplet;
+      const own = {
+        ...(image === undefined ? {} : { runtime: 'docker' as const }),
+        ...(warm === undefined ? {} : { warm }),
+      };
+      const needs = Object.keys(own).length === 0 ? uplet.needs : { ...uplet.needs, ...own };
       return {
         kind: 'job',
         uplet: { ...uplet, ...(needs === undefined ? {} : { needs }), output: uplet.output ?? randomUUID() },
@@ -177,8 +182,18 @@ function checkKept(order: OrderRow, { uuid }: OrderResult): void {
   throw new PlatformError('invalid_request', `body.result.uuid: should be ${kept}, which is kept for it`);
 }
 
-function jobViewOf({ image, command, env, inputs = [], output, outputs, limits, labels }: Job): JobView {
-  const all = { image, command, env, output, outputs, limits, labels };
+function jobViewOf({
+  image,
+  warm,
+  command,
+  env,
+  inputs = [],
+  output,
+  outputs,
+  limits,
+  labels,
+}: Job): JobView {
+  const all = { image, warm, command, env, output, outputs, limits, labels };
   return {
     ...Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
     inputs: inputs.map(({ inline, ...input }) =>

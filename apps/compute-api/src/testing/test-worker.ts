@@ -21,7 +21,7 @@ export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 }
 
 /** What a worker says that it offers. */
 export type TestOffers = Partial<
-  Pick<Input<ComputeContract['endpoints']['registerWorker']>['body'], 'runtime' | 'arch' | 'labels'>
+  Pick<Input<ComputeContract['endpoints']['registerWorker']>['body'], 'runtime' | 'arch' | 'warm' | 'labels'>
 >;
 
 /** A worker as compute-api sees one: it makes the calls, and runs nothing. */

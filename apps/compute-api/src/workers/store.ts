@@ -4,8 +4,10 @@ import {
   isPlatformError,
   namedBy,
   PlatformError,
+  RUNNER_PROTOCOLS,
   type Settled,
   type WorkerView,
+  warmTerm,
 } from '@morpheo/common';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { type ComputeDatabase, type Tx, timeOf } from '../db/database.ts';
@@ -322,13 +324,15 @@ function viewOf(
   running: readonly Running[],
   terms: readonly string[],
 ): WorkerView {
-  const { arch, labels } = namedBy(terms) ?? {};
+  const warm = RUNNER_PROTOCOLS.filter((protocol) => terms.includes(warmTerm(protocol)));
+  const { arch, labels } = namedBy(terms.filter((term) => !warm.map(warmTerm).includes(term))) ?? {};
   const architecture = ARCHITECTURES.find((known) => known === arch);
   return {
     id: worker.id,
     name: worker.name,
     runtime: worker.runtime,
     ...(architecture === undefined ? {} : { arch: architecture }),
+    ...(warm.length === 0 ? {} : { warm }),
     ...(labels === undefined ? {} : { labels }),
     alive,
     last_seen_at: time(worker.seen_at),

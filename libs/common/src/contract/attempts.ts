@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { MOST_GPUS } from '../bounds.ts';
 import { failure, STEPS } from '../failure.ts';
 import { bytesOf, MOST_METRICS } from '../job/bounds.ts';
-import { ARCHITECTURES, labels } from '../needs.ts';
+import { ARCHITECTURES, labels, RUNNER_PROTOCOLS } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { json, nothing } from './contract.ts';
@@ -143,6 +143,8 @@ export const attempts = {
         runtime: z.string().max(100),
         /** The architecture of what it runs; absent: not known yet, and orders that need one do not come here. */
         arch: z.enum(ARCHITECTURES).optional(),
+        /** The protocols of the programs that it keeps warm; absent: it keeps none. */
+        warm: z.array(z.enum(RUNNER_PROTOCOLS)).max(RUNNER_PROTOCOLS.length).optional(),
         /** What else it offers, as its operator says. */
         labels: labels.optional(),
         slots,

@@ -3,7 +3,7 @@ import { disclosed, SEEING_STEPS } from '../disclosure.ts';
 import { ERROR_CODES } from '../errors.ts';
 import { failure } from '../failure.ts';
 import { jobView } from '../job/view.ts';
-import { ARCHITECTURES, labels, orderNeeds } from '../needs.ts';
+import { ARCHITECTURES, labels, orderNeeds, RUNNER_PROTOCOLS } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
 import { pageOf, timestamp } from './service.ts';
 
@@ -239,6 +239,8 @@ export const workerView = z.object({
   runtime: z.string(),
   /** The architecture of what it runs; absent where it did not say. */
   arch: z.enum(ARCHITECTURES).optional(),
+  /** The protocols of the programs that it keeps warm; absent where it keeps none. */
+  warm: z.array(z.enum(RUNNER_PROTOCOLS)).optional(),
   /** What else it offers to orders that need it; absent where that is nothing. */
   labels: labels.optional(),
   alive: z.boolean(),

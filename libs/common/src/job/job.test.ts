@@ -83,6 +83,21 @@ test('A job that does not fit is told what is wrong, and where', (t) => {
   for (const [members, message] of cases) t.regex(told(members), message, JSON.stringify(members));
 });
 
+test('What a call in a warm runner brings lies below /in, and what the runner starts with in no bucket', (t) => {
+  const bucket = { resource: undefined, bucket: { connection: 'lab', prefix: 'a' } };
+  const warm = (path: string, members: object = {}) =>
+    told({ warm: 'runner', inputs: [{ path, resource: RESOURCE, ...members }] });
+  for (const path of ['/in/a', '/in/a/b', '/model', '/data/model']) t.is(warm(path), '', path);
+  t.is(warm('/in/a', bucket), '');
+  t.regex(warm('/model', bucket), /^inputs.0.path: should stand below \/in\//);
+  t.regex(warm('/in'), /^inputs.0.path: should stand below \/in\//);
+  for (const path of ['/calls', '/calls/1', '/run', '/run/morpheo', '/tmp/a'])
+    t.regex(warm(path), /which warm runners have for themselves/, path);
+  t.is(told({ inputs: [{ path: '/tmp/a', ...bucket }] }), '');
+  t.regex(told({ warm: 'gpu' }), /^warm: /);
+  t.regex(told({ warm: 'zeromq', needs: { warm: 'runner' } }), /^needs.warm: should be absent/);
+});
+
 test('No input stands at or in another, whatever their order', (t) => {
   const inputs = (...paths: string[]) => ({ inputs: paths.map((path) => ({ path, resource: RESOURCE })) });
   t.regex(told(inputs('/a', '/a')), /^inputs.1.path: should not be at or in \/a,/);

@@ -2,10 +2,10 @@ import * as z from 'zod';
 import { GROUP_NAME, GROUP_NAME_RULE, MOST_GPUS, MOST_OWNER_CHARACTERS, MOST_PRIORITY } from '../bounds.ts';
 import { RESOURCE_TYPES } from '../contract/resources.ts';
 import { pinnedImage } from '../image-reference.ts';
-import { labels, orderNeeds } from '../needs.ts';
+import { labels, orderNeeds, RUNNER_PROTOCOLS } from '../needs.ts';
 import { uuid } from '../uuid.ts';
 import { bytesOf, decodedBytes, MOST_IN_JOB } from './bounds.ts';
-import { bucketPlace, inputPath, isWithin } from './places.ts';
+import { brokenRunnerInput, bucketPlace, inputPath, isWithin } from './places.ts';
 
 /** Variables that say which GPUs a container has, and those of the platform. */
 const RESERVED_VARIABLES = /^(?:MORPHEO_.*|NVIDIA_.*|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER)$/;
@@ -132,6 +132,11 @@ export const job = z
     image: pinnedImage.optional(),
     /** In place of an image, an algorithm on storage. */
     algo: uuid.optional(),
+    /**
+     * That it is a call in a warm runner, which goes on after it and answers the calls of others of the same owner: the image
+     * speaks this protocol. Inputs below `/in/` are the call's; all others, the command and the variables the runner's.
+     */
+    warm: z.enum(RUNNER_PROTOCOLS).optional(),
     /** In place of the image's own command; its entry point stays. */
     command: command.optional(),
     /** Never secrets: whoever may see the order sees them. */
@@ -165,6 +170,18 @@ export const job = z
   .refine(({ image, needs }) => image === undefined || needs?.runtime !== 'process', {
     path: ['needs', 'runtime'],
     message: 'should be docker, or absent: an image runs nowhere else',
+  })
+  .refine(({ warm, needs }) => needs?.warm === undefined || needs.warm === warm, {
+    path: ['needs', 'warm'],
+    message: 'should be absent: a job needs what it says with warm',
+  })
+  .superRefine(({ warm, inputs = [] }, context) => {
+    if (warm === undefined) return;
+    for (const [index, { path, bucket }] of inputs.entries()) {
+      const message = brokenRunnerInput(path, bucket !== undefined);
+      if (message !== undefined)
+        context.addIssue({ code: 'custom', path: ['inputs', index, 'path'], message });
+    }
   });
 
 /** See {@link job}. */

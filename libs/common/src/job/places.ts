@@ -4,6 +4,12 @@ import { bytesOf, MOST_IN_JOB } from './bounds.ts';
 /** Where a job finds its outputs and its checkpoint, as folders that it may write. */
 export const JOB_FOLDERS = { outputs: '/outputs', checkpoint: '/checkpoint' } as const;
 
+/** What lies below here is of one call where a job runs in a warm runner; all else is of the runner. */
+const CALL_INPUTS = '/in/';
+
+/** Where nothing of a warm runner may stand, nor in or above: its calls, its socket, and what is wiped between calls. */
+const OF_RUNNERS = ['/calls', '/run/morpheo', '/tmp'];
+
 /** What an input may not stand at, in or above: what is the platform's, the kernel's, or the container's own. */
 const RESERVED_PATHS = [
   ...Object.values(JOB_FOLDERS),
@@ -43,6 +49,22 @@ function brokenPath(text: string): string | undefined {
     return `should have ${MOST_IN_JOB.pathBytes} bytes at the most, and 255 between two /`;
   const taken = RESERVED_PATHS.find((one) => isWithin(text, one) || isWithin(one, text));
   return taken === undefined ? undefined : `should not be at, in or above ${taken}, which is not for inputs`;
+}
+
+/** Where a call in a warm runner finds an input, relative to its folder of inputs; undefined for one of the runner. */
+export function callPath(path: string): string | undefined {
+  return path.startsWith(CALL_INPUTS) ? path.slice(CALL_INPUTS.length) : undefined;
+}
+
+/** What is wrong with an input of a warm runner; undefined where all is well, and for one of a call. */
+export function brokenRunnerInput(path: string, isBucket: boolean): string | undefined {
+  if (callPath(path) !== undefined) return undefined;
+  if (isBucket) return `should stand below ${CALL_INPUTS}: what a warm runner starts with lies in no bucket`;
+  if (`${path}/` === CALL_INPUTS) return `should stand below ${CALL_INPUTS}, where each call has its own`;
+  const taken = OF_RUNNERS.find((one) => isWithin(path, one) || isWithin(one, path));
+  return taken === undefined
+    ? undefined
+    : `should not be at, in or above ${taken}, which warm runners have for themselves`;
 }
 
 /** Whether a path is that of a folder, or of something in it. */

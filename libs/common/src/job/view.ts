@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { RUNNER_PROTOCOLS } from '../needs.ts';
 import { inputResource, jobLimits, jobOutputs } from './job.ts';
 import { bucketPlace } from './places.ts';
 
@@ -13,6 +14,8 @@ export const jobAccepted = z.object({
 /** A job as `/v1/orders` shows it: what runs, on what, and where its outputs go. */
 export const jobView = z.object({
   image: z.string().optional(),
+  /** The protocol of the warm runner that it is a call in. */
+  warm: z.enum(RUNNER_PROTOCOLS).optional(),
   command: z.array(z.string()).optional(),
   env: z.record(z.string(), z.string()).optional(),
   inputs: z.array(

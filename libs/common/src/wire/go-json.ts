@@ -145,6 +145,7 @@ export const goOptionalString = z
 const namedTerms = z.strictObject({
   runtime: z.string().optional(),
   arch: z.string().optional(),
+  warm: z.string().optional(),
   labels: z.record(z.string(), z.string()).optional(),
 });
 
@@ -175,17 +176,19 @@ export const goOptionalNeeds = z
     properties: {
       runtime: { type: 'string' },
       arch: { type: 'string' },
+      warm: { type: 'string' },
       labels: { type: 'object', additionalProperties: { type: 'string' } },
     },
     additionalProperties: false,
   })
   .optional();
 
-function inOrder({ runtime, arch, labels = {} }: NamedTerms): NamedTerms | undefined {
+function inOrder({ runtime, arch, warm, labels = {} }: NamedTerms): NamedTerms | undefined {
   const sorted = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
   const named = {
     ...(runtime === undefined ? {} : { runtime }),
     ...(arch === undefined ? {} : { arch }),
+    ...(warm === undefined ? {} : { warm }),
     ...(sorted.length === 0 ? {} : { labels: Object.fromEntries(sorted) }),
   };
   return Object.keys(named).length === 0 ? undefined : named;

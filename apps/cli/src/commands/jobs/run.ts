@@ -17,6 +17,7 @@ import { INPUT_FORMS, readBucket, readInputs } from './inputs.ts';
 
 interface RunOptions extends OrderOptions {
   readonly algo?: string;
+  readonly warm?: boolean;
   readonly input?: readonly string[];
   readonly unpack?: readonly string[];
   readonly env?: readonly string[];
@@ -49,6 +50,10 @@ export function addRun(program: Command, run: Runner): void {
     )
     .argument('[command...]', 'what it runs; its entry point stays, as with docker run')
     .option('--algo <uuid>', 'an algorithm on storage, in place of an image')
+    .option(
+      '--warm',
+      'as a call in a program that goes on afterwards and answers your next ones: inputs below /in/ are of the call, all others of the program',
+    )
     .option('--input <path=what>', `an input: ${INPUT_FORMS}; several times for several`, collect)
     .option(
       '--unpack <path=what>',
@@ -90,6 +95,10 @@ export function addRun(program: Command, run: Runner): void {
     [
       'morpheo run --algo a1b6 --input /data=data:1111 --gpus 1 --detach',
       'run an algorithm on a data set, and go',
+    ],
+    [
+      'morpheo run --algo a1b6 --warm --input /in/text=@a.txt',
+      'ask a program that stays warm between your calls',
     ],
     ['morpheo run … --out results -- --steps 10', 'fetch what it leaves into the folder results'],
     ['morpheo runs', 'the jobs, newest first'],
@@ -166,7 +175,7 @@ async function jobOf(
   words: readonly string[],
   options: RunOptions,
 ): Promise<Job> {
-  const { algo, env, label, time, memory, disk, outBucket, storage, callback } = options;
+  const { algo, warm, env, label, time, memory, disk, outBucket, storage, callback } = options;
   // With an algorithm there is no image: the first word is the first of its command.
   const command = algo === undefined || image === undefined ? words : [image, ...words];
   if (algo === undefined && image === undefined)
@@ -185,6 +194,7 @@ async function jobOf(
   const said = {
     uuid: options.uuid ?? randomUUID(),
     ...(algo === undefined ? { image: pinned } : { algo: await resolveResource(context, 'algo', algo) }),
+    ...(warm === true ? { warm: 'runner' } : {}),
     ...(command.length === 0 ? {} : { command }),
     ...(env === undefined ? {} : { env: readPairs('--env', env) }),
     ...(label === undefined ? {} : { labels: readPairs('--label', label) }),
