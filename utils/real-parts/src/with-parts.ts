@@ -12,6 +12,7 @@ export type Part =
   | 'docker'
   | 'compose'
   | 'schemathesis'
+  | 'molotov'
   | 'dockerfile-reader';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
@@ -27,6 +28,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly st
   versitygw: ['versitygw'],
   registry: ['docker-registry'],
   schemathesis: ['schemathesis'],
+  molotov: ['molotov'],
   'dockerfile-reader': ['dockerfile-reader'],
 };
 
