@@ -24,7 +24,7 @@ export function buildCommand(options: {
   const command = new Command(options.name)
     .description(options.description)
     .usage('[settings]')
-    .helpOption('-h, --help', 'show this text')
+    .helpOption(hasShort(options.settings, 'h') ? '--help' : '-h, --help', 'show this text')
     .configureHelp({ helpWidth: 110, showGlobalOptions: false })
     .configureOutput({ getOutHasColors: () => false });
   for (const setting of Object.values(options.settings)) {
@@ -50,7 +50,10 @@ export function readFlags(command: Command, settings: Settings, argv: readonly s
       given.set(flag, before === undefined || value == null ? (value ?? true) : `${before},${value}`);
     });
   }
-  const words = argv.map(withTwoDashes);
+  const letters = new Set(Object.values(settings).map(({ short }) => short));
+  const words = argv.map((word) =>
+    /^-[a-zA-Z]\d/.test(word) && letters.has(word[1]) ? word : withTwoDashes(word),
+  );
   const { operands, unknown } = command.parseOptions(words);
   const help = unknown.some((argument) => argument === '--help' || argument === '-h');
   const hidden = behindSecrets(command, settings, words);
@@ -66,6 +69,10 @@ export function readFlags(command: Command, settings: Settings, argv: readonly s
     given: mergeAliases(settings, given),
     problems,
   };
+}
+
+function hasShort(settings: Settings, letter: string): boolean {
+  return Object.values(settings).some(({ short }) => short === letter);
 }
 
 function withTwoDashes(argument: string): string {
@@ -130,7 +137,8 @@ function describe(setting: Setting): Option {
     ...(setting.aliases ?? []).map((alias) => `also: --${alias}`),
   ];
   const value = setting.switch === true ? '[bool]' : '[value]';
-  return new Option(`--${setting.flag} ${value}`, `${setting.help} (${notes.join('; ')})`);
+  const short = setting.short === undefined ? '' : `-${setting.short}, `;
+  return new Option(`${short}--${setting.flag} ${value}`, `${setting.help} (${notes.join('; ')})`);
 }
 
 function hidden(flag: string): Option {

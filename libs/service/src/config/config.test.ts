@@ -98,6 +98,21 @@ test('Flags of the originals with a single dash are understood', (t) => {
   t.is(valuesOf(['-http-port', '80']).port, 80);
 });
 
+test('A letter stands for a setting, also the one that is help elsewhere', (t) => {
+  const { host, port } = settings;
+  const short = defineSettings({ host: { ...host, short: 'h' }, port: { ...port, short: 'p' } });
+  const read = (...argv: string[]) =>
+    loadSettings({ name: 'demo', description: '', version: '1.2.3', settings: short, argv, env: {} });
+  t.deepEqual(read('-h', '0.0.0.0', '-p', '80'), {
+    kind: 'settings',
+    values: { host: '0.0.0.0', port: 80 },
+  });
+  t.deepEqual(read('-p8080'), { kind: 'settings', values: { host: '127.0.0.1', port: 8080 } });
+  const help = read('--help');
+  t.true(help.kind === 'help' && /-h, --host \[value\]/.test(help.text) && !/-h, --help/.test(help.text));
+  t.throws(() => read('-h'), { message: /needs a value/ });
+});
+
 test('A switch may stand without a value', (t) => {
   t.true(valuesOf(['--insecure']).insecure);
   t.true(valuesOf(['--insecure', '--port', '1']).insecure);

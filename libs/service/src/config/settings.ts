@@ -13,6 +13,8 @@ export interface Setting<Schema extends z.ZodType = z.ZodType> {
   readonly default?: z.output<Schema>;
   /** One sentence for `--help`. */
   readonly help: string;
+  /** A letter that means the same behind one dash: `-p 80`. With `h`, help is `--help` alone. */
+  readonly short?: string;
   /** Further flags that mean the same, without dashes. */
   readonly aliases?: readonly string[];
   /** Wraps the value in a {@link Secret}, and accepts `…_FILE` and `--…-file`: the path of a file that holds it. */
