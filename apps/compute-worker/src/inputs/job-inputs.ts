@@ -20,6 +20,10 @@ export function placesOf(inputs: readonly JobInput[]): BucketPlace[] {
   return inputs.flatMap(({ bucket }) => (bucket === undefined ? [] : [bucket]));
 }
 
+/** Who brings inputs to where they are to lie; of a bucket only where it says how. */
+export type InputPlacer = Pick<Attempt, 'treeLimits' | 'placing' | 'signal' | 'cached'> &
+  Partial<Pick<Attempt, 'fetchPlace'>>;
+
 /** Where the inputs of a job lie in the folder of its step, by their numbers, and where the job finds them. */
 export function mountsOf(inputs: readonly JobInput[]): Recipe['mounts'] {
   return inputs.map(({ path }, index) => ({ folder: hostOf(index), container: path, readOnly: true }));
@@ -34,15 +38,23 @@ export async function placeInputs(
   inputs: readonly JobInput[],
   blob: Gathered['blob'],
   folder: string,
-  attempt: Attempt,
+  placer: InputPlacer,
 ): Promise<void> {
-  for (const [index, input] of inputs.entries()) {
-    const target = join(folder, hostOf(index));
-    await mkdir(dirname(target), { recursive: true });
-    if (input.resource !== undefined) await placeBlob(blob(input.resource), input, target, attempt);
-    else if (input.inline !== undefined) await placeInline(input.inline, input, target, attempt);
-    else if (input.bucket !== undefined) await attempt.fetchPlace(input.bucket, target);
-  }
+  for (const [index, input] of inputs.entries())
+    await placeInput(input, blob, join(folder, hostOf(index)), placer);
+}
+
+/** Puts one input at `target`, whose folder is made where need be. Throws as {@link placeInputs} does. */
+export async function placeInput(
+  input: JobInput,
+  blob: Gathered['blob'],
+  target: string,
+  placer: InputPlacer,
+): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  if (input.resource !== undefined) await placeBlob(blob(input.resource), input, target, placer);
+  else if (input.inline !== undefined) await placeInline(input.inline, input, target, placer);
+  else if (input.bucket !== undefined) await placer.fetchPlace?.(input.bucket, target);
 }
 
 function hostOf(index: number): string {
@@ -53,27 +65,27 @@ async function placeBlob(
   blob: InputBlob,
   { unpack, path }: JobInput,
   target: string,
-  attempt: Attempt,
+  placer: InputPlacer,
 ): Promise<void> {
   const isOutput = blob.type === 'output';
-  if (unpack !== true && !isOutput) return await placeFile(blob.path, target, attempt.placing);
-  const tree = await attempt.cached({
+  if (unpack !== true && !isOutput) return await placeFile(blob.path, target, placer.placing);
+  const tree = await placer.cached({
     area: 'unpacked',
     key: cacheKey(blob, blob.digest),
-    make: (into) => unpacked(blob.path, into, { what: nameOf(blob), path, isOutput }, attempt),
+    make: (into) => unpacked(blob.path, into, { what: nameOf(blob), path, isOutput }, placer),
   });
-  await placeTree(tree.path, target, attempt.placing);
+  await placeTree(tree.path, target, placer.placing);
 }
 
 async function placeInline(
   base64: string,
   { unpack, path }: JobInput,
   target: string,
-  attempt: Attempt,
+  placer: InputPlacer,
 ): Promise<void> {
   const file = unpack === true ? `${target}.tar` : target;
   await writeFile(file, Buffer.from(base64, 'base64'));
-  if (unpack === true) await unpacked(file, target, { what: 'inline input', path, isOutput: false }, attempt);
+  if (unpack === true) await unpacked(file, target, { what: 'inline input', path, isOutput: false }, placer);
 }
 
 interface Archived {
@@ -89,7 +101,7 @@ async function unpacked(
   file: string,
   into: string,
   { what, path, isOutput }: Archived,
-  { treeLimits, signal }: Attempt,
+  { treeLimits, signal }: InputPlacer,
 ): Promise<number> {
   try {
     const options = { compressed: await isGzip(file), empty: isOutput };

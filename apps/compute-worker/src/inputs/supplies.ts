@@ -1,4 +1,4 @@
-import type { Resource, Step } from '@morpheo/common';
+import type { MeasuredResource, Step } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import pLimit from 'p-limit';
@@ -74,7 +74,7 @@ export class Supplies {
   }
 
   /** What storage knows of a thing. Throws `OrderFailure` with `input_not_found` where it knows none. */
-  async describe(name: BlobName): Promise<Resource> {
+  async describe(name: BlobName): Promise<MeasuredResource> {
     return await this.#parts.inputs.describe(name, this.#options.storage, this.signal);
   }
 
