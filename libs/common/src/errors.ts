@@ -30,6 +30,7 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, retry: false, title: 'This kind of body is not understood' },
   range_not_satisfiable: { status: 416, retry: false, title: 'The range lies outside the bytes' },
   locked: { status: 423, retry: true, title: 'Another request is working on this' },
+  call_failed: { status: 422, retry: false, title: 'The program has answered with an error' },
   headers_too_large: { status: 431, retry: false, title: 'The header fields are over the limit' },
   rate_limited: { status: 429, retry: true, title: 'Too many requests' },
   // The tus protocol, "Checksum": the number is its own.
@@ -42,6 +43,7 @@ export const ERRORS = {
   internal: { status: 500, retry: true, title: 'The service failed' },
   damaged: { status: 500, retry: false, title: 'The stored bytes are damaged' },
   unavailable: { status: 503, retry: true, title: 'A part that is needed does not answer' },
+  deadline_passed: { status: 504, retry: true, title: 'It has taken longer than it may' },
   disk_full: { status: 507, retry: true, title: 'There is no room left' },
   quota_exceeded: { status: 507, retry: false, title: 'The owner may not have as many bytes' },
 } as const satisfies Record<string, ErrorMeaning>;

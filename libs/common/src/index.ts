@@ -1,5 +1,7 @@
 export * from './async.ts';
 export * from './bounds.ts';
+export * from './calls/call.ts';
+export * from './calls/routes.ts';
 export * from './canaries.ts';
 export * from './contract/attempts.ts';
 export * from './contract/compute.ts';

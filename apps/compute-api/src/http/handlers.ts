@@ -1,5 +1,6 @@
 import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
+import { callHandlers } from '../calls/handlers.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { GroupActions } from '../groups/actions.ts';
@@ -62,5 +63,6 @@ export function createHandlers({
     removeOld: async ({ body: { from } }, call) => await retention.remove(from, call?.signal),
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
+    ...callHandlers(),
   };
 }

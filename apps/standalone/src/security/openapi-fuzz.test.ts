@@ -72,6 +72,12 @@ const EXCLUSIONS: readonly Exclusion[] = [
       'Which members of a job exclude one another, and which bytes its texts may hold, is told in words.',
     of: ({ method, path }) => method === 'POST' && path === '/v1/jobs',
   },
+  ...(['positive_data_acceptance', 'not_a_server_error'] as const).map((check) => ({
+    check,
+    reason:
+      'A call that nobody can run is 503 at once, since nothing of it is kept; what excludes what is told in words.',
+    of: ({ path }: Endpoint) => path === '/v1/calls',
+  })),
   {
     check: 'positive_data_acceptance',
     reason: 'A cursor is one that an earlier page gave.',

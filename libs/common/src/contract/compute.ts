@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { MOST_GPUS, MOST_IN_BATCH, MOST_OWNER_CHARACTERS, MOST_WEIGHT } from '../bounds.ts';
+import { calls } from '../calls/routes.ts';
 import { MOST_IN_JOB } from '../job/bounds.ts';
 import { job } from '../job/job.ts';
 import { jobAccepted } from '../job/view.ts';
@@ -323,6 +324,7 @@ export const computeContract = defineContract({
     ...groups,
     ...retentionEndpoints,
     ...attempts,
+    ...calls,
   },
 });
 

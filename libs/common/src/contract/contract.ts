@@ -58,6 +58,11 @@ export interface Endpoint {
   readonly body?: Content;
   readonly status: number;
   readonly response: Content;
+  /**
+   * Of a route that may put off what it is asked for: where that is found (`Location`), from what the handler has answered;
+   * undefined where it was not put off. Put off, the status is 202, whatever `status` says.
+   */
+  readonly deferred?: (output: unknown) => string | undefined;
   /** Headers of every answer of the route, refusals included, by lower-case name. */
   readonly always?: Readonly<Record<string, string>>;
   readonly errors: readonly ErrorCode[];

@@ -91,7 +91,11 @@ function parametersOf(endpoint: Endpoint): Part[] {
 }
 
 function responsesOf(endpoint: Endpoint, contract: Contract): Part {
-  const { status, response, method } = endpoint;
+  const { status, response, method, deferred } = endpoint;
   const content = method === 'HEAD' && response.type !== 'headers' ? {} : responseContent(response);
-  return { [status]: { description: 'Done', ...content }, ...errorResponses(endpoint, contract) };
+  const putOff =
+    deferred === undefined
+      ? {}
+      : { 202: { description: 'Put off: `Location` says where it is', ...content } };
+  return { [status]: { description: 'Done', ...content }, ...putOff, ...errorResponses(endpoint, contract) };
 }

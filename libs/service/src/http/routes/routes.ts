@@ -36,6 +36,9 @@ export interface RouteParts {
   readonly validateResponses: boolean;
 }
 
+/** The status of what was put off; see `Endpoint.deferred`. */
+const DEFERRED = 202;
+
 /** The routes of a contract, in its order: where two match, the earlier one answers. HEAD only where it is named. */
 export function createRoutes(parts: RouteParts): Router<State> {
   const router = new Router<State>({ strict: true, sensitive: true });
@@ -106,7 +109,7 @@ function run(api: Api<Contract>, key: string, ...args: Parameters<Handler>): Pro
 
 async function reply(
   ctx: Context,
-  { status, response, classic }: Endpoint,
+  { status, response, classic, deferred }: Endpoint,
   output: unknown,
   {
     call,
@@ -124,9 +127,14 @@ async function reply(
   }
   if (response.type === 'json' || response.type === 'unread') {
     const headers = { 'content-type': classic === true ? CLASSIC_JSON : 'application/json' };
+    const location = deferred?.(output);
     return answer(ctx, {
-      status,
-      headers: { ...headers, 'cache-control': 'no-store' },
+      status: location === undefined ? status : DEFERRED,
+      headers: {
+        ...headers,
+        'cache-control': 'no-store',
+        ...(location === undefined ? {} : { location, 'preference-applied': 'respond-async' }),
+      },
       body: JSON.stringify(output),
     });
   }
