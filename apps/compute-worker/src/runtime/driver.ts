@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { isOfTheMachine } from './dockerfile/plan/declarations.ts';
-import type { BuildContext, ContainerRuntime, PreparedImage, RunSpec } from './index.ts';
+import type { AnyRun, BuildContext, ContainerRuntime, Mount, PreparedImage } from './index.ts';
 
 /**
  * What every run has in its environment unless its image says otherwise. Python keeps what it prints to a pipe until 8
@@ -78,20 +78,39 @@ export function isOwnVariable(name: string): boolean {
 /** Whether something of a run may be mounted at this path: a plain absolute one that no container needs for itself. */
 export function isOwnPath(path: string): boolean {
   const isPlain = posix.isAbsolute(path) && posix.resolve(path) === path && !/[\p{Cc}:]/u.test(path);
-  return isPlain && path !== '/tmp' && !isOfTheMachine(path);
+  return isPlain && path !== TMP && !isOfTheMachine(path);
+}
+
+/** Where programs find a place for temporary files. */
+export const TMP = '/tmp';
+/** Where a runner has its home. */
+export const RUNNER_HOME = '/home/runner';
+
+/** All that stands at paths of a run: its mounts, and the places to write to of a runner. */
+export function mountsOf({ mounts, writable }: Pick<AnyRun, 'mounts' | 'writable'>): readonly Mount[] {
+  if (writable === undefined) return mounts;
+  const places = { [TMP]: writable.tmp, '/dev/shm': writable.sharedMemory, [RUNNER_HOME]: writable.home };
+  const own = Object.entries(places).map(([container, host]) => ({ host, container, readOnly: false }));
+  return [...mounts, ...own];
+}
+
+/** Rejects with `internal`, the caller being wrong, where a run is a runner and this runtime has none. */
+export function demandNoRunner({ writable }: Pick<AnyRun, 'writable'>, why: string): void {
+  if (writable !== undefined) throw new PlatformError('internal', `No runner can run here: ${why}.`);
 }
 
 /** Rejects with `internal`, the caller being wrong, unless what a run brings is there, and may be given to it. */
-export async function demandRunnable({
-  mounts,
-  environment = {},
-}: Pick<RunSpec, 'mounts' | 'environment'>): Promise<void> {
+export async function demandRunnable(
+  run: Pick<AnyRun, 'mounts' | 'environment' | 'writable'>,
+): Promise<void> {
+  const { mounts, environment = {} } = run;
   const wrong = (message: string) => new PlatformError('internal', message);
   for (const [name, value] of Object.entries(environment)) {
     if (!isOwnVariable(name) || value.includes('\0')) throw wrong(`A run cannot have the variable ${name}.`);
   }
-  for (const { host, container, readOnly } of mounts) {
-    if (!isOwnPath(container)) throw wrong(`Nothing of a run can be mounted at ${container}.`);
+  const taken = mounts.find(({ container }) => !isOwnPath(container));
+  if (taken !== undefined) throw wrong(`Nothing of a run can be mounted at ${taken.container}.`);
+  for (const { host, container, readOnly } of mountsOf(run)) {
     const stats = await lstat(host).catch(() => undefined);
     if (stats?.isDirectory() === true || (readOnly && stats?.isFile() === true)) continue;
     throw wrong(`What is to be mounted at ${container} is not there, or no folder: ${host}.`);

@@ -58,6 +58,15 @@ import type { LivingFile } from '../files/living-tree.ts';
  *   there, and may begin with what takes time; it never throws, and the run may never come. [R49] What is ready runs nothing
  *   of the image and sees nothing of anybody, is for one run, and changes nothing of that: its limits, what it sees, how
  *   its time and output count. [R50] It is no run: a process that comes after removes it, and so does disposing.
+ * - [R51] `prepare` and `load` tell as `runner` whether the labels of an image declare one, [R52] and throw `OrderFailure`
+ *   for such labels of other values than are known.
+ * - A runner is a run that stays and answers its caller's calls: see {@link RunnerSpec}. [R53] The folders of the caller that
+ *   `writable` names stand where programs look for temporary files, for shared memory and for their home, and are told to
+ *   it by `TMPDIR` and `HOME`: what it writes there is in these at once, counts against its limits of disk, and can be
+ *   taken away from it. [R54] A runtime that isolates leaves it no other place to write to but its writable mounts, nor
+ *   memory that outlives the process which filled it. [R55] It reaches a socket of the worker in a mount that is read only.
+ *   [R56] It belongs to no attempt: nobody takes it up, and `recover` ends it. [R57] A runtime has runners where
+ *   `hasRunners` says so; elsewhere `run` rejects with `internal`, and nothing runs.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -65,7 +74,9 @@ export interface ContainerRuntime {
   readonly isolates: boolean;
   prepare(context: BuildContext, options: PrepareOptions): Promise<PreparedImage>;
   load?(image: RegistryImage, options: PrepareOptions): Promise<PreparedImage>;
-  run(spec: RunSpec, options: RunOptions): Promise<RunResult>;
+  run(spec: AnyRun, options: RunOptions): Promise<RunResult>;
+  /** Whether runners can run here. Throws `unavailable` where that cannot be found out. Absent: they cannot. */
+  hasRunners?(): Promise<boolean>;
   warmUp?(coming: ComingRun): void;
   recover(kept?: readonly AttemptName[]): Promise<void>;
   adopt?(spec: RunSpec, options: AdoptOptions): Promise<RunResult | undefined>;
@@ -148,8 +159,16 @@ export interface PrepareOptions {
 export interface PreparedImage {
   readonly reference: string;
   readonly cached: boolean;
+  /** What its labels declare of a runner; absent where they declare none. */
+  readonly runner?: RunnerDeclaration | undefined;
   /** Tells the runtime that the image is not needed for this any more; until then it is not removed to make room. */
   readonly release?: () => void;
+}
+
+/** What an image says of the runner that it is. */
+export interface RunnerDeclaration {
+  /** How many calls it takes at a time: from 1 to 64. */
+  readonly maxBatch: number;
 }
 
 /** A host folder, or a file that is read only, that stands at a path of the container. */
@@ -198,6 +217,30 @@ export interface RunSpec {
   /** The ids of its GPUs (see {@link Gpu}); absent or empty: none. Runs do not share one unless the caller says so. */
   readonly gpus?: readonly string[];
   readonly labels: { readonly order: string; readonly attempt: number; readonly step: Step };
+  /** Of runners alone. */
+  readonly writable?: undefined;
+}
+
+/**
+ * The run of a runner. Its caller makes the folders of `writable` and whatever is to be found in its mounts, also while it
+ * runs; {@link RunLimits.wallMs} bounds its life.
+ */
+export interface RunnerSpec extends Omit<RunSpec, 'labels' | 'writable'> {
+  /** `runner` is like no other of the worker: letters, digits and `-`. */
+  readonly labels: { readonly runner: string };
+  readonly writable: WritablePlaces;
+}
+
+/** What `ContainerRuntime.run` runs. */
+export type AnyRun = RunSpec | RunnerSpec;
+
+/** Folders of the worker that are a runner's places to write to, beside its mounts. */
+export interface WritablePlaces {
+  /** Stands at `/tmp`. */
+  readonly tmp: string;
+  /** Stands at `/dev/shm`, where the runtime can put it there. */
+  readonly sharedMemory: string;
+  readonly home: string;
 }
 
 /** A run that is near. */

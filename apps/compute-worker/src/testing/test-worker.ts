@@ -70,7 +70,7 @@ export async function openTestWorker(options: TestWorkerOptions = {}) {
   });
   const run = dummy.run.bind(dummy);
   dummy.run = async (spec, runOptions) => {
-    await before(spec);
+    if (spec.writable === undefined) await before(spec);
     return await run(spec, runOptions);
   };
   const runtime = stack.use(openRuntime === undefined ? dummy : await openRuntime(folder.path));

@@ -3,6 +3,7 @@ import { testAdoption } from './adoption.ts';
 import { testBeside } from './beside.ts';
 import { testImages } from './images.ts';
 import { testLimits } from './limits.ts';
+import { testRunners } from './runners.ts';
 import { testRuns } from './runs.ts';
 import type { RuntimeHarness } from './runtime-fixture.ts';
 
@@ -24,4 +25,5 @@ export function testContainers(harness: RuntimeHarness, test: TestFn = ava): voi
   testBeside(harness, test);
   testLimits(harness, test);
   testAdoption(harness, test);
+  testRunners(harness, test);
 }

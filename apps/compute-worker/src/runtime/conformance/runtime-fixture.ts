@@ -11,6 +11,7 @@ import type {
   Mount,
   OutputChunk,
   RunLimits,
+  RunnerSpec,
   RunResult,
   RunSpec,
 } from '../index.ts';
@@ -24,6 +25,8 @@ export interface RuntimeHarness {
   readonly enforcesReadOnly: boolean;
   /** Whether what a run writes to a mount is there for the worker before the run has ended. */
   readonly sharesFolders: boolean;
+  /** Whether `/dev/shm` of a runner is the folder of its caller. */
+  readonly placesSharedMemory: boolean;
   /** Where fixtures make their folders; the system's folder for temporary files where absent. Asked for when one opens. */
   readonly parent?: () => Promise<string>;
   /** Opens the runtime of a worker that has `folder` as its own. */
@@ -34,7 +37,7 @@ export interface RuntimeHarness {
    * Starts a run in a worker process of its own that has `folder`, waits until `file` is there, and kills that
    * process outright: what it ran is left behind.
    */
-  abandon(folder: string, context: BuildContext, spec: Omit<RunSpec, 'image'>, file: string): Promise<void>;
+  abandon(folder: string, context: BuildContext, spec: Unbuilt, file: string): Promise<void>;
   /** The same for a runtime that adopts, which has to pass the tests of that: it waits until the run prints `word`. */
   abandonSpeaking?(
     folder: string,
@@ -43,6 +46,9 @@ export interface RuntimeHarness {
     word: string,
   ): Promise<void>;
 }
+
+/** A run, or a runner, whose image is still to be prepared. */
+export type Unbuilt = Omit<RunSpec, 'image'> | Omit<RunnerSpec, 'image'>;
 
 /** A program of a test: its language and its source. */
 export type TestProgram = { readonly node: string } | { readonly sh: string };
@@ -69,10 +75,13 @@ export interface RuntimeFixture {
   /** A fresh folder, mounted at a path of the container. */
   mount(container: string, readOnly?: boolean): Promise<Mount>;
   spec(run?: TestRun): Promise<Omit<RunSpec, 'image'>>;
-  /** Prepares and runs a program. */
+  /** The same for a runner, with fresh folders to write to. */
+  runner(run?: TestRun): Promise<Omit<RunnerSpec, 'image'>>;
+  /** Prepares and runs a program: as a step of these words, or as the runner that is given. */
   run(
     program: TestProgram | BuildContext,
     run?: TestRun,
+    runner?: Omit<RunnerSpec, 'image'>,
   ): Promise<RunResult & { stdout: string; stderr: string }>;
   leftovers(): Promise<readonly string[]>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -114,15 +123,21 @@ export async function openFixture(harness: RuntimeHarness): Promise<RuntimeFixtu
     scratch: await fresh('scratch'),
     labels: { order: randomUUID(), attempt: 1, step: 'train' as const },
   });
+  const runner = async (run: TestRun = {}) => {
+    const { labels: _, ...rest } = await spec(run);
+    const [tmp, sharedMemory, home] = [await fresh('tmp'), await fresh('memory'), await fresh('home')];
+    return { ...rest, labels: { runner: randomUUID() }, writable: { tmp, sharedMemory, home } };
+  };
   return {
     folder,
     runtime,
     context,
     program,
     spec,
+    runner,
     mount: async (container, readOnly = false) => ({ host: await fresh('mount'), container, readOnly }),
     leftovers: () => harness.leftovers(folder),
-    run: async (what, run = {}) => {
+    run: async (what, run = {}, asRunner = undefined) => {
       const signal = run.signal ?? new AbortController().signal;
       const built = 'digest' in what ? what : await program(what);
       const image = await runtime.prepare(built, { signal, onOutput: async () => undefined });
@@ -131,7 +146,7 @@ export async function openFixture(harness: RuntimeHarness): Promise<RuntimeFixtu
         texts[stream] += Buffer.from(bytes).toString('latin1');
       };
       const result = await runtime.run(
-        { ...(await spec(run)), image },
+        { ...(asRunner ?? (await spec(run))), image },
         {
           signal,
           onOutput: run.onOutput ?? keep,
@@ -163,7 +178,7 @@ export function startWorker(
   runtime: 'docker' | 'process',
   options: object,
   context: BuildContext,
-  spec: Omit<RunSpec, 'image'>,
+  spec: Unbuilt,
   onPrinted: (chunk: Buffer) => void = () => undefined,
 ): () => Promise<void> {
   const script = join(import.meta.dirname, 'abandoned-worker.ts');

@@ -6,6 +6,7 @@ import { diskFull } from '../../files/disk-full.ts';
 import { remembered, WorkUnderWay } from '../driver.ts';
 import type {
   AdoptOptions,
+  AnyRun,
   AttemptName,
   BuildContext,
   ComingRun,
@@ -128,7 +129,12 @@ class DockerRuntime implements TidyRuntime {
     return await this.#work.do(options.signal, load);
   }
 
-  async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+  async hasRunners(): Promise<boolean> {
+    this.#work.demandOpen();
+    return (await this.#transport()).kind === 'shared';
+  }
+
+  async run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
     return await this.#work.do(options.signal, (signal) => this.#run(spec, { ...options, signal }));
   }
 
@@ -232,7 +238,7 @@ class DockerRuntime implements TidyRuntime {
     await this.#followed[Symbol.asyncDispose]();
   }
 
-  async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+  async #run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
     const { signal } = options;
     const transport = await this.#transport();
     // A run that comes close behind its announcement is to find what that began.

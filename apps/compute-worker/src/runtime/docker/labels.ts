@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { AttemptName, RunSpec } from '../index.ts';
+import type { AnyRun, AttemptName, RunSpec } from '../index.ts';
 
 /** Who made something that lives in a daemon: a worker, and the very process of it. */
 export interface Owner {
@@ -19,6 +19,8 @@ export const LABELS = {
   order: 'org.morpheo.order',
   attempt: 'org.morpheo.attempt',
   step: 'org.morpheo.step',
+  /** Of the container of a runner, in place of these. */
+  runner: 'org.morpheo.runner',
   /** Of the container of a run: by these a later process of the worker takes it up; see `adoption.ts`. */
   run: 'org.morpheo.run',
   data: 'org.morpheo.data',
@@ -35,14 +37,11 @@ export const LABELS = {
 } as const;
 
 /** The labels of whatever belongs to a run: enough to tell later whose it was. */
-export function labelsOf(owner: Owner, { order, attempt, step }: RunSpec['labels']): Record<string, string> {
-  return {
-    [LABELS.worker]: owner.worker,
-    [LABELS.boot]: owner.boot,
-    [LABELS.order]: order,
-    [LABELS.attempt]: String(attempt),
-    [LABELS.step]: step,
-  };
+export function labelsOf({ worker, boot }: Owner, of: AnyRun['labels']): Record<string, string> {
+  const owner = { [LABELS.worker]: worker, [LABELS.boot]: boot };
+  if ('runner' in of) return { ...owner, [LABELS.runner]: of.runner };
+  const { order, attempt, step } = of;
+  return { ...owner, [LABELS.order]: order, [LABELS.attempt]: String(attempt), [LABELS.step]: step };
 }
 
 /** A container or volume, as it is told apart. */
@@ -89,8 +88,10 @@ export function isOfRun(thing: InDaemon, { labels }: Pick<RunSpec, 'labels'>): b
 }
 
 /** A name for a container or a volume of a run, unlike any other: a person sees what it is for. */
-export function nameFor({ order, attempt, step }: RunSpec['labels']): string {
-  return `morpheo-${order.slice(0, 8)}-${attempt}-${step}-${randomBytes(6).toString('hex')}`;
+export function nameFor(of: AnyRun['labels']): string {
+  const whose =
+    'runner' in of ? `runner-${of.runner.slice(0, 8)}` : `${of.order.slice(0, 8)}-${of.attempt}-${of.step}`;
+  return `morpheo-${whose}-${randomBytes(6).toString('hex')}`;
 }
 
 /** The repository of the images that are built from archives. */

@@ -5,6 +5,7 @@ import { OrderFailure, PlatformError, sleep } from '@morpheo/common';
 import { Beside, readHost } from '../beside.ts';
 import { demandRunnable, WorkUnderWay } from '../driver.ts';
 import type {
+  AnyRun,
   BuildContext,
   ContainerRuntime,
   FindGpusOptions,
@@ -92,7 +93,8 @@ class Dummy implements DummyRuntime {
     return { reference, cached };
   }
 
-  async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+  async run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
+    if (spec.writable !== undefined) throw this.#misuse('it has no runners');
     return await this.#work.do(options.signal, (signal) => this.#run(spec, { ...options, signal }));
   }
 

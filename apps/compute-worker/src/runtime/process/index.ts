@@ -6,9 +6,17 @@ import { delimiter, dirname, join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { readDockerfileText } from '../dockerfile/text.ts';
-import { contextOf, demandRunnable, RUN_ENVIRONMENT, referenceTo, WorkUnderWay } from '../driver.ts';
+import {
+  contextOf,
+  demandRunnable,
+  mountsOf,
+  RUN_ENVIRONMENT,
+  referenceTo,
+  WorkUnderWay,
+} from '../driver.ts';
 import { withReason } from '../entry-file.ts';
 import type {
+  AnyRun,
   BuildContext,
   ContainerRuntime,
   FindGpusOptions,
@@ -17,7 +25,6 @@ import type {
   PrepareOptions,
   RunOptions,
   RunResult,
-  RunSpec,
 } from '../index.ts';
 import { Family, MARKER } from './family.ts';
 import { findHostGpus, gpuVariables } from './gpus.ts';
@@ -78,10 +85,14 @@ class ProcessRuntime implements ContainerRuntime {
     for (const remark of cached ? [] : recipe.remarks) {
       await onOutput({ stream: 'stdout', bytes: Buffer.from(`${remark}\n`) });
     }
-    return { reference: referenceTo(context), cached };
+    return { reference: referenceTo(context), cached, runner: recipe.runner };
   }
 
-  async run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
+  async hasRunners(): Promise<boolean> {
+    return true;
+  }
+
+  async run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
     return await this.#work.do(options.signal, (signal) => this.#run(spec, { ...options, signal }));
   }
 
@@ -111,17 +122,19 @@ class ProcessRuntime implements ContainerRuntime {
     await this.#work.close(this.name);
   }
 
-  async #run(spec: RunSpec, options: RunOptions): Promise<RunResult> {
-    const { image, mounts, limits, scratch, labels } = spec;
+  async #run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
+    const { image, limits, scratch, labels } = spec;
+    const mounts = mountsOf(spec);
     const context = contextOf(image, this.name);
     await demandRunnable(spec);
     const recipe = await this.#recipe(context);
-    const folders = scratchFolders(scratch);
+    const folders = { ...scratchFolders(scratch), ...spec.writable };
     const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
     const plan = { context: context.folder, recipe, mounts, bounds, signal: options.signal };
     const root = await buildRoot(folders.root, plan);
-    const { order, attempt, step } = labels;
-    const marker = [this.#instance, order, attempt, step, randomBytes(8).toString('hex')].join(':');
+    const whose =
+      'runner' in labels ? ['runner', labels.runner] : [labels.order, labels.attempt, labels.step];
+    const marker = [this.#instance, ...whose, randomBytes(8).toString('hex')].join(':');
     const words = [...recipe.entryPoint, ...(spec.args ?? [])];
     const [program = '', ...args] = words.map((word) => root.translate(word));
     const environment: Record<string, string> = {

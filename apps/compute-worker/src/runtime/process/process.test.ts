@@ -21,6 +21,7 @@ const harness: RuntimeHarness = {
   bases: { node: 'node:24-slim', sh: 'debian:bookworm-slim' },
   enforcesReadOnly: false,
   sharesFolders: true,
+  placesSharedMemory: false,
   open: (folder) => openProcessRuntime({ folder, log }),
   // HOME of every run lies below the folder: a way to find processes that the runtime itself does not use.
   leftovers: async (folder) =>

@@ -21,6 +21,7 @@ test('An ordinary Dockerfile gives all that it takes to run', async (t) => {
     entryPoint: ['node', '/app/main.js'],
     workingFolder: '/data',
     environment: {},
+    runner: undefined,
     remarks: ['Dockerfile, line 2: node:24-slim is not used: the programs of this machine run.'],
   });
   t.is(copies.length, 1);

@@ -4,6 +4,7 @@ import type { CopyAction } from '../dockerfile/plan/actions.ts';
 import { planImage, type StagePlan } from '../dockerfile/plan/plan-image.ts';
 import { type BaseConfig, NOTHING } from '../dockerfile/plan/stage-reader.ts';
 import { parseDockerfile } from '../dockerfile/syntax/parse.ts';
+import type { RunnerDeclaration } from '../index.ts';
 
 /** What a Dockerfile asks for, as far as it can be had without building an image. */
 export interface Recipe {
@@ -14,6 +15,8 @@ export interface Recipe {
   readonly environment: Readonly<Record<string, string>>;
   /** Those from the build context, of the last stage and of the stages of the same file that it starts from. */
   readonly copies: readonly CopyAction[];
+  /** What its labels declare of a runner. */
+  readonly runner: RunnerDeclaration | undefined;
   /** What is not done, a sentence each. */
   readonly remarks: readonly string[];
 }
@@ -64,6 +67,7 @@ export async function readRecipe(text: string): Promise<Recipe> {
     workingFolder: plan.config.workingFolder,
     environment: Object.fromEntries(environment),
     copies,
+    runner: plan.config.runner,
     remarks: [...remarks, ...plan.remarks].toSorted(byLine),
   };
 }

@@ -49,10 +49,11 @@ export async function buildRoot(path: string, plan: RootPlan): Promise<RootFolde
   for (const mount of sorted) await linkMount(mount, sorted, path);
   const whole = recipe.copies.find((copy) => copy.sources.includes('.'));
   const workingFolder = recipe.workingFolder ?? whole?.destination ?? '/';
-  const known = [...mounts.map((mount) => mount.container), ...recipe.copies.map((copy) => copy.destination)];
+  const copied = recipe.copies.map((copy) => copy.destination);
+  const places: Places = { root: path, mounts: sorted.toReversed(), copied };
   return {
     workingFolder: join(path, workingFolder),
-    translate: (text) => translate(text, path, known),
+    translate: (text) => translate(text, places),
   };
 }
 
@@ -168,18 +169,35 @@ async function linkMount(mount: Mount, all: readonly Mount[], root: string): Pro
   }
 }
 
-function translate(text: string, root: string, known: readonly string[]): string {
+/** Where paths of a container lead to. */
+interface Places {
+  readonly root: string;
+  /** The innermost first. */
+  readonly mounts: readonly Mount[];
+  /** What COPY lines put somewhere. */
+  readonly copied: readonly string[];
+}
+
+/** The address of a socket has so many bytes at most. */
+const ADDRESS_BYTES = 107;
+
+function translate(text: string, places: Places): string {
   const [, option = '', value = text] = /^(--?[\w-]+=)(.*)$/s.exec(text) ?? [];
-  const parts = value.split(':').map((part) => real(part, root, known));
+  const parts = value.split(':').map((part) => real(part, places));
   return option + parts.join(':');
 }
 
-function real(path: string, root: string, known: readonly string[]): string {
+function real(path: string, { root, mounts, copied }: Places): string {
   if (!posix.isAbsolute(path) || path.includes('\0')) return path;
   const plain = posix.normalize(path);
-  const below = known.some((other) => other !== '/' && `${plain}/`.startsWith(`${other}/`));
+  const isBelow = (other: string) => other !== '/' && `${plain}/`.startsWith(`${other}/`);
   const there = join(root, plain);
-  return below || (plain !== '/' && existsSync(there)) ? there : path;
+  const mount = mounts.find(({ container }) => isBelow(container));
+  if (mount !== undefined) {
+    const host = join(mount.host, posix.relative(mount.container, plain));
+    return Buffer.byteLength(there) > ADDRESS_BYTES && host.length < there.length ? host : there;
+  }
+  return copied.some(isBelow) || (plain !== '/' && existsSync(there)) ? there : path;
 }
 
 async function isFolder(path: string): Promise<boolean> {

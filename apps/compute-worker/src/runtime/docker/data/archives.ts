@@ -9,9 +9,9 @@ import { tarTree, treeEntries } from '../../../archive/tar-tree.ts';
 import { unpackOutput } from '../../../archive/unpack-output.ts';
 import type { LivingFile } from '../../../files/living-tree.ts';
 import { removeTree } from '../../../files/remove-tree.ts';
-import { demandRunnable } from '../../driver.ts';
+import { demandNoRunner, demandRunnable } from '../../driver.ts';
 import { type DiskUse, measure, UNBOUNDED } from '../../folders.ts';
-import type { Mount, RunSpec } from '../../index.ts';
+import type { AnyRun, Mount } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
@@ -27,6 +27,7 @@ export function archives(daemon: Daemon, user: ContainerUser): DataTransport {
   return {
     kind: 'archive',
     async open(run) {
+      demandNoRunner(run.spec, 'the Docker daemon sees none of the folders of the worker');
       await demandRunnable(run.spec);
       const data = new ArchivedData(daemon, user, run, await dividedMounts(run.spec));
       try {
@@ -54,7 +55,7 @@ interface DividedMounts {
   readonly together: readonly Mount[];
 }
 
-async function dividedMounts({ mounts }: RunSpec): Promise<DividedMounts> {
+async function dividedMounts({ mounts }: AnyRun): Promise<DividedMounts> {
   const folders = new Set<Mount>();
   for (const mount of mounts) if ((await lstat(mount.host)).isDirectory()) folders.add(mount);
   const isApart = (mount: Mount) => folders.has(mount) && (folders.size < DATA_MOUNTS || !mount.readOnly);

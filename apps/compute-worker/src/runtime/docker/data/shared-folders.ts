@@ -3,9 +3,9 @@ import { opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, PlatformError } from '@morpheo/common';
 import { readHost } from '../../beside.ts';
-import { demandRunnable } from '../../driver.ts';
+import { demandRunnable, mountsOf } from '../../driver.ts';
 import { type DiskUse, DiskWatch } from '../../folders.ts';
-import type { RunSpec } from '../../index.ts';
+import type { AnyRun } from '../../index.ts';
 import type { ContainerUser, DataTransport, RunData } from './transport.ts';
 
 /**
@@ -27,17 +27,19 @@ export function sharedFolders(user: ContainerUser, workerUid: number): DataTrans
   };
 }
 
-function writableOf({ mounts }: RunSpec): string[] {
-  return mounts.filter((mount) => !mount.readOnly).map((mount) => mount.host);
+function writableOf(spec: AnyRun): string[] {
+  return mountsOf(spec)
+    .filter((mount) => !mount.readOnly)
+    .map((mount) => mount.host);
 }
 
-async function watched(spec: RunSpec, before?: DiskUse): Promise<RunData> {
-  const { mounts, limits } = spec;
+async function watched(spec: AnyRun, before?: DiskUse): Promise<RunData> {
+  const { limits } = spec;
   const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
   const watch = await DiskWatch.open(writableOf(spec), bounds, before);
   return {
     before: watch.before,
-    mounts: mounts.map(({ host, container, readOnly }) => ({
+    mounts: mountsOf(spec).map(({ host, container, readOnly }) => ({
       Type: 'bind',
       Source: host,
       Target: container,

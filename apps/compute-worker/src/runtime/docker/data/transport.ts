@@ -1,7 +1,7 @@
 import type { MountSettings } from 'dockerode';
 import type { ReadMount } from '../../beside.ts';
 import type { DiskUse } from '../../folders.ts';
-import type { RunSpec } from '../../index.ts';
+import type { AnyRun } from '../../index.ts';
 
 /**
  * How the files of a run come to its container and back: through folders that the daemon sees as well, or as archives
@@ -17,7 +17,7 @@ export interface DataTransport {
 
 /** The run that data is for. */
 export interface DataOfRun {
-  readonly spec: RunSpec;
+  readonly spec: AnyRun;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;

@@ -1,5 +1,12 @@
 import test from 'ava';
-import { DENIED_TOO, HARDENING, type HardeningPlan, hardened, seccompProfile } from './hardening.ts';
+import {
+  DENIED_TOO,
+  HARDENING,
+  type HardeningPlan,
+  hardened,
+  hardenedRunner,
+  seccompProfile,
+} from './hardening.ts';
 
 const plan: HardeningPlan = {
   user: '65534:65534',
@@ -65,6 +72,27 @@ test('Shared memory is as large as is said, and Python prints at once', (t) => {
 test('A volume of an image becomes memory that is bounded', (t) => {
   const { Mounts } = hardened({ ...plan, imageVolumes: ['/var/cache'] }).HostConfig;
   t.like(Mounts, [{ Type: 'tmpfs', Target: '/var/cache', TmpfsOptions: { SizeBytes: 2 ** 28 } }]);
+});
+
+test('A runner is held back as a step is, and has no memory that the worker cannot take away [R54]', (t) => {
+  const withVolume = { ...plan, imageVolumes: ['/cache'], otherVariables: ['HOME'] };
+  const { HostConfig: step, ...stepContainer } = hardened(withVolume);
+  const { HostConfig: host, ...container } = hardenedRunner(withVolume);
+  const { Tmpfs, Mounts, SecurityOpt, Ulimits, ...rest } = host;
+  t.like(step, rest);
+  t.like(stepContainer, { ...container, Env: stepContainer.Env });
+  t.deepEqual(Tmpfs, {});
+  t.like(Mounts, [{ Type: 'tmpfs', Target: '/cache', ReadOnly: true }]);
+  t.deepEqual(Ulimits, [...(step.Ulimits ?? []), { Name: 'msgqueue', Soft: 0, Hard: 0 }]);
+  t.deepEqual(container.Env?.slice(-2), ['HOME=/home/runner', 'TMPDIR=/tmp']);
+  const names = (options: readonly string[]) => {
+    const profile = options[1]?.replace('seccomp=', '') ?? '';
+    return JSON.parse(profile).syscalls.flatMap((rule: { names: string[] }) => rule.names);
+  };
+  t.is(SecurityOpt[0], step.SecurityOpt[0]);
+  const allowed = new Set(names(SecurityOpt));
+  const denied = names(step.SecurityOpt).filter((name: string) => !allowed.has(name));
+  t.deepEqual(denied.toSorted(byName), ['msgget', 'semget', 'shmget']);
 });
 
 test('The profile allows what programs need and denies what they do not', (t) => {

@@ -1,5 +1,5 @@
 import type { ContainerCreateOptions, HostConfig } from 'dockerode';
-import { RUN_ENVIRONMENT } from '../../driver.ts';
+import { RUN_ENVIRONMENT, RUNNER_HOME, TMP } from '../../driver.ts';
 import type { RunLimits } from '../../index.ts';
 import type { DaemonFacts } from '../client/daemon.ts';
 import profile from './seccomp-default.json' with { type: 'json' };
@@ -36,8 +36,6 @@ export interface HardeningRow {
 }
 
 const MIB = 1024 ** 2;
-/** Where programs find a place for temporary files. */
-export const TMP = '/tmp';
 /** How many processes and threads a container may have where nothing else is said. */
 export const PROCESSES = 256;
 /** A file may be so much larger than what may be written that the watch sees it is over, in bytes: a bound alone kills nothing. */
@@ -64,7 +62,7 @@ export const HARDENING: readonly HardeningRow[] = [
   {
     sets: ['SecurityOpt'],
     why: 'No setuid program of an image gives rights back, and the system calls are those of a list (see seccompProfile).',
-    host: () => ({ SecurityOpt: ['no-new-privileges:true', `seccomp=${seccompProfile()}`] }),
+    host: () => ({ SecurityOpt: securityOptions() }),
   },
   {
     sets: ['ReadonlyRootfs'],
@@ -86,14 +84,7 @@ export const HARDENING: readonly HardeningRow[] = [
   {
     sets: ['Mounts'],
     why: 'A VOLUME of an image would be a folder on the disk of the daemon that nobody bounds: it is memory instead.',
-    host: ({ imageVolumes, memoryBytes }) => ({
-      Mounts: imageVolumes.map((path) => ({
-        Type: 'tmpfs',
-        Source: '',
-        Target: path,
-        TmpfsOptions: { SizeBytes: tmpBytes(memoryBytes), Mode: 0o1777 },
-      })),
-    }),
+    host: (plan) => ({ Mounts: volumeMounts(plan) }),
   },
   {
     sets: ['Memory', 'MemorySwap'],
@@ -114,13 +105,7 @@ export const HARDENING: readonly HardeningRow[] = [
   {
     sets: ['Ulimits'],
     why: 'Open files cost memory of the kernel; a core dump would be a way to fill the disk; no one file, nor a hole in it, grows beyond what a run may write.',
-    host: ({ fileBytes }) => ({
-      Ulimits: [
-        { Name: 'nofile', Soft: 1024, Hard: 4096 },
-        { Name: 'core', Soft: 0, Hard: 0 },
-        { Name: 'fsize', Soft: fileBytes, Hard: fileBytes },
-      ],
-    }),
+    host: (plan) => ({ Ulimits: ulimits(plan) }),
   },
   {
     sets: ['Init'],
@@ -229,12 +214,76 @@ export const BUILD_DIFFERENCES: readonly HardeningRow[] = [
 export function hardenedBuild(
   plan: HardeningPlan,
 ): ContainerCreateOptions & { readonly HostConfig: HostConfig } {
+  return withDifferences(plan, BUILD_DIFFERENCES);
+}
+
+/** How a runner differs from a step, and why: what a call leaves must be where the worker can take it away. */
+export const RUNNER_DIFFERENCES: readonly HardeningRow[] = [
+  {
+    sets: ['Tmpfs'],
+    why: 'Its place for temporary files is a folder of the worker: memory of the container would keep what an earlier call wrote.',
+    host: () => ({ Tmpfs: {} }),
+  },
+  {
+    sets: ['Mounts'],
+    why: 'A VOLUME of its image is memory of the container as well, so it can be read alone.',
+    host: (plan) => ({ Mounts: volumeMounts(plan).map((mount) => ({ ...mount, ReadOnly: true })) }),
+  },
+  {
+    sets: ['SecurityOpt'],
+    why: 'Shared memory, semaphores and messages of System V outlive their process, and lie in no folder that could be emptied.',
+    host: () => ({ SecurityOpt: securityOptions(OUTLIVING) }),
+  },
+  {
+    sets: ['Ulimits'],
+    why: 'So do message queues of POSIX: none can be made.',
+    host: (plan) => ({ Ulimits: [...ulimits(plan), { Name: 'msgqueue', Soft: 0, Hard: 0 }] }),
+  },
+  {
+    sets: ['Env'],
+    why: 'Its home is a folder of the worker, whatever its image says: elsewhere it could write nothing.',
+    container: (plan) => ({ Env: [...environment(plan), `HOME=${RUNNER_HOME}`, `TMPDIR=${TMP}`] }),
+  },
+];
+
+/** All rows together for a runner, as the daemon wants them. */
+export function hardenedRunner(
+  plan: HardeningPlan,
+): ContainerCreateOptions & { readonly HostConfig: HostConfig } {
+  return withDifferences(plan, RUNNER_DIFFERENCES);
+}
+
+function withDifferences(
+  plan: HardeningPlan,
+  differences: readonly HardeningRow[],
+): ContainerCreateOptions & { readonly HostConfig: HostConfig } {
   const { HostConfig: host, ...container } = hardened(plan);
-  for (const row of BUILD_DIFFERENCES) {
+  for (const row of differences) {
     Object.assign(container, row.container?.(plan));
     Object.assign(host, row.host?.(plan));
   }
   return { ...container, HostConfig: host };
+}
+
+function volumeMounts({ imageVolumes, memoryBytes }: HardeningPlan) {
+  return imageVolumes.map((path) => ({
+    Type: 'tmpfs' as const,
+    Source: '',
+    Target: path,
+    TmpfsOptions: { SizeBytes: tmpBytes(memoryBytes), Mode: 0o1777 },
+  }));
+}
+
+function ulimits({ fileBytes }: HardeningPlan) {
+  return [
+    { Name: 'nofile', Soft: 1024, Hard: 4096 },
+    { Name: 'core', Soft: 0, Hard: 0 },
+    { Name: 'fsize', Soft: fileBytes, Hard: fileBytes },
+  ];
+}
+
+function securityOptions(deniedToo: readonly string[] = []): string[] {
+  return ['no-new-privileges:true', `seccomp=${seccompProfile(deniedToo)}`];
 }
 
 function tmpBytes(memoryBytes: number): number {
@@ -273,14 +322,18 @@ export const DENIED_TOO: readonly string[] = [
   'name_to_handle_at',
 ];
 
+/** System calls for what stays in the kernel when the process that made it has ended: denied to runners. */
+const OUTLIVING: readonly string[] = ['shmget', 'msgget', 'semget'];
+
 /**
  * The list of system calls that a container may make, as JSON in Docker's own format: the default profile of Moby's
  * `profiles/seccomp` v0.2.3, less {@link DENIED_TOO}. Daemons of 20.10 have an older one, which allows io_uring: most
- * of what has been found wrong in kernels of late. What is not on the list fails with EPERM.
+ * of what has been found wrong in kernels of late. What is not on the list, or in `deniedToo`, fails with EPERM.
  */
-export function seccompProfile(): string {
+export function seccompProfile(deniedToo: readonly string[] = []): string {
+  const denied = new Set([...DENIED_TOO, ...deniedToo]);
   const syscalls = profile.syscalls
-    .map((rule) => ({ ...rule, names: rule.names.filter((name) => !DENIED_TOO.includes(name)) }))
+    .map((rule) => ({ ...rule, names: rule.names.filter((name) => !denied.has(name)) }))
     .filter((rule) => rule.names.length > 0);
   return JSON.stringify({ ...profile, syscalls });
 }

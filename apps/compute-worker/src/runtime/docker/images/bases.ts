@@ -25,23 +25,23 @@ const text = z
   .string()
   .nullish()
   .transform((value) => (value === null || value === '' ? undefined : value));
+const configuration = z.object({
+  Env: words,
+  Entrypoint: words,
+  OnBuild: words,
+  Shell: words,
+  User: text,
+  WorkingDir: text,
+  Volumes: z.record(z.string(), z.unknown()).nullish(),
+  Labels: z.record(z.string(), z.string()).nullish(),
+});
 const inspected = z.object({
   Id: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   Size: z.number().catch(0),
   RepoTags: words,
-  Config: z
-    .object({
-      Env: words,
-      Entrypoint: words,
-      OnBuild: words,
-      Shell: words,
-      User: text,
-      WorkingDir: text,
-      Volumes: z.record(z.string(), z.unknown()).nullish(),
-      Labels: z.record(z.string(), z.string()).nullish(),
-    })
-    .nullish(),
+  Config: configuration.nullish(),
 });
+type Configuration = Partial<z.infer<typeof configuration>>;
 
 /**
  * Looks up the images that a Dockerfile names, each once, so that one build sees one image by one name. What is not
@@ -72,10 +72,10 @@ export class BaseImages {
     const answer = (await this.#inspect(name)) ?? (await this.#pulled(name));
     if (answer === undefined) throw missing(name, line);
     const { Id, Size, RepoTags, Config } = inspected.parse(answer);
-    const { OnBuild = [], Labels, ...config } = Config ?? {};
+    const { OnBuild = [], ...config }: Configuration = Config ?? {};
     const isOwn = RepoTags.some((tag) => OWN_REPOSITORIES.some((own) => tag.startsWith(`${own}/`)));
     // Images from elsewhere may have labels like ours, by which they would be taken for what we made.
-    if (isOwn || Object.keys(Labels ?? {}).some((label) => label.startsWith(LABEL_PREFIX)))
+    if (isOwn || Object.keys(config.Labels ?? {}).some((label) => label.startsWith(LABEL_PREFIX)))
       throw buildFailure(
         `${name} was built for another archive: start from an image that is there for all.`,
         line,
@@ -121,17 +121,8 @@ export class BaseImages {
   }
 }
 
-interface WrittenConfig {
-  readonly Env?: readonly string[];
-  readonly Entrypoint?: readonly string[];
-  readonly Shell?: readonly string[];
-  readonly User?: string | undefined;
-  readonly WorkingDir?: string | undefined;
-  readonly Volumes?: Readonly<Record<string, unknown>> | null | undefined;
-}
-
-function configOf(config: WrittenConfig, volume: (path: string) => string): BaseConfig {
-  const { Env = [], Entrypoint = [], Shell = [], User, WorkingDir, Volumes } = config;
+function configOf(config: Configuration, volume: (path: string) => string): BaseConfig {
+  const { Env = [], Entrypoint = [], Shell = [], User, WorkingDir, Volumes, Labels } = config;
   const pairs = Env.map((entry) => /^([^=]+)=(.*)$/s.exec(entry) ?? []);
   return {
     environment: new Map(
@@ -142,6 +133,7 @@ function configOf(config: WrittenConfig, volume: (path: string) => string): Base
     shell: Shell.length === 0 ? undefined : Shell,
     entryPoint: Entrypoint,
     volumes: Object.keys(Volumes ?? {}).map(volume),
+    labels: new Map(Object.entries(Labels ?? {})),
   };
 }
 

@@ -4,6 +4,7 @@ import { formatBytes, formatDuration } from '../../../steps/format.ts';
 import { shown } from '../../dockerfile/failure.ts';
 import type { Action, RunAction } from '../../dockerfile/plan/actions.ts';
 import { type ImagePlan, planImage, type StagePlan } from '../../dockerfile/plan/plan-image.ts';
+import { MAX_BATCH_LABEL, RUNNER_LABEL } from '../../dockerfile/plan/runner-labels.ts';
 import type { CopySource } from '../../dockerfile/plan/stages.ts';
 import { parseDockerfile } from '../../dockerfile/syntax/parse.ts';
 import { readDockerfileText } from '../../dockerfile/text.ts';
@@ -193,9 +194,13 @@ class ImageBuild {
     { root, line }: { root: Root; line: number },
   ): Promise<void> {
     const { daemon, plan, context } = this.#parts;
-    const { entryPoint, environment, workingFolder, volumes } = plan.config;
+    const { entryPoint, environment, workingFolder, volumes, runner } = plan.config;
     const name = imageName(context.digest);
-    const labels = { [LABELS.volumes]: JSON.stringify(volumes) };
+    const declared = runner && {
+      [RUNNER_LABEL]: plan.config.labels.get(RUNNER_LABEL) ?? '',
+      [MAX_BATCH_LABEL]: String(runner.maxBatch),
+    };
+    const labels = { [LABELS.volumes]: JSON.stringify(volumes), ...declared };
     const config = { entryPoint, environment, workingFolder };
     const id = await this.#segment(image, pending, line, { name, config, labels });
     try {

@@ -3,12 +3,18 @@ import type { Log } from '@morpheo/service/log';
 import { z } from 'zod';
 import { SharedWork } from '../../../async/single-flight.ts';
 import { contextOf, referenceTo } from '../../driver.ts';
-import type { BuildContext, PreparedImage, PrepareOptions, RegistryImage } from '../../index.ts';
+import type {
+  BuildContext,
+  PreparedImage,
+  PrepareOptions,
+  RegistryImage,
+  RunnerDeclaration,
+} from '../../index.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { imageName, LABELS, LOADED_IMAGES, loadedImageName } from '../labels.ts';
 import { type BuildOptions, buildImage } from './build.ts';
 import { type CollectImagesOptions, collectImages, evictImages } from './collect.ts';
-import { loadImage, volumesOf } from './load.ts';
+import { loadImage, runnerOf, volumesOf } from './load.ts';
 import { DaemonRoom } from './room.ts';
 
 /** An image as a run needs it. */
@@ -27,6 +33,8 @@ export interface ReadyImage {
   readonly variables: readonly string[];
   /** Paths that are to be memory of a run, since it declares them as volumes. */
   readonly volumes: readonly string[];
+  /** What its labels declare. */
+  readonly runner: RunnerDeclaration | undefined;
 }
 
 /** What an {@link ImageStore} works with. */
@@ -122,12 +130,13 @@ export class ImageStore {
     };
     const release = this.#needed.hold(imageName(context.digest));
     try {
-      this.#see(referenceTo(context), await this.#ready(context, options, onBuild));
+      const image = await this.#ready(context, options, onBuild);
+      this.#see(referenceTo(context), image);
+      return { reference: referenceTo(context), cached: !built, runner: image.runner, release };
     } catch (error) {
       release();
       throw error;
     }
-    return { reference: referenceTo(context), cached: !built, release };
   }
 
   /** See `ContainerRuntime.load`. */
@@ -148,13 +157,14 @@ export class ImageStore {
     };
     const release = this.#needed.hold(name);
     try {
-      this.#see(name, await this.#building.run(name, signal, make));
+      const loaded = await this.#building.run(name, signal, make);
+      this.#see(name, loaded);
+      this.#used.set(name, Date.now());
+      return { reference: name, cached, runner: loaded.runner, release };
     } catch (error) {
       release();
       throw error;
     }
-    this.#used.set(name, Date.now());
-    return { reference: name, cached, release };
   }
 
   /**
@@ -273,11 +283,12 @@ export class ImageStore {
   }
 }
 
-function readyOf({ Entrypoint, Env, WorkingDir }: z.infer<typeof inspected>['Config']) {
+function readyOf({ Entrypoint, Env, WorkingDir, Labels }: z.infer<typeof inspected>['Config']) {
   return {
     entryPoint: Entrypoint ?? [],
     searchPath: (Env ?? []).find((text) => text.startsWith('PATH='))?.slice('PATH='.length) ?? '',
     workingFolder: WorkingDir || '/',
+    runner: runnerOf(Labels),
     variables: (Env ?? []).flatMap((text) => /^([^=]+)=/.exec(text)?.[1] ?? []),
   };
 }

@@ -120,11 +120,12 @@ test('Whatever an image of a registry says of itself, its runs are held back lik
   );
 });
 
-test('[R44] What an image may not say, and what Docker does not take, is the fault of the order', async (t) => {
+test('[R44] [R52] What an image may not say, and what Docker does not take, is the fault of the order', async (t) => {
   await using fixture = await openFixture(dockerHarness(host));
   const cases = [
     [await shellImage({ Labels: { 'org.morpheo.line': 'x' } }), /label org\.morpheo\.line/],
     [await shellImage({ Volumes: { '/proc/sys': {} } }), /would hide what a container needs/],
+    [await shellImage({ Labels: { 'morpheo.runner': 'yes' } }), /label morpheo\.runner is yes: only "1"/],
     [packImage([Buffer.alloc(10_240, 'no archive')], { form: 'tar' }), /Docker does not take the image/],
   ] as const;
   for (const [image, message] of cases) {
@@ -134,6 +135,13 @@ test('[R44] What an image may not say, and what Docker does not take, is the fau
     t.is(counts.released, 1);
     t.is(await (await daemon()).inspectImage(loadedImageName(wanted.digest)), undefined);
   }
+});
+
+test('[R51] An image of a registry says by its labels that it is a runner', async (t) => {
+  await using fixture = await openFixture(dockerHarness(host));
+  const labelled = await shellImage({ Labels: { 'morpheo.runner': '1', 'morpheo.max_batch': '8' } });
+  t.deepEqual((await load(fixture, fetchable(labelled).image)).runner, { maxBatch: 8 });
+  t.is((await load(fixture, fetchable(await shellImage({})).image)).runner, undefined);
 });
 
 test('[R46] An image that was removed since is not run, and brought anew by the next who asks', async (t) => {

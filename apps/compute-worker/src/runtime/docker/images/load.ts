@@ -4,7 +4,8 @@ import { type TarEntry, tarOf } from '@morpheo/service/archive';
 import type Docker from 'dockerode';
 import { z } from 'zod';
 import { checkedVolume } from '../../dockerfile/plan/declarations.ts';
-import type { FetchedImage } from '../../index.ts';
+import { checkedRunner, labelsOfImage } from '../../dockerfile/plan/runner-labels.ts';
+import type { FetchedImage, RunnerDeclaration } from '../../index.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
 import { LABEL_PREFIX } from '../labels.ts';
@@ -55,20 +56,33 @@ export async function loadImage(
 
 /** The volumes of an image as its configuration has them; throws `image_invalid` for one that would hide what a container needs. */
 export function volumesOf(declared: Readonly<Record<string, unknown>> | null | undefined): string[] {
-  return Object.keys(declared ?? {}).map((path) => {
-    try {
-      return checkedVolume(path, undefined, 'the image');
-    } catch (error) {
-      if (!(error instanceof OrderFailure)) throw error;
-      throw new OrderFailure('image_invalid', { message: error.failure.message, step: 'build' }, error);
-    }
-  });
+  return ofRegistry(() =>
+    Object.keys(declared ?? {}).map((path) => checkedVolume(path, undefined, 'the image')),
+  );
+}
+
+/** What the labels of an image declare of a runner; throws `image_invalid` for values that are not known. */
+export function runnerOf(
+  labels: Readonly<Record<string, string>> | null | undefined,
+): RunnerDeclaration | undefined {
+  return ofRegistry(() => checkedRunner(labelsOfImage(labels)));
+}
+
+/** What is said of Dockerfiles, said of an image that came from elsewhere. */
+function ofRegistry<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof OrderFailure)) throw error;
+    throw new OrderFailure('image_invalid', { message: error.failure.message, step: 'build' }, error);
+  }
 }
 
 /** An image with labels like ours would be taken for what we made. */
 function demandOfUse({ config: bytes }: FetchedImage): void {
   const { config } = configuration.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
   volumesOf(config?.Volumes);
+  runnerOf(config?.Labels);
   const label = Object.keys(config?.Labels ?? {}).find((key) => key.startsWith(LABEL_PREFIX));
   if (label === undefined) return;
   const message = `The image has the label ${label.slice(0, 200)}: those that begin with ${LABEL_PREFIX} are the platform's own.`;

@@ -1,13 +1,14 @@
 import { OrderFailure } from '@morpheo/common';
 import type { ContainerCreateOptions } from 'dockerode';
 import { buildFailure } from '../../dockerfile/failure.ts';
-import type { RunSpec } from '../../index.ts';
+import { mountsOf, TMP } from '../../driver.ts';
+import type { AnyRun, RunSpec } from '../../index.ts';
 import type { Container } from '../client/container.ts';
 import type { Daemon, DaemonFacts } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
 import type { ContainerUser, RunData } from '../data/transport.ts';
 import { gpuRequest } from '../gpu/gpu-request.ts';
-import { boundsOf, hardened, TMP } from '../hardening/hardening.ts';
+import { boundsOf, hardened, hardenedRunner } from '../hardening/hardening.ts';
 import type { ReadyImage } from '../images/images.ts';
 import type { Ahead } from './run.ts';
 
@@ -16,7 +17,7 @@ export interface ContainerRun {
   readonly daemon: Daemon;
   readonly container: Container;
   readonly data: RunData;
-  readonly spec: RunSpec;
+  readonly spec: AnyRun;
   readonly image: ReadyImage;
   /** Where it was started ahead, and its program runs by now. */
   readonly ahead?: Ahead | undefined;
@@ -35,16 +36,16 @@ const OF_THE_PLATFORM = /bind source|seccomp|runtime|device|storage-opt|cgroup|c
 
 /** What the container of a run is created with: hardened, bounded, with its GPUs; all but its labels and its data. */
 export function containerOptions(
-  spec: Pick<RunSpec, 'args' | 'environment' | 'limits' | 'gpus' | 'mounts'>,
+  spec: Pick<AnyRun, 'args' | 'environment' | 'limits' | 'gpus' | 'mounts' | 'writable'>,
   image: ReadyImage,
   user: ContainerUser,
   facts: DaemonFacts,
 ): ContainerCreateOptions {
-  const { args = image.command, environment = {}, limits, gpus, mounts } = spec;
+  const { args = image.command, environment = {}, limits, gpus, writable } = spec;
   const gpu = gpuRequest(gpus, facts.gpus);
   // One below a mount is apart as well: left alone, it would be a folder on the disk of the daemon, which nobody bounds.
-  const isApart = (path: string) => path !== TMP && !mounts.some(({ container: at }) => at === path);
-  const { HostConfig: host, ...settings } = hardened({
+  const isApart = (path: string) => path !== TMP && !mountsOf(spec).some(({ container: at }) => at === path);
+  const { HostConfig: host, ...settings } = (writable === undefined ? hardened : hardenedRunner)({
     user: `${user.uid}:${user.gid}`,
     ...boundsOf(limits, facts),
     otherVariables: [...image.variables, ...Object.keys(environment)],

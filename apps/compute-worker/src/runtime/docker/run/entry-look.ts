@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { posix } from 'node:path';
 import { ArchiveReader } from '@morpheo/service/archive';
 import { type EntryFile, HEAD_BYTES, withReason } from '../../entry-file.ts';
-import type { RunResult, RunSpec } from '../../index.ts';
+import type { AnyRun, RunResult } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import { isAnswer } from '../client/errors.ts';
@@ -19,7 +19,7 @@ const LINKS = 10;
  */
 export async function withReasonOfImage(
   result: RunResult,
-  { image, spec }: { readonly image: ReadyImage; readonly spec: RunSpec },
+  { image, spec }: { readonly image: ReadyImage; readonly spec: AnyRun },
   { daemon, owner, signal }: { readonly daemon: Daemon; readonly owner: Owner; readonly signal: AbortSignal },
 ): Promise<RunResult> {
   const container = new Container(daemon, `morpheo-look-${randomBytes(8).toString('hex')}`);

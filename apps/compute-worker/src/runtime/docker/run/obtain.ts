@@ -1,5 +1,5 @@
 import type { Log } from '@morpheo/service/log';
-import type { RunSpec } from '../../index.ts';
+import type { AnyRun, RunSpec } from '../../index.ts';
 import { Container } from '../client/container.ts';
 import type { Daemon } from '../client/daemon.ts';
 import type { ContainerUser, DataTransport } from '../data/transport.ts';
@@ -38,8 +38,9 @@ export class ContainerSource {
   }
 
   /** A container with the data of a run: not started yet, or with the run's program running in it by now. */
-  async obtain(spec: RunSpec, transport: DataTransport, signal: AbortSignal): Promise<ObtainedContainer> {
-    return (await this.#ahead(spec, transport, signal)) ?? (await this.#made(spec, transport, signal));
+  async obtain(spec: AnyRun, transport: DataTransport, signal: AbortSignal): Promise<ObtainedContainer> {
+    const ahead = spec.writable === undefined ? await this.#ahead(spec, transport, signal) : undefined;
+    return ahead ?? (await this.#made(spec, transport, signal));
   }
 
   /** A container that cannot be removed now is left to a sweep: how the run ended is known all the same. */
@@ -52,11 +53,11 @@ export class ContainerSource {
     return { [Symbol.asyncDispose]: remove };
   }
 
-  async #made(spec: RunSpec, transport: DataTransport, signal: AbortSignal): Promise<ObtainedContainer> {
+  async #made(spec: AnyRun, transport: DataTransport, signal: AbortSignal): Promise<ObtainedContainer> {
     const { daemon, owner, user, images, spares, keepAlive } = this.#options;
     await using held = new AsyncDisposableStack();
     const image = held.use(await images.open(spec.image, signal));
-    const plan = await spares.planFor(spec, image, transport.kind);
+    const plan = spec.writable === undefined ? await spares.planFor(spec, image, transport.kind) : undefined;
     const name = nameFor(spec.labels);
     const labels = labelsOf(owner, spec.labels);
     held.use(keepAlive(name));
@@ -66,7 +67,8 @@ export class ContainerSource {
       const container = new Container(daemon, name);
       stack.use(this.removalOf(container));
       const run = { daemon, container, data, spec, image };
-      await createContainer(run, user, { ...labels, ...adoptionLabels(spec, transport.kind, data) });
+      const adoption = spec.writable === undefined ? adoptionLabels(spec, transport.kind, data) : {};
+      await createContainer(run, user, { ...labels, ...adoption });
       return { run, made: stack.move() };
     };
     const { run, made } = await images.room.use(make);

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { memoryLog } from '@morpheo/service/log';
 import { eventually, type RuntimeHarness, startWorker } from '../../conformance/runtime-fixture.ts';
-import type { RunOptions, RunSpec } from '../../index.ts';
+import type { AnyRun, RunOptions } from '../../index.ts';
 import { readAddress } from '../client/address.ts';
 import { Daemon } from '../client/daemon.ts';
 import { type DockerRuntimeOptions, openDockerRuntime, type TidyRuntime } from '../index.ts';
@@ -27,8 +27,8 @@ export const SOME_SPARES = { most: 2, perImage: 1, memoryBytes: 2 ** 30, idleMs:
 export function warmed(runtime: TidyRuntime): TidyRuntime {
   const run = runtime.run.bind(runtime);
   return Object.assign(runtime, {
-    run: async (spec: RunSpec, options: RunOptions) => {
-      await runtime.warmedUp(spec).catch(() => undefined);
+    run: async (spec: AnyRun, options: RunOptions) => {
+      if (spec.writable === undefined) await runtime.warmedUp(spec).catch(() => undefined);
       return await run(spec, options);
     },
   });
@@ -57,6 +57,7 @@ export function dockerHarness(daemon: () => Promise<TestDaemon>, choice: Runtime
     bases: { node: 'node:24-slim', sh: 'busybox:1.36' },
     enforcesReadOnly: true,
     sharesFolders: choice.data !== 'archive',
+    placesSharedMemory: true,
     parent: async () => (await daemon()).shared ?? '/tmp',
     open: async (folder) => {
       const runtime = warmed(await openDockerRuntime(optionsFor((await daemon()).host, folder, choice)));

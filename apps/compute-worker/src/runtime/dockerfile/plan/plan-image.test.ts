@@ -236,6 +236,32 @@ for (const [title, [text, message]] of Object.entries(REFUSED)) {
   test(`Refused, naming the line, is ${title}`, async (t) => t.regex(await refusal(whole), message));
 }
 
+test('Labels are those of the base image, of the stages, and of the lines, the last of a name', async (t) => {
+  const labels = new Map([
+    ['a', 'of the base'],
+    ['morpheo.runner', '1'],
+  ]);
+  const text = `FROM x AS first
+    ENV NAME=b
+    LABEL "$NAME"="it's \${NAME}" a=1
+    FROM first
+    LABEL a two words
+    ${END}`;
+  const { config } = await planOf(text, { labels });
+  t.deepEqual(
+    [...config.labels],
+    [
+      ['a', 'two words'],
+      ['morpheo.runner', '1'],
+      ['b', "it's b"],
+    ],
+  );
+  t.deepEqual(config.runner, { maxBatch: 1 });
+  t.is((await planOf(`FROM x\n${END}`)).config.runner, undefined);
+  const wrong = new Map([['morpheo.runner', '3']]);
+  t.regex(await refusal(`FROM x\n${END}`, { labels: wrong }), /^The label morpheo\.runner is 3: only "1"/);
+});
+
 test('What declarations there are is taken', async (t) => {
   const text = `FROM x
     LABEL a=b "c d"='e f'

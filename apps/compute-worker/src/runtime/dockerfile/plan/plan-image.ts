@@ -1,8 +1,10 @@
 import { architectureOf } from '@morpheo/common';
+import type { RunnerDeclaration } from '../../index.ts';
 import { buildFailure } from '../failure.ts';
 import type { Dockerfile } from '../syntax/instructions.ts';
 import type { Action } from './actions.ts';
 import { checkedEntryPoint, remarkOnCommand } from './entry-point.ts';
+import { checkedRunner } from './runner-labels.ts';
 import { type BaseConfig, NOTHING, StageReader, StageState } from './stage-reader.ts';
 import { readStages, type Stage, type StageBase } from './stages.ts';
 import { Variables } from './variables.ts';
@@ -36,6 +38,9 @@ export interface ImageConfig {
   /** Absolute; undefined without a WORKDIR. */
   readonly workingFolder: string | undefined;
   readonly volumes: readonly string[];
+  readonly labels: ReadonlyMap<string, string>;
+  /** What the labels declare. */
+  readonly runner: RunnerDeclaration | undefined;
 }
 
 /** What {@link planImage} works with. */
@@ -85,6 +90,8 @@ export async function planImage(dockerfile: Dockerfile, options: PlanOptions): P
       environment: state.variables.environment,
       workingFolder: state.workingFolder,
       volumes: volumesOf(state, stages),
+      labels: new Map([...state.labels].map(([name, { value }]) => [name, value])),
+      runner: checkedRunner(state.labels),
     },
     remarks: [...dockerfile.remarks, ...remarkOnCommand(state.command)],
   };

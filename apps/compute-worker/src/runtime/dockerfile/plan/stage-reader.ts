@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { buildFailure, shown } from '../failure.ts';
-import type { CopyInstruction, Dockerfile, Instruction } from '../syntax/instructions.ts';
+import type { CopyInstruction, Dockerfile, Instruction, Label } from '../syntax/instructions.ts';
 import { splitAtBlanks, type Template } from '../syntax/template.ts';
 import type { Action, CopyAction, Origin, RunAction } from './actions.ts';
 import {
@@ -12,6 +12,7 @@ import {
   demandSignal,
 } from './declarations.ts';
 import type { EntryPoint } from './entry-point.ts';
+import type { WrittenLabel } from './runner-labels.ts';
 import type { Stage } from './stages.ts';
 import { Variables } from './variables.ts';
 
@@ -23,6 +24,7 @@ export interface BaseConfig {
   readonly shell: readonly string[] | undefined;
   readonly entryPoint: readonly string[];
   readonly volumes: readonly string[];
+  readonly labels: ReadonlyMap<string, string>;
 }
 
 /** Of an image that has nothing in it. */
@@ -33,6 +35,7 @@ export const NOTHING: BaseConfig = {
   shell: undefined,
   entryPoint: [],
   volumes: [],
+  labels: new Map(),
 };
 const SHELL = ['/bin/sh', '-c'];
 /** What holds at a line of a stage. */
@@ -45,6 +48,8 @@ export class StageState {
   command: Extract<Instruction, { kind: 'CMD' | 'RUN' | 'ENTRYPOINT' }> | undefined;
   /** By their paths, with the lines that declare them: none for those of the base image. */
   volumes: ReadonlyMap<string, number | undefined>;
+  /** By their names. */
+  labels: ReadonlyMap<string, WrittenLabel>;
 
   private constructor(of: Omit<StageState, 'ofNextStage'>) {
     this.variables = of.variables;
@@ -54,9 +59,11 @@ export class StageState {
     this.entryPoint = of.entryPoint;
     this.command = of.command;
     this.volumes = of.volumes;
+    this.labels = of.labels;
   }
 
-  static of({ environment, workingFolder, user, shell, entryPoint, volumes }: BaseConfig): StageState {
+  static of(base: BaseConfig): StageState {
+    const { environment, workingFolder, user, shell, entryPoint, volumes, labels } = base;
     return new StageState({
       variables: new Variables(environment),
       workingFolder,
@@ -65,6 +72,7 @@ export class StageState {
       entryPoint: { form: 'exec', words: entryPoint, line: undefined },
       command: undefined,
       volumes: new Map(volumes.map((path) => [path, undefined])),
+      labels: new Map([...labels].map(([name, value]) => [name, { value, line: undefined }])),
     });
   }
 
@@ -141,8 +149,10 @@ export class StageReader {
       case 'STOPSIGNAL':
         demandSignal(this.#expand(instruction.value, line), line);
         break;
-      // What they say has no meaning for a step.
       case 'LABEL':
+        this.#label(instruction.labels, line);
+        break;
+      // What they say has no meaning for a step.
       case 'MAINTAINER':
       case 'HEALTHCHECK':
         break;
@@ -161,6 +171,13 @@ export class StageReader {
   #set(assignments: readonly { readonly name: string; readonly value: Template }[], line: number): void {
     const values = assignments.map(({ name, value }) => [name, this.#expand(value, line)] as const);
     for (const [name, value] of values) this.#state.variables.set('ENV', name, value, line);
+  }
+
+  #label(labels: readonly Label[], line: number): void {
+    const all = labels.map(
+      ({ name, value }) => [this.#expand(name, line), { value: this.#expand(value, line), line }] as const,
+    );
+    this.#state.labels = new Map([...this.#state.labels, ...all]);
   }
 
   #run({

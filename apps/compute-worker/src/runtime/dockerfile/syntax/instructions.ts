@@ -12,6 +12,12 @@ export interface Assignment {
   readonly value: Template;
 }
 
+/** A label, in whose name variables are replaced too. */
+export interface Label {
+  readonly name: Template;
+  readonly value: Template;
+}
+
 /** A COPY line, or an ADD line. */
 export interface CopyInstruction {
   readonly kind: 'COPY' | 'ADD';
@@ -47,7 +53,8 @@ export type Instruction =
   | { readonly kind: 'WORKDIR' | 'USER' | 'STOPSIGNAL'; readonly line: number; readonly value: Template }
   | { readonly kind: 'VOLUME' | 'EXPOSE'; readonly line: number; readonly values: readonly Template[] }
   | { readonly kind: 'SHELL'; readonly line: number; readonly words: readonly string[] }
-  | { readonly kind: 'LABEL' | 'MAINTAINER' | 'HEALTHCHECK'; readonly line: number };
+  | { readonly kind: 'LABEL'; readonly line: number; readonly labels: readonly Label[] }
+  | { readonly kind: 'MAINTAINER' | 'HEALTHCHECK'; readonly line: number };
 
 /** A Dockerfile, read. */
 export interface Dockerfile {

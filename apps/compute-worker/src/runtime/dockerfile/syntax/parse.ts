@@ -8,6 +8,7 @@ import type {
   Dockerfile,
   FromInstruction,
   Instruction,
+  Label,
 } from './instructions.ts';
 import { type EscapeMark, type LogicalLine, readLines } from './lines.ts';
 import { parseJsonWords, parseTemplate, splitAtBlanks, splitWords, type Template } from './template.ts';
@@ -79,8 +80,7 @@ class LineParser {
       case 'ENV':
         return { kind, line, variables: this.#assignments(NAME) };
       case 'LABEL':
-        this.#labels();
-        return { kind, line };
+        return { kind, line, labels: this.#labels() };
       case 'RUN':
       case 'CMD':
       case 'ENTRYPOINT':
@@ -158,9 +158,9 @@ class LineParser {
     });
   }
 
-  /** Nothing of them is kept, but quotes and variables must be right in their names too. */
-  #labels(): void {
-    for (const { name } of this.#assignments(/^[^\0]{1,500}$/)) this.#template(name);
+  #labels(): readonly Label[] {
+    const all = this.#assignments(/^[^\0]{1,500}$/);
+    return all.map(({ name, value }) => ({ name: this.#template(name), value }));
   }
 
   #words(): readonly string[] {

@@ -52,6 +52,7 @@ const answer = z.object({
       Entrypoint: z.array(z.string()).nullish(),
       WorkingDir: z.string().default(''),
       Volumes: z.record(z.string(), z.unknown()).default({}),
+      Labels: z.record(z.string(), z.string()).default({}),
     })
     .optional(),
 });
@@ -67,6 +68,7 @@ export interface Config {
   readonly entryPoint: readonly string[];
   readonly workingFolder: string;
   readonly volumes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What BuildKit makes of Dockerfiles. */
@@ -92,6 +94,7 @@ function theirs({ Error: error, Chain, Config: config }: z.infer<typeof answer>)
       entryPoint: config?.Entrypoint ?? [],
       workingFolder: plain(config?.WorkingDir ?? ''),
       volumes: volumes.toSorted((a, b) => (a < b ? -1 : 1)),
+      labels: config?.Labels ?? {},
     },
   };
 }
@@ -125,7 +128,7 @@ function chainText(chain: readonly z.infer<typeof action>[]): string[] {
 /** What we make of it, in the same form. */
 export function ours(plan: ImagePlan): Reading {
   const last = plan.stages.at(-1);
-  const { environment, entryPoint, workingFolder = '/', volumes } = plan.config;
+  const { environment, entryPoint, workingFolder = '/', volumes, labels } = plan.config;
   return {
     steps: last === undefined ? [] : stageText(last, plan.stages),
     config: {
@@ -133,6 +136,7 @@ export function ours(plan: ImagePlan): Reading {
       entryPoint,
       workingFolder,
       volumes: volumes.toSorted((a, b) => (a < b ? -1 : 1)),
+      labels: Object.fromEntries(labels),
     },
   };
 }
