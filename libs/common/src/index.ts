@@ -34,5 +34,6 @@ export * from './needs.ts';
 export * from './order.ts';
 export * from './permissions.ts';
 export * from './retry.ts';
+export * from './shepherd/contract.ts';
 export * from './uuid.ts';
 export * from './wire/go-json.ts';

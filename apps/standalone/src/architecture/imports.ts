@@ -5,7 +5,7 @@ import { sourcesOf, type Tree } from './tree.ts';
 const LEVELS: readonly (readonly string[])[] = [
   ['libs/common'],
   ['libs/service', 'libs/client'],
-  ['apps/compute-api', 'apps/compute-worker', 'apps/storage-api', 'apps/cli'],
+  ['apps/compute-api', 'apps/compute-worker', 'apps/storage-api', 'apps/shepherd-api', 'apps/cli'],
   // Of real-parts, what is below uses nothing but in tests.
   ['apps/standalone', 'utils/real-parts'],
   ['simulation'],
@@ -35,6 +35,8 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'cli-table3': ['apps/cli/src/terminal/', 'bench/src/'],
   'eventsource-parser': ['libs/client/src/'],
   '@sinonjs/fake-timers': ['simulation/src/'],
+  // Shepherd's own configuration: nothing else of the platform is YAML.
+  yaml: ['apps/shepherd-api/src/original/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
   'get-port': ['utils/real-parts/src/'],

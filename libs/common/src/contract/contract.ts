@@ -34,8 +34,11 @@ export type Content<S extends z.ZodType = z.ZodType> =
   | { readonly type: 'json'; readonly schema: S; readonly go?: true; readonly bytes?: number }
   /** JSON that fits a schema where our services give it; a client looks at the status alone and reads none of it. */
   | { readonly type: 'unread'; readonly schema: S }
-  /** Bytes as they come, never held whole; of lines of JSON each fits the schema `line`. */
-  | { readonly type: 'bytes'; readonly mediaType: string; readonly line?: S }
+  /**
+   * Bytes as they come, never held whole; of lines of JSON each fits the schema `line`. Where they are one JSON text that
+   * the handler itself reads or writes, that fits `whole`.
+   */
+  | { readonly type: 'bytes'; readonly mediaType: string; readonly line?: S; readonly whole?: S }
   /** Server-Sent Events whose data fits a schema. */
   | { readonly type: 'events'; readonly schema: S }
   /** No content: what there is to tell stands in headers, each with what it says, by lower-case name. */
@@ -66,6 +69,8 @@ export interface Endpoint {
   /** Headers of every answer of the route, refusals included, by lower-case name. */
   readonly always?: Readonly<Record<string, string>>;
   readonly errors: readonly ErrorCode[];
+  /** JSON that the handler of a route of bytes answers with another status, by that status. */
+  readonly also?: Readonly<Record<number, z.ZodType>>;
   /** A route of the originals: its errors are `application/json`, its 401 may have no body. */
   readonly classic?: true;
 }
@@ -74,8 +79,8 @@ export interface Endpoint {
 export interface Contract<E extends Record<string, Endpoint> = Record<string, Endpoint>> {
   readonly title: string;
   readonly description: string;
-  /** The member of an error body that carries the text, as the original had it. */
-  readonly errorKey: 'error' | 'Error';
+  /** The member of an error body that carries the text, as the original had it; `message` is all that such a body has. */
+  readonly errorKey: 'error' | 'Error' | 'message';
   /** The realm of `WWW-Authenticate`. */
   readonly realm: string;
   /** The originals' storage answers 401 with an empty body on its routes. */
@@ -84,6 +89,8 @@ export interface Contract<E extends Record<string, Endpoint> = Record<string, En
   readonly order?: string;
   /** A POST to a path that begins so is of the method that `X-HTTP-Method-Override` names. */
   readonly methodOverride?: string;
+  /** Where the original had its document, of OpenAPI 3.0, and the pages to read it; beside those of every service. */
+  readonly documents?: { readonly openapi: string; readonly pages: readonly string[] };
   readonly endpoints: E;
 }
 
@@ -110,6 +117,11 @@ export function unread<S extends z.ZodType>(schema: S) {
 /** Content of bytes. */
 export function bytes(mediaType = 'application/octet-stream') {
   return { type: 'bytes', mediaType } as const;
+}
+
+/** Content of one JSON text, which the handler itself reads or writes as bytes. */
+export function jsonText<S extends z.ZodType>(whole: S) {
+  return { type: 'bytes', mediaType: 'application/json', whole } as const;
 }
 
 /** Content of lines of JSON (NDJSON), each of which fits a schema; read and written as bytes. */

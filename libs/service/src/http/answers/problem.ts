@@ -49,6 +49,10 @@ export function problemAnswer(error: PlatformError, context: ProblemContext): An
     const type: Record<string, string> = text === '' ? {} : { 'content-type': 'text/plain; charset=utf-8' };
     return { status: error.status, headers: { ...headers, ...type }, body: text };
   }
+  if (context.contract.errorKey === 'message') {
+    const body = JSON.stringify({ message: error.message });
+    return { status: error.status, headers: { ...headers, 'content-type': CLASSIC_JSON }, body };
+  }
   const problem = toProblem(error, context.contract.errorKey);
   const body = error.code === 'internal' ? { ...problem, request_id: context.requestId } : problem;
   const type = isClassicJson(error, context) ? CLASSIC_JSON : PROBLEM;

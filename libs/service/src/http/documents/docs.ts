@@ -30,12 +30,14 @@ const START = `window.addEventListener('load', () => {
 });
 `;
 
-/** Adds `/docs`: a page to read the API and to try it, which loads nothing from elsewhere. */
-export function docsRoutes(router: Router<State>, title: string): void {
-  router.get('/docs', (ctx) => {
-    ctx.state.route = 'docs';
-    return answerFile(ctx, 'text/html; charset=utf-8', page(title));
-  });
+/** Adds `/docs`: a page to read the API and to try it, which loads nothing from elsewhere; at the `other` paths, too. */
+export function docsRoutes(router: Router<State>, title: string, other: readonly string[] = []): void {
+  for (const path of ['/docs', ...other]) {
+    router.get(path, (ctx) => {
+      ctx.state.route = 'docs';
+      return answerFile(ctx, 'text/html; charset=utf-8', page(title));
+    });
+  }
   router.get('/docs/start.js', (ctx) => {
     ctx.state.route = 'docs';
     return answerFile(ctx, 'text/javascript; charset=utf-8', START);

@@ -8,10 +8,18 @@ export interface JsonSchema {
   readonly [keyword: string]: unknown;
 }
 
+/** The versions of OpenAPI that documents are written in: the second is that of the originals. */
+export type OpenApiVersion = '3.1.1' | '3.0.2';
+
 /** The JSON Schema of what a schema takes (`input`) or gives (`output`). What JSON Schema cannot say is left open. */
-export function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+export function schemaOf(
+  schema: z.ZodType,
+  io: 'input' | 'output',
+  version: OpenApiVersion = '3.1.1',
+): JsonSchema {
   const { $schema, $defs, ...rest } = z.toJSONSchema(schema, {
     io,
+    target: version === '3.0.2' ? 'openapi-3.0' : 'draft-2020-12',
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
       // Noise in answers: the bounds of exact integers, and a promise that no member will ever be added.
@@ -31,27 +39,33 @@ function withoutReferences<T>(schema: T): T {
   return JSON.parse(JSON.stringify(schema, replace)) as T;
 }
 
-function bytesOf({ mediaType, line }: Extract<Content, { type: 'bytes' }>, io: 'input' | 'output') {
+function bytesOf(
+  { mediaType, line, whole }: Extract<Content, { type: 'bytes' }>,
+  io: 'input' | 'output',
+  version: OpenApiVersion,
+) {
+  if (whole !== undefined) return { [mediaType]: { schema: schemaOf(whole, io, version) } };
   if (line === undefined) return { [mediaType]: {} };
-  const description = `Each line: ${JSON.stringify(schemaOf(line, io))}`;
+  const description = `Each line: ${JSON.stringify(schemaOf(line, io, version))}`;
   return { [mediaType]: { schema: { type: 'string', description } } };
 }
 
 /** The body that a route takes. */
-export function requestBody(content: Content): Record<string, unknown> {
-  if (content.type === 'json') {
-    return { required: true, content: { 'application/json': { schema: schemaOf(content.schema, 'input') } } };
-  }
-  if (content.type === 'bytes') return { required: true, content: bytesOf(content, 'input') };
+export function requestBody(content: Content, version: OpenApiVersion): Record<string, unknown> {
+  if (content.type === 'json') return { required: true, ...jsonOf(content.schema, 'input', version) };
+  if (content.type === 'bytes') return { required: true, content: bytesOf(content, 'input', version) };
   return {};
 }
 
+/** The content that is JSON of a schema. */
+export function jsonOf(schema: z.ZodType, io: 'input' | 'output', version: OpenApiVersion) {
+  return { content: { 'application/json': { schema: schemaOf(schema, io, version) } } };
+}
+
 /** The content of a route's answer. */
-export function responseContent(content: Content): Record<string, unknown> {
-  if (content.type === 'json' || content.type === 'unread') {
-    return { content: { 'application/json': { schema: schemaOf(content.schema, 'output') } } };
-  }
-  if (content.type === 'bytes') return { content: bytesOf(content, 'output') };
+export function responseContent(content: Content, version: OpenApiVersion): Record<string, unknown> {
+  if (content.type === 'json' || content.type === 'unread') return jsonOf(content.schema, 'output', version);
+  if (content.type === 'bytes') return { content: bytesOf(content, 'output', version) };
   if (content.type === 'headers') {
     const headers = Object.entries(content.headers).map(([name, description]) => [
       name,
@@ -62,7 +76,7 @@ export function responseContent(content: Content): Record<string, unknown> {
   if (content.type === 'events') {
     const schema = {
       type: 'string',
-      description: `Data of each event: ${JSON.stringify(schemaOf(content.schema, 'output'))}`,
+      description: `Data of each event: ${JSON.stringify(schemaOf(content.schema, 'output', version))}`,
     };
     return { content: { 'text/event-stream': { schema } } };
   }

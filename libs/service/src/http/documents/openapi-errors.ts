@@ -51,6 +51,7 @@ const TEXT = { schema: { type: 'string' } };
 function contentOf(code: ErrorCode, endpoint: Endpoint, contract: Contract): Record<string, unknown> {
   const { method, classic, path } = endpoint;
   if (method === 'HEAD') return {};
+  if (contract.errorKey === 'message') return { 'application/json': PROBLEM };
   if (code === 'unauthenticated' && classic === true) {
     if (contract.emptyUnauthorized === true) return {};
     if (contract.errorKey === 'Error') return { 'text/plain': TEXT };

@@ -1,5 +1,6 @@
 import { type Contract, type Endpoint, problemBody, serviceContract } from '@morpheo/common';
-import { requestBody, responseContent, schemaOf } from './openapi-content.ts';
+import { z } from 'zod';
+import { jsonOf, type OpenApiVersion, requestBody, responseContent, schemaOf } from './openapi-content.ts';
 import { errorResponses } from './openapi-errors.ts';
 
 /** What a service calls itself. */
@@ -13,25 +14,29 @@ export interface ApiInfo {
 type Part = Record<string, unknown>;
 
 /**
- * The OpenAPI 3.1 document of an API: its routes with every error that they answer, and those of every service.
- * It is plain JSON; the same contract gives the same document.
+ * The OpenAPI document of an API (3.1 where no version is said): its routes with every error that they answer, and those of
+ * every service. It is plain JSON; the same contract gives the same document.
  */
-export function openApiDocument(contract: Contract, info: ApiInfo): Record<string, unknown> {
+export function openApiDocument(
+  contract: Contract,
+  info: ApiInfo,
+  version: OpenApiVersion = '3.1.1',
+): Record<string, unknown> {
   const paths: Record<string, Part> = {};
   const endpoints = { ...serviceContract.endpoints, ...contract.endpoints };
   for (const [key, endpoint] of Object.entries(endpoints)) {
     const path = endpoint.path.replaceAll(/:(\w+)/g, '{$1}');
     const methods = paths[path] ?? {};
-    methods[endpoint.method.toLowerCase()] = operation(key, endpoint, contract);
+    methods[endpoint.method.toLowerCase()] = operation(key, endpoint, { contract, version });
     paths[path] = methods;
   }
   return {
-    openapi: '3.1.1',
+    openapi: version,
     info: { title: contract.title, version: info.version, description: contract.description },
     servers: [{ url: './', description: info.name }],
     paths,
     components: {
-      schemas: { Problem: schemaOf(problemBody, 'output') },
+      schemas: { Problem: schemaOf(errorBodyOf(contract), 'output', version) },
       securitySchemes: {
         basic: { type: 'http', scheme: 'basic' },
         bearer: {
@@ -44,7 +49,17 @@ export function openApiDocument(contract: Contract, info: ApiInfo): Record<strin
   };
 }
 
-function operation(key: string, endpoint: Endpoint, contract: Contract): Part {
+/** For whom, and in which version, a part is written. */
+interface Writing {
+  readonly contract: Contract;
+  readonly version: OpenApiVersion;
+}
+
+function errorBodyOf({ errorKey }: Contract): z.ZodType {
+  return errorKey === 'message' ? z.object({ message: z.string() }) : problemBody;
+}
+
+function operation(key: string, endpoint: Endpoint, writing: Writing): Part {
   const { summary, description, access, body } = endpoint;
   const said = [description, accessText(access)].filter((text) => text !== undefined).join('\n\n');
   return {
@@ -52,9 +67,9 @@ function operation(key: string, endpoint: Endpoint, contract: Contract): Part {
     summary,
     description: said,
     ...(access === 'public' ? { security: [] } : { security: securityOf(access) }),
-    parameters: parametersOf(endpoint),
-    ...(body === undefined ? {} : { requestBody: requestBody(body) }),
-    responses: responsesOf(endpoint, contract),
+    parameters: parametersOf(endpoint, writing),
+    ...(body === undefined ? {} : { requestBody: requestBody(body, writing.version) }),
+    responses: responsesOf(endpoint, writing),
   };
 }
 
@@ -72,12 +87,12 @@ function securityOf(access: Exclude<Endpoint['access'], 'public'>): Part[] {
 
 const PLACES = { params: 'path', query: 'query', headers: 'header' } as const;
 
-function parametersOf(endpoint: Endpoint): Part[] {
+function parametersOf(endpoint: Endpoint, { version }: Writing): Part[] {
   const parameters: Part[] = [];
   for (const [part, place] of Object.entries(PLACES) as [keyof typeof PLACES, string][]) {
     const schema = endpoint[part];
     if (schema === undefined) continue;
-    const { properties = {}, required = [] } = schemaOf(schema, 'input');
+    const { properties = {}, required = [] } = schemaOf(schema, 'input', version);
     for (const [name, of] of Object.entries(properties)) {
       parameters.push({
         name,
@@ -90,12 +105,21 @@ function parametersOf(endpoint: Endpoint): Part[] {
   return parameters;
 }
 
-function responsesOf(endpoint: Endpoint, contract: Contract): Part {
-  const { status, response, method, deferred } = endpoint;
-  const content = method === 'HEAD' && response.type !== 'headers' ? {} : responseContent(response);
+function responsesOf(endpoint: Endpoint, { contract, version }: Writing): Part {
+  const { status, response, method, deferred, also = {} } = endpoint;
+  const content = method === 'HEAD' && response.type !== 'headers' ? {} : responseContent(response, version);
   const putOff =
     deferred === undefined
       ? {}
       : { 202: { description: 'Put off: `Location` says where it is', ...content } };
-  return { [status]: { description: 'Done', ...content }, ...putOff, ...errorResponses(endpoint, contract) };
+  const others = Object.entries(also).map(([code, schema]) => [
+    code,
+    { description: 'Not done', ...jsonOf(schema, 'output', version) },
+  ]);
+  return {
+    [status]: { description: 'Done', ...content },
+    ...putOff,
+    ...errorResponses(endpoint, contract),
+    ...Object.fromEntries(others),
+  };
 }

@@ -5,6 +5,7 @@ import { answer, type Context, type State } from '../answers/context.ts';
 import { CLASSIC_JSON } from '../answers/problem.ts';
 import { docsRoutes } from '../documents/docs.ts';
 import { type ApiInfo, openApiDocument } from '../documents/openapi.ts';
+import type { OpenApiVersion } from '../documents/openapi-content.ts';
 import type { Descriptors } from '../server/descriptors.ts';
 import { type Check, readinessOf, type Warn } from '../server/ready.ts';
 
@@ -36,19 +37,23 @@ export function systemRoutes(parts: SystemRoutes): Router<State> {
     if (found.status !== 'ok') ctx.res.setHeader('retry-after', '1');
     return answerText(ctx, found.status === 'ok' ? 200 : 503, 'application/json', JSON.stringify(found));
   });
-  let document: string | undefined;
-  router.get('/openapi.json', (ctx) => {
-    ctx.state.route = 'openapi';
-    document ??= JSON.stringify(openApiDocument(contract, info));
-    return answerText(ctx, 200, 'application/json', document);
-  });
+  const documents: [string, OpenApiVersion][] = [['/openapi.json', '3.1.1']];
+  if (contract.documents !== undefined) documents.push([contract.documents.openapi, '3.0.2']);
+  for (const [path, version] of documents) {
+    let document: string | undefined;
+    router.get(path, (ctx) => {
+      ctx.state.route = 'openapi';
+      document ??= JSON.stringify(openApiDocument(contract, info, version));
+      return answerText(ctx, 200, 'application/json', document);
+    });
+  }
   if (metrics !== undefined) {
     router.get('/metrics', async (ctx) => {
       ctx.state.route = 'metrics';
       return answerText(ctx, 200, metrics.contentType, await metrics.expose());
     });
   }
-  docsRoutes(router, contract.title);
+  docsRoutes(router, contract.title, contract.documents?.pages);
   return router;
 }
 

@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import type { Dirent } from 'node:fs';
+import { access, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
+import type { JobStore, StoredFile } from './store.ts';
+
+/** What is being written lies here, on the same disk, until it is whole: no bucket has such a name. */
+const PARTS = '.parts';
+
+/**
+ * Buckets as folders of a folder, which is made where it is not there: for where no store of buckets is configured. Rejects
+ * with `unavailable` where it cannot be.
+ */
+export async function openFolderStore(folder: string): Promise<JobStore> {
+  const parts = join(folder, PARTS);
+  await told(async () => {
+    await rm(parts, { recursive: true, force: true });
+    await mkdir(parts, { recursive: true });
+  });
+  const at = (bucket: string) => join(folder, bucket);
+  const store: JobStore = {
+    create: async (bucket) => await told(async () => await makeFolder(at(bucket))),
+    has: async (bucket) => await told(async () => await isFolder(at(bucket))),
+    list: (bucket, prefix) => listFiles(at(bucket), prefix),
+    read: async (bucket, name) =>
+      isPlain(name) ? await told(async () => await openFile(join(at(bucket), name))) : undefined,
+    put: async (bucket, name, bytes, only) =>
+      await told(async () => await place(parts, at(bucket), name, [bytes], only)),
+    write: async (bucket, name, bytes) => await told(async () => await place(parts, at(bucket), name, bytes)),
+    ping: async () => await told(async () => await access(parts)),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  return store;
+}
+
+/** Whether a name leads to a file below its bucket, and nowhere else. */
+function isPlain(name: string): boolean {
+  return (
+    !name.includes('\0') && name.split('/').every((part) => part !== '' && part !== '.' && part !== '..')
+  );
+}
+
+async function makeFolder(path: string): Promise<'made' | 'there'> {
+  try {
+    await mkdir(path);
+    return 'made';
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return 'there';
+    throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await unlessMissing(async () => await stat(path));
+  return found?.isDirectory() === true;
+}
+
+async function* listFiles(bucket: string, prefix: string) {
+  const entries = await told(
+    async () =>
+      await unlessMissing(async () => await readdir(bucket, { recursive: true, withFileTypes: true })),
+  );
+  for (const entry of entries ?? []) {
+    const name = nameOf(entry, bucket);
+    if (!entry.isFile() || !name.startsWith(prefix)) continue;
+    const found = await told(
+      async () => await unlessMissing(async () => await stat(join(entry.parentPath, entry.name))),
+    );
+    if (found !== undefined) yield { name: name.slice(prefix.length), size: found.size };
+  }
+}
+
+function nameOf({ parentPath, name }: Dirent, bucket: string): string {
+  return relative(bucket, join(parentPath, name)).replaceAll(sep, '/');
+}
+
+async function openFile(path: string): Promise<StoredFile | undefined> {
+  const file = await unlessMissing(async () => await open(path));
+  if (file === undefined) return undefined;
+  const found = await file.stat();
+  if (found.isFile()) {
+    const body = file.readableWebStream({ autoClose: true }) as ReadableStream<Uint8Array>;
+    return { size: found.size, storedAt: found.mtime, body };
+  }
+  await file.close();
+  return undefined;
+}
+
+async function place(
+  parts: string,
+  bucket: string,
+  name: string,
+  bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  only?: 'new',
+): Promise<void> {
+  if (!isPlain(name))
+    throw new PlatformError('invalid_request', `${JSON.stringify(name)} is no name of a file.`);
+  if (!(await isFolder(bucket))) throw new PlatformError('not_found', `There is no bucket at ${bucket}.`);
+  const part = join(parts, randomUUID());
+  try {
+    await using file = await open(part, 'wx');
+    for await (const piece of bytes) await file.writeFile(piece);
+    await file.sync();
+    const target = join(bucket, name);
+    await mkdir(dirname(target), { recursive: true });
+    if (only === undefined) await rename(part, target);
+    else await linkNew(part, target);
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+async function linkNew(part: string, target: string): Promise<void> {
+  try {
+    await link(part, target);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await call();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
+
+/** What a call of the disk threw, as an error that says whether trying again may help. */
+async function told<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    if (errnoOf(cause) === undefined || cause instanceof PlatformError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const code = isDiskFull(cause) ? 'disk_full' : 'unavailable';
+    throw new PlatformError(code, `The folder of buckets cannot be used: ${reason}.`, { cause });
+  }
+}
