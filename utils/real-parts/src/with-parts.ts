@@ -13,6 +13,7 @@ export type Part =
   | 'compose'
   | 'schemathesis'
   | 'molotov'
+  | 'pyzmq'
   | 'dockerfile-reader';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
@@ -29,6 +30,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly st
   registry: ['docker-registry'],
   schemathesis: ['schemathesis'],
   molotov: ['molotov'],
+  pyzmq: ['python3-zmq'],
   'dockerfile-reader': ['dockerfile-reader'],
 };
 

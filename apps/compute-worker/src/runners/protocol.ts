@@ -10,6 +10,8 @@ export interface Door extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** Such as are read only. */
   readonly mounts: readonly Mount[];
+  /** Words that stand before those of the program: see `RunSpec`. */
+  readonly before?: readonly string[] | undefined;
 }
 
 /** Opens the door of a runner, in a folder of its own that the program may read. */

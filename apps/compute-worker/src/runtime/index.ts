@@ -66,7 +66,8 @@ import type { LivingFile } from '../files/living-tree.ts';
  *   taken away from it. [R54] A runtime that isolates leaves it no other place to write to but its writable mounts, nor
  *   memory that outlives the process which filled it. [R55] It reaches a socket of the worker in a mount that is read only.
  *   [R56] It belongs to no attempt: nobody takes it up, and `recover` ends it. [R57] A runtime has runners where
- *   `hasRunners` says so; elsewhere `run` rejects with `internal`, and nothing runs.
+ *   `hasRunners` says so; elsewhere `run` rejects with `internal`, and nothing runs. [R58] The words of `before` stand
+ *   before those of its image: a program of the caller's, which becomes the image's.
  */
 export interface ContainerRuntime {
   readonly name: 'process' | 'dummy' | 'docker';
@@ -219,16 +220,19 @@ export interface RunSpec {
   readonly labels: { readonly order: string; readonly attempt: number; readonly step: Step };
   /** Of runners alone. */
   readonly writable?: undefined;
+  readonly before?: undefined;
 }
 
 /**
  * The run of a runner. Its caller makes the folders of `writable` and whatever is to be found in its mounts, also while it
  * runs; {@link RunLimits.wallMs} bounds its life.
  */
-export interface RunnerSpec extends Omit<RunSpec, 'labels' | 'writable'> {
+export interface RunnerSpec extends Omit<RunSpec, 'labels' | 'writable' | 'before'> {
   /** `runner` is like no other of the worker: letters, digits and `-`. */
   readonly labels: { readonly runner: string };
   readonly writable: WritablePlaces;
+  /** The first is the path of a program in one of the mounts. */
+  readonly before?: readonly string[] | undefined;
 }
 
 /** What `ContainerRuntime.run` runs. */

@@ -125,6 +125,26 @@ export function testRunners(harness: RuntimeHarness, test: TestFn): void {
   });
 
   test.serial(
+    `${name}: A program of the caller stands before that of a runner, and becomes it [R58]`,
+    async (t) => {
+      await using fixture = await openFixture(harness);
+      const tools = await fixture.mount('/run/morpheo', true);
+      const first = '#!/bin/sh\necho "before: $1"\nshift\nexec "$@"\n';
+      await writeFile(join(tools.host, 'first'), first);
+      await chmod(join(tools.host, 'first'), 0o755);
+      const before = ['/run/morpheo/first', '/run/morpheo'];
+      const runner = { ...(await fixture.runner({ args: ['/run/morpheo'], mounts: [tools] })), before };
+      const { stdout, exitCode } = await fixture.run(
+        { sh: '[ -e "$2/first" ] && echo "$1"; exit 3' },
+        {},
+        runner,
+      );
+      t.regex(stdout, /^before: .+\nfirst\n$/);
+      t.is(exitCode, 3);
+    },
+  );
+
+  test.serial(
     `${name}: A worker that starts ends the runners of an earlier process of it [R56]`,
     async (t) => {
       await using fixture = await openFixture(harness);

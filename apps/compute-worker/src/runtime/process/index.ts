@@ -123,7 +123,7 @@ class ProcessRuntime implements ContainerRuntime {
   }
 
   async #run(spec: AnyRun, options: RunOptions): Promise<RunResult> {
-    const { image, limits, scratch, labels } = spec;
+    const { image, before = [], limits, scratch, labels } = spec;
     const mounts = mountsOf(spec);
     const context = contextOf(image, this.name);
     await demandRunnable(spec);
@@ -135,7 +135,7 @@ class ProcessRuntime implements ContainerRuntime {
     const whose =
       'runner' in labels ? ['runner', labels.runner] : [labels.order, labels.attempt, labels.step];
     const marker = [this.#instance, ...whose, randomBytes(8).toString('hex')].join(':');
-    const words = [...recipe.entryPoint, ...(spec.args ?? [])];
+    const words = [...before, ...recipe.entryPoint, ...(spec.args ?? [])];
     const [program = '', ...args] = words.map((word) => root.translate(word));
     const environment: Record<string, string> = {
       ...environmentOf(recipe, root),

@@ -36,12 +36,12 @@ const OF_THE_PLATFORM = /bind source|seccomp|runtime|device|storage-opt|cgroup|c
 
 /** What the container of a run is created with: hardened, bounded, with its GPUs; all but its labels and its data. */
 export function containerOptions(
-  spec: Pick<AnyRun, 'args' | 'environment' | 'limits' | 'gpus' | 'mounts' | 'writable'>,
+  spec: Pick<AnyRun, 'args' | 'before' | 'environment' | 'limits' | 'gpus' | 'mounts' | 'writable'>,
   image: ReadyImage,
   user: ContainerUser,
   facts: DaemonFacts,
 ): ContainerCreateOptions {
-  const { args = image.command, environment = {}, limits, gpus, writable } = spec;
+  const { args = image.command, before = [], environment = {}, limits, gpus, writable } = spec;
   const gpu = gpuRequest(gpus, facts.gpus);
   // One below a mount is apart as well: left alone, it would be a folder on the disk of the daemon, which nobody bounds.
   const isApart = (path: string) => path !== TMP && !mountsOf(spec).some(({ container: at }) => at === path);
@@ -54,7 +54,7 @@ export function containerOptions(
   return {
     ...settings,
     Image: image.name,
-    Entrypoint: [...image.entryPoint],
+    Entrypoint: [...before, ...image.entryPoint],
     Cmd: [...args],
     Env: [
       ...gpu.environment,
