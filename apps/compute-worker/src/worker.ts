@@ -21,6 +21,7 @@ import { openCache } from './inputs/cache/index.ts';
 import { Inputs } from './inputs/fetch.ts';
 import { createWorkerMeters, watchWorker } from './metrics.ts';
 import type { ContainerRuntime } from './runtime/index.ts';
+import { Declarations } from './warm/declarations.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
 export interface WorkerOptions {
@@ -109,7 +110,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const limits = options.limits ?? DEFAULT_LIMITS;
   const buckets = options.buckets ?? (await openConnections(undefined, { log, stack: opening }));
   const { images = NO_IMAGES } = options;
-  const parts = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
+  const declarations = new Declarations();
+  const parts = { openStorage, inputs, cache, runtime, images, buckets, limits, meters, declarations };
   const work = createWork(parts, { workspaces, gpus, recovery });
   if (metrics !== undefined)
     opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));

@@ -1,5 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type Api, type Claim, type ComputeContract, PlatformError, type Slots } from '@morpheo/common';
+import {
+  type Api,
+  type Claim,
+  type ComputeContract,
+  PlatformError,
+  type RunnerProtocol,
+  type Slots,
+} from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { AttemptAborted } from '../attempt/outcome.ts';
 import { type AttemptOptions, runAttempt } from '../attempt/run.ts';
@@ -30,6 +37,8 @@ export interface AgentOptions extends AttemptOptions {
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
+  /** The protocols of the programs that it keeps warm; none where absent. */
+  readonly warm?: readonly RunnerProtocol[] | undefined;
   /** What the operator says that it offers. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** What it offers of itself, once that is known; absent: nothing. */
@@ -68,6 +77,7 @@ export class WorkerAgent {
       name,
       runtime,
       slots,
+      warm = [],
       labels,
       moved = false,
       architecture,
@@ -86,6 +96,7 @@ export class WorkerAgent {
         name,
         runtime: runtime.name,
         slots,
+        ...(warm.length === 0 ? {} : { warm: [...warm] }),
         ...(labels === undefined ? {} : { labels }),
         ...(moved ? { moved } : {}),
       },

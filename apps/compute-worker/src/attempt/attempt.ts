@@ -1,4 +1,4 @@
-import type { BucketPlace, Claim, Resource, Step } from '@morpheo/common';
+import { type BucketPlace, type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import { Checkpoints } from '../beside/checkpoints.ts';
@@ -18,13 +18,17 @@ import type { Cached, CacheRequest } from '../inputs/cache/index.ts';
 import type { BlobName } from '../inputs/download.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
 import type { Image } from '../inputs/images.ts';
-import { Supplies, type SupplyParts } from '../inputs/supplies.ts';
+import { Supplies, type SupplyOptions, type SupplyParts } from '../inputs/supplies.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
+import type { RunnerPlan, Runners } from '../runners/index.ts';
 import type { PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes } from '../steps/format.ts';
-import { type Fill, StepRunner } from '../steps/run-step.ts';
+import { type Fill, StepRunner, withinLimits } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
+import { type CallRequest, callStep } from '../warm/call-step.ts';
+import type { Declarations } from '../warm/declarations.ts';
+import { planRunner, type RunnerRequest } from '../warm/plan.ts';
 import { describedAtOnce } from './described-inputs.ts';
 import type { AttemptEvents } from './events.ts';
 import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
@@ -34,6 +38,10 @@ import type { Workspace } from './workspace.ts';
 export interface WorkerParts extends SupplyParts {
   readonly openStorage: OpenStorage;
   readonly buckets: Connections;
+  /** Programs that stay warm; absent: there are none. */
+  readonly runners?: Runners | undefined;
+  /** Which algorithms can be kept warm. */
+  readonly declarations: Declarations;
 }
 
 /** What belongs to one attempt alone. */
@@ -42,6 +50,8 @@ export interface AttemptParts {
   readonly workspace: Workspace;
   /** The ids of its GPUs. */
   readonly gpus: readonly string[];
+  /** Gives them up: what runs in a warm runner has that runner's. */
+  readonly releaseGpus?: () => void;
   readonly events: AttemptEvents;
   /** Aborts the work when the attempt is over; the reason says why. */
   readonly signal: AbortSignal;
@@ -57,6 +67,11 @@ export type RunContainer = (
   image: PreparedImage,
   options?: { readonly beside: RunOptions['beside'] },
 ) => Promise<string>;
+
+/** A step that is a call in a warm runner; see {@link Attempt.call}. */
+export interface AttemptCall<T> extends Omit<CallRequest<T>, 'take'> {
+  readonly take: (outputs: string, folder: string) => Promise<T>;
+}
 
 /**
  * An attempt whose work is under way, as workflows see it. Disposing stops what is still being prepared, and lets go of
@@ -78,9 +93,14 @@ export class Attempt {
   readonly #events: AttemptEvents;
   readonly #runner: StepRunner;
   readonly #supplies: Supplies;
+  readonly #supplyOptions: SupplyOptions;
+  readonly #releaseGpus: (() => void) | undefined;
   readonly #ended = new AbortController();
 
-  constructor(parts: WorkerParts, { claim, workspace, gpus, events, signal, ticket }: AttemptParts) {
+  constructor(
+    parts: WorkerParts,
+    { claim, workspace, gpus, releaseGpus, events, signal, ticket }: AttemptParts,
+  ) {
     const { runtime, limits } = parts;
     this.#parts = parts;
     const calls = parts.openStorage(ticket);
@@ -93,13 +113,15 @@ export class Attempt {
     this.#events = events;
     this.signal = AbortSignal.any([signal, this.#ended.signal]);
     const wallMs = limits.wallMs[claim.spec.kind];
-    this.#supplies = new Supplies(parts, {
+    this.#supplyOptions = {
       storage: this.#storage,
       wallMs,
       log: (step, line) => events.log(step, line),
       buildOutput: (whose) => events.buildOutput(whose),
       signal: this.signal,
-    });
+    };
+    this.#supplies = new Supplies(parts, this.#supplyOptions);
+    this.#releaseGpus = releaseGpus;
     ({ treeLimits: this.treeLimits, placing: this.placing } = this.#supplies);
     this.limits = { ...limits.run, wallMs };
     this.#runner = new StepRunner({
@@ -183,6 +205,54 @@ export class Attempt {
       return value;
     } finally {
       events.end(outcome ?? {});
+    }
+  }
+
+  /**
+   * Whether an algorithm answers calls of {@link call} here: its image says that it can. Undefined: that was not seen yet, and
+   * `image`, once it is ready, tells.
+   */
+  async staysWarm(algo: BlobName, image?: Image): Promise<boolean | undefined> {
+    const { runners, declarations } = this.#parts;
+    if (runners?.possible !== true) return false;
+    if (image !== undefined) declarations.note(image.digest, image.prepared.runner !== undefined);
+    const { sha256 = '' } = await this.describe(algo);
+    return declarations.of(sha256);
+  }
+
+  /** Plans a warm runner for the owner of the order, with the limits and GPUs of the attempt. Throws as {@link planRunner} does. */
+  async planRunner(
+    request: Omit<RunnerRequest, 'owner' | 'limits' | 'gpus'>,
+    limits?: Recipe['limits'],
+  ): Promise<RunnerPlan> {
+    const { owner = '', gpus } = this.#claim;
+    const whole = { ...request, owner, gpus, limits: withinLimits(this.limits, limits) };
+    const open = (signal: AbortSignal) => new Supplies(this.#parts, { ...this.#supplyOptions, signal });
+    return await planRunner(whole, open, this.signal);
+  }
+
+  /**
+   * Has the work of a step done by a warm runner, and sends the step's start and end. `take` gets the folder of the step too,
+   * which is made. Throws as {@link callStep} does.
+   */
+  async call<T>({ step, plan, fill, take }: AttemptCall<T>): Promise<T> {
+    const { runners } = this.#parts;
+    if (runners === undefined) throw new PlatformError('unavailable', 'This worker keeps nothing warm.');
+    const events = this.span(step);
+    let outcome: StepOutcome = {};
+    events.start();
+    try {
+      this.#releaseGpus?.();
+      // A container of its own was prepared for, before it was known that there is none.
+      await this.#runner.settle();
+      const folder = await this.#workspace.folder(step);
+      const request = { step, plan, fill, take: async (outputs: string) => await take(outputs, folder) };
+      const options = { runners, events: this.#events, folder, signal: this.signal };
+      const called = await callStep(request, options);
+      ({ outcome } = called);
+      return called.value;
+    } finally {
+      events.end(outcome);
     }
   }
 

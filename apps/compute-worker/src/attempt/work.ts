@@ -42,7 +42,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   return async (claim, { events, signal, ticket, behind }) => {
     const { order, attempt: number, spec } = claim;
     const journal = recovery.resume(claim);
-    await using lease = journal === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(journal.gpus);
+    using lease = journal === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(journal.gpus);
     if (lease.gpus.length > 0) {
       events.log('inputs', `inputs: leased ${lease.gpus.map(describeGpu).join(', ')}`);
     }
@@ -58,7 +58,9 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
       await journal.resume();
     }
     const ids = lease.gpus.map(({ id }) => id);
-    await using attempt = new Attempt(parts, { claim, workspace, gpus: ids, events, signal, ticket });
+    const releaseGpus = () => lease[Symbol.dispose]();
+    const its = { claim, workspace, gpus: ids, releaseGpus, events, signal, ticket };
+    await using attempt = new Attempt(parts, its);
     switch (spec.kind) {
       case 'learn':
         return await learn(spec.uplet, attempt);
@@ -70,7 +72,9 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   };
 }
 
-function leaseGpus(gpus: GpuAllocator, { gpus: count }: Claim): GpuLease {
+/** A call in a warm runner has the GPUs of that, which may have them already. */
+function leaseGpus(gpus: GpuAllocator, { gpus: asked, spec }: Claim): GpuLease {
+  const count = spec.kind === 'job' && spec.uplet.warm !== undefined ? 0 : asked;
   const lease = gpus.lease(count);
   if (lease !== undefined) return lease;
   const message = `The order asks for ${count} GPUs, and the worker that took it has ${gpus.free} free.`;

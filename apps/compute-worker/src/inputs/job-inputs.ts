@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type BucketPlace, type JobInput, OrderFailure } from '@morpheo/common';
 import { ArchiveError, unpackArchive } from '@morpheo/service/archive';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -72,7 +73,10 @@ async function placeBlob(
   const tree = await placer.cached({
     area: 'unpacked',
     key: cacheKey(blob, blob.digest),
-    make: (into) => unpacked(blob.path, into, { what: nameOf(blob), path, isOutput }, placer),
+    make: async (into) => {
+      const about = { what: nameOf(blob), path, isOutput, compressed: await isGzipFile(blob.path), placer };
+      return await unpacked(createReadStream(blob.path), into, about);
+    },
   });
   await placeTree(tree.path, target, placer.placing);
 }
@@ -83,9 +87,12 @@ async function placeInline(
   target: string,
   placer: InputPlacer,
 ): Promise<void> {
-  const file = unpack === true ? `${target}.tar` : target;
-  await writeFile(file, Buffer.from(base64, 'base64'));
-  if (unpack === true) await unpacked(file, target, { what: 'inline input', path, isOutput: false }, placer);
+  const bytes = Buffer.from(base64, 'base64');
+  if (unpack !== true) return await writeFile(target, bytes);
+  await unpacked(Readable.from([bytes]), target, {
+    ...{ what: 'inline input', path, isOutput: false, compressed: isGzip(bytes) },
+    placer,
+  });
 }
 
 interface Archived {
@@ -94,18 +101,20 @@ interface Archived {
   readonly path: string;
   /** Made by a worker: then there may be nothing in it. */
   readonly isOutput: boolean;
+  /** By gzip. */
+  readonly compressed: boolean;
+  readonly placer: InputPlacer;
 }
 
-/** Unpacks a tar, gzipped or not, into a folder that is made. Returns how many bytes are in its files. */
+/** Unpacks a tar into a folder that is made. Returns how many bytes are in its files. */
 async function unpacked(
-  file: string,
+  archive: Readable,
   into: string,
-  { what, path, isOutput }: Archived,
-  { treeLimits, signal }: InputPlacer,
+  { what, path, isOutput, compressed, placer: { treeLimits, signal } }: Archived,
 ): Promise<number> {
   try {
-    const options = { compressed: await isGzip(file), empty: isOutput };
-    return (await unpackArchive(createReadStream(file), into, treeLimits, signal, options)).bytes;
+    const options = { compressed, empty: isOutput };
+    return (await unpackArchive(archive, into, treeLimits, signal, options)).bytes;
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
     const message = `The ${what} for ${path} cannot be unpacked. ${error.message}`;
@@ -113,8 +122,12 @@ async function unpacked(
   }
 }
 
-async function isGzip(path: string): Promise<boolean> {
+async function isGzipFile(path: string): Promise<boolean> {
   await using file = await open(path);
   const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
-  return bytesRead === 2 && buffer.readUInt16BE() === 0x1f8b;
+  return isGzip(buffer.subarray(0, bytesRead));
+}
+
+function isGzip(bytes: Buffer): boolean {
+  return bytes.length >= 2 && bytes.readUInt16BE() === 0x1f8b;
 }

@@ -148,20 +148,9 @@ export class StepRunner {
       using room = watchRoom(this.#options.workspace.at(recipe.step));
       const result = await run();
       if (result === undefined) return undefined;
-      await this.#refuseOnFullDisk(recipe.step, result, room);
+      await refuseOnFullDisk(recipe.step, result, room);
       return this.#judge(recipe, result, {}, (attributes) => about.set(attributes));
     });
-  }
-
-  /** Throws `disk_full` where a program failed while the worker's own disk had no room: it may have failed for that. */
-  async #refuseOnFullDisk(step: ContainerStep, result: RunResult, watch: RoomWatch): Promise<void> {
-    if (result.ended !== 'exited' || result.exitCode === 0) return;
-    const room = await watch.least();
-    if (room.free >= FULL_BYTES) return;
-    const message =
-      `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full ` +
-      `(${roomText(room)}): it may have failed for that.`;
-    throw diskFull('worker', message);
   }
 
   #judge(
@@ -172,10 +161,7 @@ export class StepRunner {
   ): StepOutcome {
     const { step } = recipe;
     const { peakMemoryBytes: peak, cpuSeconds } = result;
-    if (result.killedBelowLimits === true) {
-      const message = `The step ${step} was killed from outside, well below its limits: it is tried again.`;
-      throw new PlatformError('unavailable', message);
-    }
+    refuseIfKilled(step, result);
     const measured = {
       exit_code: result.exitCode,
       ...(peak === undefined ? {} : { peak_memory_bytes: Math.round(peak) }),
@@ -189,11 +175,8 @@ export class StepRunner {
     throw new StepFailure(end, { ...found, step, log_tail: this.#options.events.tail(step) }, outcome);
   }
 
-  #limitsOf({ limits: own = {} }: Recipe): RunLimits {
-    const { limits } = this.#options;
-    const least = (name: keyof typeof own) => Math.min(limits[name], own[name] ?? Number.POSITIVE_INFINITY);
-    const [wallMs, memoryBytes, diskBytes] = [least('wallMs'), least('memoryBytes'), least('diskBytes')];
-    return { ...limits, wallMs, memoryBytes, diskBytes };
+  #limitsOf({ limits }: Recipe): RunLimits {
+    return withinLimits(this.#options.limits, limits);
   }
 
   async #specOf(recipe: Recipe, image: PreparedImage): Promise<RunSpec> {
@@ -234,7 +217,37 @@ export class StepRunner {
   }
 }
 
-interface StepEnd extends FoundFailure {
+/** The limits of a worker, or those of an order where they are lower. */
+export function withinLimits(limits: RunLimits, own: Recipe['limits'] = {}): RunLimits {
+  const least = (name: keyof typeof own) => Math.min(limits[name], own[name] ?? Number.POSITIVE_INFINITY);
+  const [wallMs, memoryBytes, diskBytes] = [least('wallMs'), least('memoryBytes'), least('diskBytes')];
+  return { ...limits, wallMs, memoryBytes, diskBytes };
+}
+
+/** Throws `disk_full` where a program failed while the worker's own disk had no room: it may have failed for that. */
+export async function refuseOnFullDisk(
+  step: ContainerStep,
+  result: RunResult,
+  watch: RoomWatch,
+): Promise<void> {
+  if (result.ended !== 'exited' || result.exitCode === 0) return;
+  const room = await watch.least();
+  if (room.free >= FULL_BYTES) return;
+  const message =
+    `The step ${step} ended with exit code ${result.exitCode} while the worker's disk was full ` +
+    `(${roomText(room)}): it may have failed for that.`;
+  throw diskFull('worker', message);
+}
+
+/** Throws `unavailable` where somebody else has killed a program. */
+export function refuseIfKilled(step: ContainerStep, { killedBelowLimits }: RunResult): void {
+  if (killedBelowLimits !== true) return;
+  const message = `The step ${step} was killed from outside, well below its limits: it is tried again.`;
+  throw new PlatformError('unavailable', message);
+}
+
+/** How a step ended: a row of `ENDS`, and what was found. */
+export interface StepEnd extends FoundFailure {
   readonly end: End;
 }
 

@@ -1,5 +1,12 @@
 import { join } from 'node:path';
-import { JOB_FOLDERS, type Job, OrderFailure, type OrderResult, PlatformError } from '@morpheo/common';
+import {
+  JOB_FOLDERS,
+  type Job,
+  OrderFailure,
+  type OrderResult,
+  PlatformError,
+  type RunnerProtocol,
+} from '@morpheo/common';
 import type { Attempt } from '../attempt/attempt.ts';
 import { FailureWithResult } from '../attempt/outcome.ts';
 import type { Checkpoints } from '../beside/checkpoints.ts';
@@ -10,6 +17,7 @@ import type { LiveRun, PreparedImage } from '../runtime/index.ts';
 import type { Recipe } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { StepFailure } from '../steps/step-events.ts';
+import { fillCall, splitInputs, takeOutputs } from '../warm/call-files.ts';
 
 /** By these a program finds its folders, also where they have other names than the container contract gives them. */
 const FOLDER_VARIABLES = { MORPHEO_OUTPUTS: JOB_FOLDERS.outputs, MORPHEO_CHECKPOINT: JOB_FOLDERS.checkpoint };
@@ -21,14 +29,18 @@ const METRICS_FILE = `${OUTPUTS.container}/metrics.jsonl`;
 
 /**
  * Runs an image, or an algorithm, with a command on its inputs. Resolves when what it left in its folder of outputs is
- * staged on storage, or pushed to a bucket. Where its program has failed, throws {@link FailureWithResult}: that much is
+ * staged on storage, or pushed to a bucket. A job that says `warm` is a call in a warm runner. Where any other program has failed, throws {@link FailureWithResult}: that much is
  * kept too.
  */
 export async function job(order: Job, attempt: Attempt): Promise<OrderResult> {
-  const { inputs = [], outputs = {} } = order;
+  const { inputs = [], outputs = {}, warm } = order;
   const { bucket } = outputs;
   // What is not allowed is told before anything is fetched.
   if (bucket !== undefined) await attempt.requireFreePlace(bucket, placesOf(inputs));
+  if (warm !== undefined) {
+    await call({ ...order, warm }, attempt);
+    return await keepOutputs(order, 'done', attempt);
+  }
   const pulled = order.image === undefined ? undefined : await attempt.pull(order.image);
   const checkpoints = attempt.checkpoints();
   const onBlobs = (blob: Gathered['blob']) =>
@@ -70,6 +82,23 @@ async function run(
     if (error instanceof StepFailure) return error;
     throw error;
   }
+}
+
+/** Has a warm runner answer the job, and takes what the call has left. */
+async function call(order: Job & { readonly warm: RunnerProtocol }, attempt: Attempt): Promise<void> {
+  const { warm: protocol, image, algo, command: args, env: environment, inputs = [] } = order;
+  tellLimits(order, attempt);
+  const { ofCall, ofRunner } = splitInputs(inputs);
+  const gathering = gather({ contexts: [], blobs: resourcesOf(ofCall) }, attempt);
+  const request = { protocol, image, algo, args, environment, inputs: ofRunner };
+  const [{ blob }, plan] = await Promise.all([gathering, attempt.planRunner(request, limitsOf(order))]);
+  const { treeLimits: limits, signal } = attempt;
+  await attempt.call({
+    ...{ step: 'job', plan },
+    fill: async (folder) => await fillCall(ofCall, blob, folder, attempt),
+    take: async (outputs, folder) =>
+      await takeOutputs(outputs, join(folder, OUTPUTS.folder), { limits, signal }),
+  });
 }
 
 /** Says which limits of the job are those of the worker, since it asks for more. */
@@ -127,14 +156,19 @@ async function keepOutputsOfFailed(
   }
 }
 
-function recipeOf({ command, env = {}, inputs = [], limits = {} }: Job): Recipe {
+function limitsOf({ limits = {} }: Job): NonNullable<Recipe['limits']> {
   const { wall_seconds: seconds, memory_bytes: memoryBytes, disk_bytes: diskBytes } = limits;
+  return { wallMs: seconds === undefined ? undefined : seconds * 1000, memoryBytes, diskBytes };
+}
+
+function recipeOf(order: Job): Recipe {
+  const { command, env = {}, inputs = [] } = order;
   return {
     step: 'job',
     args: command,
     environment: { ...env, ...FOLDER_VARIABLES },
     gpus: true,
     mounts: [...mountsOf(inputs), OUTPUTS, CHECKPOINT],
-    limits: { wallMs: seconds === undefined ? undefined : seconds * 1000, memoryBytes, diskBytes },
+    limits: limitsOf(order),
   };
 }

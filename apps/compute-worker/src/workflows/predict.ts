@@ -10,6 +10,8 @@ import type { Image } from '../inputs/images.ts';
 import { takePredictions } from '../outputs/predictions.ts';
 import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
+import { takeOutput } from '../warm/call-files.ts';
+import { modelInput, SERVE_ARGS } from '../warm/plan.ts';
 import { nameClassically, placeModel } from './model-files.ts';
 
 /** Predicts a data set with a model, by the model's own algorithm. Resolves when the prediction is staged. */
@@ -19,16 +21,60 @@ export async function predict(order: Preduplet, attempt: Attempt): Promise<Order
   const model: BlobName = { type: 'model', uuid: order.model };
   const data: BlobName = { type: 'data', uuid: order.data };
   const algo: BlobName = { type: 'algo', uuid: await algoOf(model, attempt) };
-  const onBlobs = (blob: (name: BlobName) => InputBlob) =>
-    attempt.prepare('predict', async (folder) => await fill(folder, blob(model), blob(data), attempt));
-  const onImage = (_: BlobName, { prepared }: Image) => attempt.warmUp(CONTAINER_STEPS.predict, prepared);
-  const inputs = await gather({ contexts: [algo], blobs: [model, data], onBlobs, onImage }, attempt);
-  const path = await runPredict(inputs.image(algo), data, attempt);
+  const named = { algo, model, data, problem: order.problem };
+  const path =
+    (await attempt.staysWarm(algo)) === true
+      ? await callPredict(named, attempt)
+      : await runCold(named, attempt);
   return await attempt.span('results').piece(async () => {
     const { prediction_storage_uuid: uuid } = order;
     const [sha256, { size }] = await Promise.all([hashFile(path), stat(path)]);
     await attempt.stage({ type: 'prediction', uuid, algo: algo.uuid, path, sha256, size });
     return { uuid, sha256, size };
+  });
+}
+
+interface Named {
+  readonly algo: BlobName;
+  readonly model: BlobName;
+  readonly data: BlobName;
+  readonly problem: string;
+}
+
+/** In a container of its own, but where it turns out that the algorithm stays warm. Returns the path of the prediction. */
+async function runCold(named: Named, attempt: Attempt): Promise<string> {
+  const { algo, model, data } = named;
+  const onBlobs = (blob: (name: BlobName) => InputBlob) =>
+    attempt.prepare('predict', async (folder) => await fill(folder, blob(model), blob(data), attempt));
+  const onImage = (_: BlobName, { prepared }: Image) => {
+    if (prepared.runner === undefined) attempt.warmUp(CONTAINER_STEPS.predict, prepared);
+  };
+  const inputs = await gather({ contexts: [algo], blobs: [model, data], onBlobs, onImage }, attempt);
+  const image = inputs.image(algo);
+  if ((await attempt.staysWarm(algo, image)) === true) return await callPredict(named, attempt);
+  return await runPredict(image, data, attempt);
+}
+
+/** In a warm runner that has loaded the model. Returns the path of the prediction. */
+async function callPredict({ algo, model, data, problem }: Named, attempt: Attempt): Promise<string> {
+  const request = {
+    ...({ protocol: 'runner', algo: algo.uuid, model: model.uuid, problem, args: SERVE_ARGS } as const),
+    inputs: [modelInput(model.uuid)],
+  };
+  const [{ blob }, plan] = await Promise.all([
+    gather({ contexts: [], blobs: [data] }, attempt),
+    attempt.planRunner(request),
+  ]);
+  const { uuid } = data;
+  const { bytes: maxBytes } = attempt.treeLimits;
+  return await attempt.call({
+    ...{ step: 'predict', plan },
+    fill: async (folder) => await placeFile(blob(data).path, join(folder, uuid), 'copy'),
+    take: async (outputs, folder) => {
+      const path = join(folder, uuid);
+      await takeOutput(outputs, uuid, path, { maxBytes });
+      return path;
+    },
   });
 }
 
