@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { all, type JobInput } from '@morpheo/common';
+import { all, type JobInput, OrderFailure } from '@morpheo/common';
 import { type BlobName, nameOf } from '../inputs/download.ts';
 import { cacheKey, type InputBlob } from '../inputs/fetch.ts';
 import { mountsOf, placeInputs, resourcesOf } from '../inputs/job-inputs.ts';
@@ -114,12 +114,19 @@ async function prepareRunner(
   };
   const bringInputs = async () => await layInputs(inputs, folder, supplies);
   const [image] = await all(supplies.signal, [bringImage, bringInputs]);
+  if (request.protocol === 'runner' && image.runner === undefined) throw notDeclared(request);
   return {
     image,
     ...(args === undefined ? {} : { args }),
     ...(environment === undefined ? {} : { environment }),
     mounts: mountsOf(inputs).map(({ folder: at, ...mount }) => ({ ...mount, host: join(folder, at) })),
   };
+}
+
+function notDeclared({ image, algo }: RunnerRequest): OrderFailure {
+  const named = image ?? nameOf({ type: 'algo', uuid: algo ?? '' });
+  const message = `The image of ${named} does not say that it is a warm runner.`;
+  return new OrderFailure('runner_not_declared', { message, step: 'build' });
 }
 
 async function layInputs(inputs: readonly JobInput[], folder: string, supplies: Supplies): Promise<void> {
