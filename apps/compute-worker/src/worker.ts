@@ -19,9 +19,9 @@ import type { GpuChoice } from './gpus/settings.ts';
 import { type ImagePolicy, NO_IMAGES } from './images/policy.ts';
 import { openCache } from './inputs/cache/index.ts';
 import { Inputs } from './inputs/fetch.ts';
+import { Declarations } from './inputs/images.ts';
 import { createWorkerMeters, watchWorker } from './metrics.ts';
 import type { ContainerRuntime } from './runtime/index.ts';
-import { Declarations } from './warm/declarations.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
 export interface WorkerOptions {

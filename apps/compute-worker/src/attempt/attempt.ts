@@ -17,18 +17,16 @@ import type { Placing } from '../files/copy-in.ts';
 import type { Cached, CacheRequest } from '../inputs/cache/index.ts';
 import type { BlobName } from '../inputs/download.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
-import type { Image } from '../inputs/images.ts';
+import type { Declarations, Image } from '../inputs/images.ts';
 import { Supplies, type SupplyOptions, type SupplyParts } from '../inputs/supplies.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
-import type { RunnerPlan, Runners } from '../runners/index.ts';
+import type { Runners } from '../runners/index.ts';
 import type { PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes } from '../steps/format.ts';
 import { type Fill, StepRunner, withinLimits } from '../steps/run-step.ts';
 import { StepFailure, type StepOutcome, StepSpan } from '../steps/step-events.ts';
 import { type CallRequest, callStep } from '../warm/call-step.ts';
-import type { Declarations } from '../warm/declarations.ts';
-import { planRunner, type RunnerRequest } from '../warm/plan.ts';
 import { describedAtOnce } from './described-inputs.ts';
 import type { AttemptEvents } from './events.ts';
 import { type AttemptStorage, ticketedStorage } from './ticketed-storage.ts';
@@ -220,15 +218,19 @@ export class Attempt {
     return declarations.of(sha256);
   }
 
-  /** Plans a warm runner for the owner of the order, with the limits and GPUs of the attempt. Throws as {@link planRunner} does. */
-  async planRunner(
-    request: Omit<RunnerRequest, 'owner' | 'limits' | 'gpus'>,
-    limits?: Recipe['limits'],
-  ): Promise<RunnerPlan> {
+  /** Whom a warm runner for it serves, and what such has: the limits of the attempt, unless it has lower ones of its own. */
+  ofRunner(limits?: Recipe['limits']): {
+    readonly owner: string;
+    readonly gpus: number;
+    readonly limits: RunLimits;
+  } {
     const { owner = '', gpus } = this.#claim;
-    const whole = { ...request, owner, gpus, limits: withinLimits(this.limits, limits) };
-    const open = (signal: AbortSignal) => new Supplies(this.#parts, { ...this.#supplyOptions, signal });
-    return await planRunner(whole, open, this.signal);
+    return { owner, gpus, limits: withinLimits(this.limits, limits) };
+  }
+
+  /** What brings by the rights of the attempt, and until it is disposed, what a warm runner starts with. */
+  supplies(signal: AbortSignal): Supplies {
+    return new Supplies(this.#parts, { ...this.#supplyOptions, signal });
   }
 
   /**

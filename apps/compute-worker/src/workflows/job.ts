@@ -18,6 +18,7 @@ import type { Recipe } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { StepFailure } from '../steps/step-events.ts';
 import { fillCall, splitInputs, takeOutputs } from '../warm/call-files.ts';
+import { planRunner } from '../warm/plan.ts';
 
 /** By these a program finds its folders, also where they have other names than the container contract gives them. */
 const FOLDER_VARIABLES = { MORPHEO_OUTPUTS: JOB_FOLDERS.outputs, MORPHEO_CHECKPOINT: JOB_FOLDERS.checkpoint };
@@ -91,7 +92,12 @@ async function call(order: Job & { readonly warm: RunnerProtocol }, attempt: Att
   const { ofCall, ofRunner } = splitInputs(inputs);
   const gathering = gather({ contexts: [], blobs: resourcesOf(ofCall) }, attempt);
   const request = { protocol, image, algo, args, environment, inputs: ofRunner };
-  const [{ blob }, plan] = await Promise.all([gathering, attempt.planRunner(request, limitsOf(order))]);
+  const planning = planRunner(
+    { ...request, ...attempt.ofRunner(limitsOf(order)) },
+    (stop) => attempt.supplies(stop),
+    attempt.signal,
+  );
+  const [{ blob }, plan] = await Promise.all([gathering, planning]);
   const { treeLimits: limits, signal } = attempt;
   await attempt.call({
     ...{ step: 'job', plan },

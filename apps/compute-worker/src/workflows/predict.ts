@@ -11,7 +11,7 @@ import { takePredictions } from '../outputs/predictions.ts';
 import { CONTAINER_STEPS } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { takeOutput } from '../warm/call-files.ts';
-import { modelInput, SERVE_ARGS } from '../warm/plan.ts';
+import { modelInput, planRunner, SERVE_ARGS } from '../warm/plan.ts';
 import { nameClassically, placeModel } from './model-files.ts';
 
 /** Predicts a data set with a model, by the model's own algorithm. Resolves when the prediction is staged. */
@@ -59,11 +59,11 @@ async function runCold(named: Named, attempt: Attempt): Promise<string> {
 async function callPredict({ algo, model, data, problem }: Named, attempt: Attempt): Promise<string> {
   const request = {
     ...({ protocol: 'runner', algo: algo.uuid, model: model.uuid, problem, args: SERVE_ARGS } as const),
-    inputs: [modelInput(model.uuid)],
+    ...{ inputs: [modelInput(model.uuid)], ...attempt.ofRunner() },
   };
   const [{ blob }, plan] = await Promise.all([
     gather({ contexts: [], blobs: [data] }, attempt),
-    attempt.planRunner(request),
+    planRunner(request, (stop) => attempt.supplies(stop), attempt.signal),
   ]);
   const { uuid } = data;
   const { bytes: maxBytes } = attempt.treeLimits;
