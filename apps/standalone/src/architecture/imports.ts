@@ -36,7 +36,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'eventsource-parser': ['libs/client/src/'],
   '@sinonjs/fake-timers': ['simulation/src/'],
   // Shepherd's own configuration: nothing else of the platform is YAML.
-  yaml: ['apps/shepherd-api/src/original/'],
+  yaml: ['libs/service/src/shepherd/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
   'get-port': ['utils/real-parts/src/'],
