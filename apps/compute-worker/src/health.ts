@@ -4,6 +4,7 @@ import { folderProbe } from '@morpheo/service/check';
 import { createHttpApp, type HttpServer, listen } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
+import { runnersWarning } from './runners/meters.ts';
 import type { ContainerRuntime } from './runtime/index.ts';
 import { WORKER_FOLDERS, type Worker } from './worker.ts';
 
@@ -43,7 +44,10 @@ export async function serveHealth(
       runtime: async (signal) => await runtime.ping(signal),
       ...(broker === undefined ? {} : { broker: async (signal) => await broker.ping(signal) }),
     },
-    warnings: { runtime: async (signal) => await runtime.warning?.(signal) },
+    warnings: {
+      runtime: async (signal) => await runtime.warning?.(signal),
+      runners: async () => runnersWarning(worker.runners),
+    },
     authenticate: null,
     anonymousIntake: false,
     metrics,

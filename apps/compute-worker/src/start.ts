@@ -25,6 +25,7 @@ import { callPeer, computeOf, openBroker, storageOf } from './clients.ts';
 import { loadConfig, unusedSettings, type WorkerConfig } from './config/config.ts';
 import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 import { openRuntime } from './config/open-runtime.ts';
+import { runnerLimitsOf } from './config/runners.ts';
 import { serveHealth } from './health.ts';
 import { startWorker } from './worker.ts';
 
@@ -74,6 +75,7 @@ async function open(
         wallMs: config.imageTimeout,
       },
       cacheBytes: config.cache,
+      runners: runnerLimitsOf(config),
       pollMs: config.poll,
       graceMs: config.grace,
       log,

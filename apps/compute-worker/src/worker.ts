@@ -21,6 +21,10 @@ import { openCache } from './inputs/cache/index.ts';
 import { Inputs } from './inputs/fetch.ts';
 import { Declarations } from './inputs/images.ts';
 import { createWorkerMeters, watchWorker } from './metrics.ts';
+import type { Runners } from './runners/index.ts';
+import { createRunnerMeters, watchRunners } from './runners/meters.ts';
+import { openRunners } from './runners/pool.ts';
+import type { RunnerLimits } from './runners/settings.ts';
 import type { ContainerRuntime } from './runtime/index.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
@@ -54,6 +58,8 @@ export interface WorkerOptions {
   readonly cacheBytes?: number | undefined;
   /** About how often it asks for orders while it has room, in milliseconds; 5,000 where absent. */
   readonly pollMs?: number | undefined;
+  /** What bounds its warm runners; as `DEFAULT_RUNNER_LIMITS` where absent. */
+  readonly runners?: RunnerLimits | undefined;
   /** How long `drain` waits for what runs before it gives it back, in milliseconds; 20,000 where absent. */
   readonly graceMs?: number | undefined;
   readonly log: Log;
@@ -66,6 +72,7 @@ export interface WorkerOptions {
 /** A worker that takes orders. */
 export interface Worker {
   readonly id: string;
+  readonly runners: Runners;
   /** Rejects with `unavailable` while compute-api does not know the worker, or does not answer it. */
   ping(): Promise<void>;
   /** Resolves when nothing runs and nothing is due. */
@@ -80,9 +87,10 @@ export interface Worker {
 
 const WORK = 'work';
 const CACHE = 'cache';
+const RUNNERS = 'runners';
 
 /** The names of the folders that a worker has in its own. */
-export const WORKER_FOLDERS: readonly string[] = [WORK, CACHE];
+export const WORKER_FOLDERS: readonly string[] = [WORK, CACHE, RUNNERS];
 
 const DEFAULTS = { pollMs: 5000, graceMs: 20_000, cacheBytes: 20 * 1024 ** 3 };
 
@@ -111,10 +119,19 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const buckets = options.buckets ?? (await openConnections(undefined, { log, stack: opening }));
   const { images = NO_IMAGES } = options;
   const declarations = new Declarations();
-  const parts = { openStorage, inputs, cache, runtime, images, buckets, limits, meters, declarations };
+  const runners = opening.use(
+    await openRunners({
+      ...{ runtime, gpus, log, limits: options.runners, meters: createRunnerMeters(metrics) },
+      folder: join(folder, RUNNERS),
+    }),
+  );
+  const shared = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
+  const parts = { ...shared, declarations, runners };
   const work = createWork(parts, { workspaces, gpus, recovery });
-  if (metrics !== undefined)
+  if (metrics !== undefined) {
     opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));
+    opening.use(watchRunners(metrics, runners));
+  }
   const id = options.id ?? identity.id;
   const { pollMs = DEFAULTS.pollMs, graceMs = DEFAULTS.graceMs } = options;
   const { logBytes } = limits;
@@ -129,6 +146,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let closed: Promise<void> | undefined;
   return {
     id,
+    runners,
     stopped: agent.stopped,
     ping: async () => agent.ping(),
     settle: async () => await agent.settle(),

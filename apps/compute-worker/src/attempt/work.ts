@@ -43,6 +43,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
     const { order, attempt: number, spec } = claim;
     const journal = recovery.resume(claim);
     using lease = journal === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(journal.gpus);
+    await lease.ready;
     if (lease.gpus.length > 0) {
       events.log('inputs', `inputs: leased ${lease.gpus.map(describeGpu).join(', ')}`);
     }

@@ -24,6 +24,7 @@ import { imageSettings } from '../images/policy.ts';
 import { dockerProblems, dockerSettings } from './docker.ts';
 import { offerSettings } from './labels.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
+import { runnerSettings } from './runners.ts';
 
 const PREFIX = 'MORPHEO_WORKER_';
 const GIB = 1024 ** 3;
@@ -66,6 +67,7 @@ export const settings = defineSettings({
   ...imageSettings,
   ...gpuSettings,
   ...offerSettings,
+  ...runnerSettings,
   ...peerSettings(PREFIX, {
     name: 'compute',
     service: 'compute-api',

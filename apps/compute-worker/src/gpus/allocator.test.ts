@@ -105,3 +105,47 @@ test('GPUs that something goes on with are leased again, also before they are fo
   again[Symbol.dispose]();
   t.is(allocator.free, 1);
 });
+
+test('GPUs that are lent are free to others, who wait until they are let go of', async (t) => {
+  const allocator = new GpuAllocator(someGpus(2));
+  using first = allocator.lease(1);
+  const second = allocator.lease(1);
+  t.is(allocator.free, 0);
+  const letGo = Promise.withResolvers<void>();
+  using lent = second?.lend(async () => {
+    await letGo.promise;
+    second[Symbol.dispose]();
+  });
+  t.is(allocator.free, 1);
+  using third = allocator.lease(1);
+  t.deepEqual(ids(third), ids(second));
+  t.is(allocator.free, 0, 'who lent them is asked once');
+  lent?.[Symbol.dispose]();
+  t.is(allocator.free, 0, 'and cannot have them back');
+  const order: string[] = [];
+  const ready = third?.ready.then(() => order.push('ready'));
+  order.push('before');
+  letGo.resolve();
+  await ready;
+  t.deepEqual(order, ['before', 'ready']);
+  t.is(allocator.free, 0);
+  first?.[Symbol.dispose]();
+  t.is(allocator.free, 1);
+});
+
+test('GPUs that are taken back in time are not given up, and who waits for some is told of those that come free', (t) => {
+  const allocator = new GpuAllocator(someGpus(1));
+  let told = 0;
+  using _listening = allocator.onFree(() => {
+    told += 1;
+  });
+  const lease = allocator.lease(1);
+  const lent = lease?.lend(async () => t.fail('nobody has leased them'));
+  t.is(told, 1);
+  lent?.[Symbol.dispose]();
+  t.is(allocator.lease(1), undefined);
+  lease?.[Symbol.dispose]();
+  t.is(told, 2);
+  using again = allocator.lease(1);
+  t.deepEqual(ids(again), [0]);
+});

@@ -32,6 +32,13 @@ export class CallFailed extends Error {
 /** A runner has said what the contract does not have, or what is not its to say: it is ended. */
 export class ProtocolFault extends Error {
   override name = 'ProtocolFault';
+  /** Whether what it said would have been right of another call. */
+  readonly isConflict: boolean;
+
+  constructor(message: string, { isConflict = false }: { readonly isConflict?: boolean } = {}) {
+    super(message);
+    this.isConflict = isConflict;
+  }
 }
 
 /** A runner ended, or was ended for what it said, before it had answered the call. */

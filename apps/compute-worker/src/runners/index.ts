@@ -77,6 +77,7 @@ export interface RunnerCall<T> {
   readonly alone?: boolean | undefined;
   /**
    * Puts the call's files into a folder that no program reaches yet. Copies, never links: the runner may write to them.
+   * Called again, with another folder, where the runner was gone before it was given the call.
    */
   readonly fill: (inputs: string) => Promise<void>;
   /**

@@ -1,7 +1,7 @@
 import type { Log } from '@morpheo/service/log';
 import type { GpuAllocator } from '../gpus/allocator.ts';
 import type { ContainerRuntime } from '../runtime/index.ts';
-import type { RunnerProtocol } from './index.ts';
+import type { CallResult, RunnerProtocol } from './index.ts';
 import type { OpenDoor } from './protocol.ts';
 
 /** What bounds the runners of a worker. */
@@ -31,7 +31,26 @@ export interface RunnersOptions {
   readonly limits?: RunnerLimits | undefined;
   /** How runners are spoken to, beside our own contract. */
   readonly doors?: Readonly<Partial<Record<RunnerProtocol, OpenDoor>>> | undefined;
+  /** Where calls are counted; nowhere where absent. */
+  readonly meters?: RunnerMeters | undefined;
   readonly log: Log;
+}
+
+/** How a call ended: with an answer, or as the error says that it threw. */
+export type CallOutcome =
+  | 'answered'
+  | 'failed'
+  | 'ended'
+  | 'timed_out'
+  | 'cancelled'
+  | 'broken'
+  | 'refused'
+  | 'error';
+
+/** What counts calls. */
+export interface RunnerMeters {
+  /** A call has ended; `ms` tells how long one took that was answered. */
+  callEnded(outcome: CallOutcome, ms?: CallResult<unknown>['ms']): void;
 }
 
 const MINUTE = 60_000;

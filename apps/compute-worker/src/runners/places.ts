@@ -1,0 +1,173 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, closeSync, constants as fs, lstatSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { PlatformError } from '@morpheo/common';
+import { moveOut, removeLiving } from '../files/remove-living.ts';
+import type { Mount, WritablePlaces } from '../runtime/index.ts';
+
+/** Where a runner finds the folders of its calls. */
+const CALLS = '/calls';
+const FOLDER = fs.O_RDONLY | fs.O_DIRECTORY | fs.O_NOFOLLOW;
+/** No further call comes while so many removals wait: what calls leave is bounded on disk. */
+const MOST_LEFT = 1000;
+
+/** What a program is told that it finds the folders of a call by, and where the worker has them. */
+interface CallPaths {
+  readonly inputs: string;
+  readonly outputs: string;
+}
+
+/**
+ * The folders of one runner. What the worker fills, reads or removes lies where no program reaches it by a path: the folder
+ * of a call is moved to the program when it is filled, and away from it when it is answered. Removals go on behind.
+ */
+export class RunnerPlaces {
+  /** For what the plan of the runner prepares. */
+  readonly prepared: string;
+  /** For the door. */
+  readonly door: string;
+  /** For the runtime. */
+  readonly scratch: string;
+  readonly writable: WritablePlaces;
+  readonly mount: Mount;
+  readonly #ready: string;
+  readonly #left: string;
+  readonly #leftFd: number;
+  /** What the program writes to whatever call it has, open, so that their names are not needed. */
+  readonly #shared: readonly number[];
+  readonly #shown: string;
+  readonly #onFailure: (error: unknown) => void;
+  /** The folder of the next call, made ahead. */
+  #next: string | undefined;
+  #removing: Promise<void> = Promise.resolve();
+  #waiting = 0;
+
+  /** Makes the folders in an empty one. `onFailure` is told where something cannot be removed. */
+  constructor(
+    folder: string,
+    options: { readonly hasHostPaths: boolean; readonly onFailure: (error: unknown) => void },
+  ) {
+    const make = (name: string, mode = 0o700) => {
+      const path = join(folder, name);
+      mkdirSync(path);
+      // Whatever the umask is.
+      chmodSync(path, mode);
+      return path;
+    };
+    this.prepared = make('prepared', 0o755);
+    this.door = make('door', 0o755);
+    this.scratch = make('scratch');
+    this.writable = { tmp: make('tmp', 0o777), sharedMemory: make('shm', 0o777), home: make('home', 0o777) };
+    const calls = make('calls', 0o755);
+    this.mount = { host: calls, container: CALLS, readOnly: false };
+    this.#ready = make('ready');
+    this.#left = make('left');
+    this.#shown = options.hasHostPaths ? calls : CALLS;
+    this.#onFailure = options.onFailure;
+    const { tmp, sharedMemory, home } = this.writable;
+    this.#leftFd = openSync(this.#left, FOLDER);
+    this.#shared = [calls, tmp, sharedMemory, home].map((path) => openSync(path, FOLDER));
+  }
+
+  /** Whether what calls have left waits in such numbers that there had better be no other. */
+  get isBehind(): boolean {
+    return this.#waiting >= MOST_LEFT;
+  }
+
+  /** Makes the folder of a call; no program reaches it. */
+  make(): { readonly id: string; readonly inputs: string } {
+    const id = this.#next ?? this.#makeOne();
+    this.#next = undefined;
+    return { id, inputs: join(this.#ready, id, 'inputs') };
+  }
+
+  /** Makes the folder of the next call ahead. */
+  makeAhead(): void {
+    this.#next ??= this.#makeOne();
+  }
+
+  /** Hands the folder of a call to the program; returns the paths that it has there. */
+  offer(id: string): CallPaths {
+    renameSync(join(this.#ready, id), join(this.mount.host, id));
+    return { inputs: join(this.#shown, id, 'inputs'), outputs: join(this.#shown, id, 'outputs') };
+  }
+
+  /**
+   * Takes the folder of a call away from the program; returns that of its outputs, undefined where the program has put
+   * something else in its place, or nothing.
+   */
+  takeBack(id: string): string | undefined {
+    const folder = join(this.#ready, id);
+    try {
+      renameSync(join(this.mount.host, id), folder);
+    } catch {
+      return undefined;
+    }
+    const isFolder = lstatSync(folder).isDirectory();
+    const outputs = join(folder, 'outputs');
+    return isFolder && lstatSync(outputs, { throwIfNoEntry: false })?.isDirectory() === true
+      ? outputs
+      : undefined;
+  }
+
+  /** Removes the folder of a call that the program does not have (any more), behind. */
+  remove(id: string): void {
+    const name = randomUUID();
+    try {
+      renameSync(join(this.#ready, id), join(this.#left, name));
+    } catch (error) {
+      this.#onFailure(error);
+      return;
+    }
+    this.#waiting += 1;
+    this.#removing = this.#removing.then(async () => await this.#removeLeft(name));
+  }
+
+  /** Takes from the program whatever is in its places, while it has no call; it is removed behind. */
+  async wipe(): Promise<void> {
+    let moved: string | undefined;
+    const into = () => {
+      if (moved === undefined) {
+        moved = randomUUID();
+        mkdirSync(join(this.#ready, moved));
+      }
+      return join(this.#ready, moved);
+    };
+    try {
+      for (const folder of this.#shared) await moveOut(folder, into);
+    } finally {
+      if (moved !== undefined) this.remove(moved);
+    }
+  }
+
+  /** Waits for the removals, and lets go of the folders; who made them removes them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#removing;
+    for (const fd of [this.#leftFd, ...this.#shared]) closeSync(fd);
+  }
+
+  #makeOne(): string {
+    const id = randomUUID();
+    const folder = join(this.#ready, id);
+    const make = (path: string, mode: number) => {
+      mkdirSync(path);
+      chmodSync(path, mode);
+    };
+    make(folder, 0o755);
+    make(join(folder, 'inputs'), 0o755);
+    make(join(folder, 'outputs'), 0o777);
+    return id;
+  }
+
+  async #removeLeft(name: string): Promise<void> {
+    try {
+      await removeLiving(this.#leftFd, name);
+    } catch (error) {
+      this.#onFailure(
+        new PlatformError('internal', 'What a call left could not be removed.', { cause: error }),
+      );
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+}
