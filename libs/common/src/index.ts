@@ -28,6 +28,7 @@ export * from './image-reference.ts';
 export * from './job/bounds.ts';
 export * from './job/job.ts';
 export * from './job/places.ts';
+export * from './job/sheep.ts';
 export * from './job/view.ts';
 export * from './log-text.ts';
 export * from './needs.ts';

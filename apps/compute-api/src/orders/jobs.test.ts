@@ -125,6 +125,28 @@ testOnEngines('A job that is a call in a warm runner goes to a worker that keeps
   );
 });
 
+testOnEngines('A job for a bare sheep goes to the worker that has that', async (t, open) => {
+  await using compute = await open();
+  const { api } = compute;
+  const sheep = { id: 'bare.1', name: 'ocr', version: '1' };
+  const job = aJob({
+    ...{ image: undefined, sheep, warm: 'zeromq', inputs: [], command: undefined, env: undefined },
+    needs: { labels: { zone: 'a' } },
+  });
+  await api.postJob({ body: job });
+  const claimOf = async (labels: Record<string, string>) =>
+    await (await compute.worker(SLOTS, 0, 1, { runtime: 'process', warm: ['zeromq'], labels })).claim(0, [
+      'job',
+    ]);
+  t.is(await claimOf({ zone: 'a', 'sheep.bare.2': 'bare' }), null);
+  t.is(await claimOf({ zone: 'a', 'sheep.bare.1': 'docker' }), null);
+  const claim = await claimOf({ zone: 'a', 'sheep.bare.1': 'bare' });
+  t.like(claim, { order: job.uuid, spec: { uplet: { sheep } } });
+  const view = await api.getOrder({ params: { id: job.uuid } });
+  t.deepEqual(view.needs, { warm: 'zeromq', labels: { zone: 'a', 'sheep.bare.1': 'bare' } });
+  t.deepEqual(view.job?.sheep, sheep);
+});
+
 testOnEngines('What a job had written is kept when it fails, until it is tried again', async (t, open) => {
   await using compute = await open();
   const { api, calls } = compute;

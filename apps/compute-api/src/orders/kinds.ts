@@ -10,6 +10,7 @@ import {
   type OrderSummary,
   type PinRequest,
   PlatformError,
+  sheepLabels,
 } from '@morpheo/common';
 import type { OrderRow } from '../db/schema.ts';
 import type { Effect } from '../outbox/effects.ts';
@@ -138,9 +139,11 @@ const KINDS: { readonly [K in OrderKind]: Kind<Spec<K>> } = {
     wireName: 'job',
     brokenRule: () => undefined,
     completed({ uplet }) {
-      const { image, warm } = uplet;
+      const { image, sheep, warm } = uplet;
+      const labels = { ...uplet.needs?.labels, ...(sheep && sheepLabels([{ id: sheep.id, type: 'bare' }])) };
       const own = {
         ...(image === undefined ? {} : { runtime: 'docker' as const }),
+        ...(sheep === undefined ? {} : { labels }),
         ...(warm === undefined ? {} : { warm }),
       };
       const needs = Object.keys(own).length === 0 ? uplet.needs : { ...uplet.needs, ...own };
@@ -184,6 +187,7 @@ function checkKept(order: OrderRow, { uuid }: OrderResult): void {
 
 function jobViewOf({
   image,
+  sheep,
   warm,
   command,
   env,
@@ -193,7 +197,7 @@ function jobViewOf({
   limits,
   labels,
 }: Job): JobView {
-  const all = { image, warm, command, env, output, outputs, limits, labels };
+  const all = { image, sheep, warm, command, env, output, outputs, limits, labels };
   return {
     ...Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
     inputs: inputs.map(({ inline, ...input }) =>

@@ -44,8 +44,8 @@ test('A job that does not fit is told what is wrong, and where', (t) => {
   const at = (path: string) => input({ path });
   const cases: readonly (readonly [Readonly<Record<string, unknown>>, RegExp])[] = [
     [{ image: 'registry.example/tool:1' }, /^image: .*digest/],
-    [{ image: undefined }, /exactly one of image and algo/],
-    [{ algo: UUID }, /exactly one of image and algo/],
+    [{ image: undefined }, /exactly one of image, algo and sheep/],
+    [{ algo: UUID }, /exactly one of image, algo and sheep/],
     [{ needs: { runtime: 'process' } }, /^needs.runtime: .*an image runs nowhere else/],
     [{ comand: [] }, /Unrecognized key/],
     [{ command: ['a\0'] }, /no character 0/],
@@ -81,6 +81,21 @@ test('A job that does not fit is told what is wrong, and where', (t) => {
     [{ callback: 'https://a:b@hooks.example/' }, /no credentials/],
   ];
   for (const [members, message] of cases) t.regex(told(members), message, JSON.stringify(members));
+});
+
+test('A job for a bare sheep names a model of it, and says nothing of how that is started', (t) => {
+  const toldOf = (members: object, name = 'ocr') =>
+    told({
+      ...{ image: undefined, warm: 'zeromq', sheep: { id: 'bare_sheep', name, version: '1.0.42' } },
+      ...members,
+    });
+  t.is(toldOf({}), '');
+  t.regex(toldOf({ warm: undefined }), /^warm: should be zeromq/);
+  t.regex(toldOf({ image: IMAGE }), /exactly one/);
+  t.regex(toldOf({ command: [] }), /^sheep: should stand without command/);
+  for (const name of ['', '..', '.git', 'a/b', 'a b', '-p', 'x'.repeat(129)])
+    t.regex(toldOf({}, name), /^sheep.name: /, name);
+  t.regex(toldOf({ sheep: { id: 'a/b', name: 'a', version: 'b' } }), /^sheep.id: /);
 });
 
 test('What a call in a warm runner brings lies below /in, and what the runner starts with in no bucket', (t) => {

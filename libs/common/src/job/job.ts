@@ -6,6 +6,7 @@ import { labels, orderNeeds, RUNNER_PROTOCOLS } from '../needs.ts';
 import { uuid } from '../uuid.ts';
 import { bytesOf, decodedBytes, MOST_IN_JOB } from './bounds.ts';
 import { brokenRunnerInput, bucketPlace, inputPath, isWithin } from './places.ts';
+import { sheepModel } from './sheep.ts';
 
 /** Variables that say which GPUs a container has, and those of the platform. */
 const RESERVED_VARIABLES = /^(?:MORPHEO_.*|NVIDIA_.*|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER)$/;
@@ -121,6 +122,8 @@ const callback = z
   .max(2000)
   .refine((url) => !/^https?:\/\/[^/]*@/.test(url), 'should have no credentials');
 
+const PROGRAMS = ['image', 'algo', 'sheep'] as const;
+
 /**
  * A job: an image, or an uploaded algorithm, that is run with a command on inputs, and whose outputs are
  * kept. What it does is told at its members.
@@ -132,6 +135,8 @@ export const job = z
     image: pinnedImage.optional(),
     /** In place of an image, an algorithm on storage. */
     algo: uuid.optional(),
+    /** In place of an image, a model of a bare sheep of Shepherd: a program that the operator of its worker has there. */
+    sheep: sheepModel.optional(),
     /**
      * That it is a call in a warm runner, which goes on after it and answers the calls of others of the same owner: the image
      * speaks this protocol. Inputs below `/in/` are the call's; all others, the command and the variables the runner's.
@@ -164,9 +169,17 @@ export const job = z
     callback: callback.optional(),
   })
   .refine(
-    ({ image, algo }) => (image === undefined) !== (algo === undefined),
-    'should have exactly one of image and algo',
+    (given) => PROGRAMS.filter((name) => given[name] !== undefined).length === 1,
+    'should have exactly one of image, algo and sheep',
   )
+  .refine(({ sheep, warm }) => sheep === undefined || warm === 'zeromq', {
+    path: ['warm'],
+    message: 'should be zeromq, which is what a bare sheep speaks',
+  })
+  .refine(({ sheep, command, env }) => sheep === undefined || (command ?? env) === undefined, {
+    path: ['sheep'],
+    message: 'should stand without command and env: its operator says how it is started',
+  })
   .refine(({ image, needs }) => image === undefined || needs?.runtime !== 'process', {
     path: ['needs', 'runtime'],
     message: 'should be docker, or absent: an image runs nowhere else',

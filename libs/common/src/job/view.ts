@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { RUNNER_PROTOCOLS } from '../needs.ts';
 import { inputResource, jobLimits, jobOutputs } from './job.ts';
 import { bucketPlace } from './places.ts';
+import { sheepModel } from './sheep.ts';
 
 /** What is answered to a job that was taken in. */
 export const jobAccepted = z.object({
@@ -14,6 +15,8 @@ export const jobAccepted = z.object({
 /** A job as `/v1/orders` shows it: what runs, on what, and where its outputs go. */
 export const jobView = z.object({
   image: z.string().optional(),
+  /** The model of a bare sheep of Shepherd that it is for. */
+  sheep: sheepModel.optional(),
   /** The protocol of the warm runner that it is a call in. */
   warm: z.enum(RUNNER_PROTOCOLS).optional(),
   command: z.array(z.string()).optional(),

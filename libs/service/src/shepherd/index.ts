@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
-import { errnoOf, labelKey, PlatformError } from '@morpheo/common';
+import { errnoOf, PlatformError, sheepId } from '@morpheo/common';
 import { z } from 'zod';
 import { Secret } from '../config/index.ts';
 import type { LogLevel } from '../log/index.ts';
 import { type Misfit, readYaml } from './yaml.ts';
+
+export { sheepLabels } from '@morpheo/common';
 
 /** A sheep: where one job after another is worked on. */
 export type Sheep = DockerSheep | BareSheep;
@@ -50,13 +52,6 @@ export interface ShepherdFile {
   readonly logLevel: LogLevel;
   /** In the order of the file. */
   readonly sheep: readonly Sheep[];
-}
-
-const LABEL = 'sheep.';
-
-/** The labels that the worker of these sheep offers, and that a job needs which is for all of them. */
-export function sheepLabels(sheep: readonly Pick<Sheep, 'id' | 'type'>[]): Record<string, string> {
-  return Object.fromEntries(sheep.map(({ id, type }) => [`${LABEL}${id}`, type]));
 }
 
 /**
@@ -110,13 +105,6 @@ const words = z.union([z.string(), z.number().transform(String), z.boolean().tra
 const text = words.pipe(z.string().min(1, 'should not be empty'));
 const port = z.coerce.number('should be a port').int().min(1).max(65_535);
 
-const id = z
-  .string()
-  .refine(
-    (name) => labelKey.safeParse(`${LABEL}${name}`).success,
-    'should be a name of at most 57 letters, digits, - _ and ., with a letter or digit at its end',
-  );
-
 const device = z
   .string()
   .regex(/^\/dev\/nvidia/, 'should be a GPU such as /dev/nvidia0: nothing else of a machine is lent to jobs');
@@ -163,7 +151,9 @@ const schema = z.strictObject({
         .default('info'),
     })
     .nullish(),
-  sheep: z.record(id, sheep).refine((all) => Object.keys(all).length > 0, 'should have at least one sheep'),
+  sheep: z
+    .record(sheepId, sheep)
+    .refine((all) => Object.keys(all).length > 0, 'should have at least one sheep'),
 });
 
 function contradictions({ sheep: all, registry }: z.output<typeof schema>): Misfit[] {

@@ -7,7 +7,8 @@ import { ANSWER_BYTES, inputMessage, readAnswer } from './messages.ts';
 
 /**
  * Speaks with a runner of Shepherd at the other end of a stream, one call at a time, until the stream ends: a runner is
- * ready once it has greeted. Tells the desk what is out of turn. Resolves with whether a call was left unanswered.
+ * ready once it has greeted. Tells the desk what is out of turn. Resolves with whether
+ * the other end has left a call unanswered.
  */
 export async function converse(stream: Duplex, desk: RunnerDesk): Promise<boolean> {
   const over = new AbortController();
@@ -21,21 +22,29 @@ export async function converse(stream: Duplex, desk: RunnerDesk): Promise<boolea
     for await (const frame of dealer.messages()) {
       const answer = readAnswer(frame);
       if (answer === undefined) {
-        desk.fault(new ProtocolFault('The runner sent what is no answer of a runner of Shepherd.'));
-        break;
+        throw new ProtocolFault('The runner sent what is no answer of a runner of Shepherd.');
       }
       const { id, ...said } = answer;
       desk.answer(id, said);
       turn.end();
     }
   } catch (error) {
-    // Any other is the end of the connection, after which the program may take a new one, or the desk's own.
-    if (error instanceof ZmtpFault) desk.fault(new ProtocolFault(`At the runner's port: ${error.message}`));
+    const fault = faultOf(error);
+    if (fault !== undefined) {
+      desk.fault(fault);
+      return false;
+    }
   } finally {
     over.abort();
     stream.destroy();
   }
   return turn.isOn;
+}
+
+/** Undefined for the end of a connection, after which the program may take a new one. */
+function faultOf(error: unknown): ProtocolFault | undefined {
+  if (error instanceof ZmtpFault) return new ProtocolFault(`At the runner's port: ${error.message}`);
+  return error instanceof ProtocolFault ? error : undefined;
 }
 
 /** Offers one call after the other. */

@@ -95,6 +95,15 @@ for (const [what, sent, message] of [
   });
 }
 
+test('One that asks and asks, and reads nothing, is not answered without end', async (t) => {
+  const pings = Buffer.concat(Array.from({ length: 10_000 }, () => command('PING', '\0\x0acontext')));
+  const { stream } = streamOf(Buffer.concat([greeting(), READY, pings]), 1 << 20);
+  const dealer = await Dealer.open(stream, { mostBytes: 1000 });
+  stream.cork();
+  const error = await t.throwsAsync(dealer.messages().next(), { instanceOf: ZmtpFault });
+  t.regex(error.message, /does not read/);
+});
+
 test('A connection that ends in the middle of something is no fault', async (t) => {
   const all = Buffer.concat([greeting(), READY, frame(0, Buffer.from('abc'))]);
   for (const bytes of [0, 10, 63, 66, all.length - 1])

@@ -22,6 +22,8 @@ const COMMAND_BYTES = 1024;
 const FLAG = { more: 1, long: 2, command: 4 } as const;
 /** What a PING may bring along for its PONG. */
 const PING_CONTEXT_BYTES = 16;
+/** What may wait to be read by the other side when it asks for more. */
+const UNREAD_BYTES = 64 * 1024;
 
 /** Sends and receives messages of one frame. */
 export class Dealer {
@@ -82,10 +84,13 @@ export class Dealer {
 
   #obey(body: Buffer): void {
     const { name, rest } = readCommand(body);
-    // Two bytes of a PING say how long its sender waits.
-    if (name === 'PING')
-      this.#stream.write(frame(FLAG.command, command('PONG', rest.subarray(2, 2 + PING_CONTEXT_BYTES))));
-    else if (name === 'ERROR') throw new ZmtpFault('It told an error of ZeroMQ.');
+    if (name === 'ERROR') throw new ZmtpFault('It told an error of ZeroMQ.');
+    if (name !== 'PING') return;
+    if (this.#stream.writableLength > UNREAD_BYTES)
+      throw new ZmtpFault('It does not read what is sent to it.');
+    // The first two bytes say how long its sender waits.
+    const context = rest.subarray(2, 2 + PING_CONTEXT_BYTES);
+    this.#stream.write(frame(FLAG.command, command('PONG', context)));
   }
 }
 
