@@ -65,14 +65,16 @@ real-parts: ## Get NSQ, PostgreSQL, MinIO, a registry, Docker and Compose onto t
 versitygw:
 	utils/real-parts/install/versitygw
 
-SERVICES := compute-api compute-worker storage-api
-EXECUTABLES := $(foreach service,$(SERVICES),apps/$(service)/target/$(service)) apps/cli/target/morpheo
+SERVICES := compute-api compute-worker storage-api shepherd
+EXECUTABLES := $(foreach service,compute-api compute-worker storage-api,apps/$(service)/target/$(service)) \
+  apps/shepherd-api/target/shepherd apps/cli/target/morpheo
 
 .PHONY: all-bin morpheo $(SERVICES)
 all-bin: $(EXECUTABLES) ## Make each program one executable file, apps/*/target/*; or one: make storage-api
 compute-api: apps/compute-api/target/compute-api
 compute-worker: apps/compute-worker/target/compute-worker
 storage-api: apps/storage-api/target/storage-api
+shepherd: apps/shepherd-api/target/shepherd
 morpheo: apps/cli/target/morpheo
 
 # What each is made from is written beside it when it is made.

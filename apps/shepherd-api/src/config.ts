@@ -14,6 +14,7 @@ import { z } from 'zod';
 
 const PREFIX = 'MORPHEO_SHEPHERD_';
 const text = z.string().min(1);
+const listen = listenSettings(PREFIX, 5000);
 
 /** The dialects of Shepherd's API that are spoken. */
 export const DIALECTS = ['0.5', '0.4'] as const;
@@ -37,9 +38,13 @@ export interface Sheep {
 
 /** Every setting of shepherd-api. */
 export const settings = defineSettings({
-  ...listenSettings(PREFIX, 5000),
+  ...listen,
+  // The letters of the original.
+  host: { ...listen.host, short: 'h' },
+  port: { ...listen.port, short: 'p' },
   config: {
     flag: 'config',
+    short: 'c',
     env: `${PREFIX}CONFIG`,
     schema: text.optional(),
     help: "The original's configuration (YAML): the bucket store, the registry, the sheep. Without it, buckets are folders in --data-dir, and there are no sheep to choose among.",
@@ -113,7 +118,8 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
   });
 }
 
-function contradictions(config: ShepherdConfig): string[] {
+/** What in the settings contradicts, a sentence each. */
+export function contradictions(config: ShepherdConfig): string[] {
   const problems = pairProblems(settings, config, [
     ['cert', 'key'],
     ['computeUser', 'computePassword'],

@@ -19,13 +19,19 @@ export async function start(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
   const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
-  return await startService(config, { name: 'shepherd-api', open });
+  return await startService(config, { name: 'shepherd-api', open: openShepherd });
 }
 
-async function open(
+/** shepherd-api, opened. */
+export interface OpenedShepherd extends OpenedService {
+  readonly url: string;
+}
+
+/** Opens shepherd-api; all that has to be closed goes onto the stack. */
+export async function openShepherd(
   config: ShepherdConfig,
   { log, metrics, tracer, stack }: ServiceTools,
-): Promise<OpenedService> {
+): Promise<OpenedShepherd> {
   const { host, port, hosts, dialect, protocol, callbackUrl, waitMs } = config;
   const service = stack.use(
     await openShepherdService({
@@ -38,5 +44,6 @@ async function open(
       version: VERSION,
     }),
   );
-  return { drain: async () => await service.drain(), ready: { url: service.url } };
+  const { url } = service;
+  return { url, drain: async () => await service.drain(), ready: { url } };
 }

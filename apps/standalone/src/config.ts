@@ -53,6 +53,19 @@ export const settings = defineSettings({
     help: 'JSON file of the buckets that jobs may name, with the owners who may read and write; none where absent.',
   },
   callbacks: callbackSetting(PREFIX),
+  shepherd: {
+    flag: 'shepherd',
+    env: `${PREFIX}SHEPHERD`,
+    schema: z.string().min(1).optional(),
+    switch: true,
+    help: "Shepherd's API as well: the original's configuration (YAML), whose sheep this platform has; buckets are folders where it names no storage. Without a file there are no sheep to choose among.",
+  },
+  shepherdPort: whole(
+    'shepherd-port',
+    [1, 65_535],
+    5001,
+    "The port of Shepherd's API; its usual one, 5000, is the orchestrator's.",
+  ),
   ...traceSettings,
   ...logSettings(PREFIX),
 });

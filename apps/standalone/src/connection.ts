@@ -6,6 +6,8 @@ export interface Connection {
   readonly storage: string;
   readonly compute: string;
   readonly orchestrator: string;
+  /** Shepherd's API, where there is one. */
+  readonly shepherd?: string;
   readonly credentials: { readonly name: string; readonly secret: string };
 }
 

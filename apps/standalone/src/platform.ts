@@ -11,7 +11,13 @@ import {
   VERSION,
 } from '@morpheo/common';
 import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
-import { type ContainerRuntime, openProcessRuntime, startWorker, type Worker } from '@morpheo/compute-worker';
+import {
+  type ContainerRuntime,
+  openProcessRuntime,
+  startWorker,
+  takeIdentity,
+  type Worker,
+} from '@morpheo/compute-worker';
 import { type Broker, openMemoryBroker } from '@morpheo/service/broker';
 import type { DatabasePlace } from '@morpheo/service/database';
 import { createCallers, followTicketKeys, ticketSigner } from '@morpheo/service/http';
@@ -44,8 +50,8 @@ export interface PlatformOptions {
   readonly parts?: PlatformParts;
   /** The worker's own folder, which its containers have to reach; in the data folder where absent. */
   readonly workerFolder?: string;
-  /** Opens what runs the containers; the `process` runtime where absent. */
-  readonly openRuntime?: (folder: string) => Promise<ContainerRuntime>;
+  /** Opens what runs the containers of the worker with this folder and UUID; the `process` runtime where absent. */
+  readonly openRuntime?: (folder: string, worker: string) => Promise<ContainerRuntime>;
   /** How many orders of each kind run at once. */
   readonly slots?: Slots;
   readonly storage?: Partial<StorageSettings>;
@@ -53,9 +59,11 @@ export interface PlatformOptions {
   readonly worker?: Partial<
     Pick<
       Parameters<typeof startWorker>[0],
-      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets'
+      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets' | 'gpus'
     >
   >;
+  /** Opens Shepherd's API on the platform, as the last of all. */
+  readonly openShepherd?: ((connection: Connection) => Promise<ShepherdBeside>) | undefined;
   readonly log: Log;
   /** Counts what compute-api and the worker do; made here where absent. */
   readonly metrics?: Metrics | undefined;
@@ -68,6 +76,13 @@ export interface PlatformParts {
   readonly database?: DatabasePlace;
   readonly blobs?: BlobLocation;
   readonly openBroker?: (log: Log) => Broker;
+}
+
+/** Shepherd's API on a platform. */
+export interface ShepherdBeside extends AsyncDisposable {
+  readonly url: string;
+  /** Takes no new request, and resolves when those under way are answered. */
+  drain(): Promise<void>;
 }
 
 /** The whole platform in this process. */
@@ -155,7 +170,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     }),
   );
   computeUrl = compute.url;
-  const connection: Connection = {
+  const services: Connection = {
     storage: storage.url,
     compute: compute.url,
     orchestrator: orchestrator.url,
@@ -165,7 +180,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const log = logOf('compute-worker');
   const surroundings = {
     broker,
-    connection,
+    connection: services,
     secrets,
     metrics,
     log,
@@ -175,12 +190,17 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await keepWorker(async () => await openWorker(options, workerFolder, surroundings), log),
   );
   worker = own;
+  const shepherd = await options.openShepherd?.(services);
+  if (shepherd !== undefined) stack.use(shepherd);
+  const connection = { ...services, ...(shepherd && { shepherd: shepherd.url }) };
   stack.use(await publishConnection(folder, connection));
   const opened = stack.move();
   return {
     ...{ connection, workerFolder },
     ...clientsOf(connection),
-    drain: async () => await own.drain(),
+    drain: async () => {
+      await Promise.all([own.drain(), shepherd?.drain()]);
+    },
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }
@@ -206,13 +226,14 @@ async function openWorker(
 ): Promise<Worker> {
   const open = options.openRuntime ?? (async (folder) => await openProcessRuntime({ folder, log }));
   await using stack = new AsyncDisposableStack();
-  const runtime = stack.use(await open(home));
+  const identity = stack.use(await takeIdentity(home, log));
+  const runtime = stack.use(await open(home, identity.id));
   const callers = { credentials: as('worker', secrets), about: traceHeaders };
   const worker = await startWorker({
     compute: computeClient({ url: connection.compute, ...callers }),
     openStorage: (token) => storageClient({ url: connection.storage, ...callers, token }),
     ...around,
-    runtime,
+    ...{ runtime, identity },
     folder: home,
     name: 'standalone',
     slots: options.slots ?? { learn: 1, predict: 1, job: 1 },

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError, type Role } from '@morpheo/common';
 import { type CredentialEntry, hashSecret } from '@morpheo/service/http';
@@ -11,25 +11,41 @@ const CALLERS = {
   worker: ['worker'],
   'compute-api': ['orchestrator', 'compute'],
   orchestrator: ['orchestrator'],
+  shepherd: ['orchestrator', 'uploader'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** A caller of the platform. */
 export type Caller = keyof typeof CALLERS;
 
-const secretsFile = z.record(z.enum(Object.keys(CALLERS) as [Caller, ...Caller[]]), z.string().min(32));
+const secret = z.string().min(32);
+const secretsFile = z.record(z.enum(Object.keys(CALLERS) as [Caller, ...Caller[]]), secret);
 
 /** The secret of each caller. */
 export type Secrets = z.infer<typeof secretsFile>;
 
 /**
  * The secrets of a data folder: made on first use, kept in `secrets.json`, which nobody but its owner may read.
- * Throws `invalid_request` where the file is there but malformed.
+ * One of an earlier version gets those of the callers that it does not know. Throws `invalid_request` where the file is
+ * there but malformed.
  */
 export async function readOrMakeSecrets(folder: string): Promise<Secrets> {
   const path = join(folder, 'secrets.json');
   const made = Object.fromEntries(Object.keys(CALLERS).map((caller) => [caller, randomSecret('hex')]));
-  await makeOnce(path, `${JSON.stringify(made, null, 2)}\n`);
-  return await readSecrets(path);
+  await makeOnce(path, textOf(made));
+  const kept = await readKept(path);
+  const secrets = checked(path, () => secretsFile.parse({ ...made, ...kept }));
+  if (Object.keys(CALLERS).some((caller) => !(caller in kept))) await replace(path, textOf(secrets));
+  return secrets;
+}
+
+function textOf(secrets: Readonly<Record<string, string>>): string {
+  return `${JSON.stringify(secrets, null, 2)}\n`;
+}
+
+/** Writes a file anew, for its owner alone; whole or not at all. */
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600, flush: true });
+  await rename(`${path}.new`, path);
 }
 
 /**
@@ -65,10 +81,14 @@ export async function credentialEntries(secrets: Secrets): Promise<CredentialEnt
   );
 }
 
-async function readSecrets(path: string): Promise<Secrets> {
+async function readKept(path: string): Promise<Readonly<Record<string, string>>> {
   const text = await readFile(path, 'utf8');
+  return checked(path, () => z.record(z.string(), secret).parse(JSON.parse(text)));
+}
+
+function checked<T>(path: string, read: () => T): T {
   try {
-    return secretsFile.parse(JSON.parse(text));
+    return read();
   } catch (cause) {
     throw new PlatformError(
       'invalid_request',

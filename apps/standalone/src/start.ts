@@ -6,6 +6,7 @@ import { type RunningService, startService } from '@morpheo/service/lifecycle';
 import { tracerOf } from '@morpheo/service/trace';
 import { loadConfig } from './config.ts';
 import { startPlatform } from './platform.ts';
+import { shepherdOf } from './shepherd/up.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -20,21 +21,26 @@ export async function start(
   }));
   return await startService(loaded, {
     name: 'standalone',
-    open: async (config, { log, metrics, stack }) => {
+    open: async (config, tools) => {
+      const { log, metrics, stack } = tools;
       const { storagePort, computePort, orchestratorPort, learn, predict, job, attempts, keepOrdersDays } =
         config;
       const ordersMs = keepOrdersDays === 0 ? null : keepOrdersDays * DAY_MS;
       const buckets = await openConnections(config.buckets, { log, stack });
+      const shepherd = await shepherdOf(config, env, tools);
+      const slots = { learn, predict, job: Math.max(job, shepherd?.parts.slots?.job ?? 0) };
       const platform = stack.use(
         await startPlatform({
           folder: config.home,
           ports: { storage: storagePort, compute: computePort, orchestrator: orchestratorPort },
-          slots: { learn, predict, job },
+          ...shepherd?.parts,
+          slots,
           compute: {
             ...{ attempts, retention: { ...COMPUTE_DEFAULTS.retention, ordersMs } },
-            callbacks: config.callbacks ?? [],
+            callbacks: [...(config.callbacks ?? []), ...(shepherd === undefined ? [] : [shepherd.callbacks])],
           },
-          worker: { buckets },
+          worker: { ...shepherd?.parts.worker, buckets },
+          openShepherd: shepherd?.open,
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),
         }),

@@ -58,5 +58,7 @@ export function composeVariables(
     MORPHEO_PORT_STORAGE: String(ports.storage),
     MORPHEO_PORT_ORCHESTRATOR: String(ports.orchestrator),
     MORPHEO_PORT_NSQADMIN: String(ports.nsqadmin),
+    MORPHEO_PORT_SHEPHERD: String(ports.shepherd),
+    MORPHEO_PORT_REGISTRY: String(ports.registry),
   };
 }

@@ -62,7 +62,7 @@ test.serial('The images of the services make the same platform', async (t) => {
   await using dev = await openDev('--images');
   await dev.call('up');
   t.is(await orderOn(await dev.connection()), 'done');
-  for (const service of ['storage-api', 'compute-api', 'worker']) {
+  for (const service of ['storage-api', 'compute-api', 'worker', 'shepherd']) {
     const container = await dev.container(service);
     const { stdout } = await run('docker', ['exec', container, 'id', '--user']);
     t.is(stdout.trim(), '65532', service);
@@ -79,7 +79,7 @@ test.serial('A port that another program has is told at once, and nothing is sta
   const project = testProject('ports');
   const folder = join(place.path, 'folder');
   const argv = ['up', '--project', project, '--folder', folder, '--storage-port', String(port)];
-  for (const name of ['compute', 'orchestrator', 'nsqadmin'])
+  for (const name of ['compute', 'orchestrator', 'nsqadmin', 'shepherd', 'registry'])
     argv.push(`--${name}-port`, String(await freePort()));
   const refused = await t.throwsAsync(run(process.execPath, [MAIN, ...argv]));
   t.regex(String(refused), new RegExp(`Port ${port}, of storage-api, is taken by another program`));
@@ -111,7 +111,7 @@ async function openDev(...further: string[]) {
   await removeOrphanProjects();
   const project = testProject(String(further.length));
   const settings = ['--folder', folder, '--sources', sources, '--project', project, ...further];
-  for (const name of ['compute', 'storage', 'orchestrator', 'nsqadmin']) {
+  for (const name of ['compute', 'storage', 'orchestrator', 'nsqadmin', 'shepherd', 'registry']) {
     settings.push(`--${name}-port`, String(await freePort()));
   }
   const call = async (work: 'up' | 'down') => {

@@ -19,7 +19,7 @@ export interface Owner {
 const PARTS = ['postgres', 'minio'];
 
 /** The services that keep something on disk: each has a folder of its own, mounted at `/data`. */
-const WITH_DATA = ['storage-api', 'compute-api', 'orchestrator'];
+const WITH_DATA = ['storage-api', 'compute-api', 'orchestrator', 'shepherd'];
 
 /**
  * Makes the folder of a platform in containers, or completes it: every secret is made at random on first use and kept.
@@ -38,6 +38,8 @@ export async function makeFolder(folder: string, owner: Owner): Promise<Secrets>
   const ticketKeys = await readFile(await makeTicketKeyFile(folder), 'utf8');
   await writeWhole(join(handed, 'ticket-key'), ticketKeys, 0o444);
   for (const name of PARTS) await makeOnce(join(handed, name));
+  const minio = await readFile(join(handed, 'minio'), 'utf8');
+  await writeWhole(join(handed, 'shepherd.yml'), shepherdConfig(minio), 0o444);
   for (const service of WITH_DATA) {
     const data = join(folder, service);
     await mkdir(data, { recursive: true, mode: 0o700 });
@@ -49,6 +51,17 @@ export async function makeFolder(folder: string, owner: Owner): Promise<Secrets>
 /** Tells the command line tool, and whoever else has `folder` for a home, where the platform is. */
 export async function tellConnection(folder: string, connection: Connection): Promise<void> {
   await writeWhole(join(folder, 'connection.json'), `${JSON.stringify(connection, null, 2)}\n`, 0o600);
+}
+
+/** The configuration of Shepherd: buckets in MinIO, and two sheep for images of the registry. */
+function shepherdConfig(minioPassword: string): string {
+  return `data_root: /data
+registry: { url: "http://registry:5000" }
+storage: { url: "http://minio:9000", access_key: morpheo, secret_key: "${minioPassword}" }
+sheep:
+  sheep_1: { type: docker, port: 9001 }
+  sheep_2: { type: docker, port: 9002 }
+`;
 }
 
 async function makeOnce(path: string): Promise<void> {

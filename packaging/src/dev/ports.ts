@@ -7,6 +7,8 @@ const OWNERS: readonly { readonly port: keyof Ports; readonly owner: string; rea
   { port: 'compute', owner: 'compute-api', flag: '--compute-port' },
   { port: 'storage', owner: 'storage-api', flag: '--storage-port' },
   { port: 'orchestrator', owner: 'the orchestrator', flag: '--orchestrator-port' },
+  { port: 'shepherd', owner: 'shepherd', flag: '--shepherd-port' },
+  { port: 'registry', owner: 'the registry', flag: '--registry-port' },
   { port: 'nsqadmin', owner: 'nsqadmin', flag: '--nsqadmin-port' },
 ];
 

@@ -27,6 +27,8 @@ export interface Ports {
   readonly storage: number;
   readonly orchestrator: number;
   readonly nsqadmin: number;
+  readonly shepherd: number;
+  readonly registry: number;
 }
 
 const OPTIONS = {
@@ -38,10 +40,14 @@ const OPTIONS = {
   'storage-port': { type: 'string', default: '8082' },
   'nsqadmin-port': { type: 'string', default: '8085' },
   'orchestrator-port': { type: 'string', default: '5000' },
+  // The stand-in orchestrator has Shepherd's usual one.
+  'shepherd-port': { type: 'string', default: '5001' },
+  'registry-port': { type: 'string', default: '6000' },
 } as const;
 
 const USAGE = `Usage: main.ts up|logs|down|prepare [--images] [--folder F] [--sources F] [--project NAME]
-  [--compute-port N] [--storage-port N] [--nsqadmin-port N] [--orchestrator-port N]`;
+  [--compute-port N] [--storage-port N] [--nsqadmin-port N] [--orchestrator-port N]
+  [--shepherd-port N] [--registry-port N]`;
 
 /** Reads the arguments; paths are from the root of the repository. Throws with the usage where they do not fit. */
 export function readSettings(argv: readonly string[]): DevSettings {
@@ -59,6 +65,8 @@ export function readSettings(argv: readonly string[]): DevSettings {
       storage: portOf(values['storage-port']),
       orchestrator: portOf(values['orchestrator-port']),
       nsqadmin: portOf(values['nsqadmin-port']),
+      shepherd: portOf(values['shepherd-port']),
+      registry: portOf(values['registry-port']),
     },
   };
 }

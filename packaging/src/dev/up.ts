@@ -135,6 +135,8 @@ The platform runs${images ? '' : `, and follows ${sources}: a change is live in 
   storage-api   ${connection.storage}/docs
   compute-api   ${connection.compute}/docs
   orchestrator  ${connection.orchestrator}/docs   (a stand-in)
+  shepherd      http://127.0.0.1:${ports.shepherd}/ui
+  registry      127.0.0.1:${ports.registry}                for docker push, of images that jobs run
   nsqadmin      http://127.0.0.1:${ports.nsqadmin}
 
   npx morpheo --home ${home} status

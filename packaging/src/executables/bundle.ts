@@ -36,12 +36,13 @@ export async function bundle(program: Program, outfile: string): Promise<Bundle>
 }
 
 /** A service's executable answers one more flag than the service: `--health`, which asks the one that runs. */
-function entryOf({ name, folder, service }: Program): string {
-  const main = `import('./${folder}/src/main.ts')`;
+function entryOf({ name, folder, sources, service }: Program): string {
+  const main = `import('./${sources?.main ?? `${folder}/src/main.ts`}')`;
+  const config = sources === undefined ? `@morpheo/${name}/config` : `./${sources.config}`;
   if (!service) return `void ${main};\n`;
   return `
 if (process.argv[2] === '--health') {
-  void Promise.all([import('./packaging/src/probe/health.ts'), import('@morpheo/${name}/config')]).then(
+  void Promise.all([import('./packaging/src/probe/health.ts'), import('${config}')]).then(
     ([{ tellHealth }, { loadConfig }]) => tellHealth(loadConfig),
   );
 } else void ${main};

@@ -27,7 +27,10 @@ test.serial('What is made is not made again, unless a source of it changes', asy
     // Somebody may be writing at the sources while this runs.
     await run('make', ['all-bin'], { cwd: ROOT });
     t.deepEqual(await outdated(), []);
-    t.deepEqual(await outdated('--what-if=apps/compute-api/src/orders/submit.ts'), ['compute-api']);
+    t.deepEqual(await outdated('--what-if=apps/compute-api/src/orders/submit.ts'), [
+      'compute-api',
+      'shepherd',
+    ]);
   });
 });
 

@@ -9,6 +9,8 @@ export interface Program {
   readonly name: string;
   /** Its package, from the root. */
   readonly folder: string;
+  /** Its first file and the reader of its settings, from the root; `main.ts` and `config` of its package where absent. */
+  readonly sources?: { readonly main: string; readonly config: string };
   /** A service can be asked whether it is well: `<name> --health`, for images without any other tool. */
   readonly service: boolean;
 }
@@ -18,6 +20,16 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   'compute-api': { name: 'compute-api', folder: 'apps/compute-api', service: true },
   'compute-worker': { name: 'compute-worker', folder: 'apps/compute-worker', service: true },
   'storage-api': { name: 'storage-api', folder: 'apps/storage-api', service: true },
+  // With the whole platform inside, for where none is named.
+  shepherd: {
+    name: 'shepherd',
+    folder: 'apps/shepherd-api',
+    sources: {
+      main: 'apps/standalone/src/shepherd/main.ts',
+      config: 'apps/standalone/src/shepherd/config.ts',
+    },
+    service: true,
+  },
   morpheo: { name: 'morpheo', folder: 'apps/cli', service: false },
 };
 

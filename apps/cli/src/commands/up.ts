@@ -10,6 +10,9 @@ interface UpOptions {
   readonly storagePort?: number;
   readonly computePort?: number;
   readonly orchestratorPort?: number;
+  /** The configuration; true where none is named. */
+  readonly shepherd?: string | true;
+  readonly shepherdPort?: number;
 }
 
 /** Adds `morpheo up`. */
@@ -25,10 +28,17 @@ export function addUp(program: Command, run: Runner<LocalContext>): void {
     .option('--storage-port <port>', 'port of the storage API; 0 for any free one', port)
     .option('--compute-port <port>', 'port of the compute API; 0 for any free one', port)
     .option('--orchestrator-port <port>', 'port of the orchestrator; 0 for any free one', port)
+    .option('--shepherd [file]', 'Shepherd’s API as well, with the sheep of this configuration (YAML)')
+    .option(
+      '--shepherd-port <port>',
+      'its port (5001, since 5000 is the orchestrator’s)',
+      readInteger(1, 65_535),
+    )
     .action(run(up));
   examples(command, [
     ['morpheo up', 'start it; then try "morpheo status" in another terminal'],
     ['morpheo up --home ./try --storage-port 0 --compute-port 0', 'a second platform beside the first'],
+    ['morpheo up --shepherd shepherd.yml', 'with Shepherd’s API on port 5001'],
     ['morpheo up -- --log-level debug', 'with a flag of its own'],
   ]);
 }
@@ -41,7 +51,9 @@ async function up(context: LocalContext, flags: readonly string[], options: UpOp
     '--storage-port': options.storagePort,
     '--compute-port': options.computePort,
     '--orchestrator-port': options.orchestratorPort,
-  }).flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]));
+    '--shepherd': options.shepherd,
+    '--shepherd-port': options.shepherdPort,
+  }).flatMap(([flag, value]) => (value === undefined ? [] : [`${flag}=${value}`]));
   await using platform = await startStandalone({
     entry: standaloneEntry(),
     args: [...args, ...flags],
@@ -59,9 +71,12 @@ async function announce({ terminal }: LocalContext, folder: string, connection: 
   const { paint } = terminal;
   const { credentials: _secret, ...urls } = connection;
   await terminal.result({ home: folder, ...urls }, () => {
-    const lines = SERVICES.map((name) => `  ${name.padEnd(14)}${paint('cyan', connection[name] ?? '–')}`);
+    const names = connection.shepherd === undefined ? SERVICES : ([...SERVICES, 'shepherd'] as const);
+    const lines = names.map((name) => `  ${name.padEnd(14)}${paint('cyan', connection[name] ?? '–')}`);
     return [paint('bold', 'Morpheo is up.'), ...lines, `  ${'data folder'.padEnd(14)}${folder}`].join('\n');
   });
+  if (connection.shepherd !== undefined)
+    terminal.note(terminal.paintNote('dim', 'Shepherd’s usual port, 5000, is the orchestrator’s here.'));
   terminal.note(terminal.paintNote('dim', 'Ctrl-C ends it. In another terminal: morpheo status'));
 }
 

@@ -8,6 +8,7 @@ const connection = z.object({
   storage: url.optional(),
   compute: url.optional(),
   orchestrator: url.optional(),
+  shepherd: url.optional(),
   credentials: z.object({ name: z.string().min(1), secret: z.string().min(1) }).optional(),
 });
 

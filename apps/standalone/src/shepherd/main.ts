@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { enableCompileCache } from 'node:module';
 
 // What was compiled once is found at the next start, which then takes half the time.
@@ -8,7 +9,7 @@ async function main(): Promise<void> {
   const { runService } = await import('@morpheo/service/lifecycle');
   const { start } = await import('./start.ts');
   await runService({
-    name: 'shepherd-api',
+    name: 'shepherd',
     start: async () => await start(process.argv.slice(2), process.env),
   });
 }
