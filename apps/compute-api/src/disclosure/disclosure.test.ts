@@ -478,3 +478,23 @@ test('A result that storage withholds for a canary fails the order, and tells th
     message: 'Storage refused to publish the result: It holds the canary number 1 of its problem.',
   });
 });
+
+test('Programs go from a prediction to those alone of which the same people see the same, and from hidden data to none', async (t) => {
+  await using compute = await openTestCompute();
+  const worker = await compute.worker({ learn: 1, predict: 10 });
+  const audience = async (policy: { hidden?: boolean; readers?: string[]; disclosure?: Disclosure }) => {
+    compute.checks.refuse = (request) => {
+      const answer = pinned(request);
+      return answer.outcome === 'pinned' ? { ...answer, policy: { ...answer.policy, ...policy } } : answer;
+    };
+    await compute.api.pred({ body: aPreduplet() }, AUTHOR);
+    return (await worker.mustClaim()).audience;
+  };
+  const both = await audience({ hidden: false, readers: ['bob', 'ada'] });
+  t.truthy(both);
+  t.is(await audience({ hidden: false, readers: ['ada', 'bob'] }), both);
+  t.not(await audience({ hidden: false, readers: ['bob'] }), both);
+  const disclosure: Disclosure = { ...DEFAULT_DISCLOSURE, predict: 'all' };
+  t.not(await audience({ hidden: false, readers: ['ada', 'bob'], disclosure }), both);
+  t.is(await audience({ hidden: true, readers: ['ada'] }), undefined);
+});

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Claim } from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
@@ -7,6 +8,7 @@ import { loseAttempts } from '../attempts/report.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
+import { policyOf } from '../disclosure/shown.ts';
 import { type Pin, pinOf, specOf } from '../orders/store.ts';
 import { shownOwner } from '../owners/owners.ts';
 import { noteSeen, type WorkerProcess } from '../workers/store.ts';
@@ -35,11 +37,21 @@ export interface Grant {
 export function grantOf(row: OrderRow, leaseMs: number): Grant {
   const { id: order, attempt, gpus, trace } = row;
   const traced = trace === null ? {} : { traceparent: trace };
+  const pin = pinOf(row);
   const claim = {
     ...{ order, attempt, spec: specOf(row), owner: shownOwner(row.owner), gpus, lease_ms: leaseMs },
     ...traced,
+    ...(pin === null ? {} : audienceOf(row)),
   };
-  return { claim, pin: pinOf(row) };
+  return { claim, pin };
+}
+
+/** Whatever a program has seen in one order it may say in the next: all that get to see the one have to be those of the other. */
+function audienceOf(checked: OrderRow): Pick<Claim, 'audience'> {
+  const { hidden, readers, disclosure, canaries } = policyOf(checked);
+  if (hidden) return {};
+  const seen = [readers === 'everybody' ? readers : readers.toSorted(), disclosure, canaries];
+  return { audience: hash('sha256', JSON.stringify(seen), 'hex').slice(0, 32) };
 }
 
 /** Renews what a worker still holds of `attempts`, and says what it has lost. Throws as {@link noteSeen} does. */

@@ -207,12 +207,12 @@ export class Attempt {
   }
 
   /**
-   * Whether an algorithm answers calls of {@link call} here: its image says that it can. Undefined: that was not seen yet, and
-   * `image`, once it is ready, tells.
+   * Whether an algorithm answers calls of {@link call} here: its image says that it can, and what comes of the order may be
+   * seen by those who see what comes of others. Undefined: that was not seen yet, and `image`, once it is ready, tells.
    */
   async staysWarm(algo: BlobName, image?: Image): Promise<boolean | undefined> {
     const { runners, declarations } = this.#parts;
-    if (runners?.possible !== true) return false;
+    if (runners?.possible !== true || this.#claim.audience === undefined) return false;
     if (image !== undefined) declarations.note(image.digest, image.prepared.runner !== undefined);
     const { sha256 = '' } = await this.describe(algo);
     return declarations.of(sha256);
@@ -221,11 +221,12 @@ export class Attempt {
   /** Whom a warm runner for it serves, and what such has: the limits of the attempt, unless it has lower ones of its own. */
   ofRunner(limits?: Recipe['limits']): {
     readonly owner: string;
+    readonly audience: string | undefined;
     readonly gpus: number;
     readonly limits: RunLimits;
   } {
-    const { owner = '', gpus } = this.#claim;
-    return { owner, gpus, limits: withinLimits(this.limits, limits) };
+    const { owner = '', audience, gpus } = this.#claim;
+    return { owner, audience, gpus, limits: withinLimits(this.limits, limits) };
   }
 
   /** What brings by the rights of the attempt, and until it is disposed, what a warm runner starts with. */

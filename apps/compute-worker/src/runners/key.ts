@@ -9,6 +9,8 @@ export interface RunnerKeyParts {
   readonly owner: string;
   /** The problem whose hidden data the runner comes to see, where it is of one. */
   readonly problem?: string | undefined;
+  /** Of who gets to see what comes of its calls. */
+  readonly audience?: string | undefined;
   /** The digest of the image or of the build context. */
   readonly image: string;
   /** The digests of what the runner reads, by the paths where it does. */
@@ -21,9 +23,9 @@ export interface RunnerKeyParts {
 
 /** The key of a runner: plans that differ in anything have another one. */
 export function runnerKey(parts: RunnerKeyParts): string {
-  const { protocol, owner, problem, image, inputs, args, environment, limits, gpus } = parts;
+  const { protocol, owner, problem, audience, image, inputs, args, environment, limits, gpus } = parts;
   const all = [
-    [protocol, owner, problem ?? null, image, gpus, args ?? null],
+    [protocol, owner, problem ?? null, audience ?? null, image, gpus, args ?? null],
     sorted(inputs),
     sorted(environment ?? {}),
     sorted({ ...limits }),

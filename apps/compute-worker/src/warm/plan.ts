@@ -23,6 +23,8 @@ export interface RunnerRequest {
   readonly model?: string | undefined;
   /** The problem whose data it sees; absent: it sees none. */
   readonly problem?: string | undefined;
+  /** Of whom get to see what comes of what it does; see `audience` of a claim. */
+  readonly audience?: string | undefined;
   /** Absent: those that the image has. */
   readonly args?: readonly string[] | undefined;
   readonly environment?: Readonly<Record<string, string>> | undefined;
@@ -74,13 +76,25 @@ export async function planRunner(
 }
 
 async function keyOf(request: RunnerRequest, supplies: Supplies): Promise<string> {
-  const { owner, protocol, problem, image, algo, args, environment, inputs = [], limits, gpus } = request;
+  const {
+    owner,
+    audience,
+    protocol,
+    problem,
+    image,
+    algo,
+    args,
+    environment,
+    inputs = [],
+    limits,
+    gpus,
+  } = request;
   const [program, ...read] = await Promise.all([
     image ?? digestOf({ type: 'algo', uuid: algo ?? '' }, supplies),
     ...inputs.map(async (input) => [input.path, await digestOfInput(input, supplies)] as const),
   ]);
   return runnerKey({
-    ...{ protocol, owner, problem, image: program, args, environment, limits, gpus },
+    ...{ protocol, owner, audience, problem, image: program, args, environment, limits, gpus },
     inputs: Object.fromEntries(read),
   });
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Dirent } from 'node:fs';
-import { access, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
+import { errnoOf, isDiskFull, PlatformError, streamOf } from '@morpheo/common';
 import type { JobStore, StoredFile } from './store.ts';
 
 /** What is being written lies here, on the same disk, until it is whole: no bucket has such a name. */
@@ -19,19 +19,44 @@ export async function openFolderStore(folder: string): Promise<JobStore> {
     await mkdir(parts, { recursive: true });
   });
   const at = (bucket: string) => join(folder, bucket);
+  // Where the folder itself is gone, nothing is known of what lay in it.
+  const looked = async <T>(call: () => Promise<T>) =>
+    await told(async () => {
+      const found = await unlessMissing(call);
+      if (found === undefined) await access(parts);
+      return found;
+    });
   const store: JobStore = {
     create: async (bucket) => await told(async () => await makeFolder(at(bucket))),
-    has: async (bucket) => await told(async () => await isFolder(at(bucket))),
-    list: (bucket, prefix) => listFiles(at(bucket), prefix),
-    read: async (bucket, name) =>
-      isPlain(name) ? await told(async () => await openFile(join(at(bucket), name))) : undefined,
-    put: async (bucket, name, bytes, only) =>
-      await told(async () => await place(parts, at(bucket), name, [bytes], only)),
-    write: async (bucket, name, bytes) => await told(async () => await place(parts, at(bucket), name, bytes)),
+    has: async (bucket) => (await looked(async () => await stat(at(bucket))))?.isDirectory() === true,
+    list: (bucket, prefix) => listFiles(at(bucket), prefix, looked),
+    stat: async (bucket, name) => {
+      const found = isPlain(name) ? await looked(async () => await stat(join(at(bucket), name))) : undefined;
+      return found?.isFile() === true ? { size: found.size, storedAt: found.mtime } : undefined;
+    },
+    read: async (bucket, name) => {
+      const file = isPlain(name) ? await looked(async () => await open(join(at(bucket), name))) : undefined;
+      return file && (await told(async () => await readFile(file)));
+    },
+    put: async (bucket, name, bytes, only) => {
+      await demandBucket(store, bucket);
+      await told(async () => await place(parts, at(bucket), name, [bytes], only));
+    },
+    write: async (bucket, name, bytes) => {
+      await demandBucket(store, bucket);
+      await told(async () => await place(parts, at(bucket), name, bytes));
+    },
     ping: async () => await told(async () => await access(parts)),
     [Symbol.asyncDispose]: async () => undefined,
   };
   return store;
+}
+
+type Looked = <T>(call: () => Promise<T>) => Promise<T | undefined>;
+
+async function demandBucket(store: JobStore, bucket: string): Promise<void> {
+  if (await store.has(bucket)) return;
+  throw new PlatformError('not_found', `There is no bucket ${bucket}.`);
 }
 
 /** Whether a name leads to a file below its bucket, and nowhere else. */
@@ -51,22 +76,12 @@ async function makeFolder(path: string): Promise<'made' | 'there'> {
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  const found = await unlessMissing(async () => await stat(path));
-  return found?.isDirectory() === true;
-}
-
-async function* listFiles(bucket: string, prefix: string) {
-  const entries = await told(
-    async () =>
-      await unlessMissing(async () => await readdir(bucket, { recursive: true, withFileTypes: true })),
-  );
-  for (const entry of entries ?? []) {
+async function* listFiles(bucket: string, prefix: string, looked: Looked) {
+  const all = async () => await readdir(bucket, { recursive: true, withFileTypes: true });
+  for (const entry of (await looked(all)) ?? []) {
     const name = nameOf(entry, bucket);
     if (!entry.isFile() || !name.startsWith(prefix)) continue;
-    const found = await told(
-      async () => await unlessMissing(async () => await stat(join(entry.parentPath, entry.name))),
-    );
+    const found = await looked(async () => await stat(join(entry.parentPath, entry.name)));
     if (found !== undefined) yield { name: name.slice(prefix.length), size: found.size };
   }
 }
@@ -75,14 +90,9 @@ function nameOf({ parentPath, name }: Dirent, bucket: string): string {
   return relative(bucket, join(parentPath, name)).replaceAll(sep, '/');
 }
 
-async function openFile(path: string): Promise<StoredFile | undefined> {
-  const file = await unlessMissing(async () => await open(path));
-  if (file === undefined) return undefined;
+async function readFile(file: FileHandle): Promise<StoredFile | undefined> {
   const found = await file.stat();
-  if (found.isFile()) {
-    const body = file.readableWebStream({ autoClose: true }) as ReadableStream<Uint8Array>;
-    return { size: found.size, storedAt: found.mtime, body };
-  }
+  if (found.isFile()) return { size: found.size, body: streamOf(file.createReadStream()) };
   await file.close();
   return undefined;
 }
@@ -96,7 +106,6 @@ async function place(
 ): Promise<void> {
   if (!isPlain(name))
     throw new PlatformError('invalid_request', `${JSON.stringify(name)} is no name of a file.`);
-  if (!(await isFolder(bucket))) throw new PlatformError('not_found', `There is no bucket at ${bucket}.`);
   const part = join(parts, randomUUID());
   try {
     await using file = await open(part, 'wx');

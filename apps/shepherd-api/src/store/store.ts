@@ -2,7 +2,6 @@
 export interface StoredFile {
   /** In bytes. */
   readonly size: number;
-  readonly storedAt: Date;
   /** Whoever is given it reads it to its end, or cancels it. */
   readonly body: ReadableStream<Uint8Array>;
 }
@@ -24,6 +23,8 @@ export interface JobStore extends AsyncDisposable {
   create(bucket: string): Promise<'made' | 'there'>;
   has(bucket: string): Promise<boolean>;
   list(bucket: string, prefix: string): AsyncIterable<{ readonly name: string; readonly size: number }>;
+  /** What is known of a file, or undefined where it, or its bucket, is not there. */
+  stat(bucket: string, name: string): Promise<{ readonly size: number; readonly storedAt: Date } | undefined>;
   /** A file, or undefined where it, or its bucket, is not there. */
   read(bucket: string, name: string): Promise<StoredFile | undefined>;
   /** Puts a small file. `only` `new`: where nothing is there, and it resolves also where something is. */

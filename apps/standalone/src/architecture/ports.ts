@@ -5,6 +5,7 @@ export const PORTS: Readonly<Record<string, string>> = {
   'apps/storage-api/src/blobs/blob-store.ts': 'B',
   'apps/compute-worker/src/runtime/index.ts': 'R',
   'apps/compute-worker/src/buckets/index.ts': 'P',
+  'apps/shepherd-api/src/store/store.ts': 'J',
   'libs/service/src/broker/broker.ts': 'M',
   'libs/service/src/database/database.ts': 'D',
 };

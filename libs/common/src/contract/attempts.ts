@@ -33,6 +33,11 @@ const claim = z.object({
   spec: orderSpec,
   /** Whose order it is, and so whose its result will be on storage; absent where compute-api does not say. */
   owner: z.string().optional(),
+  /**
+   * A digest of who gets to see what comes of it: a program may go on from a prediction to another of the same owner, problem
+   * and audience. Absent: to none, since the order names data that its owner may not read, or nobody has checked it.
+   */
+  audience: z.string().max(64).optional(),
   /** How many GPUs the worker is to lease to it: what the order asks for, or its problem's default. */
   gpus: z.int().min(0),
   /** How long the lease holds without a renewal. */

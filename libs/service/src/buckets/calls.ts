@@ -50,6 +50,8 @@ export interface Calls extends Disposable {
   run<T>(work: (s3: S3Client, how: How) => Promise<T>, options?: CallOptions): Promise<T>;
   /** As `run`, but hands on what S3 said as it is. */
   raw<T>(work: (s3: S3Client, how: How) => Promise<T>, options?: CallOptions): Promise<T>;
+  /** The same way to another bucket of the server. Both share their connections, which the first one closes. */
+  at(bucket: string): Calls;
   /** By how much the server's clock is ahead of ours, in milliseconds; 0 where it may be the second that answers are rounded to. */
   clockAheadMs(): number;
 }
@@ -63,7 +65,6 @@ export function openCalls(options: BucketOptions): Calls {
   const hasty = signByChecksums(new S3Client({ ...clientConfig(options, tuning), ...shared }));
   const checksums = options.checksums !== 'when-required';
   const endpoint = options.endpoint ?? `AWS in ${regionOf(options)}`;
-  const location = { endpoint, bucket: options.bucket, checksums, words: options.words };
 
   async function raw<T>(work: (s3: S3Client, how: How) => Promise<T>, call: CallOptions = {}): Promise<T> {
     const requestTimeout = tuning.answerMs + Math.ceil((call.bytes ?? 0) / SLOWEST);
@@ -89,27 +90,30 @@ export function openCalls(options: BucketOptions): Calls {
     }
   }
 
-  return {
-    ...{ bucket: options.bucket, location, tuning, raw: again },
-    checksums,
-    encryption: encryptionOf(options),
-    async run(work, call) {
-      try {
-        return await again(work, call);
-      } catch (error) {
-        call?.signal?.throwIfAborted();
-        throw s3Error(error, location);
-      }
-    },
-    clockAheadMs() {
-      const ahead = patient.config.systemClockOffset;
-      return Math.abs(ahead) < CLOCK_ROUGHNESS_MS ? 0 : ahead;
-    },
-    [Symbol.dispose]() {
-      patient.destroy();
-      hasty.destroy();
-    },
+  const toBucket = (bucket: string): Calls => {
+    const location = { endpoint, bucket, checksums, words: options.words };
+    return {
+      ...{ bucket, location, tuning, raw: again, checksums, at: toBucket },
+      encryption: encryptionOf(options),
+      async run(work, call) {
+        try {
+          return await again(work, call);
+        } catch (error) {
+          call?.signal?.throwIfAborted();
+          throw s3Error(error, location);
+        }
+      },
+      clockAheadMs() {
+        const ahead = patient.config.systemClockOffset;
+        return Math.abs(ahead) < CLOCK_ROUGHNESS_MS ? 0 : ahead;
+      },
+      [Symbol.dispose]() {
+        patient.destroy();
+        hasty.destroy();
+      },
+    };
   };
+  return toBucket(options.bucket);
 }
 
 /** The settings of the vendor's client. */

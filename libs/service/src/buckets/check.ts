@@ -18,7 +18,18 @@ export async function ensureBucket(calls: Calls, { prefix, create, region }: Ens
     await listOne(calls, prefix);
   } catch (error) {
     if (nameOf(error) !== 'NoSuchBucket' || !create) throw s3Error(error, calls.location);
-    await createBucket(calls, region);
+    await makeBucket(calls, region);
+  }
+}
+
+/** Whether the bucket is there. Rejects where that cannot be told, for instance as it is somebody else's. */
+export async function hasBucket(calls: Calls): Promise<boolean> {
+  try {
+    await calls.raw((s3, how) => s3.send(new HeadBucketCommand({ Bucket: calls.bucket }), how));
+    return true;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw s3Error(error, calls.location);
   }
 }
 
@@ -44,7 +55,11 @@ async function listOne(calls: Calls, prefix: string, signal?: AbortSignal): Prom
   await calls.raw((s3, how) => s3.send(new ListObjectsV2Command(request), how), { signal });
 }
 
-async function createBucket(calls: Calls, region: string | undefined): Promise<void> {
+/**
+ * Makes the bucket, or finds that it is there. Of several that make it at the same time one alone is told `made`; the first
+ * region of AWS tells each of them so.
+ */
+export async function makeBucket(calls: Calls, region?: string): Promise<'made' | 'there'> {
   // AWS wants the region named, but for the first of them.
   const constraint = region === undefined || region === 'us-east-1' || region === 'auto' ? undefined : region;
   const where =
@@ -53,8 +68,11 @@ async function createBucket(calls: Calls, region: string | undefined): Promise<v
       : { CreateBucketConfiguration: { LocationConstraint: constraint as 'eu-west-1' } };
   const request = { Bucket: calls.bucket, ...where };
   try {
-    await calls.raw((s3, how) => s3.send(new CreateBucketCommand(request), how));
+    // Once: a call that was given up may have made it.
+    await calls.raw((s3, how) => s3.send(new CreateBucketCommand(request), how), { once: true });
+    return 'made';
   } catch (error) {
-    if (nameOf(error) !== 'BucketAlreadyOwnedByYou') throw s3Error(error, calls.location);
+    if (nameOf(error) === 'BucketAlreadyOwnedByYou') return 'there';
+    throw s3Error(error, calls.location);
   }
 }

@@ -1,5 +1,5 @@
 export { type CallOptions, type Calls, openCalls } from './calls.ts';
-export { type EnsureBucket, ensureBucket, pingBucket } from './check.ts';
+export { type EnsureBucket, ensureBucket, hasBucket, makeBucket, pingBucket } from './check.ts';
 export { copyObject, type ObjectCopy } from './copy.ts';
 export { type BucketLocation, type BucketWords, statusOf } from './errors.ts';
 export { type LinkedFile, linkSigner } from './links.ts';

@@ -170,7 +170,7 @@ export function testRunners(harness: RuntimeHarness, test: TestFn): void {
       const Dockerfile = `FROM ${bases.sh}\nVOLUME /cache /home\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n`;
       // Every place where something is mounted, and what is usually open to all.
       const sh = `for at in $(cut -d ' ' -f 2 /proc/mounts) /var/tmp /run /app /home /cache /dev/mqueue; do
-        [ -d "$at" ] && (echo x > "$at/planted") 2>/dev/null && echo "$at"; done | sort -u`;
+        [ -d "$at" ] && (: > "$at/planted") 2>/dev/null && echo "$at"; done | sort -u`;
       const context = await fixture.context({ Dockerfile, 'main.sh': sh });
       const { stdout, stderr } = await fixture.run(
         context,

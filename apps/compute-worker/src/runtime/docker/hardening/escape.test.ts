@@ -8,7 +8,13 @@ import { eventually, openFixture, type RuntimeFixture } from '../../conformance/
 import type { OutputChunk } from '../../index.ts';
 import { SOME_SPARES } from '../testing/harness.ts';
 import { ownDaemon } from '../testing/own-daemon.ts';
-import { callPrograms, escapeProbes, type ProbeTargets, probeScript } from './testing/escape-probes.ts';
+import {
+  callPrograms,
+  escapeProbes,
+  outlivingProbes,
+  type ProbeTargets,
+  probeScript,
+} from './testing/escape-probes.ts';
 import { syscallProgram } from './testing/syscall-program.ts';
 
 /** Every way out that we know of, tried in a container as orders get it; and in one that is held back by little. */
@@ -148,6 +154,39 @@ test.serial('Nothing gets out of the container of a job, nor at what is not its 
   );
   t.true(probes.length >= 30 && controlled.length >= 30);
 });
+
+test.serial(
+  'Nothing gets out of a runner, and nothing stays of a call but in folders of the worker [R54]',
+  async (t) => {
+    t.timeout(300_000, 'the same attempts');
+    await using targets = await prepareTargets();
+    await using fixture = await openFixture(harness());
+    const contextOf = async (script: string) =>
+      await fixture.context({
+        Dockerfile: 'FROM node:24-slim\nCOPY . /app\nENTRYPOINT ["sh", "/app/main.sh"]\n',
+        'main.sh': script,
+      });
+    const { input: _, ...job } = await jobOf(fixture);
+    const limits = { wallMs: 240_000 };
+    const left = outlivingProbes();
+    const step = await fixture.run(await contextOf(probeScript(left)), { ...job, limits });
+    t.deepEqual(
+      reachedOf(step.stdout),
+      left.map(({ name }) => name),
+      'else they would not show that they are refused',
+    );
+    const probes = [...left, ...escapeProbes(targets)];
+    const socket = await fixture.mount('/run/morpheo', true);
+    const runner = await fixture.runner({ ...job, mounts: [...job.mounts, socket], limits });
+    const { stdout, stderr, exitCode } = await fixture.run(await contextOf(probeScript(probes)), {}, runner);
+    t.is(exitCode, 0, stderr);
+    t.is(stdout.trim().split('\n').length, probes.length, stdout);
+    t.deepEqual(reachedOf(stdout), OF_A_RUNNER);
+  },
+);
+
+/** Its /tmp and /dev/shm are folders of the worker: they take programs, and their bound is that of the disk. */
+const OF_A_RUNNER = ['running what was written to /tmp', 'more shared memory than memory'];
 
 /** What root of an image may do to its own image, and no step may: see `BUILD_DIFFERENCES`. */
 const OF_A_BUILD = [

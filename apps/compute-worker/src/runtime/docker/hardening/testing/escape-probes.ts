@@ -170,9 +170,28 @@ export function escapeProbes(targets: ProbeTargets): readonly EscapeProbe[] {
   ];
 }
 
+/** What would stay in the kernel when its process has ended, and could be read by a later call of a runner. */
+const OUTLIVING: readonly [name: string, call: SystemCall][] = [
+  ['shared memory', [29, 0, 1]],
+  ['a semaphore', [64, 0, 1]],
+  ['messages', [68]],
+];
+
+/** Attempts to leave something that no folder holds: all of them work in a step. */
+export function outlivingProbes(): readonly EscapeProbe[] {
+  const queue = ['a queue of messages', ': > /dev/mqueue/planted'] as const;
+  const calls = OUTLIVING.map(
+    ([name], index) => [`${name} of System V`, `/data/in/outliving-${index}; [ $? != 1 ]`] as const,
+  );
+  return [...calls, queue].map(([name, sh]) => ({ name, sh, hasControl: true }));
+}
+
 /** The calls that the probes need as programs, by the names of their files in `/data/in`. */
 export function callPrograms(): readonly (readonly [file: string, call: SystemCall])[] {
-  return CALLS.map(([, call], index) => [`call-${index}`, call] as const);
+  return [
+    ...CALLS.map(([, call], index) => [`call-${index}`, call] as const),
+    ...OUTLIVING.map(([, call], index) => [`outliving-${index}`, call] as const),
+  ];
 }
 
 /**
