@@ -4,8 +4,6 @@ import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
 import {
   followTicketKeys,
-  instanceSigner,
-  instanceVerifier,
   openAccess,
   rateLimitsOf,
   readTls,
@@ -18,7 +16,6 @@ import {
   type ServiceTools,
   startService,
 } from '@morpheo/service/lifecycle';
-import { callsOf } from './calls/settings.ts';
 import { probesOf } from './check.ts';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import { COMPUTE_DEFAULTS, type ComputeConfig, loadConfig, takesAnonymousOrders } from './config.ts';
@@ -74,10 +71,6 @@ async function open(
       callers,
       directory: directoryOf(config),
       signTicket: tickets === undefined ? undefined : ticketSigner(tickets.keys),
-      instances:
-        tickets === undefined
-          ? undefined
-          : { sign: instanceSigner(tickets.keys), verify: instanceVerifier(tickets.keys) },
       warnings: tickets === undefined ? {} : { 'ticket keys': tickets.warning },
       anonymousIntake: takesAnonymousOrders(config),
       rateLimits: rateLimitsOf(config),
@@ -94,7 +87,6 @@ async function open(
           openOrders,
           callbacks,
           foreignWorkers,
-          calls: callsOf(config),
           retention: retentionOf(config),
         },
       },

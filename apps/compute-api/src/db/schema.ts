@@ -12,7 +12,6 @@ export interface Schema {
   logs: LogRow;
   outbox: OutboxRow;
   workers: WorkerRow;
-  worker_runners: WorkerRunnersRow;
   need_terms: NeedTermRow;
   offers: OfferRow;
   switches: SwitchRow;
@@ -184,16 +183,6 @@ export interface WorkerRow {
   seen_at: number;
   /** The name of the caller who registered it; null where nobody was asked for credentials. */
   caller: string | null;
-}
-
-/** What a process of a worker has told last of its warm runners. */
-export interface WorkerRunnersRow {
-  worker: string;
-  boot: string;
-  /** When that was. */
-  at: number;
-  /** JSON of a list of `RunnerReport`. */
-  runners: string;
 }
 
 /** A label of a job, as `name=value`. */

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { machine as hostMachine } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { abortable, isPlatformError, PlatformError } from '@morpheo/common';
 import { LogTail } from '../attempt/log-tail.ts';
@@ -18,7 +17,7 @@ import type { RunnerLimits } from './settings.ts';
 /** What a {@link Runner} works with. */
 export interface RunnerParts {
   readonly plan: RunnerPlan;
-  readonly runtime: Pick<ContainerRuntime, 'run' | 'isolates' | 'machine'>;
+  readonly runtime: Pick<ContainerRuntime, 'run' | 'isolates'>;
   readonly openDoor: OpenDoor;
   /** A folder that is not there yet; its caller removes it. */
   readonly folder: string;
@@ -238,10 +237,9 @@ export class Runner implements RunnerDesk {
 
   /** Runs the program until its end. */
   async #live(): Promise<void> {
-    const { plan, runtime, folder, lease, limits } = this.#parts;
+    const { plan, runtime, folder, openDoor, lease, limits } = this.#parts;
     const { signal } = this.#stop;
-    const { openDoor } = plan.program ?? this.#parts;
-    const hasHostPaths = plan.program !== undefined || !runtime.isolates;
+    const hasHostPaths = !runtime.isolates;
     await abortable(lease.ready, signal);
     mkdirSync(folder, { mode: 0o700 });
     await using stack = new AsyncDisposableStack();
@@ -258,8 +256,7 @@ export class Runner implements RunnerDesk {
     signal.throwIfAborted();
     const { image, args, environment = {}, mounts } = prepared;
     this.#maxBatch = image.runner?.maxBatch ?? 1;
-    const machine = async () => (await runtime.machine?.(signal)) ?? hostMachine();
-    const door = stack.use(await openDoor({ folder: places.door, desk: this, hasHostPaths, machine }));
+    const door = stack.use(await openDoor({ folder: places.door, desk: this, hasHostPaths }));
     places.makeAhead();
     this.#places = places;
     const spec: RunnerSpec = {
@@ -272,10 +269,8 @@ export class Runner implements RunnerDesk {
       gpus: lease.gpus.map(({ id }) => id),
       labels: { runner: this.id },
       writable: places.writable,
-      before: door.before,
     };
-    const options = { signal, onOutput: async (chunk: OutputChunk) => await this.#print(chunk) };
-    const why = await (plan.program ?? runtime).run(spec, options);
+    const why = await runtime.run(spec, { signal, onOutput: async (chunk) => await this.#print(chunk) });
     this.#close({ kind: 'program', why });
   }
 
@@ -348,10 +343,13 @@ export class Runner implements RunnerDesk {
     // What it printed before it answered comes by another way, and is part of the call's log.
     await setImmediate();
     const outputs = this.#places?.takeBack(id);
-    if (outputs === undefined)
+    if (outputs === undefined) {
+      // It is no answer, and the call ends with the runner.
+      held.state = 'offered';
       return this.fault(
         new ProtocolFault('The runner put something else in the place of the folder of its call.'),
       );
+    }
     const reused = this.#answered;
     this.#answered += 1;
     if (pending.isOver) {

@@ -7,7 +7,6 @@ import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
 import {
   addCanaries,
   addDisclosure,
-  addExpiringPins,
   addSamples,
   createPinTables,
   indexPinnedThings,
@@ -166,7 +165,6 @@ export const storageMigrations: Migrations = {
   '014-outputs': addOutputs,
   '015-checkpoints': addCheckpoints,
   '016-shared-lists': indexForShared,
-  '017-expiring-pins': addExpiringPins,
 };
 
 /** What is there already is marked as from before there were owners. */
