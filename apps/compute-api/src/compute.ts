@@ -5,6 +5,12 @@ import type { SignTicket } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
+import { CallDesk } from './calls/desk.ts';
+import { CALLS_CHANNEL, Instances, type ReachInstance, retriesIn } from './calls/instances.ts';
+import { measureCalls } from './calls/metrics.ts';
+import { type AskByTicket, Rights } from './calls/rights.ts';
+import { RunnerBoard } from './calls/runners.ts';
+import { refusalOf } from './calls/workers.ts';
 import type { ComputeSettings } from './config.ts';
 import { ComputeDatabase } from './db/database.ts';
 import type { Schema } from './db/schema.ts';
@@ -31,6 +37,10 @@ export interface ComputeParts extends Systems {
   readonly log: Log;
   /** Signs what workers show to storage; absent: they show their own credentials. */
   readonly signTicket?: SignTicket | undefined;
+  /** Asks storage by a ticket; absent where nobody is asked for credentials there. */
+  readonly askByTicket?: AskByTicket | undefined;
+  /** Reaches other compute-apis on the database; absent where this one is alone, or does not say where it is reached. */
+  readonly reachInstance?: ReachInstance | undefined;
   /** Where what happens is counted; nowhere where absent. */
   readonly metrics?: Metrics | undefined;
   readonly tracer?: Tracer | undefined;
@@ -43,6 +53,8 @@ export interface Compute {
   readonly foreign: ForeignApi | undefined;
   /** Rejects while effects of a lane cannot be carried out; the reason in one line. */
   readonly checkEffects: (lane: Lane) => Promise<void>;
+  /** Ends the calls in warm runners, and lets go of workers that wait for some: before the service drains. */
+  readonly endCalls: () => void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -86,6 +98,7 @@ export function startCompute(parts: ComputeParts): Compute {
   );
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
   const { signTicket } = parts;
+  const calls = openCalls(parts, database, metrics);
   return {
     api: createHandlers({
       database,
@@ -95,12 +108,15 @@ export function startCompute(parts: ComputeParts): Compute {
       groupActions,
       groupFollowers,
       retention,
+      calls,
       signTicket,
     }),
+    endCalls: () => calls.desk.close(),
     foreign:
       settings.foreignWorkers === undefined ? undefined : foreignHandlers(database, settings.foreignWorkers),
     checkEffects: async (lane) => await checkEffects(database, lane),
     async [Symbol.asyncDispose]() {
+      await calls[Symbol.asyncDispose]();
       groupNews[Symbol.dispose]();
       changes[Symbol.dispose]();
       news[Symbol.dispose]();
@@ -108,6 +124,39 @@ export function startCompute(parts: ComputeParts): Compute {
       await removals[Symbol.asyncDispose]();
       await reaper[Symbol.asyncDispose]();
       await dispatcher[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What calls in warm runners are kept in; with the other compute-apis, where they can reach this one. */
+function openCalls(
+  { database: opened, settings, storage, signTicket, askByTicket, reachInstance: reach, log }: ComputeParts,
+  database: ComputeDatabase,
+  metrics: Metrics,
+) {
+  const { calls, leaseMs } = settings;
+  const desk = new CallDesk({
+    settings: calls,
+    refusal: async (asked) => await refusalOf(database, asked, leaseMs),
+  });
+  const rights = new Rights({ storage, signTicket, askByTicket, decisionMs: calls.decisionMs, log });
+  const board = new RunnerBoard(database, log);
+  const { advertiseUrl } = calls;
+  const others =
+    advertiseUrl === undefined || reach === undefined
+      ? undefined
+      : new Instances({ desk, database: opened, settings: { ...calls, advertiseUrl }, reach, log });
+  desk.peers = others;
+  const retries = opened.listen(CALLS_CHANNEL, (text) => retriesIn(text, (key) => desk.retry(key)));
+  return {
+    ...{ database, settings, desk, rights, board, log },
+    metrics: measureCalls(metrics, () => desk.counts()),
+    async [Symbol.asyncDispose]() {
+      retries[Symbol.dispose]();
+      others?.[Symbol.dispose]();
+      desk.close();
+      await rights[Symbol.asyncDispose]();
+      await board[Symbol.asyncDispose]();
     },
   };
 }

@@ -20,6 +20,7 @@ import {
 } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
+import { CALL_DEFAULTS, type CallSettings, callSettings } from './calls/settings.ts';
 import {
   RETENTION_DEFAULTS,
   type RetentionSettings,
@@ -184,6 +185,7 @@ export const settings = defineSettings({
     default: 3_600_000,
     help: "How long a worker of the original may take from its first call to its report, before its order is tried again; more than the worker's own time-outs together.",
   },
+  ...callSettings,
   ...retentionSettings(PREFIX),
   ...traceSettings,
   ...logSettings(PREFIX),
@@ -218,6 +220,8 @@ export interface ComputeSettings {
   readonly callbacks: readonly string[];
   /** Orders are for workers of the originals, through the queue; absent: for ours, which claim them. */
   readonly foreignWorkers?: ForeignWorkers | undefined;
+  /** Synchronous calls in warm runners. */
+  readonly calls: CallSettings;
   /** What is kept of orders that have ended. */
   readonly retention: RetentionSettings;
   /** Between two attempts. */
@@ -240,6 +244,7 @@ export const COMPUTE_DEFAULTS: ComputeSettings = {
   orderData: 40_000,
   openOrders: 1_000_000,
   callbacks: [],
+  calls: CALL_DEFAULTS,
   retention: RETENTION_DEFAULTS,
   retryBackOff: { firstMs: 2000, mostMs: 300_000, jitter: 0.25 },
   effectBackOff: { firstMs: 500, mostMs: 60_000, jitter: 0.25 },

@@ -1,4 +1,4 @@
-import { orchestratorClient, storageClient } from '@morpheo/client';
+import { computeClient, orchestratorClient, storageClient } from '@morpheo/client';
 import { type Contract, computeContract, foreignComputeContract } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import { type DatabasePlace, openDatabase } from '@morpheo/service/database';
@@ -14,13 +14,16 @@ import {
   listen,
   type RateLimits,
   type ServeOptions,
+  type SignInstance,
   type SignTicket,
   type StreamLimits,
+  type VerifyTicket,
   type Warn,
 } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import { type Tracer, traceHeaders } from '@morpheo/service/trace';
+import type { ReachInstance } from './calls/instances.ts';
 import { type Compute, startCompute } from './compute.ts';
 import type { ComputeSettings } from './config.ts';
 import { migrations } from './db/migrations.ts';
@@ -60,6 +63,8 @@ export interface ComputeServiceOptions {
   readonly orchestrator?: Peer | undefined;
   /** Signs what workers show to storage; absent: they show their own credentials. */
   readonly signTicket?: SignTicket | undefined;
+  /** Signs, and checks, what compute-apis show to one another; absent: nothing is shown. */
+  readonly instances?: { readonly sign: SignInstance; readonly verify: VerifyTicket } | undefined;
   /** Null: every caller may do everything. */
   readonly callers: Callers | null;
   /** How the people of storage-api are put among the callers; not at all where absent. */
@@ -109,6 +114,9 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
       storage:
         settings.foreignWorkers === undefined ? storage : orOriginalStorage(storage, options.storage, log),
       signTicket: options.signTicket,
+      askByTicket: (ticket) =>
+        storageClient({ url: options.storage.url, token: () => ticket, about: traceHeaders }),
+      reachInstance: instanceReacher(options.instances?.sign),
     }),
   );
   const { callers } = options;
@@ -136,20 +144,27 @@ export async function openComputeService(options: ComputeServiceOptions): Promis
     },
     warnings,
     authenticate: callers?.authenticate ?? null,
+    tickets: options.instances?.verify,
     anonymousIntake: options.anonymousIntake,
     rateLimits: options.rateLimits,
     streamLimits: options.streamLimits,
     metrics,
     tracer,
-    untraced: ['registerWorker', 'claimOrder', 'renewLeases'],
+    untraced: ['registerWorker', 'claimOrder', 'renewLeases', 'exchangeCalls', 'relayCalls'],
     log,
   });
   const server: HttpServer = stack.use(await listen(app, options));
   const opened = stack.move();
   return {
     url: server.url,
-    drain: async () => await server.drain(),
-    [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
+    drain: async () => {
+      compute.endCalls();
+      await server.drain();
+    },
+    [Symbol.asyncDispose]: async () => {
+      compute.endCalls();
+      await opened.disposeAsync();
+    },
   };
 }
 
@@ -160,4 +175,18 @@ function appOf(
 ): HttpApp {
   if (foreign === undefined) return createHttpApp({ ...options, contract: computeContract, api });
   return createHttpApp({ ...options, contract: foreignComputeContract, api: { ...api, ...foreign } });
+}
+
+/** Other compute-apis, to which this one shows that it is one where `sign` is there. */
+function instanceReacher(sign: SignInstance | undefined): ReachInstance {
+  return (url) => {
+    let token: string | undefined;
+    const client = computeClient({ url, token: () => token });
+    return {
+      relayCalls: async (input, call) => {
+        token = await sign?.();
+        return await client.relayCalls(input, call);
+      },
+    };
+  };
 }

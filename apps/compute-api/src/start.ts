@@ -4,6 +4,8 @@ import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
 import {
   followTicketKeys,
+  instanceSigner,
+  instanceVerifier,
   openAccess,
   rateLimitsOf,
   readTls,
@@ -16,6 +18,7 @@ import {
   type ServiceTools,
   startService,
 } from '@morpheo/service/lifecycle';
+import { callsOf } from './calls/settings.ts';
 import { probesOf } from './check.ts';
 import { openBroker, orchestratorOf, storageOf } from './clients.ts';
 import { COMPUTE_DEFAULTS, type ComputeConfig, loadConfig, takesAnonymousOrders } from './config.ts';
@@ -71,6 +74,10 @@ async function open(
       callers,
       directory: directoryOf(config),
       signTicket: tickets === undefined ? undefined : ticketSigner(tickets.keys),
+      instances:
+        tickets === undefined
+          ? undefined
+          : { sign: instanceSigner(tickets.keys), verify: instanceVerifier(tickets.keys) },
       warnings: tickets === undefined ? {} : { 'ticket keys': tickets.warning },
       anonymousIntake: takesAnonymousOrders(config),
       rateLimits: rateLimitsOf(config),
@@ -87,6 +94,7 @@ async function open(
           openOrders,
           callbacks,
           foreignWorkers,
+          calls: callsOf(config),
           retention: retentionOf(config),
         },
       },

@@ -59,6 +59,8 @@ export interface ErrorExtras {
   readonly cause?: unknown;
   /** Members to add to the problem body, for instance `field` or `limit`. Shown to the caller: no secrets. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** True: message and details are the caller's alone, as what a program has said; logs and traces have the code. */
+  readonly confidential?: boolean;
 }
 
 /** The one error of the platform: a code of the closed list, and a message that says what, where and what to do. */
@@ -66,11 +68,14 @@ export class PlatformError extends Error {
   override name = 'PlatformError';
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;
+  /** See {@link ErrorExtras.confidential}. */
+  readonly confidential: boolean;
 
   constructor(code: ErrorCode, message: string, extras: ErrorExtras = {}) {
     super(message, extras.cause === undefined ? undefined : { cause: extras.cause });
     this.code = code;
     this.details = extras.details ?? {};
+    this.confidential = extras.confidential ?? false;
   }
 
   /** The HTTP status of the code. */

@@ -423,4 +423,13 @@ export const migrations: Migrations = {
       );
     }
   },
+  '022-runners': async (schema) => {
+    await schema.schema
+      .createTable('worker_runners')
+      .addColumn('worker', 'text', (column) => column.primaryKey())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .addColumn('runners', 'text', (column) => column.notNull())
+      .execute();
+  },
 };

@@ -12,6 +12,7 @@ export interface Schema {
   logs: LogRow;
   outbox: OutboxRow;
   workers: WorkerRow;
+  worker_runners: WorkerRunnersRow;
   need_terms: NeedTermRow;
   offers: OfferRow;
   switches: SwitchRow;
@@ -183,6 +184,16 @@ export interface WorkerRow {
   seen_at: number;
   /** The name of the caller who registered it; null where nobody was asked for credentials. */
   caller: string | null;
+}
+
+/** What a process of a worker has told last of its warm runners. */
+export interface WorkerRunnersRow {
+  worker: string;
+  boot: string;
+  /** When that was. */
+  at: number;
+  /** JSON of a list of `RunnerReport`. */
+  runners: string;
 }
 
 /** A label of a job, as `name=value`. */

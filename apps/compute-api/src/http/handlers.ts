@@ -1,6 +1,6 @@
 import type { Api, Call, ComputeContract, OrderSpec } from '@morpheo/common';
 import type { SignTicket } from '@morpheo/service/http';
-import { callHandlers } from '../calls/handlers.ts';
+import { type CallParts, callHandlers } from '../calls/handlers.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import type { GroupActions } from '../groups/actions.ts';
@@ -24,6 +24,7 @@ export interface HandlerParts {
   readonly groupActions: GroupActions;
   readonly groupFollowers: GroupFollowers;
   readonly retention: Pick<Retention, 'plan' | 'remove'>;
+  readonly calls: CallParts;
   readonly signTicket: SignTicket | undefined;
 }
 
@@ -36,6 +37,7 @@ export function createHandlers({
   groupActions,
   groupFollowers,
   retention,
+  calls,
   signTicket,
 }: HandlerParts): Api<ComputeContract> {
   const intake = createIntake(database, openOrders, settings);
@@ -63,6 +65,6 @@ export function createHandlers({
     removeOld: async ({ body: { from } }, call) => await retention.remove(from, call?.signal),
     ...settingHandlers(database),
     ...attemptHandlers(database, settings, signTicket),
-    ...callHandlers(),
+    ...callHandlers(calls, submit),
   };
 }

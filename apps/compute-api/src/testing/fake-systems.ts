@@ -9,6 +9,9 @@ import {
 } from '@morpheo/common';
 import type { Systems } from '../outbox/effects.ts';
 
+/** The algorithm that made all models that storage has. */
+export const ALGO_OF_MODELS = 'a1b6e2de-3a1f-4d6c-bb1e-6a7a51c7e003';
+
 /** While set, every call to that system fails with it. */
 export interface Broken {
   storage?: PlatformError;
@@ -88,7 +91,10 @@ export function fakeSystems(
       get: async ({ params: { type, uuid } }) => {
         storage(`get ${type} ${uuid}`);
         if (!stored.has(uuid)) throw new PlatformError('not_found', `There is no ${type} ${uuid}.`);
-        return { uuid, timestamp_upload: 0 } satisfies Resource;
+        return {
+          ...{ uuid, timestamp_upload: 0 },
+          ...(type === 'model' ? { algo: ALGO_OF_MODELS } : {}),
+        } satisfies Resource;
       },
       removeResult: async ({ params, query: { attempt } }) => {
         storage(`remove ${params.order} ${attempt}`);

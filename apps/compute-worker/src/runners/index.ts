@@ -1,4 +1,13 @@
-import type { Mount, OutputChunk, PreparedImage, RunLimits } from '../runtime/index.ts';
+import type {
+  Mount,
+  OutputChunk,
+  PreparedImage,
+  RunLimits,
+  RunnerSpec,
+  RunOptions,
+  RunResult,
+} from '../runtime/index.ts';
+import type { OpenDoor } from './protocol.ts';
 
 /**
  * Warm runners: programs that are started once and answer one call after the other. A call has files of its own, which
@@ -48,6 +57,16 @@ export interface RunnerPlan {
    * nothing of the runner is left. `OrderFailure` is the fault of who planned it.
    */
   readonly prepare: (folder: string, signal: AbortSignal) => Promise<PreparedRunner & Disposable>;
+  /** Runners of one seat are one at a time, whatever their keys; absent: it has none. */
+  readonly seat?: string | undefined;
+  /** What runs it and speaks with it in place of the worker's runtime. */
+  readonly program?: OwnProgram | undefined;
+}
+
+/** A program that runs in no container, by paths of the worker. */
+export interface OwnProgram {
+  readonly run: (spec: RunnerSpec, options: RunOptions) => Promise<RunResult>;
+  readonly openDoor: OpenDoor;
 }
 
 /** What people are shown of a plan. */

@@ -27,6 +27,8 @@ import {
   type RunnerLimits,
   type RunnersOptions,
 } from './settings.ts';
+import { openZeromqDoor } from './zeromq/door.ts';
+import { RUNNER_PORT } from './zeromq/relay.ts';
 
 /** Keys of which nothing is left but failed starts are remembered in this number. */
 const REMEMBERED = 200;
@@ -255,7 +257,15 @@ class Pool implements Runners {
    * Room for a runner, as a lease of its GPUs; undefined where there is none now. Idle runners are ended for it, the least
    * recently used first, and busy ones that had their turn get no more calls where `isNeeded`.
    */
-  #roomFor({ limits, gpus }: RunnerPlan, isNeeded: boolean): GpuLease | undefined {
+  #roomFor(plan: RunnerPlan, isNeeded: boolean): GpuLease | undefined {
+    const { limits, gpus } = plan;
+    const seat = this.#seatOf(plan);
+    const seated = [...this.#members].find(({ runner }) => this.#seatOf(runner.plan) === seat);
+    if (seat !== undefined && seated !== undefined) {
+      if (seated.runner.state === 'idle') void seated.runner.end('its place was needed');
+      else if (isNeeded) this.#endATurn([seated]);
+      return undefined;
+    }
     const fits = (members: readonly Member[]) =>
       members.length < this.#limits.most &&
       memoryOf(members) + limits.memoryBytes <= this.#limits.memoryBytes;
@@ -278,6 +288,12 @@ class Pool implements Runners {
     }
     for (const { runner } of victims) void runner.end('its room was needed');
     return undefined;
+  }
+
+  /** In a runtime that isolates nothing, all programs of Shepherd listen at the same port of the machine. */
+  #seatOf({ seat, protocol, program }: RunnerPlan): string | undefined {
+    const sharesPort = protocol === 'zeromq' && program === undefined && !this.#options.runtime.isolates;
+    return sharesPort ? `port ${RUNNER_PORT}` : seat;
   }
 
   #endATurn(members: readonly Member[]): void {
@@ -394,9 +410,7 @@ class Pool implements Runners {
 
 const OUR_DOORS: Readonly<Record<RunnerProtocol, OpenDoor>> = {
   runner: openHttpDoor,
-  zeromq: async () => {
-    throw new PlatformError('unavailable', 'This worker does not speak ZeroMQ with runners.');
-  },
+  zeromq: openZeromqDoor,
 };
 
 function memoryOf(members: readonly Member[]): number {

@@ -24,6 +24,8 @@ export interface DoorOptions {
   readonly desk: RunnerDesk;
   /** Whether the program has paths of the worker in the place of its own: a runtime that isolates nothing has. */
   readonly hasHostPaths: boolean;
+  /** What `uname -m` says where the program runs. Throws `unavailable` where that cannot be found out. */
+  readonly machine: () => Promise<string>;
 }
 
 /** The runner's side of a door. */

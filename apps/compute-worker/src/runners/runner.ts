@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
+import { machine as hostMachine } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { abortable, isPlatformError, PlatformError } from '@morpheo/common';
 import { LogTail } from '../attempt/log-tail.ts';
@@ -17,7 +18,7 @@ import type { RunnerLimits } from './settings.ts';
 /** What a {@link Runner} works with. */
 export interface RunnerParts {
   readonly plan: RunnerPlan;
-  readonly runtime: Pick<ContainerRuntime, 'run' | 'isolates'>;
+  readonly runtime: Pick<ContainerRuntime, 'run' | 'isolates' | 'machine'>;
   readonly openDoor: OpenDoor;
   /** A folder that is not there yet; its caller removes it. */
   readonly folder: string;
@@ -237,9 +238,10 @@ export class Runner implements RunnerDesk {
 
   /** Runs the program until its end. */
   async #live(): Promise<void> {
-    const { plan, runtime, folder, openDoor, lease, limits } = this.#parts;
+    const { plan, runtime, folder, lease, limits } = this.#parts;
     const { signal } = this.#stop;
-    const hasHostPaths = !runtime.isolates;
+    const { openDoor } = plan.program ?? this.#parts;
+    const hasHostPaths = plan.program !== undefined || !runtime.isolates;
     await abortable(lease.ready, signal);
     mkdirSync(folder, { mode: 0o700 });
     await using stack = new AsyncDisposableStack();
@@ -256,7 +258,8 @@ export class Runner implements RunnerDesk {
     signal.throwIfAborted();
     const { image, args, environment = {}, mounts } = prepared;
     this.#maxBatch = image.runner?.maxBatch ?? 1;
-    const door = stack.use(await openDoor({ folder: places.door, desk: this, hasHostPaths }));
+    const machine = async () => (await runtime.machine?.(signal)) ?? hostMachine();
+    const door = stack.use(await openDoor({ folder: places.door, desk: this, hasHostPaths, machine }));
     places.makeAhead();
     this.#places = places;
     const spec: RunnerSpec = {
@@ -269,8 +272,10 @@ export class Runner implements RunnerDesk {
       gpus: lease.gpus.map(({ id }) => id),
       labels: { runner: this.id },
       writable: places.writable,
+      before: door.before,
     };
-    const why = await runtime.run(spec, { signal, onOutput: async (chunk) => await this.#print(chunk) });
+    const options = { signal, onOutput: async (chunk: OutputChunk) => await this.#print(chunk) };
+    const why = await (plan.program ?? runtime).run(spec, options);
     this.#close({ kind: 'program', why });
   }
 

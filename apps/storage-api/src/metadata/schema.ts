@@ -7,6 +7,7 @@ import { createPeopleTables, type PeopleSchema } from '../people/schema.ts';
 import {
   addCanaries,
   addDisclosure,
+  addExpiringPins,
   addSamples,
   createPinTables,
   indexPinnedThings,
@@ -165,6 +166,7 @@ export const storageMigrations: Migrations = {
   '014-outputs': addOutputs,
   '015-checkpoints': addCheckpoints,
   '016-shared-lists': indexForShared,
+  '017-expiring-pins': addExpiringPins,
 };
 
 /** What is there already is marked as from before there were owners. */

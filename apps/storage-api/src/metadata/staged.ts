@@ -5,7 +5,7 @@ import type { StoredBlob } from '../blobs/index.ts';
 import { dropCheckpoint } from '../checkpoints/store.ts';
 import { type IndexedFile, writeIndex } from '../outputs/files.ts';
 import { requireCurrent } from '../pins/attempt.ts';
-import { forgetReleased, lockPin, noteRound, releasePins, takePin } from '../pins/release.ts';
+import { forgetReleased, lockPin, noteRound, releaseExpired, releasePins, takePin } from '../pins/release.ts';
 import { keepReservedIds, reservedFor } from '../pins/reserved.ts';
 import { requireQuota } from '../quotas/check.ts';
 import { forgetBlobs, recordBlob, unreferencedBlobs } from './blobs.ts';
@@ -242,6 +242,13 @@ export async function discardExpired(
 ): Promise<readonly StoredBlob[]> {
   const { now } = database;
   const forgotten: StoredBlob[] = [];
+  // What they alone held is unreferenced then, and found below.
+  const expire = async (transaction: StorageTransaction) =>
+    await releaseExpired(transaction, now, MOST_AT_ONCE);
+  while ((await database.write(expire)) === MOST_AT_ONCE) {
+    signal?.throwIfAborted();
+    await setImmediate();
+  }
   for (let goesOn = true; goesOn; await setImmediate()) {
     signal?.throwIfAborted();
     const done = await database.write(async (transaction) => {

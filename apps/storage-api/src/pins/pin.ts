@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { ANONYMOUS, NIL_UUID, type PinAnswer, type PinRequest } from '@morpheo/common';
+import { type RawBuilder, sql } from 'kysely';
 import type { StorageDatabase, StorageTransaction } from '../metadata/schema.ts';
 import { keyOf } from '../permissions/grants.ts';
 import { checkOrders, type OrderRules, type Refusal, standingOf, takenRefusal } from './check.ts';
@@ -27,7 +28,7 @@ export async function pinOrders(
     // What only they held is left to the collection: blobs are taken in one turn.
     await keepReservedIds(transaction, outdated);
     await releasePins(transaction, database.now, outdated);
-    const { rows, refusals } = await pinDue(transaction, rules, due);
+    const { rows, refusals } = await pinDue(transaction, database.now, rules, due);
     await dropEmpty(transaction, [...refusals.keys()]);
     return requests.map((request): PinAnswer => {
       const { order } = request;
@@ -76,6 +77,7 @@ interface MadePins {
 
 async function pinDue(
   transaction: StorageTransaction,
+  now: StorageDatabase['now'],
   rules: OrderRules,
   due: readonly PinRequest[],
 ): Promise<MadePins> {
@@ -100,10 +102,11 @@ async function pinDue(
     .filter(({ order }) => !refusals.has(order))
     .map((request) => ({ request, sets: setsOf(request, thingsOf(request)) }));
   await holdSets(transaction, new Map(pins.map(({ request, sets }) => [request.order, sets])));
-  const rows = await writeHeads(
-    transaction,
-    pins.map(({ request, sets }) => headOf(request, sets, { rules, standing, things: thingsOf(request) })),
-  );
+  const heads = pins.map(({ request, sets }) => ({
+    ...headOf(request, sets, { rules, standing, things: thingsOf(request) }),
+    expires_at: expiryOf(request, now),
+  }));
+  const rows = await writeHeads(transaction, heads);
   return { rows, refusals };
 }
 
@@ -130,7 +133,7 @@ function setsOf(request: PinRequest, things: Things): PinSet[] {
 }
 
 /** What is written of a pinned order. */
-type NewHead = Omit<PinRow, 'last_attempt'>;
+type NewHead = Omit<PinRow, 'last_attempt' | 'expires_at'>;
 
 function headOf(request: PinRequest, sets: readonly PinSet[], known: Known): NewHead {
   const { order, round, owner, kind, uses, produces } = request;
@@ -154,6 +157,11 @@ function headOf(request: PinRequest, sets: readonly PinSet[], known: Known): New
   };
 }
 
+/** When what is pinned is released by itself; null where somebody says so. */
+function expiryOf({ expires_seconds }: PinRequest, now: StorageDatabase['now']): RawBuilder<number> | null {
+  return expires_seconds === undefined ? null : sql<number>`${now} + ${sql.lit(expires_seconds * 1000)}`;
+}
+
 function digestOf(order: string, round: number, sets: readonly PinSet[]): string {
   const ids = sets.map(({ id }) => id).toSorted();
   return createHash('sha256')
@@ -163,7 +171,7 @@ function digestOf(order: string, round: number, sets: readonly PinSet[]): string
 
 async function writeHeads(
   transaction: StorageTransaction,
-  heads: readonly NewHead[],
+  heads: readonly (NewHead & { readonly expires_at: RawBuilder<number> | null })[],
 ): Promise<ReadonlyMap<string, PinRow>> {
   if (heads.length === 0) return new Map();
   const rows = await transaction
@@ -184,6 +192,7 @@ async function writeHeads(
         canaries: row.ref('excluded.canaries'),
         sample: row.ref('excluded.sample'),
         released_at: null,
+        expires_at: row.ref('excluded.expires_at'),
       })),
     )
     .returningAll()

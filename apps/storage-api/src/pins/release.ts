@@ -76,3 +76,27 @@ export async function forgetReleased(
   `.execute(transaction);
   return rows.length;
 }
+
+/** Releases, within a transaction, `most` orders at the most whose time is over; says how many. */
+export async function releaseExpired(
+  transaction: StorageTransaction,
+  now: StorageDatabase['now'],
+  most: number,
+): Promise<number> {
+  const rows = await transaction
+    .selectFrom('pins')
+    .select('order_id')
+    .where('expires_at', 'is not', null)
+    .where('released_at', 'is', null)
+    .where('expires_at', '<=', now)
+    .orderBy('order_id')
+    .limit(most)
+    .forUpdate()
+    .execute();
+  await releasePins(
+    transaction,
+    now,
+    rows.map(({ order_id }) => order_id),
+  );
+  return rows.length;
+}

@@ -1,5 +1,5 @@
 import type { ResourceType, ResultType } from '@morpheo/common';
-import type { Generated, Kysely, Selectable } from 'kysely';
+import { type Generated, type Kysely, type Selectable, sql } from 'kysely';
 import type { PinAttempt } from '../checkpoints/tables.ts';
 
 /** What is pinned for an order. It stays for a while when that was released, so that a late call pins nothing. */
@@ -28,6 +28,8 @@ interface PinTable extends PinAttempt {
   sample: Generated<string>;
   /** Milliseconds since 1970; null before it was released. */
   released_at: Generated<number | null>;
+  /** When it is released by itself, in milliseconds since 1970; null where somebody says so. */
+  expires_at: Generated<number | null>;
 }
 
 /** See {@link PinTable}. */
@@ -97,6 +99,14 @@ export async function addSamples(schema: Kysely<unknown>): Promise<void> {
       .alterTable(table)
       .addColumn('sample', 'text', (definition) => definition.notNull().defaultTo(''))
       .execute();
+}
+
+/** The step of the schema that adds pins which are released by themselves. */
+export async function addExpiringPins(schema: Kysely<unknown>): Promise<void> {
+  await schema.schema.alterTable('pins').addColumn('expires_at', 'bigint').execute();
+  await sql`create index pins_by_expiry on pins (expires_at) where expires_at is not null and released_at is null`.execute(
+    schema,
+  );
 }
 
 /** The step of the schema by which it is quick to tell whether a thing is pinned. */

@@ -184,6 +184,8 @@ export const calls = {
         worker: uuid,
         /** What it offers, as terms. */
         offers: z.array(z.string().max(400)).max(100),
+        /** How many GPUs it has. */
+        gpus: z.int().min(0),
       }),
       MOST_IN_CALL.exchangeBytes,
     ),

@@ -44,6 +44,8 @@ const pinRequest = z.object({
    * originals does. It is kept where absent.
    */
   keep_id: z.boolean().optional(),
+  /** After so long it is released, as if it had ended, in seconds; when somebody says so where absent. */
+  expires_seconds: z.int().min(1).max(86_400).optional(),
   /** True: it is refused unless all its data is in the public sample of its problem, since all of it is shown. */
   public_only: z.boolean().optional(),
 });

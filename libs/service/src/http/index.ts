@@ -26,7 +26,10 @@ export type { CredentialEntry } from './access/known-callers.ts';
 export { hashSecret } from './access/scrypt.ts';
 export { type FollowedTicketKeys, followTicketKeys } from './access/ticket-key-file.ts';
 export {
+  instanceSigner,
+  instanceVerifier,
   openTicketKeys,
+  type SignInstance,
   type SignTicket,
   type TicketKeys,
   ticketKeySettings,

@@ -58,7 +58,7 @@ async function openDoor(t: ExecutionContext) {
   await mkdir(folder);
   const tested = testDesk();
   const door = await openZeromqDoor({
-    ...{ folder, desk: tested.desk, hasHostPaths: false, machine: machine(), silentMs: 10 },
+    ...{ folder, desk: tested.desk, hasHostPaths: false, machine: async () => machine(), silentMs: 10 },
   });
   t.teardown(async () => await door[Symbol.asyncDispose]());
   return { ...tested, folder, parent, door };

@@ -10,8 +10,8 @@ import { Visits } from './visits.ts';
 const FOLDER = '/run/morpheo';
 /** What a door is opened with. */
 export interface ZeromqDoorOptions extends DoorOptions {
-  /** What `uname -m` says where the program runs. */
-  readonly machine: string;
+  /** Where the program listens; 9999 where absent, as programs of Shepherd do. */
+  readonly port?: number | undefined;
   /** See {@link Visits}. */
   readonly silentMs?: number | undefined;
 }
@@ -25,12 +25,13 @@ export async function openZeromqDoor({
   desk,
   hasHostPaths,
   machine,
+  port = RUNNER_PORT,
   silentMs,
 }: ZeromqDoorOptions): Promise<Door> {
   await using stack = new AsyncDisposableStack();
   // Without a network of its own it would be joined to whatever listens there by now.
-  if (hasHostPaths) await demandFree(RUNNER_PORT);
-  await placeRelay(folder, machine);
+  if (hasHostPaths) await demandFree(port);
+  await placeRelay(folder, await machine());
   await chmod(folder, 0o755);
   const handle = stack.use(await open(folder));
   const visits = stack.use(new Visits(desk, silentMs));
@@ -45,7 +46,7 @@ export async function openZeromqDoor({
   return {
     environment: {},
     mounts: [{ host: folder, container: FOLDER, readOnly: true }],
-    before: relayWords(FOLDER),
+    before: relayWords(FOLDER, port),
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
 }

@@ -30,7 +30,7 @@ export async function placeRelay(folder: string, machine: string): Promise<void>
   await chmod(path, 0o555);
 }
 
-/** The words before those of the program, where the folder of the relay stands at this path. */
-export function relayWords(folder: string): readonly string[] {
-  return [`${folder}/${PROGRAM}`, folder, String(RUNNER_PORT)];
+/** The words before those of a program that listens at a port, where the folder of the relay stands at this path. */
+export function relayWords(folder: string, port: number): readonly string[] {
+  return [`${folder}/${PROGRAM}`, folder, String(port)];
 }

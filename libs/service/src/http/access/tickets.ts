@@ -205,3 +205,42 @@ function refusal(error: unknown): PlatformError {
     cause: error,
   });
 }
+
+/** For whom what compute-apis show to one another is (RFC 7519 §4.1.3): no ticket of an attempt passes for it. */
+const INSTANCES = 'compute-api';
+const INSTANCE_SECONDS = 60;
+
+/** Signs what one compute-api shows to another, as the text of `Authorization: Bearer …`: good for a minute. */
+export type SignInstance = () => Promise<string>;
+
+/** Signs with the first of the keys. */
+export function instanceSigner(keys: TicketKeys): SignInstance {
+  return async () => {
+    const [key] = await keys();
+    if (key === undefined) throw new Error('There is no ticket key');
+    return await new SignJWT({})
+      .setProtectedHeader({ alg: ALGORITHM, kid: key.id })
+      .setAudience(INSTANCES)
+      .setExpirationTime(new Date(Date.now() + INSTANCE_SECONDS * 1000))
+      .sign(key.secret);
+  };
+}
+
+/** Knows other compute-apis by what {@link instanceSigner} signs: their one role is `compute`. Else as {@link ticketVerifier}. */
+export function instanceVerifier(keys: TicketKeys): VerifyTicket {
+  return async (authorization) => {
+    const token = ticketIn(authorization);
+    if (token === undefined) return undefined;
+    try {
+      await jwtVerify(token, async ({ kid }) => keyOf(await keys(kid ?? ''), kid), {
+        algorithms: [ALGORITHM],
+        audience: INSTANCES,
+        clockTolerance: CLOCKS_APART_S,
+        requiredClaims: ['exp'],
+      });
+      return { name: 'another compute-api', roles: ['compute'] };
+    } catch (error) {
+      throw refusal(error);
+    }
+  };
+}

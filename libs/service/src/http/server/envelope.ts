@@ -56,7 +56,7 @@ function endSpan(span: OpenSpan, ctx: Context, error: PlatformError | undefined)
     ...(endpoint === undefined ? {} : { 'http.route': endpoint.path }),
     'morpheo.request': ctx.state.requestId,
   });
-  span.end(error !== undefined && error.status >= 500 ? error : undefined);
+  span.end(error !== undefined && error.status >= 500 && !error.confidential ? error : undefined);
 }
 
 /** What Node throws where a signal aborted its work is an AbortError: the reason of the signal is its cause. */
@@ -101,6 +101,8 @@ function note(log: Log, ctx: Context, ms: number, error: PlatformError | undefin
     caller: ctx.state.principal?.name,
   };
   if (error === undefined) log.debug(fields, 'Answered');
+  else if (error.confidential)
+    log.info({ ...fields, code: error.code }, 'Answered with an error of what it was asked to run');
   else if (error.code === 'cancelled') log.debug({ ...fields, why: error.message }, 'The client gave up');
   else if (error.code === 'internal') log.error({ ...fields, error }, 'Failed to answer');
   else if (error.status >= 500) log.warn({ ...fields, error }, 'Could not answer');
