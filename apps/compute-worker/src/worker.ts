@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import type { Api, ComputeContract, Slots } from '@morpheo/common';
+import type { Api, ComputeContract, RunnerProtocol, Slots } from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
@@ -139,8 +139,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const onTakenOver = async () => await identity.giveUp();
   const moved = options.id === undefined && identity.moved;
   const settings = { id, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
-  const agent = new WorkerAgent({ ...options, ...settings, architecture, gpus, recovery, work, meters });
+  const warm = (): RunnerProtocol[] => (runners.possible ? ['runner'] : []);
+  const its = { architecture, warm, gpus, recovery, work, meters };
+  const agent = new WorkerAgent({ ...options, ...settings, ...its });
   opening.defer(async () => await agent.close());
+  opening.use(onceOffered(runners, () => agent.reregister()));
   for (const { late } of [search, architecture]) void late.then(() => agent.reregister());
   const opened = opening.move();
   let closed: Promise<void> | undefined;
@@ -156,4 +159,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       await closed;
     },
   };
+}
+
+/** Calls `tell` when there can be runners after all, which a runtime that does not answer at once tells later. */
+function onceOffered(runners: Pick<Runners, 'possible' | 'onChange'>, tell: () => void): Disposable {
+  let { possible } = runners;
+  return runners.onChange(() => {
+    if (runners.possible === possible) return;
+    ({ possible } = runners);
+    if (possible) tell();
+  });
 }

@@ -37,8 +37,8 @@ export interface AgentOptions extends AttemptOptions {
   /** For people. */
   readonly name: string;
   readonly slots: Slots;
-  /** The protocols of the programs that it keeps warm; none where absent. */
-  readonly warm?: readonly RunnerProtocol[] | undefined;
+  /** The protocols of the programs that it keeps warm, as far as that is known now; none where absent. */
+  readonly warm?: (() => readonly RunnerProtocol[]) | undefined;
   /** What the operator says that it offers. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** What it offers of itself, once that is known; absent: nothing. */
@@ -77,7 +77,7 @@ export class WorkerAgent {
       name,
       runtime,
       slots,
-      warm = [],
+      warm,
       labels,
       moved = false,
       architecture,
@@ -96,11 +96,11 @@ export class WorkerAgent {
         name,
         runtime: runtime.name,
         slots,
-        ...(warm.length === 0 ? {} : { warm: [...warm] }),
         ...(labels === undefined ? {} : { labels }),
         ...(moved ? { moved } : {}),
       },
       architecture,
+      warm,
       recovery,
       gpus,
       signal: this.#closing.signal,

@@ -7,6 +7,7 @@ import {
   isPlatformError,
   ORDER_KINDS,
   type Output,
+  type RunnerProtocol,
   retry,
   type Slots,
 } from '@morpheo/common';
@@ -48,9 +49,11 @@ export interface Resumption {
 export interface RegistrationOptions {
   readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
   readonly worker: string;
-  readonly info: Omit<WorkerInfo, 'gpus' | 'arch' | 'resume'>;
+  readonly info: Omit<WorkerInfo, 'gpus' | 'arch' | 'warm' | 'resume'>;
   /** The architecture that it offers, once that is known. */
   readonly architecture?: Pick<FoundArchitecture, 'name'> | undefined;
+  /** The protocols of the programs that it keeps warm; absent: it keeps none. */
+  readonly warm?: (() => readonly RunnerProtocol[]) | undefined;
   /** Its attempts are named when the worker registers for the first time. */
   readonly recovery?: { readonly attempts: Held[] } | undefined;
   /** The GPUs that the worker has, and how many are free at a claim. */
@@ -166,7 +169,8 @@ export class Registration {
   }
 
   async #registerOnce(signal: AbortSignal): Promise<LeaseTerms> {
-    const { compute, worker, info, architecture, gpus, recovery } = this.#options;
+    const { compute, worker, info, architecture, warm = () => [], gpus, recovery } = this.#options;
+    const protocols = warm();
     const askedAt = performance.now();
     const devices = gpus.gpus.map(({ id, name, memoryBytes }) => ({ id, name, memory_bytes: memoryBytes }));
     // Named once: when a worker registers again, they run already.
@@ -174,6 +178,7 @@ export class Registration {
     const body = {
       ...info,
       arch: architecture?.name,
+      ...(protocols.length === 0 ? {} : { warm: [...protocols] }),
       gpus: { devices, slots: gpus.slots },
       ...(resume.length === 0 ? {} : { resume }),
     };

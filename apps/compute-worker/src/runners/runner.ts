@@ -428,6 +428,7 @@ export class Runner implements RunnerDesk {
 
   /** Nothing goes on any more: what its calls come to. */
   #over(): RunnerEnd {
+    this.#clock[Symbol.dispose]();
     const end = this.#end ?? { kind: 'ended', reason: 'it ended' };
     const alone = this.#isAlone();
     this.#ask?.give([]);

@@ -48,6 +48,8 @@ export class MemoryCompute {
   readonly registrations: unknown[] = [];
   /** How many GPUs a claim says that the order is to have. */
   gpusOf: (spec: OrderSpec) => number = (spec) => spec.uplet.gpus ?? 0;
+  /** Who gets to see what comes of an order; see `audience` of a claim. */
+  audienceOf: (spec: OrderSpec) => string | undefined = () => 'all';
   /** As the claims said, oldest first. */
   readonly freeGpus: (number | undefined)[] = [];
   readonly calls = new Map<Calls, number>();
@@ -111,7 +113,9 @@ export class MemoryCompute {
     const { id, attempt, spec } = order;
     const gpus = this.gpusOf(spec);
     const ticket = this.ticketOf(id, attempt);
-    return { order: id, attempt, spec, owner: 'lab', gpus, lease_ms: this.terms.lease_ms, ticket };
+    const owner = spec.uplet.owner ?? 'lab';
+    const audience = this.audienceOf(spec);
+    return { order: id, attempt, spec, owner, audience, gpus, lease_ms: this.terms.lease_ms, ticket };
   }
 
   #claims(most: Partial<Record<OrderKind, number | undefined>>, freeGpus: number) {

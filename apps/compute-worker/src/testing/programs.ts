@@ -66,9 +66,10 @@ console.log('wrote ' + outputs);
 process.exit(Number(exitCode));
 `;
 
-/** The build context of a node program. */
-export function programArchive(program: string): Buffer {
-  const dockerfile = 'FROM node:24-slim\nCOPY main.mjs /app/\nENTRYPOINT ["node", "/app/main.mjs"]\n';
+/** The build context of a node program; with labels, such as `morpheo.runner=1`, where it has some. */
+export function programArchive(program: string, labels: readonly string[] = []): Buffer {
+  const label = labels.length === 0 ? '' : `LABEL ${labels.join(' ')}\n`;
+  const dockerfile = `FROM node:24-slim\n${label}COPY main.mjs /app/\nENTRYPOINT ["node", "/app/main.mjs"]\n`;
   return rawTarGz([
     { name: 'Dockerfile', body: dockerfile },
     { name: 'main.mjs', body: program },
