@@ -1,16 +1,19 @@
 import { identify } from '@morpheo/client';
 import { computeContract, storageContract } from '@morpheo/common';
-import { NOTHING, type Probes, peerProbe, tlsProbe, traceProbes } from '@morpheo/service/check';
+import { NOTHING, type Probe, type Probes, peerProbe, tlsProbe, traceProbes } from '@morpheo/service/check';
+import { readShepherdFile } from '@morpheo/service/shepherd';
 import { callsOf, computeOf, storageOf } from './clients.ts';
 import type { ShepherdConfig } from './config.ts';
+import { openS3Store } from './store/s3.ts';
 
 /** What `--check` of shepherd-api asks. */
-export function probesOf(config: ShepherdConfig): Probes {
-  const { cert, key } = config;
+export function probesOf(config: ShepherdConfig, env: Readonly<Record<string, string | undefined>>): Probes {
+  const { cert, key, config: file } = config;
   const [atCompute, atStorage] = [computeOf(config), storageOf(config)];
   const { compute, storage } = callsOf(atCompute, atStorage);
   return {
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
+    ...(file === undefined ? {} : { configuration: fileProbe(file, env), buckets: bucketsProbe(file, env) }),
     compute: peerProbe({
       url: atCompute.url,
       identify: async (signal) => await identify(computeContract, atCompute, signal),
@@ -27,5 +30,29 @@ export function probesOf(config: ShepherdConfig): Probes {
       credentials: '--storage-user, --storage-password',
     }),
     ...traceProbes(config),
+  };
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function fileProbe(file: string, env: Env): Probe {
+  return {
+    ask: async () => {
+      const { sheep } = await readShepherdFile(file, env);
+      return `${file} names ${sheep.length} sheep`;
+    },
+  };
+}
+
+function bucketsProbe(file: string, env: Env): Probe {
+  return {
+    ask: async (signal) => {
+      const { storage } = await readShepherdFile(file, env);
+      if (storage === undefined) return 'none: they are folders';
+      const { url: endpoint, accessKey: accessKeyId, secretKey: secretAccessKey } = storage;
+      await using store = openS3Store({ endpoint, credentials: { accessKeyId, secretAccessKey } });
+      await store.ping(signal);
+      return endpoint;
+    },
   };
 }

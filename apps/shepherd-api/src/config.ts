@@ -1,4 +1,4 @@
-import { VERSION } from '@morpheo/common';
+import { RUNNER_PROTOCOLS, VERSION } from '@morpheo/common';
 import {
   defineSettings,
   duration,
@@ -21,20 +21,6 @@ export const DIALECTS = ['0.5', '0.4'] as const;
 
 /** A dialect of {@link DIALECTS}. */
 export type Dialect = (typeof DIALECTS)[number];
-
-const PROTOCOLS = ['zeromq', 'runner'] as const;
-
-/** What a model that stays warm speaks with its worker. */
-export type RunnerProtocol = (typeof PROTOCOLS)[number];
-
-/** A sheep of the original's configuration: a place where one job after another is worked on. */
-export interface Sheep {
-  readonly id: string;
-  /** `docker`: it runs images of the registry; `bare`: a program of the operator's own. */
-  readonly type: 'docker' | 'bare';
-  /** How many GPUs it has. */
-  readonly gpus: number;
-}
 
 /** Every setting of shepherd-api. */
 export const settings = defineSettings({
@@ -65,7 +51,7 @@ export const settings = defineSettings({
   protocol: {
     flag: 'protocol',
     env: `${PREFIX}PROTOCOL`,
-    schema: z.enum(PROTOCOLS),
+    schema: z.enum(RUNNER_PROTOCOLS),
     default: 'zeromq',
     help: "What models speak with their worker: zeromq, as the original's runners do, or runner, the contract of this platform.",
   },

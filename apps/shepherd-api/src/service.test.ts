@@ -8,7 +8,7 @@ test('It starts on a folder, and is well', async (t) => {
   await using folder = await mkdtempDisposable(join(quickFolder(), 'shepherd-'));
   const peers = ['--compute', 'http://127.0.0.1:1', '--storage', 'http://127.0.0.1:1'];
   await using service = await start(
-    ['--log-level', 'warn', '--port', '0', '--data-dir', folder.path, ...peers],
+    ['--log-level', 'error', '--port', '0', '--data-dir', folder.path, ...peers],
     {},
   );
   const url = String(service?.ready?.url);

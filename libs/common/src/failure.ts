@@ -63,6 +63,14 @@ export const failure = z.object({
   limit: z.string().max(200).optional(),
   peak: z.string().max(200).optional(),
   file: z.string().max(1000).optional(),
+  /** What the program of a call in a warm runner said of its error; a long traceback has lost its beginning. */
+  exception: z
+    .object({
+      message: z.string().max(4000),
+      type: z.string().max(200).optional(),
+      traceback: z.string().max(8000).optional(),
+    })
+    .optional(),
   log_tail: z.array(z.string().max(2000)).max(40).optional(),
   /** What to do about exactly this; where absent, the advice of the reason holds. */
   hint: z.string().max(1000).optional(),

@@ -101,7 +101,14 @@ async function judged<T>(
 export function endOfCall(error: unknown, step: CallStep, limits: RunLimits): StepEnd | undefined {
   if (error instanceof CallFailed) {
     const type = error.type === undefined ? '' : `${error.type}: `;
-    return { end: 'call_failed', message: `The program failed: ${type}${error.message}` };
+    return {
+      ...{ end: 'call_failed', message: `The program failed: ${type}${error.message}` },
+      exception: {
+        message: error.message.slice(0, 4000),
+        ...(error.type === undefined ? {} : { type: error.type.slice(0, 200) }),
+        ...(error.traceback === undefined ? {} : { traceback: error.traceback.slice(-8000) }),
+      },
+    };
   }
   if (error instanceof RunnerEnded) return { ...endOfRunner(error, step, limits), ...startLog(error) };
   if (error instanceof CallTimedOut) return lateEnd(error, step);

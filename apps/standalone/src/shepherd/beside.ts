@@ -1,5 +1,6 @@
 import { Secret } from '@morpheo/service/config';
 import type { ServiceTools } from '@morpheo/service/lifecycle';
+import type { ShepherdFile } from '@morpheo/service/shepherd';
 import type { ShepherdConfig } from '@morpheo/shepherd-api/config';
 import { openShepherd } from '@morpheo/shepherd-api/start';
 import type { Connection } from '../connection.ts';
@@ -9,13 +10,22 @@ import { readOrMakeSecrets } from '../secrets.ts';
 /** The path at which compute-api tells of ends. */
 const ENDS = '/v1/ended/';
 
+/** What Shepherd's API is opened beside. */
+export interface BesideParts {
+  /** The data folder of the platform. */
+  readonly folder: string;
+  readonly connection: Connection;
+  /** The configuration of Shepherd, where there is one. */
+  readonly file: ShepherdFile | undefined;
+}
+
 /**
- * Opens Shepherd's API on the platform of this process, whose data folder is `folder`. Throws `invalid_request` for a
+ * Opens Shepherd's API on the platform of this process. Throws `invalid_request` for a
  * configuration that cannot be followed.
  */
 export async function openBeside(
   config: Omit<ShepherdConfig, 'compute' | 'storage'>,
-  { folder, connection }: { readonly folder: string; readonly connection: Connection },
+  { folder, connection, file }: BesideParts,
   tools: Omit<ServiceTools, 'stack'>,
 ): Promise<ShepherdBeside> {
   const password = new Secret((await readOrMakeSecrets(folder)).shepherd);
@@ -28,6 +38,7 @@ export async function openBeside(
       ...{ storage, storageUser: 'shepherd', storagePassword: password },
       callbackUrl: config.callbackUrl ?? loopbackOf(config),
     },
+    file,
     { ...tools, log: tools.log.child({ service: 'shepherd-api' }), stack },
   );
   const opened = stack.move();

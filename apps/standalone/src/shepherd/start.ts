@@ -55,7 +55,7 @@ async function openWhole(
       ports: { storage: storagePort, compute: computePort, orchestrator: 0 },
       ...(file !== undefined && partsOf(file, config, log)),
       compute: { callbacks: [callbacksOf(own)] },
-      openShepherd: async (connection) => await openBeside(own, { folder, connection }, tools),
+      openShepherd: async (connection) => await openBeside(own, { folder, connection, file }, tools),
       ...{ log, metrics },
       openTracer: async (service, logOfIt) =>
         await tracerOf(config, { service, version: VERSION, log: logOfIt }),

@@ -40,6 +40,7 @@ export async function shepherdOf(
   return {
     callbacks: callbacksOf(values),
     parts: file === undefined ? {} : partsOf(file, values, tools.log),
-    open: async (connection: Connection) => await openBeside(values, { folder: home, connection }, tools),
+    open: async (connection: Connection) =>
+      await openBeside(values, { folder: home, connection, file }, tools),
   };
 }

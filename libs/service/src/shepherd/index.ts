@@ -49,7 +49,7 @@ export interface ShepherdFile {
         readonly credentials: { readonly username: string; readonly password: Secret } | undefined;
       }
     | undefined;
-  readonly logLevel: LogLevel;
+  readonly logLevel: Exclude<LogLevel, 'silent'>;
   /** In the order of the file. */
   readonly sheep: readonly Sheep[];
 }

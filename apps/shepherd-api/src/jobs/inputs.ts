@@ -1,0 +1,91 @@
+import { buffer } from 'node:stream/consumers';
+import { isPlatformError, type JobInput, MOST_IN_JOB, PlatformError } from '@morpheo/common';
+import type { StorageCalls } from '../clients.ts';
+import type { JobStore } from '../store/store.ts';
+import { dataOf } from './ids.ts';
+
+/** Where the inputs of a job lie in its bucket, and what the one of a payload is called. */
+export const INPUTS = { prefix: 'inputs/', usual: 'input', older: 'input.json' } as const;
+
+/** A file of a job, and its size in bytes. */
+interface InputFile {
+  readonly name: string;
+  readonly size: number;
+}
+
+/** What inputs are made of. */
+export interface InputParts {
+  readonly store: JobStore;
+  readonly storage: Pick<StorageCalls, 'upload' | 'remove'>;
+}
+
+/** The inputs that lie in the bucket of a job. Throws `invalid_request` where there are none, or too many. */
+export async function inputFilesOf(store: JobStore, job: string): Promise<InputFile[]> {
+  const files: InputFile[] = [];
+  for await (const file of store.list(job, INPUTS.prefix)) {
+    // A folder that somebody made by hand is an object of nothing.
+    if (file.name === '' || file.name.endsWith('/')) continue;
+    files.push(file);
+    if (files.length > MOST_FILES) {
+      const message = `Job \`${job}\` has more than ${MOST_FILES} files below inputs/: put them into an archive`;
+      throw new PlatformError('invalid_request', message);
+    }
+  }
+  if (files.length === 0)
+    throw new PlatformError('invalid_request', `Data for job \`${job}\` does not exist`);
+  return files;
+}
+
+/** One is kept free for the usual name of an input that has the older one. */
+const MOST_FILES = MOST_IN_JOB.inputs - 1;
+
+/**
+ * The inputs of an order for the files of a job: small ones stand in the order itself, and others are uploaded to storage,
+ * where they are removed when the job has ended.
+ */
+export async function jobInputs(
+  parts: InputParts,
+  job: string,
+  files: readonly InputFile[],
+): Promise<JobInput[]> {
+  let room: number = MOST_IN_JOB.inlineBytes;
+  const inputs: JobInput[] = [];
+  for (const file of files.toSorted((a, b) => a.size - b.size)) {
+    const fits = file.size <= room;
+    if (fits) room -= file.size;
+    const what = fits ? { inline: await inlineOf(parts.store, job, file) } : await uploaded(parts, job, file);
+    inputs.push({ path: `/in/${file.name}`, ...what });
+    if (file.name === INPUTS.older && !files.some(({ name }) => name === INPUTS.usual))
+      inputs.push({ path: `/in/${INPUTS.usual}`, ...what });
+  }
+  return inputs.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+async function openInput(store: JobStore, job: string, { name, size }: InputFile) {
+  const file = await store.read(job, `${INPUTS.prefix}${name}`);
+  if (file?.size === size) return file.body;
+  await file?.body.cancel();
+  throw new PlatformError('conflict', `The input ${name} of job \`${job}\` changed while it was read`);
+}
+
+async function inlineOf(store: JobStore, job: string, file: InputFile): Promise<string> {
+  return (await buffer(await openInput(store, job, file))).toString('base64');
+}
+
+async function uploaded({ store, storage }: InputParts, job: string, file: InputFile) {
+  const resource = { type: 'data', uuid: dataOf(job, file.name) } as const;
+  const upload = async () => {
+    const body = await openInput(store, job, file);
+    const bytes = { body, contentType: 'application/octet-stream', contentLength: file.size };
+    await storage.upload({ params: { type: 'data' }, query: { uuid: resource.uuid }, body: bytes });
+  };
+  try {
+    await upload();
+  } catch (error) {
+    if (!isPlatformError(error, 'conflict')) throw error;
+    // Left by a start that came to no order: what lies in the bucket may have changed since.
+    await storage.remove({ params: resource });
+    await upload();
+  }
+  return { resource };
+}
