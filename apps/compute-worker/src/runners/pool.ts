@@ -204,7 +204,7 @@ class Pool implements Runners {
   /** The time for waiting has passed: a start that goes on is waited for. */
   #waitedLong(keyed: Keyed, pending: PendingCall): void {
     if (!keyed.has(pending)) return;
-    if (this.#membersOf(keyed).some(({ runner }) => runner.state === 'starting')) pending.isOverdue = true;
+    if (this.#membersOf(keyed).some(({ runner }) => isStarting(runner))) pending.isOverdue = true;
     else pending.abandon(this.#lateFor(keyed));
   }
 
@@ -234,7 +234,7 @@ class Pool implements Runners {
 
   #startFor(keyed: Keyed): void {
     const runners = this.#membersOf(keyed).map(({ runner }) => runner);
-    if (this.#closing.signal.aborted || runners.some(({ state }) => state === 'starting')) return;
+    if (this.#closing.signal.aborted || runners.some(isStarting)) return;
     const usable = runners.filter(({ state }) => state !== 'ending').length;
     if (usable > 0 && !keyed.isWorthAnother(usable)) {
       if (keyed.waiting > 1) this.#lookLater(keyed);
@@ -412,6 +412,11 @@ const OUR_DOORS: Readonly<Record<RunnerProtocol, OpenDoor>> = {
   runner: openHttpDoor,
   zeromq: openZeromqDoor,
 };
+
+/** Also where its start has just failed, until that is known to have left nothing. */
+function isStarting({ startMs }: Runner): boolean {
+  return startMs === undefined;
+}
 
 function memoryOf(members: readonly Member[]): number {
   return members.reduce((sum, { runner }) => sum + runner.plan.limits.memoryBytes, 0);

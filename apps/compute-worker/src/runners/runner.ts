@@ -101,7 +101,7 @@ export class Runner implements RunnerDesk {
     this.gone = this.#live().then(
       () => this.#over(),
       (error: unknown) => {
-        this.#end ??= { kind: 'failed', error };
+        this.#close({ kind: 'failed', error });
         return this.#over();
       },
     );
@@ -110,7 +110,7 @@ export class Runner implements RunnerDesk {
   get state(): 'starting' | 'idle' | 'busy' | 'ending' {
     if (this.#end !== undefined || this.#retires !== undefined) return 'ending';
     if (this.#readyAt === undefined) return 'starting';
-    return this.#held.size === 0 ? 'idle' : 'busy';
+    return this.#held.size === 0 && !this.#isWiping ? 'idle' : 'busy';
   }
 
   /** Whether its program has ended, or is being ended. */
@@ -432,9 +432,9 @@ export class Runner implements RunnerDesk {
     const end = this.#end ?? { kind: 'ended', reason: 'it ended' };
     const alone = this.#isAlone();
     this.#ask?.give([]);
-    for (const { pending, state, clock } of this.#held.values()) {
+    for (const { pending, clock } of this.#held.values()) {
       clock?.[Symbol.dispose]();
-      if (state === 'offered') pending.fail(this.#errorOf(end, alone));
+      pending.fail(this.#errorOf(end, alone));
     }
     return end;
   }

@@ -34,9 +34,10 @@ const once = (path) => new Promise((resolve) => {
   const look = () => (fs.existsSync(path) ? resolve() : setTimeout(look, 10));
   look();
 });
+const forever = () => new Promise(() => setInterval(() => undefined, 1_000_000));
 const AsyncFunction = (async () => {}).constructor;
 async function answer({ id, inputs, outputs }) {
-  const names = { id, inputs, outputs, keeps, ask, fs, net, once, socketPath };
+  const names = { id, inputs, outputs, keeps, ask, fs, net, once, forever, socketPath };
   const program = fs.readFileSync(inputs + '/program', 'utf8');
   const said = await new AsyncFunction(...Object.keys(names), program)(...Object.values(names));
   if (said === 'said') return;
