@@ -1,3 +1,4 @@
+import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { openRunnersFixture } from './testing.ts';
 
@@ -12,5 +13,7 @@ test('A program that is started once answers one call after the other', async (t
   const second = await fixture.call(answer, { plan });
   t.like(second, { value: '2', reused: 1, runner: first.runner });
   t.is(second.ms.started, 0);
-  t.like(fixture.runners.list(), [{ id: first.runner, state: 'idle', calls: 2, shown: { owner: 'ann' } }]);
+  await eventually(t, (t) =>
+    t.like(fixture.runners.list(), [{ id: first.runner, state: 'idle', calls: 2, shown: { owner: 'ann' } }]),
+  );
 });
