@@ -55,19 +55,53 @@ export async function removeLiving(folder: number, name: string, depth = 0): Pro
   const inside = openIn(folder, name);
   if (inside === undefined) return await unlessGone(unlink(within(folder, name)));
   try {
-    let files: Promise<void>[] = [];
-    for await (const entry of entriesOf(inside)) {
-      if (entry.isDirectory()) await removeLiving(inside, entry.name, depth + 1);
-      else files.push(removeFile(inside, entry.name, depth));
-      if (files.length < AT_ONCE) continue;
-      await allOf(files);
-      files = [];
-    }
-    await allOf(files);
+    await emptyOpen(inside, depth);
   } finally {
     closeSync(inside);
   }
   await unlessGone(rmdir(within(folder, name)));
+}
+
+/**
+ * Empties the folders of these names in a folder, while a program may still be changing what is in them. False where that
+ * is none, or anything else is in it. No link is followed. Throws as {@link removeLiving} does.
+ */
+export async function emptyLiving(
+  folder: number,
+  name: string,
+  names: ReadonlySet<string>,
+): Promise<boolean> {
+  const inside = openIn(folder, name);
+  if (inside === undefined) return false;
+  try {
+    let found = 0;
+    for await (const entry of entriesOf(inside)) {
+      if (!names.has(entry.name)) return false;
+      const one = openIn(inside, entry.name);
+      if (one === undefined) return false;
+      found += 1;
+      try {
+        await emptyOpen(one, 0);
+      } finally {
+        closeSync(one);
+      }
+    }
+    return found === names.size;
+  } finally {
+    closeSync(inside);
+  }
+}
+
+async function emptyOpen(folder: number, depth: number): Promise<void> {
+  let files: Promise<void>[] = [];
+  for await (const entry of entriesOf(folder)) {
+    if (entry.isDirectory()) await removeLiving(folder, entry.name, depth + 1);
+    else files.push(removeFile(folder, entry.name, depth));
+    if (files.length < AT_ONCE) continue;
+    await allOf(files);
+    files = [];
+  }
+  await allOf(files);
 }
 
 /** Not every file system tells in its listings what is a folder. */

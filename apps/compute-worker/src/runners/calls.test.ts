@@ -24,8 +24,11 @@ test('What a call left anywhere is gone before the next', async (t) => {
   t.is(reused, 1);
   t.deepEqual(JSON.parse(value), [false, 0, 0, 1], 'but for the folder of the call itself');
   const [left] = readdirSync(join(fixture.folder, 'runners'));
-  const removed = join(fixture.folder, 'runners', left ?? '', 'left');
-  await eventually(t, async (t) => void t.deepEqual(readdirSync(removed), []));
+  const apart = join(fixture.folder, 'runners', left ?? '', 'apart');
+  await eventually(t, (t) => {
+    for (const name of readdirSync(apart))
+      for (const part of ['inputs', 'outputs']) t.deepEqual(readdirSync(join(apart, name, part)), []);
+  });
 });
 
 test('A link that a call leaves is removed, and nothing that it leads to', async (t) => {
@@ -110,7 +113,7 @@ test('A call that takes too long ends its runner', async (t) => {
     message: /longer than 200 ms/,
   });
   t.like(error, { phase: 'running', limitMs: 200, alone: true });
-  await eventually(t, async (t) => void t.deepEqual(fixture.runners.list(), []));
+  await eventually(t, (t) => t.deepEqual(fixture.runners.list(), []));
 });
 
 test('A call that is cancelled ends its runner, and one that waits just leaves the queue', async (t) => {
@@ -122,7 +125,7 @@ test('A call that is cancelled ends its runner, and one that waits just leaves t
     plan,
     signal: busy.signal,
   });
-  await eventually(t, async (t) => void t.true(existsSync(started)));
+  await eventually(t, (t) => t.true(existsSync(started)));
   const waiting = fixture.call('', { plan, signal: waits.signal });
   t.like(fixture.runners.list(), [{ state: 'busy', underWay: 1, waiting: 1 }]);
   waits.abort(new Error('not wanted'));
@@ -193,12 +196,12 @@ test('A cancelled call leaves the others of its runner to their end', async (t) 
     signal: stop.signal,
   });
   const ends = fixture.call(`await once('${go}'); ${ANSWER}'ended'))`, { plan });
-  await eventually(t, async (t) => void t.like(fixture.runners.list(), [{ underWay: 2 }]));
-  await eventually(t, async (t) => void t.true(existsSync(here)));
+  await eventually(t, (t) => t.like(fixture.runners.list(), [{ underWay: 2 }]));
+  await eventually(t, (t) => t.true(existsSync(here)));
   stop.abort(new Error('enough'));
   await t.throwsAsync(hangs, { message: 'enough' });
   t.like(fixture.runners.list(), [{ state: 'ending', free: 0 }]);
   await writeFile(go, '');
   t.is((await ends).value, 'ended');
-  await eventually(t, async (t) => void t.deepEqual(fixture.runners.list(), []));
+  await eventually(t, (t) => t.deepEqual(fixture.runners.list(), []));
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { temporaryFolder } from '@morpheo/service/archive/testing';
 import test from 'ava';
@@ -86,6 +87,8 @@ test('A runner that answers a call twice ends, and the call keeps its answer', a
   t.like(await fixture.call('', { plan }), { reused: 0 });
 });
 
+const machine = async () => 'x86_64';
+
 /** A desk that has one call for whoever asks, and keeps what it is told. */
 function aDesk(): RunnerDesk & { readonly told: unknown[]; readonly calls: OfferedCall[] } {
   const told: unknown[] = [];
@@ -107,9 +110,8 @@ test('A runner that asks is to ask again after a while, and however deep its soc
   await using box = await temporaryFolder();
   const desk = aDesk();
   const folder = join(box.path, 'x');
-  const { mkdir } = await import('node:fs/promises');
   await mkdir(folder);
-  await using door = await openHttpDoor({ folder, desk, hasHostPaths: true, pollMs: 20 });
+  await using door = await openHttpDoor({ folder, desk, hasHostPaths: true, machine, pollMs: 20 });
   t.like(door, { mounts: [{ container: '/run/morpheo', readOnly: true }] });
   const answers = await talk(join(folder, 'runner.sock'), [
     'GET /next?max=2 HTTP/1.1\r\nhost: x\r\n\r\n',
@@ -130,7 +132,7 @@ test('A runner that hangs up while it waits is given nothing, and nobody minds',
   await using box = await temporaryFolder();
   const desk = aDesk();
   desk.calls.splice(0);
-  await using _door = await openHttpDoor({ folder: box.path, desk, hasHostPaths: false });
+  await using _door = await openHttpDoor({ folder: box.path, desk, hasHostPaths: false, machine });
   const { promise, resolve } = Promise.withResolvers<void>();
   const { next } = desk;
   Object.assign(desk, {

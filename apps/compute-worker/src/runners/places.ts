@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, closeSync, constants as fs, lstatSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
-import { moveOut, removeLiving } from '../files/remove-living.ts';
+import { emptyLiving, moveOut, removeLiving } from '../files/remove-living.ts';
 import type { Mount, WritablePlaces } from '../runtime/index.ts';
 
 /** Where a runner finds the folders of its calls. */
@@ -10,6 +10,10 @@ const CALLS = '/calls';
 const FOLDER = fs.O_RDONLY | fs.O_DIRECTORY | fs.O_NOFOLLOW;
 /** No further call comes while so many removals wait: what calls leave is bounded on disk. */
 const MOST_LEFT = 1000;
+/** So many folders of calls are kept for other calls: to make one takes longer than all else that is done about it. */
+const STOCK = 16;
+/** What is in the folder of a call. */
+const PARTS: ReadonlySet<string> = new Set(['inputs', 'outputs']);
 
 /** What a program is told that it finds the folders of a call by, and where the worker has them. */
 interface CallPaths {
@@ -30,15 +34,19 @@ export class RunnerPlaces {
   readonly scratch: string;
   readonly writable: WritablePlaces;
   readonly mount: Mount;
-  readonly #ready: string;
-  readonly #left: string;
-  readonly #leftFd: number;
+  /** Where no program reaches. */
+  readonly #apart: string;
+  readonly #apartFd: number;
   /** What the program writes to whatever call it has, open, so that their names are not needed. */
   readonly #shared: readonly number[];
   readonly #shown: string;
   readonly #onFailure: (error: unknown) => void;
-  /** The folder of the next call, made ahead. */
-  #next: string | undefined;
+  /** Whether nobody but the worker can write to the inputs of a call, even who still holds the folder open. */
+  readonly #isReusing: boolean;
+  /** Folders for calls that come, by their names. */
+  readonly #stock: string[] = [];
+  /** The names of folders that no program had since, by their calls. */
+  readonly #filling = new Map<string, string>();
   #removing: Promise<void> = Promise.resolve();
   #waiting = 0;
 
@@ -60,12 +68,12 @@ export class RunnerPlaces {
     this.writable = { tmp: make('tmp', 0o777), sharedMemory: make('shm', 0o777), home: make('home', 0o777) };
     const calls = make('calls', 0o755);
     this.mount = { host: calls, container: CALLS, readOnly: false };
-    this.#ready = make('ready');
-    this.#left = make('left');
+    this.#apart = make('apart');
     this.#shown = options.hasHostPaths ? calls : CALLS;
     this.#onFailure = options.onFailure;
     const { tmp, sharedMemory, home } = this.writable;
-    this.#leftFd = openSync(this.#left, FOLDER);
+    this.#apartFd = openSync(this.#apart, FOLDER);
+    this.#isReusing = options.hasHostPaths || process.getuid?.() === 0;
     this.#shared = [calls, tmp, sharedMemory, home].map((path) => openSync(path, FOLDER));
   }
 
@@ -74,21 +82,23 @@ export class RunnerPlaces {
     return this.#waiting >= MOST_LEFT;
   }
 
-  /** Makes the folder of a call; no program reaches it. */
+  /** The folder of a call; no program reaches it. */
   make(): { readonly id: string; readonly inputs: string } {
-    const id = this.#next ?? this.#makeOne();
-    this.#next = undefined;
-    return { id, inputs: join(this.#ready, id, 'inputs') };
+    const id = randomUUID();
+    const name = this.#stock.pop() ?? this.#makeOne();
+    this.#filling.set(id, name);
+    return { id, inputs: join(this.#apart, name, 'inputs') };
   }
 
-  /** Makes the folder of the next call ahead. */
+  /** Makes the folder of a call ahead. */
   makeAhead(): void {
-    this.#next ??= this.#makeOne();
+    if (this.#stock.length === 0) this.#stock.push(this.#makeOne());
   }
 
   /** Hands the folder of a call to the program; returns the paths that it has there. */
   offer(id: string): CallPaths {
-    renameSync(join(this.#ready, id), join(this.mount.host, id));
+    renameSync(join(this.#apart, this.#filling.get(id) ?? id), join(this.mount.host, id));
+    this.#filling.delete(id);
     return { inputs: join(this.#shown, id, 'inputs'), outputs: join(this.#shown, id, 'outputs') };
   }
 
@@ -97,7 +107,7 @@ export class RunnerPlaces {
    * something else in its place, or nothing.
    */
   takeBack(id: string): string | undefined {
-    const folder = join(this.#ready, id);
+    const folder = join(this.#apart, id);
     try {
       renameSync(join(this.mount.host, id), folder);
     } catch {
@@ -110,17 +120,16 @@ export class RunnerPlaces {
       : undefined;
   }
 
-  /** Removes the folder of a call that the program does not have (any more), behind. */
+  /** Removes behind what is in the folder of a call that the program does not have (any more). */
   remove(id: string): void {
-    const name = randomUUID();
-    try {
-      renameSync(join(this.#ready, id), join(this.#left, name));
-    } catch (error) {
-      this.#onFailure(error);
-      return;
-    }
-    this.#waiting += 1;
-    this.#removing = this.#removing.then(async () => await this.#removeLeft(name));
+    const name = this.#filling.get(id) ?? id;
+    this.#filling.delete(id);
+    this.#behind(async () => {
+      const isEmpty =
+        this.#isReusing && this.#stock.length < STOCK && (await emptyLiving(this.#apartFd, name, PARTS));
+      if (isEmpty) this.#stock.push(name);
+      else await removeLiving(this.#apartFd, name);
+    });
   }
 
   /** Takes from the program whatever is in its places, while it has no call; it is removed behind. */
@@ -129,26 +138,27 @@ export class RunnerPlaces {
     const into = () => {
       if (moved === undefined) {
         moved = randomUUID();
-        mkdirSync(join(this.#ready, moved));
+        mkdirSync(join(this.#apart, moved));
       }
-      return join(this.#ready, moved);
+      return join(this.#apart, moved);
     };
     try {
       for (const folder of this.#shared) await moveOut(folder, into);
     } finally {
-      if (moved !== undefined) this.remove(moved);
+      const name = moved;
+      if (name !== undefined) this.#behind(async () => await removeLiving(this.#apartFd, name));
     }
   }
 
   /** Waits for the removals, and lets go of the folders; who made them removes them. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#removing;
-    for (const fd of [this.#leftFd, ...this.#shared]) closeSync(fd);
+    for (const fd of [this.#apartFd, ...this.#shared]) closeSync(fd);
   }
 
   #makeOne(): string {
     const id = randomUUID();
-    const folder = join(this.#ready, id);
+    const folder = join(this.#apart, id);
     const make = (path: string, mode: number) => {
       mkdirSync(path);
       chmodSync(path, mode);
@@ -159,15 +169,14 @@ export class RunnerPlaces {
     return id;
   }
 
-  async #removeLeft(name: string): Promise<void> {
-    try {
-      await removeLiving(this.#leftFd, name);
-    } catch (error) {
-      this.#onFailure(
-        new PlatformError('internal', 'What a call left could not be removed.', { cause: error }),
-      );
-    } finally {
+  #behind(work: () => Promise<void>): void {
+    this.#waiting += 1;
+    this.#removing = this.#removing.then(work).catch((error: unknown) => {
+      const message = 'What a call left could not be removed.';
+      this.#onFailure(new PlatformError('internal', message, { cause: error }));
+    });
+    this.#removing = this.#removing.finally(() => {
       this.#waiting -= 1;
-    }
+    });
   }
 }
