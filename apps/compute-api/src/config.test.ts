@@ -33,6 +33,16 @@ test('Callbacks are allowed below URLs, with commas or the flag again, and below
     t.throws(() => values('--callbacks', odd), { message: /--callbacks/ }, odd);
 });
 
+test('Where other compute-apis reach this one is said on PostgreSQL alone, and where they can know it', (t) => {
+  const url = ['--advertise-url', 'http://10.0.0.7:8081'];
+  const postgres = ['--db-url', 'postgres://u:p@127.0.0.1/x'];
+  t.is(values(...url, ...postgres).advertiseUrl, 'http://10.0.0.7:8081');
+  t.throws(() => values(...url), { message: /on one PostgreSQL/ });
+  t.throws(() => values('--advertise-url', 'http://a:b@x', ...postgres), { message: /no credentials/ });
+  const known = ['--credentials', '/c', ...STORAGE, ...url, ...postgres];
+  t.throws(() => loadConfig(known, {}), { message: /--ticket-key-file with --advertise-url/ });
+});
+
 test('Workers ask by themselves where no broker is named', (t) => {
   t.is(values().broker, 'memory');
   t.is(values('-broker', 'mock').broker, 'mock');

@@ -20,7 +20,7 @@ import {
 } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
-import { CALL_DEFAULTS, type CallSettings, callSettings } from './calls/settings.ts';
+import { CALL_DEFAULTS, type CallSettings, callContradictions, callSettings } from './calls/settings.ts';
 import {
   RETENTION_DEFAULTS,
   type RetentionSettings,
@@ -285,6 +285,7 @@ function contradictions(config: ComputeConfig): string[] {
       'Workers could not read what orders name: give --ticket-key-file, the same as to storage-api.',
     );
   }
+  problems.push(...callContradictions(config));
   problems.push(...retentionContradictions(config));
   problems.push(...databaseContradictions(config, config.dataDir !== undefined));
   return problems;

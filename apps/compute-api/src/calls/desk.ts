@@ -50,7 +50,8 @@ export class CallDesk {
   readonly #clock: () => number;
   readonly #open = new Map<string, OpenCall>();
   readonly #waiting: WaitingCalls;
-  readonly #sweep: NodeJS.Timeout;
+  /** Runs while there is something to look at. */
+  #sweeping: NodeJS.Timeout | undefined;
   #bytes = 0;
   #stopped: boolean = false;
 
@@ -58,8 +59,6 @@ export class CallDesk {
     this.#parts = parts;
     this.#clock = parts.clock ?? (() => performance.now());
     this.#waiting = new WaitingCalls(parts.settings);
-    this.#sweep = setInterval(() => this.sweep(), parts.settings.everyMs);
-    this.#sweep.unref();
   }
 
   /** How many calls wait, and how many workers have. */
@@ -80,6 +79,7 @@ export class CallDesk {
     const call = new OpenCall(`${this.id}-${randomBytes(10).toString('hex')}`, asked, this.#clock());
     this.#waiting.add(call);
     this.#open.set(call.id, call);
+    this.#keepSweeping();
     this.#bytes += asked.bytes;
     const giveUp = () => this.#end(call, signal?.reason);
     signal?.addEventListener('abort', giveUp, { once: true });
@@ -155,14 +155,21 @@ export class CallDesk {
     for (const key of this.#waiting.keys()) this.#dispatch(key);
     if (this.#waiting.size > 0) this.peers?.announce(this.#waiting.size);
     for (const station of this.stations.values()) this.peers?.tell(station, []);
+    if (this.#open.size > 0 || this.stations.size > 0) return;
+    clearInterval(this.#sweeping);
+    this.#sweeping = undefined;
   }
 
   /** Takes no more calls, ends those that are open, and lets go of all who ask. */
   close(): void {
     this.#stopped = true;
-    clearInterval(this.#sweep);
+    clearInterval(this.#sweeping);
     for (const call of this.#open.values()) this.#end(call, stopping());
     for (const station of this.stations.values()) station.poll?.wake();
+  }
+
+  #keepSweeping(): void {
+    this.#sweeping ??= setInterval(() => this.sweep(), this.#parts.settings.everyMs);
   }
 
   #stationOf(identity: StationIdentity): Station {
@@ -175,6 +182,7 @@ export class CallDesk {
     if (known !== undefined) this.#drop(known, 'was started again');
     const station = new Station(identity);
     this.stations.set(identity.worker, station);
+    this.#keepSweeping();
     return station;
   }
 

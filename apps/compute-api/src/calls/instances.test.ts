@@ -23,12 +23,12 @@ const BODY: CallRequest = {
 const HEADERS = {};
 
 /** Two compute-apis over HTTP on one database, each of which knows where the other is. */
-async function openTwo() {
+async function openTwo(silentMs = 60_000) {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await (await postgres()).createDatabase());
   const open = async (port: number) => {
     const advertiseUrl = `http://127.0.0.1:${port}`;
-    const calls = { ...CALL_DEFAULTS, silentMs: 3000, goneMs: 1000, everyMs: 20, advertiseUrl };
+    const calls = { ...CALL_DEFAULTS, silentMs, goneMs: silentMs, everyMs: 20, advertiseUrl };
     const service = stack.use(
       await openTestService(false, {
         port,
@@ -99,7 +99,7 @@ test('A caller that goes away from one compute-api ends its call at a worker of 
   await eventually(t, (t) => t.deepEqual(worker.cancelled, [worker.given[0]?.call]));
 });
 
-test('Where a compute-api dies whose caller waits, its worker is told to stop; where the other dies, the call fails', async (t) => {
+test('Where the compute-api ends at which a caller waits, the call fails and its worker is told to stop', async (t) => {
   await using two = await openTwo();
   const { one, other } = two;
   await using worker = await workerAt(other, { answer: () => undefined });
@@ -112,7 +112,7 @@ test('Where a compute-api dies whose caller waits, its worker is told to stop; w
 });
 
 test('A call fails in bounded time whose worker asked at a compute-api that died', async (t) => {
-  await using two = await openTwo();
+  await using two = await openTwo(3000);
   const { one, other } = two;
   await using worker = await workerAt(other, { answer: () => undefined });
   const answer = one.api.postCall({ headers: HEADERS, body: BODY });

@@ -48,6 +48,7 @@ interface Other {
 /** What is under way between a station and another desk. */
 interface Line {
   readonly done: Map<string, CallDone>;
+  readonly since: number;
   isBusy: boolean;
   /** When it was told of last. */
   toldAt: number;
@@ -119,10 +120,10 @@ export class Instances implements Peers, Disposable {
   }
 
   tell(station: Station, done: readonly CallDone[]): void {
-    for (const one of done) {
-      const to = deskOf(one.call);
-      if (this.#others.has(to)) this.#lineOf(station, to).done.set(one.call, one);
-    }
+    // Of a desk that nobody knows here yet as well: it may have begun, and given the call, a moment ago.
+    for (const one of done) this.#lineOf(station, deskOf(one.call)).done.set(one.call, one);
+    if (done.some(({ call }) => !this.#others.has(deskOf(call)))) this.#introduce(true);
+    this.#forgetStrangers(station);
     const theirs = new Set([...station.holds, ...station.entrusted.keys()].map(deskOf));
     for (const [id, other] of this.#others) {
       const line = this.#lines.get(station)?.get(id);
@@ -157,16 +158,22 @@ export class Instances implements Peers, Disposable {
     };
     this.#others.set(said.desk, other);
     if (said.hello === true) this.#introduce(false, desk.counts().waiting);
-    if (said.waiting === 0) return;
-    other.isWaiting = true;
+    if (said.waiting > 0) other.isWaiting = true;
+    else if (known !== undefined) return;
     for (const station of desk.stations.values()) this.tell(station, []);
+  }
+
+  #forgetStrangers(station: Station): void {
+    const lines = this.#lines.get(station) ?? new Map<string, Line>();
+    for (const [desk, { since }] of lines)
+      if (!this.#others.has(desk) && performance.now() - since > STRANGER_MS) lines.delete(desk);
   }
 
   #lineOf(station: Station, desk: string): Line {
     const lines = this.#lines.get(station) ?? new Map<string, Line>();
     this.#lines.set(station, lines);
     const line = lines.get(desk) ?? {
-      ...{ done: new Map<string, CallDone>(), isBusy: false },
+      ...{ done: new Map<string, CallDone>(), since: performance.now(), isBusy: false },
       ...{ toldAt: Number.NEGATIVE_INFINITY, isAskedAgain: false },
     };
     lines.set(desk, line);

@@ -1,4 +1,5 @@
 import { defineSettings } from '@morpheo/service/config';
+import { type DatabaseConfig, engineOf } from '@morpheo/service/database';
 import { z } from 'zod';
 
 /** How calls are taken; times in milliseconds, sizes in bytes. */
@@ -68,6 +69,28 @@ export const callSettings = defineSettings({
     help: 'Where the other compute-apis on the same PostgreSQL reach this one, such as http://10.0.0.7:8081: they hand synchronous calls to one another, wherever a worker asks. Not needed for one alone.',
   },
 });
+
+/** What contradicts one another of them. */
+export function callContradictions(
+  config: DatabaseConfig & {
+    readonly advertiseUrl?: string | undefined;
+    readonly ticketKeyFile?: string | undefined;
+    readonly insecureOpen: boolean;
+  },
+): string[] {
+  const { advertiseUrl, ticketKeyFile, insecureOpen } = config;
+  if (advertiseUrl === undefined) return [];
+  return [
+    ...(engineOf(config) === 'postgres'
+      ? []
+      : [
+          '--advertise-url is for several compute-apis on one PostgreSQL: leave it out, or name a PostgreSQL.',
+        ]),
+    ...(ticketKeyFile === undefined && !insecureOpen
+      ? ['Other compute-apis could not know this one: give --ticket-key-file with --advertise-url.']
+      : []),
+  ];
+}
 
 /** Those of them that a process was given. */
 export function callsOf(config: {

@@ -18,6 +18,8 @@ export interface Entrusted {
   sentAt: number | undefined;
   /** Whether it has said that it has it. */
   heard: boolean;
+  /** Since when it says so no more; how the call has ended may come by way of another compute-api. */
+  missingSince: number | undefined;
 }
 
 /** The open exchange of a station; `wake` has it answered in the next turn. */
@@ -27,6 +29,8 @@ export interface Poll {
 
 /** After so long without having said that it has it, a station is told of a call once more. */
 const TELL_AGAIN_MS = 1000;
+/** After so long a call that it had and has no more counts as lost. */
+const LOST_AFTER_MS = 10_000;
 
 /** What is known of a worker's process: its room, and the calls that it has. */
 export class Station {
@@ -57,8 +61,8 @@ export class Station {
   }
 
   /**
-   * Takes over what it says of itself. Returns the ids of calls that it had, and has no more, without having said how they
-   * ended.
+   * Takes over what it says of itself. Returns the ids of calls that it had, and has had no more for a while, without having
+   * said how they ended.
    */
   renew({ seq, room, ready, holds }: CallExchange, now: number): string[] {
     this.seq = seq;
@@ -67,9 +71,13 @@ export class Station {
     this.holds = new Set(holds);
     const dropped: string[] = [];
     for (const [id, call] of this.entrusted) {
-      if (this.holds.has(id)) call.heard = true;
-      else if (call.heard) dropped.push(id);
-      else {
+      if (this.holds.has(id)) {
+        call.heard = true;
+        call.missingSince = undefined;
+      } else if (call.heard) {
+        call.missingSince ??= now;
+        if (now - call.missingSince > LOST_AFTER_MS) dropped.push(id);
+      } else {
         // It did not know of this one when it told of its room.
         this.#use(call.key);
         if (call.sentAt !== undefined && now - call.sentAt > TELL_AGAIN_MS) call.sentAt = undefined;
@@ -98,7 +106,7 @@ export class Station {
 
   /** Gives it a call, which it is told of in its next answer. */
   entrust(id: string, call: Pick<Entrusted, 'key' | 'toGive'>): void {
-    this.entrusted.set(id, { ...call, sentAt: undefined, heard: false });
+    this.entrusted.set(id, { ...call, sentAt: undefined, heard: false, missingSince: undefined });
     this.#use(call.key);
     this.poll?.wake();
   }

@@ -4,6 +4,6 @@ export type { Database, Migrations, OpenDatabase } from './database.ts';
 export type { DatabasePlace } from './open.ts';
 export { openDatabase } from './open.ts';
 export type { DatabaseConfig } from './settings.ts';
-export { databaseContradictions, databaseSettings, readDatabasePlace } from './settings.ts';
+export { databaseContradictions, databaseSettings, engineOf, readDatabasePlace } from './settings.ts';
 export type { OpenSqlite } from './sqlite/index.ts';
 export { openSqlite } from './sqlite/index.ts';

@@ -146,7 +146,8 @@ async function authorityIn(file: string, follow: Follow | undefined): Promise<{ 
   return { ca: await readFile(file, 'utf8') };
 }
 
-function engineOf({ database, dbUrl, dbHost }: DatabaseConfig): 'sqlite' | 'postgres' {
+/** Which engine the settings name. */
+export function engineOf({ database, dbUrl, dbHost }: DatabaseConfig): 'sqlite' | 'postgres' {
   return database ?? (dbUrl === undefined && dbHost === undefined ? 'sqlite' : 'postgres');
 }
 
