@@ -35,6 +35,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   invalid_upload: EXIT.usage,
   unavailable: EXIT.unreachable,
   timed_out: EXIT.unreachable,
+  deadline_passed: EXIT.unreachable,
   not_found: EXIT.notFound,
   unauthenticated: EXIT.refused,
   forbidden: EXIT.refused,

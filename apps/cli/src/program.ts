@@ -3,7 +3,9 @@ import { Command } from 'commander';
 import { addDefaults } from './commands/defaults.ts';
 import { addGet } from './commands/get.ts';
 import { addGroup } from './commands/group.ts';
+import { addCall } from './commands/jobs/call.ts';
 import { addRun } from './commands/jobs/run.ts';
+import { addRunners } from './commands/jobs/runners.ts';
 import { addLeaderboard } from './commands/leaderboard.ts';
 import { addLogs } from './commands/logs.ts';
 import { addLearn, addPredict } from './commands/new-order.ts';
@@ -88,6 +90,8 @@ export function createProgram(options: ProgramOptions): Command {
   addPredict(program, run);
   addRun(program, run);
   addRuns(program, run);
+  addCall(program, run);
+  addRunners(program, run);
   addDefaults(program, run);
   const orders = program
     .command('orders')

@@ -1,11 +1,18 @@
 import { join, resolve } from 'node:path';
-import type { Api, ComputeContract, RunnerProtocol, Slots } from '@morpheo/common';
+import {
+  type Api,
+  type ComputeContract,
+  RUNNER_PROTOCOLS,
+  type RunnerProtocol,
+  type Slots,
+} from '@morpheo/common';
 import type { Broker } from '@morpheo/service/broker';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import { WorkerAgent } from './agent/agent.ts';
 import { findArchitecture } from './agent/architecture.ts';
+import { createCalls } from './agent/calls/index.ts';
 import { type Identity, takeIdentity } from './agent/identity.ts';
 import { Recovery } from './agent/recovery.ts';
 import { createWork } from './attempt/work.ts';
@@ -128,6 +135,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const shared = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
   const parts = { ...shared, declarations, runners };
   const work = createWork(parts, { workspaces, gpus, recovery });
+  const calls = options.runners?.most === 0 ? undefined : createCalls(shared, runners, log);
   if (metrics !== undefined) {
     opening.use(watchWorker(metrics, { slots: options.slots, cache, cacheLimit: cacheBytes, gpus }));
     opening.use(watchRunners(metrics, runners));
@@ -139,8 +147,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const onTakenOver = async () => await identity.giveUp();
   const moved = options.id === undefined && identity.moved;
   const settings = { id, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
-  const warm = (): RunnerProtocol[] => (runners.possible ? ['runner'] : []);
-  const its = { architecture, warm, gpus, recovery, work, meters };
+  const warm = (): RunnerProtocol[] => (runners.possible ? [...RUNNER_PROTOCOLS] : []);
+  const its = { architecture, warm, gpus, recovery, work, calls, meters };
   const agent = new WorkerAgent({ ...options, ...settings, ...its });
   opening.defer(async () => await agent.close());
   opening.use(onceOffered(runners, () => agent.reregister()));

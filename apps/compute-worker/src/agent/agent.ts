@@ -13,6 +13,7 @@ import { type AttemptOptions, runAttempt } from '../attempt/run.ts';
 import { GpuAllocator } from '../gpus/allocator.ts';
 import type { ContainerRuntime } from '../runtime/index.ts';
 import type { FoundArchitecture } from './architecture.ts';
+import { Calls, type CallsOptions } from './calls/calls.ts';
 import { Leases } from './leases.ts';
 import { Poller } from './poller.ts';
 import type { Recovery } from './recovery.ts';
@@ -45,6 +46,8 @@ export interface AgentOptions extends AttemptOptions {
   readonly architecture?: Pick<FoundArchitecture, 'name'> | undefined;
   /** What the attempts lease their GPUs from; absent: there are none. */
   readonly gpus?: GpuAllocator;
+  /** What answers calls without orders; absent: nothing, and none are taken. */
+  readonly calls?: Pick<CallsOptions, 'run' | 'runners' | 'planKeys'> | undefined;
   /** The attempts that an earlier process of the worker left; absent: none. */
   readonly recovery?: Recovery | undefined;
   /** About how often it asks for orders while it has room, in milliseconds. */
@@ -66,6 +69,7 @@ export class WorkerAgent {
   readonly #closing = new AbortController();
   readonly #stopped = Promise.withResolvers<void>();
   #wakeUps: WakeUps | undefined;
+  #calls: Calls | undefined;
   #state: 'starting' | 'registered' = 'starting';
   #draining: Promise<void> | undefined;
   readonly #listening: Promise<void>;
@@ -182,6 +186,7 @@ export class WorkerAgent {
     await this.#listening;
     await this.#wakeUps?.[Symbol.asyncDispose]();
     this.#abortAll('released');
+    await this.#calls?.close();
     await this.#poller.idle();
     await this.#leases.stop();
     await this.#options.recovery?.discardExcept([]);
@@ -195,7 +200,17 @@ export class WorkerAgent {
     await this.#options.onRegistered?.().catch((error: unknown) => {
       this.#options.log.error({ error }, 'That the worker runs on this machine now cannot be noted');
     });
+    this.#takeCalls();
     await this.#listen();
+  }
+
+  /** Takes calls without orders, where there is what answers them. */
+  #takeCalls(): void {
+    const { calls, log } = this.#options;
+    if (calls === undefined || this.#closing.signal.aborted || this.#draining !== undefined) return;
+    const exchange: CallsOptions['exchange'] = async (news, signal) =>
+      await this.#registration.exchangeCalls(news, signal);
+    this.#calls = new Calls({ ...calls, exchange, log });
   }
 
   async #run(claim: Claim, claimedAt: number): Promise<void> {
@@ -214,8 +229,12 @@ export class WorkerAgent {
 
   async #drain(): Promise<void> {
     await this.#poller.stop();
-    const giveBack = setTimeout(() => this.#abortAll('released'), this.#options.graceMs);
-    await this.#poller.idle();
+    const calls = this.#calls?.drain();
+    const giveBack = setTimeout(() => {
+      this.#abortAll('released');
+      void this.#calls?.close();
+    }, this.#options.graceMs);
+    await Promise.all([this.#poller.idle(), calls]);
     clearTimeout(giveBack);
   }
 
@@ -233,6 +252,7 @@ export class WorkerAgent {
     this.#closing.abort(error);
     void this.#leases.stop();
     this.#abortAll('stale');
+    void this.#calls?.close();
     const left = this.#options.onTakenOver?.().catch((fault: unknown) => {
       log.error({ error: fault }, 'The id that was taken over could not be given up');
     });

@@ -1,15 +1,19 @@
 import {
   type Api,
   abortable,
+  type CallExchange,
+  type CallsExchanged,
   type Claim,
   type ComputeContract,
   type Input,
   isPlatformError,
   ORDER_KINDS,
   type Output,
+  PlatformError,
   type RunnerProtocol,
   retry,
   type Slots,
+  withTimeout,
 } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { callPeer } from '../clients.ts';
@@ -30,6 +34,9 @@ export type Renewal = Output<Endpoints['renewLeases']>;
 /** An attempt that a worker holds. */
 export type Held = Renewal['held'][number];
 
+/** What a worker tells of its calls and runners, without what it tells of itself. */
+export type CallNews = Omit<CallExchange, 'boot'>;
+
 /** How many orders of each kind there is room for. */
 export type Room = Partial<Slots>;
 
@@ -47,7 +54,10 @@ export interface Resumption {
 
 /** What a {@link Registration} is made with. */
 export interface RegistrationOptions {
-  readonly compute: Pick<Api<ComputeContract>, 'registerWorker' | 'claimOrder' | 'renewLeases'>;
+  readonly compute: Pick<
+    Api<ComputeContract>,
+    'registerWorker' | 'claimOrder' | 'renewLeases' | 'exchangeCalls'
+  >;
   readonly worker: string;
   readonly info: Omit<WorkerInfo, 'gpus' | 'arch' | 'warm' | 'resume'>;
   /** The architecture that it offers, once that is known. */
@@ -64,6 +74,9 @@ export interface RegistrationOptions {
   readonly onSuperseded: (error: unknown) => void;
   readonly log: Log;
 }
+
+/** How much longer than it may an answer about calls may take, in milliseconds. */
+const LATE_MS = 10_000;
 
 /**
  * A worker as compute-api knows it. The worker registers before any other call, as often as it takes, and again where
@@ -123,6 +136,18 @@ export class Registration {
     const { compute, worker, info } = this.#options;
     const body = { boot: info.boot, attempts };
     const call = async () => await compute.renewLeases({ params: { worker }, body }, { signal });
+    return await this.#whenRegistered(signal, call);
+  }
+
+  /** Tells of calls, and hears of others: see `exchangeCalls` of the contract. The answer may be kept back as long as `news` says. */
+  async exchangeCalls(news: CallNews, signal: AbortSignal): Promise<CallsExchanged> {
+    const { compute, worker, info } = this.#options;
+    const body = { boot: info.boot, ...news };
+    const late = () => new PlatformError('unavailable', 'compute-api did not answer about calls in time.');
+    const call = async () =>
+      await withTimeout(news.wait_ms + LATE_MS, signal, late, async (stop) => {
+        return await compute.exchangeCalls({ params: { worker }, body }, { signal: stop });
+      });
     return await this.#whenRegistered(signal, call);
   }
 

@@ -43,8 +43,6 @@ export interface SupplyOptions extends SupplyLog {
   readonly storage: InputStorage;
   /** How long making an image ready may take, in milliseconds. */
   readonly wallMs: number;
-  /** How files come to where they are used; as the runtime has it where absent. */
-  readonly placing?: Placing;
   /** Ends what is under way. */
   readonly signal: AbortSignal;
 }
@@ -70,7 +68,7 @@ export class Supplies {
     this.#options = options;
     this.signal = options.signal;
     this.treeLimits = treeLimits(parts.limits);
-    this.placing = options.placing ?? (parts.runtime.isolates ? 'link' : 'copy');
+    this.placing = parts.runtime.isolates ? 'link' : 'copy';
   }
 
   /** What storage knows of a thing. Throws `OrderFailure` with `input_not_found` where it knows none. */

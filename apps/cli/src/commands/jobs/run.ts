@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { issueMessage, type Job, job, type OrderView } from '@morpheo/common';
 import { duration, size } from '@morpheo/service/config';
-import { type Command, InvalidArgumentError } from 'commander';
-import type { z } from 'zod';
+import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
 import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
 import { failureDetails, failureLine, resultLine } from '../../orders/order-text.ts';
@@ -14,6 +13,7 @@ import { followLog } from '../logs.ts';
 import { type OrderOptions, orderOptions } from '../new-order.ts';
 import { pinImage } from './image.ts';
 import { INPUT_FORMS, readBucket, readInputs } from './inputs.ts';
+import { readBy, readPairs } from './options.ts';
 
 interface RunOptions extends OrderOptions {
   readonly algo?: string;
@@ -213,23 +213,4 @@ function check(body: object): Job {
   if (read.success) return read.data;
   const issues = read.error.issues.map((issue) => `${issue.path.join('.')}: ${issueMessage(issue)}`);
   throw usageError(`The job is not right. ${issues.join('; ')}.`, 'See "morpheo run --help".');
-}
-
-function readPairs(option: string, texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf('=');
-      if (at < 1) throw usageError(`${option} ${text} has no =.`, `Give ${option} name=value.`);
-      return [text.slice(0, at), text.slice(at + 1)];
-    }),
-  );
-}
-
-/** Makes a reader of options that a schema reads. For commander: it throws `InvalidArgumentError`. */
-function readBy<T>(schema: z.ZodType<T>): (text: string) => T {
-  return (text) => {
-    const read = schema.safeParse(text);
-    if (read.success) return read.data;
-    throw new InvalidArgumentError(`It ${read.error.issues[0]?.message ?? 'is not right'}.`);
-  };
 }
