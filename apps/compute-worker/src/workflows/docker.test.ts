@@ -4,6 +4,7 @@ import { chunked, rawTar } from '@morpheo/service/archive/testing';
 import { memoryLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import ava from 'ava';
+import { OBEDIENT } from '../runners/testing.ts';
 import { openDockerRuntime } from '../runtime/docker/index.ts';
 import type { SpareLimits } from '../runtime/docker/spares/pool.ts';
 import { leftovers, optionsFor, SOME_SPARES, workerOf } from '../runtime/docker/testing/harness.ts';
@@ -91,6 +92,36 @@ for (const data of ['shared', 'archive'] as const) {
     },
   );
 }
+
+test.serial(
+  'A container that stays answers the jobs of an owner, until one fails; it leaves nothing',
+  async (t) => {
+    const { setup: opened, left } = await openWorker('shared');
+    await using setup = opened;
+    const { storage } = setup;
+    const algo = storage.put('algo', programArchive(OBEDIENT, ['morpheo.runner=1']));
+    const call = async (program: string) => {
+      const input = { path: '/in/program', inline: Buffer.from(program).toString('base64') };
+      const order = setup.job({ algo, warm: 'runner', inputs: [input] });
+      await setup.worker.settle();
+      const { reused } = order.steps.find(({ step }) => step === 'job') ?? {};
+      return { order, reused, staged: storage.staged.get(`${order.id}.1`)?.bytes.toString('latin1') ?? '' };
+    };
+    // What one leaves in a place that it may write to is gone for the next.
+    const program = `fs.writeFileSync(outputs + '/a', String(fs.existsSync('/tmp/left'))); fs.writeFileSync('/tmp/left', '');`;
+    const found = [await call(program), await call(program)];
+    t.deepEqual(
+      found.map(({ reused }) => reused),
+      [0, 1],
+    );
+    for (const { staged } of found) t.regex(staged, /^a\0.*false/s);
+    t.like(failureOf((await call('process.exit(3);')).order), { exit_code: 3, step: 'job' });
+    t.is((await call(program)).reused, 0);
+    t.deepEqual(await setup.workspaces(), []);
+    await setup.worker[Symbol.asyncDispose]();
+    await eventually(t, async (inner) => inner.deepEqual(await left(), []));
+  },
+);
 
 test.serial('A second rank starts from the model of the first, which it may change', async (t) => {
   const { setup: opened, log } = await openWorker('shared', SOME_SPARES);
