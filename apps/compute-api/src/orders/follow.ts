@@ -18,6 +18,9 @@ interface Batch<T> {
   readonly ended: boolean;
 }
 
+/** One look finds so many entries at the most. */
+const MOST_SEEN = 500;
+
 /** Where the history and the log of an order are read from, and from which position on. */
 export interface Following {
   readonly order: string;
@@ -141,7 +144,8 @@ export class Followers {
       const isBehind = batch.position !== position;
       position = batch.position;
       yield* batch.entries;
-      if (isBehind) continue;
+      // What was added since the look is news. At the end nobody announces what a look has missed.
+      if (isBehind && (batch.ended || batch.entries.length >= MOST_SEEN)) continue;
       if (batch.ended) return;
       await news.next;
     }

@@ -21,11 +21,14 @@ export interface PollerOptions {
   readonly log: Log;
 }
 
+/** How soon a worker asks that would hear of an order that became due, in milliseconds: one may wait until nothing else runs. */
+const SOON_MS = 100;
+
 const NOTHING: Claimed = { claims: [], more: false };
 
 /**
- * Claims orders while there is room, all that it has room for at once: at a wake-up, when an order has ended, and every few seconds anyway, since a
- * wake-up may never come. Wake-ups are asked for only while they lead to a claim: here they would be missed by
+ * Claims orders while there is room, all that it has room for at once: at a wake-up, when an order has ended that took the room of
+ * others, soon after any other has, and every few seconds anyway, since a wake-up may never come. Wake-ups are asked for only while they lead to a claim: here they would be missed by
  * another worker.
  */
 export class Poller {
@@ -38,6 +41,9 @@ export class Poller {
   /** Whether the runtime could run anything when it was asked last. */
   #canRun = true;
   #recovery: 'due' | 'done' = 'due';
+  /** Whether orders may be due that had no room here when it asked last. */
+  #leftSome: boolean = true;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(options: PollerOptions) {
     this.#options = options;
@@ -67,6 +73,7 @@ export class Poller {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#leaveOthers();
+    clearTimeout(this.#soon);
     await this.#loop[Symbol.asyncDispose]();
     await this.#inTurn(async () => undefined);
   }
@@ -112,20 +119,33 @@ export class Poller {
       this.#canRun = isWell;
       this.#leaveOthers();
     }
+    this.#leftSome = true;
     const claimed = isWell ? await registration.claim(room, signal) : NOTHING;
     for (const claim of claimed.claims) this.#start(claim, askedAt);
+    const isFull = ORDER_KINDS.some((kind) => (this.#options.slots[kind] ?? 0) > 0 && !this.#hasRoom(kind));
+    this.#leftSome = !isWell || claimed.more || isFull;
     return claimed;
   }
 
   #start(claim: Claim, claimedAt: number): void {
-    const { kind } = claim.spec;
+    const { gpus, spec } = claim;
+    const { kind } = spec;
     const running = this.#options.run(claim, claimedAt).finally(() => {
       this.#running.delete(running);
       this.#leaveOthers();
-      this.#loop.wake();
+      if (this.#leftSome || gpus > 0 || this.#wakeUps === undefined) this.#loop.wake();
+      else this.#wakeSoon();
     });
     this.#running.set(running, kind);
     this.#leaveOthers();
+  }
+
+  #wakeSoon(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.#loop.wake();
+    }, SOON_MS);
   }
 
   /** Hears of the orders that could run here, and leaves the messages of all others to other workers. */
