@@ -69,9 +69,9 @@ test('The map of the whole names each package, and so does the table of levels',
   t.true(found.length > 12, `${found}`);
 });
 
-test('There are seven journeys, whose files are read in a handful of rows', (t) => {
+test('There are eight journeys, whose files are read in a handful of rows', (t) => {
   const journeys = journeysOf(page);
-  t.is(journeys.length, 7);
+  t.is(journeys.length, 8);
   for (const journey of journeys) {
     const { opened, jumps } = countsOf(journey);
     t.true(opened <= 24 && jumps <= 4, `${journey.title}: ${opened} files, ${jumps} jumps back`);
