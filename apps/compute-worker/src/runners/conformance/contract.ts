@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
+import type { OutputChunk } from '../../runtime/index.ts';
 import { CallFailed } from '../errors.ts';
 import { type ContractHarness, gathered, openContract } from './contract-fixture.ts';
 
@@ -49,15 +50,21 @@ export function testRunnerContract(harness: ContractHarness, test: TestFn): void
     `${name}: What is printed while a call is under way is its log, and never an answer`,
     async (t) => {
       await using contract = await openContract(harness);
-      const plan = await contract.plan();
-      const logs = [gathered(), gathered()];
-      const said = ['one {"ok":true}', 'two'];
-      for (const [index, log] of logs.entries())
-        await contract.obey(plan, `console.log(${JSON.stringify(said[index])})`, log);
-      t.deepEqual(
-        logs.map(({ text }) => text),
-        said.map((line) => `${line}\n`),
-      );
+      const plan = await contract.plan({ maxBatch: 2, environment: { MAX: '2', PIPELINED: 'yes' } });
+      for (const said of ['{"id":"none","ok":true}', 'two\nlines']) {
+        const [log, other] = [gathered(), gathered()];
+        const came = Promise.withResolvers<void>();
+        const onOutput = async (chunk: OutputChunk) => {
+          await log.onOutput(chunk);
+          if (log.text === `${said}\n`) came.resolve();
+        };
+        const program = `keeps.go = Promise.withResolvers(); console.log(${JSON.stringify(said)}); await keeps.go.promise`;
+        const printing = contract.obey(plan, program, { onOutput });
+        await Promise.race([came.promise, printing]);
+        await contract.obey(plan, 'keeps.go.resolve()', other);
+        t.is((await printing).value, '');
+        t.deepEqual([log.text, other.text], [`${said}\n`, '']);
+      }
     },
   );
 
