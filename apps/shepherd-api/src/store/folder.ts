@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { errnoOf, isDiskFull, PlatformError, streamOf } from '@morpheo/common';
+import { errnoOf, isDiskFull, PlatformError } from '@morpheo/common';
 import type { JobStore, StoredFile } from './store.ts';
 
 /** What is being written lies here, on the same disk, until it is whole: no bucket has such a name. */
@@ -92,9 +92,32 @@ function nameOf({ parentPath, name }: Dirent, bucket: string): string {
 
 async function readFile(file: FileHandle): Promise<StoredFile | undefined> {
   const found = await file.stat();
-  if (found.isFile()) return { size: found.size, body: streamOf(file.createReadStream()) };
+  if (found.isFile()) return { size: found.size, body: bodyOf(file) };
   await file.close();
   return undefined;
+}
+
+/** The bytes of a file, which is closed at their end, and where they are cancelled. */
+function bodyOf(file: FileHandle): ReadableStream<Uint8Array> {
+  const pieces: AsyncIterator<Uint8Array> = file
+    .createReadStream({ autoClose: false })
+    [Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await pieces.next();
+          if (done !== true) return controller.enqueue(value);
+          controller.close();
+        } catch (error) {
+          controller.error(error);
+        }
+        await file.close();
+      },
+      cancel: async () => await file.close(),
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 async function place(

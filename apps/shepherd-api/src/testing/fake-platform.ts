@@ -27,6 +27,8 @@ export class FakePlatform {
   readonly runners: RunnerView[] = [];
   /** Which of both are away. */
   readonly away = { compute: false, storage: false };
+  /** How often compute-api was asked how an order stands. */
+  asked = 0;
   /** What compute-api throws at the next jobs, in place of taking them. */
   readonly refusals: Error[] = [];
 
@@ -43,6 +45,7 @@ export class FakePlatform {
       return { uuid: asked.uuid, output: asked.output };
     },
     getOrder: async ({ params: { id } }) => {
+      this.asked += 1;
       this.#reach('compute');
       const found = this.#orders.get(id);
       if (found === undefined) throw new PlatformError('not_found', 'There is no such order.');
