@@ -33,6 +33,7 @@ import { createRunnerMeters, watchRunners } from './runners/meters.ts';
 import { openRunners } from './runners/pool.ts';
 import type { RunnerLimits } from './runners/settings.ts';
 import type { ContainerRuntime } from './runtime/index.ts';
+import { Flock, type KeptSheep } from './sheep/flock.ts';
 
 /** What a worker is started with. Whoever opened the broker and the runtime closes them, after the worker. */
 export interface WorkerOptions {
@@ -65,6 +66,8 @@ export interface WorkerOptions {
   readonly cacheBytes?: number | undefined;
   /** About how often it asks for orders while it has room, in milliseconds; 5,000 where absent. */
   readonly pollMs?: number | undefined;
+  /** The sheep of Shepherd that it keeps, which it offers; none where absent. */
+  readonly sheep?: KeptSheep | undefined;
   /** What bounds its warm runners; as `DEFAULT_RUNNER_LIMITS` where absent. */
   readonly runners?: RunnerLimits | undefined;
   /** How long `drain` waits for what runs before it gives it back, in milliseconds; 20,000 where absent. */
@@ -132,8 +135,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       folder: join(folder, RUNNERS),
     }),
   );
+  const flock = await Flock.open(options.sheep, folder, log);
   const shared = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
-  const parts = { ...shared, declarations, runners };
+  const parts = { ...shared, declarations, runners, flock };
   const work = createWork(parts, { workspaces, gpus, recovery });
   const calls = options.runners?.most === 0 ? undefined : createCalls(shared, runners, log);
   if (metrics !== undefined) {
@@ -146,8 +150,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const onRegistered = async () => await identity.settle();
   const onTakenOver = async () => await identity.giveUp();
   const moved = options.id === undefined && identity.moved;
-  const settings = { id, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
-  const warm = (): RunnerProtocol[] => (runners.possible ? [...RUNNER_PROTOCOLS] : []);
+  const labels = options.sheep === undefined ? options.labels : { ...options.labels, ...flock.labels };
+  const settings = { id, labels, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
+  const warm = (): readonly RunnerProtocol[] => (runners.possible ? RUNNER_PROTOCOLS : []);
   const its = { architecture, warm, gpus, recovery, work, calls, meters };
   const agent = new WorkerAgent({ ...options, ...settings, ...its });
   opening.defer(async () => await agent.close());

@@ -109,6 +109,10 @@ export const ENDS = {
     reason: 'input_not_found',
     hint: 'Correct the name and the digest of the image, or push it to its registry; then retry.',
   },
+  sheep_model_missing: {
+    reason: 'input_not_found',
+    hint: 'Correct the name and the version of the model, or ask the operator to put it into the working directory of the sheep; then retry.',
+  },
   image_of_other_architecture: {
     reason: 'build_failed',
     hint: 'Push the image for the architecture of the worker too, or order it with a need (arch) that the image has.',

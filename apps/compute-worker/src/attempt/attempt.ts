@@ -1,4 +1,11 @@
-import { type BucketPlace, type Claim, PlatformError, type Resource, type Step } from '@morpheo/common';
+import {
+  type BucketPlace,
+  type Claim,
+  PlatformError,
+  type Resource,
+  type SheepModel,
+  type Step,
+} from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
 import { Checkpoints } from '../beside/checkpoints.ts';
@@ -22,6 +29,7 @@ import { Supplies, type SupplyOptions, type SupplyParts } from '../inputs/suppli
 import { type Result, stageResult } from '../outputs/stage.ts';
 import type { Runners } from '../runners/index.ts';
 import type { PreparedImage, RunLimits, RunOptions } from '../runtime/index.ts';
+import type { BareModel, Flock } from '../sheep/flock.ts';
 import type { ContainerStep, Recipe } from '../steps/contract.ts';
 import { count, formatBytes } from '../steps/format.ts';
 import { type Fill, StepRunner, withinLimits } from '../steps/run-step.ts';
@@ -38,6 +46,8 @@ export interface WorkerParts extends SupplyParts {
   readonly buckets: Connections;
   /** Programs that stay warm; absent: there are none. */
   readonly runners?: Runners | undefined;
+  /** The sheep of Shepherd; absent: there are none. */
+  readonly flock?: Flock | undefined;
   /** Which algorithms can be kept warm. */
   readonly declarations: Declarations;
 }
@@ -227,6 +237,13 @@ export class Attempt {
   } {
     const { owner = '', audience, gpus } = this.#claim;
     return { owner, audience, gpus, limits: withinLimits(this.limits, limits) };
+  }
+
+  /** A model of a bare sheep. Throws `unavailable` where the worker does not have that. */
+  bareModel(model: SheepModel): BareModel {
+    const { flock } = this.#parts;
+    if (flock === undefined) throw new PlatformError('unavailable', 'This worker has no sheep.');
+    return flock.model(model);
   }
 
   /** What brings by the rights of the attempt, and until it is disposed, what a warm runner starts with. */

@@ -26,4 +26,10 @@ export const offerSettings = defineSettings({
     list: true,
     help: 'What the worker offers to orders that need it, such as zone=a. Keys and values as labels of Kubernetes.',
   },
+  shepherdConfig: {
+    flag: 'shepherd-config',
+    env: 'MORPHEO_WORKER_SHEPHERD_CONFIG',
+    schema: z.string().min(1).optional(),
+    help: 'A configuration of Shepherd (YAML), whose sheep the worker keeps: jobs for them come here. The programs of bare ones run on this machine, as this user.',
+  },
 });

@@ -22,6 +22,7 @@ export interface TestWorkerOptions
       | 'slots'
       | 'images'
       | 'labels'
+      | 'sheep'
       | 'gpus'
       | 'gpuSlots'
       | 'cacheBytes'

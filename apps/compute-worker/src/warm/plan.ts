@@ -8,9 +8,10 @@ import type { Supplies } from '../inputs/supplies.ts';
 import type { PreparedRunner, RunnerPlan, RunnerProtocol } from '../runners/index.ts';
 import { runnerKey } from '../runners/key.ts';
 import type { PreparedImage, RunLimits } from '../runtime/index.ts';
+import type { BareModel } from '../sheep/flock.ts';
 import { nameClassically } from '../workflows/model-files.ts';
 
-/** A runner as an order or a call names it. Of `image` and `algo` it has one. */
+/** A runner as an order or a call names it. Of `image`, `algo` and `bare` it has one. */
 export interface RunnerRequest {
   /** Whom it serves, and nobody else; empty: who has no name. */
   readonly owner: string;
@@ -19,6 +20,8 @@ export interface RunnerRequest {
   readonly image?: string | undefined;
   /** The uuid of an algorithm on storage. */
   readonly algo?: string | undefined;
+  /** A model of a bare sheep of this worker. */
+  readonly bare?: BareModel | undefined;
   /** The uuid of the model that it serves, for people. */
   readonly model?: string | undefined;
   /** The problem whose data it sees; absent: it sees none. */
@@ -55,17 +58,17 @@ export async function planRunner(
   open: (signal: AbortSignal) => Supplies,
   signal: AbortSignal,
 ): Promise<RunnerPlan> {
-  const { owner, protocol, image, algo, model, limits, gpus, callKey } = request;
+  const { owner, protocol, image, algo, bare, model, limits, gpus, callKey } = request;
   using supplies = open(signal);
   return {
     key: await keyOf(request, supplies),
     shown: {
       owner,
-      image: image ?? (algo === undefined ? '' : nameOf({ type: 'algo', uuid: algo })),
+      image: image ?? bare?.name ?? (algo === undefined ? '' : nameOf({ type: 'algo', uuid: algo })),
       ...(model === undefined ? {} : { model }),
       ...(callKey === undefined ? {} : { callKey }),
     },
-    ...{ protocol, limits, gpus },
+    ...{ protocol, limits, gpus: bare?.gpus ?? gpus, seat: bare?.seat, program: bare?.program },
     prepare: async (folder, stop) => {
       using stack = new DisposableStack();
       const prepared = await prepareRunner(request, folder, stack.use(open(stop)));
@@ -82,6 +85,7 @@ async function keyOf(request: RunnerRequest, supplies: Supplies): Promise<string
     protocol,
     problem,
     image,
+    bare,
     algo,
     args,
     environment,
@@ -90,7 +94,7 @@ async function keyOf(request: RunnerRequest, supplies: Supplies): Promise<string
     gpus,
   } = request;
   const [program, ...read] = await Promise.all([
-    image ?? digestOf({ type: 'algo', uuid: algo ?? '' }, supplies),
+    image ?? bare?.name ?? digestOf({ type: 'algo', uuid: algo ?? '' }, supplies),
     ...inputs.map(async (input) => [input.path, await digestOfInput(input, supplies)] as const),
   ]);
   return runnerKey({
@@ -123,6 +127,10 @@ async function prepareRunner(
   const { inputs = [], args, environment } = request;
   const bringImage = async (): Promise<PreparedImage> => {
     if (request.image !== undefined) return await supplies.pull(request.image);
+    if (request.bare !== undefined) {
+      await request.bare.demand();
+      return { reference: request.bare.name, cached: true };
+    }
     const archive = await supplies.fetch({ type: 'algo', uuid: request.algo ?? '' });
     return (await supplies.image(archive)).prepared;
   };

@@ -87,11 +87,12 @@ async function run(
 
 /** Has a warm runner answer the job, and takes what the call has left. */
 async function call(order: Job & { readonly warm: RunnerProtocol }, attempt: Attempt): Promise<void> {
-  const { warm: protocol, image, algo, command: args, env: environment, inputs = [] } = order;
+  const { warm: protocol, image, algo, sheep, command: args, env: environment, inputs = [] } = order;
+  const bare = sheep && attempt.bareModel(sheep);
   tellLimits(order, attempt);
   const { ofCall, ofRunner } = splitInputs(inputs);
   const gathering = gather({ contexts: [], blobs: resourcesOf(ofCall) }, attempt);
-  const request = { protocol, image, algo, args, environment, inputs: ofRunner };
+  const request = { protocol, image, algo, bare, args, environment, inputs: ofRunner };
   const planning = planRunner(
     { ...request, ...attempt.ofRunner(limitsOf(order)) },
     (stop) => attempt.supplies(stop),

@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import { access, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OrderFailure, PlatformError, type SheepModel, sheepLabels } from '@morpheo/common';
+import type { Log } from '@morpheo/service/log';
+import type { BareSheep, Sheep } from '@morpheo/service/shepherd';
+import type { OwnProgram } from '../runners/index.ts';
+import { Family } from '../runtime/process/family.ts';
+import { type BareOptions, bareProgram } from './program.ts';
+
+/** The sheep of Shepherd that a worker keeps, as its operator's configuration has them. */
+export interface KeptSheep {
+  readonly sheep: readonly Sheep[];
+  /** What the programs of bare sheep find in their environment; what is of this platform is left out. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A model of a bare sheep, as a warm runner. */
+export interface BareModel {
+  /** For people. */
+  readonly name: string;
+  /** There is one program of a sheep at a time. */
+  readonly seat: string;
+  readonly gpus: number;
+  readonly program: OwnProgram;
+  /** Throws `OrderFailure` where the sheep does not have it. */
+  demand(): Promise<void>;
+}
+
+/** The model's configuration, in its folder. */
+const CONFIG = 'config.yaml';
+const OF_THE_PLATFORM = /^MORPHEO_/;
+
+/** The sheep that a worker keeps. */
+export class Flock {
+  /** What the worker offers. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly #bare: ReadonlyMap<string, BareSheep>;
+  readonly #options: BareOptions;
+
+  private constructor(sheep: readonly Sheep[], options: BareOptions) {
+    this.labels = sheepLabels(sheep);
+    this.#bare = new Map(sheep.flatMap((one) => (one.type === 'bare' ? [[one.id, one] as const] : [])));
+    this.#options = options;
+  }
+
+  /** Ends what an earlier process of the worker with this folder has left of its sheep. */
+  static async open(kept: KeptSheep | undefined, folder: string, log: Log): Promise<Flock> {
+    const { sheep = [], environment = {} } = kept ?? {};
+    const place = createHash('sha256').update(await realpath(folder));
+    const marker = `sheep-${place.digest('hex').slice(0, 16)}:`;
+    const killed = await new Family(marker).end();
+    if (killed > 0)
+      log.warn({ processes: killed }, 'Killed programs of bare sheep that an earlier worker left');
+    const own = Object.entries(environment).filter(([name]) => !OF_THE_PLATFORM.test(name));
+    const defined = own.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+    return new Flock(sheep, { marker, environment: Object.fromEntries(defined) });
+  }
+
+  /** A model of a bare sheep. Throws `unavailable` for a sheep that is kept elsewhere. */
+  model({ id, name, version }: SheepModel): BareModel {
+    const sheep = this.#bare.get(id);
+    if (sheep === undefined) throw new PlatformError('unavailable', `This worker has no bare sheep ${id}.`);
+    const config = join(name, version, CONFIG);
+    return {
+      name: `${name}:${version} of the sheep ${id}`,
+      seat: `sheep ${id}`,
+      gpus: sheep.gpus.length,
+      program: bareProgram(sheep, config, this.#options),
+      demand: async () => {
+        await access(join(sheep.workingDirectory, config)).catch((cause: unknown) => {
+          const message = `The sheep ${id} has no model ${name}:${version}: there is no ${config} in its working directory.`;
+          throw new OrderFailure('sheep_model_missing', { message }, cause);
+        });
+      },
+    };
+  }
+}
