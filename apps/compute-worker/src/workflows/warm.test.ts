@@ -53,7 +53,7 @@ test('A program that stays answers the jobs of an owner, each with its own files
   await setup.worker.settle();
   const other = call(ANSWER, { owner: 'eve' });
   await setup.worker.settle();
-  t.like(setup.compute.registrations[0], { warm: ['runner'] });
+  t.like(setup.compute.registrations[0], { warm: ['runner', 'zeromq'] });
   t.deepEqual([first, second, other].map(reusedBy), [[0], [1], [0]]);
   for (const [order, text] of [
     [first, 'answer 1'],
