@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isPlatformError, PlatformError, retry } from '@morpheo/common';
+import { PlatformError, retry } from '@morpheo/common';
 import { removeTree } from '../files/remove-tree.ts';
 import type { GpuLease } from '../gpus/allocator.ts';
-import type { RunResult } from '../runtime/index.ts';
 import { onWallLimit } from '../runtime/run-state.ts';
-import { formatBytes, formatDuration } from '../steps/format.ts';
-import { CallFailed, CallTimedOut, ProtocolFault, RunnerBroken, RunnerEnded } from './errors.ts';
+import { formatDuration } from '../steps/format.ts';
+import { explain, outcomeOf, stopped } from './ends.ts';
+import { CallTimedOut } from './errors.ts';
 import { openHttpDoor } from './http-door.ts';
 import type {
   CallResult,
@@ -17,37 +17,18 @@ import type {
   Runners,
   RunnerView,
 } from './index.ts';
-import { Keyed, type StartFault, tooMany } from './keyed.ts';
+import { Keyed, tooMany } from './keyed.ts';
+import { type Member, Members } from './members.ts';
 import { PendingCall } from './pending.ts';
 import type { OpenDoor } from './protocol.ts';
-import { Runner, type RunnerEnd } from './runner.ts';
-import {
-  type CallOutcome,
-  DEFAULT_RUNNER_LIMITS,
-  type RunnerLimits,
-  type RunnersOptions,
-} from './settings.ts';
+import { Runner } from './runner.ts';
+import { DEFAULT_RUNNER_LIMITS, type RunnerLimits, type RunnersOptions } from './settings.ts';
 import { openZeromqDoor } from './zeromq/door.ts';
-import { RUNNER_PORT } from './zeromq/relay.ts';
 
 /** Keys of which nothing is left but failed starts are remembered in this number. */
 const REMEMBERED = 200;
 /** How often a key whose calls take nobody knows how long is looked at, in milliseconds. */
 const LOOK_MS = 300;
-/** A runner that others wait for the room of has its turn for so long, in milliseconds. */
-const TURN_MS = 30_000;
-
-/** A runner, and what it has while it is there. */
-interface Member {
-  readonly runner: Runner;
-  readonly of: Keyed;
-  readonly lease: GpuLease;
-  /** Resolves when nothing of it is left. */
-  gone: Promise<void>;
-  /** While it has no call. */
-  idle: Disposable | undefined;
-}
-
 /** Opens the {@link Runners} of a worker; what an earlier process left in their folder is removed. */
 export async function openRunners(options: RunnersOptions): Promise<Runners> {
   await removeTree(options.folder);
@@ -61,7 +42,7 @@ class Pool implements Runners {
   readonly #options: RunnersOptions;
   readonly #limits: RunnerLimits;
   readonly #keys = new Map<string, Keyed>();
-  readonly #members = new Set<Member>();
+  readonly #members: Members;
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   readonly #onGpus: Disposable;
@@ -77,6 +58,8 @@ class Pool implements Runners {
   constructor(options: RunnersOptions) {
     this.#options = options;
     this.#limits = options.limits ?? DEFAULT_RUNNER_LIMITS;
+    const { runtime, gpus } = options;
+    this.#members = new Members({ gpus, limits: this.#limits, isolates: runtime.isolates });
     this.#onGpus = options.gpus.onFree(() => this.#lookForRoom());
   }
 
@@ -102,13 +85,8 @@ class Pool implements Runners {
     );
   }
 
-  refusal({ limits, gpus }: Pick<RunnerPlan, 'limits' | 'gpus'>): string | undefined {
-    const { memoryBytes } = this.#limits;
-    if (limits.memoryBytes > memoryBytes)
-      return `A runner with ${formatBytes(limits.memoryBytes)} of memory cannot be here: all runners of this worker together have ${formatBytes(memoryBytes)}.`;
-    const all = this.#options.gpus.gpus.length;
-    if (gpus > all) return `A runner with ${gpus} GPUs cannot be here: this worker has ${all}.`;
-    return undefined;
+  refusal(plan: Pick<RunnerPlan, 'limits' | 'gpus'>): string | undefined {
+    return this.#members.refusal(plan);
   }
 
   async call<T>(call: RunnerCall<T>): Promise<CallResult<T>> {
@@ -124,7 +102,7 @@ class Pool implements Runners {
   }
 
   list(): readonly RunnerView[] {
-    const views = [...this.#members].map(({ runner, of }) => ({
+    const views = this.#members.all.map(({ runner, of }) => ({
       ...of.shown(),
       id: runner.id,
       state: runner.state,
@@ -142,13 +120,7 @@ class Pool implements Runners {
   }
 
   room(): RunnerRoom {
-    if (!this.possible) return { runners: 0, memoryBytes: 0, gpus: 0 };
-    const busy = [...this.#members].filter(({ runner }) => runner.state !== 'idle');
-    return {
-      runners: Math.max(0, this.#limits.most - busy.length),
-      memoryBytes: Math.max(0, this.#limits.memoryBytes - memoryOf(busy)),
-      gpus: this.#options.gpus.free,
-    };
+    return this.possible ? this.#members.room() : { runners: 0, memoryBytes: 0, gpus: 0 };
   }
 
   retry(key: string): boolean {
@@ -168,8 +140,9 @@ class Pool implements Runners {
     this.#closing.abort(stopped());
     this.#onGpus[Symbol.dispose]();
     for (const keyed of this.#keys.values()) for (const pending of keyed.takeAll()) pending.fail(stopped());
-    for (const { runner } of this.#members) void runner.end('the worker stops', stopped());
-    while (this.#members.size > 0) await Promise.all([...this.#members].map(async ({ gone }) => await gone));
+    for (const { runner } of this.#members.all) void runner.end('the worker stops', stopped());
+    while (this.#members.all.length > 0)
+      await Promise.all(this.#members.all.map(async ({ gone }) => await gone));
     await this.#looking;
     this.#listeners.clear();
   }
@@ -204,13 +177,13 @@ class Pool implements Runners {
   /** The time for waiting has passed: a start that goes on is waited for. */
   #waitedLong(keyed: Keyed, pending: PendingCall): void {
     if (!keyed.has(pending)) return;
-    if (this.#membersOf(keyed).some(({ runner }) => isStarting(runner))) pending.isOverdue = true;
+    if (this.#members.of(keyed).some(({ runner }) => isStarting(runner))) pending.isOverdue = true;
     else pending.abandon(this.#lateFor(keyed));
   }
 
   #lateFor(keyed: Keyed): CallTimedOut {
     const { waitMs: limitMs } = this.#limits;
-    const has = this.#membersOf(keyed).length > 0;
+    const has = this.#members.of(keyed).length > 0;
     const what = has ? 'no runner was free' : 'there was no room for a runner';
     const message = `The call waited for ${formatDuration(limitMs)}, and ${what} in that time.`;
     return new CallTimedOut(message, { phase: 'waiting', limitMs, alone: false, tail: [] });
@@ -219,7 +192,7 @@ class Pool implements Runners {
   /** Gives what waits to runners that take calls, those first that had one last; starts one more where that helps. */
   #serve(keyed: Keyed): void {
     keyed.refuseIfBroken();
-    const members = this.#membersOf(keyed).toSorted((a, b) => b.runner.idleSince - a.runner.idleSince);
+    const members = this.#members.of(keyed).toSorted((a, b) => b.runner.idleSince - a.runner.idleSince);
     for (const member of members) {
       if (keyed.waiting === 0) break;
       const { runner } = member;
@@ -229,18 +202,19 @@ class Pool implements Runners {
       member.idle = undefined;
       runner.give(calls);
     }
-    if (keyed.waiting > 0) this.#startFor(keyed);
+    // Who waits longer, also for another key, has room first.
+    if (keyed.waiting > 0) this.#lookForRoom();
   }
 
   #startFor(keyed: Keyed): void {
-    const runners = this.#membersOf(keyed).map(({ runner }) => runner);
+    const runners = this.#members.of(keyed).map(({ runner }) => runner);
     if (this.#closing.signal.aborted || runners.some(isStarting)) return;
     const usable = runners.filter(({ state }) => state !== 'ending').length;
     if (usable > 0 && !keyed.isWorthAnother(usable)) {
       if (keyed.waiting > 1) this.#lookLater(keyed);
       return;
     }
-    const lease = this.#roomFor(keyed.plan, usable === 0);
+    const lease = this.#members.roomFor(keyed.plan, usable === 0);
     if (lease !== undefined) this.#start(keyed, lease);
   }
 
@@ -251,58 +225,6 @@ class Pool implements Runners {
       this.#looksLater.delete(keyed);
       this.#serve(keyed);
     }, LOOK_MS).unref();
-  }
-
-  /**
-   * Room for a runner, as a lease of its GPUs; undefined where there is none now. Idle runners are ended for it, the least
-   * recently used first, and busy ones that had their turn get no more calls where `isNeeded`.
-   */
-  #roomFor(plan: RunnerPlan, isNeeded: boolean): GpuLease | undefined {
-    const { limits, gpus } = plan;
-    const seat = this.#seatOf(plan);
-    const seated = [...this.#members].find(({ runner }) => this.#seatOf(runner.plan) === seat);
-    if (seat !== undefined && seated !== undefined) {
-      if (seated.runner.state === 'idle') void seated.runner.end('its place was needed');
-      else if (isNeeded) this.#endATurn([seated]);
-      return undefined;
-    }
-    const fits = (members: readonly Member[]) =>
-      members.length < this.#limits.most &&
-      memoryOf(members) + limits.memoryBytes <= this.#limits.memoryBytes;
-    if (fits([...this.#members])) {
-      const lease = this.#options.gpus.lease(gpus);
-      if (lease !== undefined) return lease;
-    }
-    const staying = [...this.#members].filter(({ runner }) => !runner.isEnding);
-    const idle = staying
-      .filter(({ runner }) => runner.state === 'idle')
-      .toSorted((a, b) => a.runner.idleSince - b.runner.idleSince);
-    const victims: Member[] = [];
-    while (!fits(staying.filter((member) => !victims.includes(member)))) {
-      const victim = idle.shift();
-      if (victim === undefined) {
-        if (isNeeded) this.#endATurn(staying);
-        return undefined;
-      }
-      victims.push(victim);
-    }
-    for (const { runner } of victims) void runner.end('its room was needed');
-    return undefined;
-  }
-
-  /** In a runtime that isolates nothing, all programs of Shepherd listen at the same port of the machine. */
-  #seatOf({ seat, protocol, program }: RunnerPlan): string | undefined {
-    const sharesPort = protocol === 'zeromq' && program === undefined && !this.#options.runtime.isolates;
-    return sharesPort ? `port ${RUNNER_PORT}` : seat;
-  }
-
-  #endATurn(members: readonly Member[]): void {
-    const since = performance.now() - TURN_MS;
-    const [oldest] = members
-      .filter(({ runner }) => runner.state === 'busy' && runner.startedAt + (runner.startMs ?? 0) < since)
-      .toSorted((a, b) => a.runner.startedAt - b.runner.startedAt);
-    if (members.every(({ runner }) => runner.state !== 'ending'))
-      oldest?.runner.retire('others waited for its room');
   }
 
   #start(keyed: Keyed, lease: GpuLease): void {
@@ -388,14 +310,10 @@ class Pool implements Runners {
     }
   }
 
-  #membersOf(keyed: Keyed): Member[] {
-    return [...this.#members].filter(({ of }) => of === keyed);
-  }
-
   /** Forgets keys of which nothing is known that matters, and the oldest of too many that would not start. */
   #forget(): void {
     for (const keyed of this.#keys.values()) {
-      const isUsed = keyed.waiting > 0 || this.#membersOf(keyed).length > 0;
+      const isUsed = keyed.waiting > 0 || this.#members.of(keyed).length > 0;
       if (!isUsed && (!keyed.isWorthKeeping || this.#keys.size > REMEMBERED)) this.#keys.delete(keyed.key);
     }
   }
@@ -416,43 +334,4 @@ const OUR_DOORS: Readonly<Record<RunnerProtocol, OpenDoor>> = {
 /** Also where its start has just failed, until that is known to have left nothing. */
 function isStarting({ startMs }: Runner): boolean {
   return startMs === undefined;
-}
-
-function memoryOf(members: readonly Member[]): number {
-  return members.reduce((sum, { runner }) => sum + runner.plan.limits.memoryBytes, 0);
-}
-
-function stopped(): PlatformError {
-  return new PlatformError('unavailable', 'The worker stops.');
-}
-
-/** Why a runner ended, as the end of a sentence. */
-function explain(end: RunnerEnd, { startMs }: RunnerLimits): Omit<StartFault, 'tail'> {
-  switch (end.kind) {
-    case 'ended':
-      return { message: end.reason };
-    case 'slow_start':
-      return { message: `it had not asked for a call after ${formatDuration(startMs)}` };
-    case 'failed':
-      return {
-        message: end.error instanceof Error ? end.error.message : String(end.error),
-        cause: end.error,
-      };
-    case 'program':
-      return { message: end.why instanceof ProtocolFault ? end.why.message : explainResult(end.why) };
-  }
-}
-
-function explainResult({ ended, exitCode, notStarted }: RunResult): string {
-  if (notStarted !== undefined) return `it could not be started: ${notStarted}`;
-  if (ended === 'exited') return `it ended with exit code ${exitCode}`;
-  return `it passed a limit (${ended})`;
-}
-
-function outcomeOf(error: unknown): CallOutcome {
-  if (error instanceof CallFailed) return 'failed';
-  if (error instanceof RunnerEnded) return 'ended';
-  if (error instanceof CallTimedOut) return 'timed_out';
-  if (error instanceof RunnerBroken) return 'broken';
-  return isPlatformError(error, 'rate_limited', 'invalid_order') ? 'refused' : 'error';
 }

@@ -69,6 +69,20 @@ test('A call waits for a busy runner, and another runner starts where that takes
   t.is(runners.size, 2);
 });
 
+test('A runner that never has a rest gives its room to who waits for it, after its turn', async (t) => {
+  await using fixture = await openRunnersFixture({ most: 1, turnMs: 50 });
+  const [busy, other] = [await fixture.plan(), await fixture.plan()];
+  const answered = new AbortController();
+  const callOn = async () => {
+    while (!answered.signal.aborted) await fixture.call('', { plan: busy });
+  };
+  const callers = [callOn(), callOn(), callOn()];
+  await eventually(t, (t) => t.deepEqual(states(fixture.runners.list()), ['busy']));
+  t.is((await fixture.call('', { plan: other })).reused, 0);
+  answered.abort();
+  await Promise.all(callers);
+});
+
 test('No more calls wait than may, and others are refused', async (t) => {
   await using fixture = await openRunnersFixture({ most: 1, queue: 2 });
   const plan = await fixture.plan();

@@ -20,6 +20,8 @@ export interface RunnerLimits {
   /** After so many calls, and so many milliseconds, a runner ends. */
   readonly calls: number;
   readonly ageMs: number;
+  /** A runner that others wait for the room of keeps it for so long, in milliseconds; 30,000 where absent. */
+  readonly turnMs?: number | undefined;
 }
 
 /** The parts of the {@link Runners} of a worker. */

@@ -1,0 +1,44 @@
+import { isPlatformError, PlatformError } from '@morpheo/common';
+import type { RunResult } from '../runtime/index.ts';
+import { formatDuration } from '../steps/format.ts';
+import { CallFailed, CallTimedOut, ProtocolFault, RunnerBroken, RunnerEnded } from './errors.ts';
+import type { StartFault } from './keyed.ts';
+import type { RunnerEnd } from './runner.ts';
+import type { CallOutcome, RunnerLimits } from './settings.ts';
+
+/** What calls that wait are told when their worker stops. */
+export function stopped(): PlatformError {
+  return new PlatformError('unavailable', 'The worker stops.');
+}
+
+/** Why a runner ended, as the end of a sentence. */
+export function explain(end: RunnerEnd, { startMs }: RunnerLimits): Omit<StartFault, 'tail'> {
+  switch (end.kind) {
+    case 'ended':
+      return { message: end.reason };
+    case 'slow_start':
+      return { message: `it had not asked for a call after ${formatDuration(startMs)}` };
+    case 'failed':
+      return {
+        message: end.error instanceof Error ? end.error.message : String(end.error),
+        cause: end.error,
+      };
+    case 'program':
+      return { message: end.why instanceof ProtocolFault ? end.why.message : explainResult(end.why) };
+  }
+}
+
+function explainResult({ ended, exitCode, notStarted }: RunResult): string {
+  if (notStarted !== undefined) return `it could not be started: ${notStarted}`;
+  if (ended === 'exited') return `it ended with exit code ${exitCode}`;
+  return `it passed a limit (${ended})`;
+}
+
+/** What a call that threw counts as. */
+export function outcomeOf(error: unknown): CallOutcome {
+  if (error instanceof CallFailed) return 'failed';
+  if (error instanceof RunnerEnded) return 'ended';
+  if (error instanceof CallTimedOut) return 'timed_out';
+  if (error instanceof RunnerBroken) return 'broken';
+  return isPlatformError(error, 'rate_limited', 'invalid_order') ? 'refused' : 'error';
+}
