@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { computeClient } from '@morpheo/client';
 import type { CallRequest } from '@morpheo/common';
-import { freePorts, withParts } from '@morpheo/real-parts';
+import { freePorts, mainOf, ServiceProcess, withParts } from '@morpheo/real-parts';
 import { sharedPostgres } from '@morpheo/service/database/testing';
 import { instanceSigner, instanceVerifier, ticketKeysOf, ticketSigner } from '@morpheo/service/http';
 import { eventually } from '@morpheo/service/testing';
@@ -23,12 +23,12 @@ const BODY: CallRequest = {
 const HEADERS = {};
 
 /** Two compute-apis over HTTP on one database, each of which knows where the other is. */
-async function openTwo(silentMs = 60_000) {
+async function openTwo() {
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await (await postgres()).createDatabase());
   const open = async (port: number) => {
     const advertiseUrl = `http://127.0.0.1:${port}`;
-    const calls = { ...CALL_DEFAULTS, silentMs, goneMs: silentMs, everyMs: 20, advertiseUrl };
+    const calls = { ...CALL_DEFAULTS, silentMs: 60_000, goneMs: 60_000, everyMs: 20, advertiseUrl };
     const service = stack.use(
       await openTestService(false, {
         port,
@@ -111,15 +111,54 @@ test('Where the compute-api ends at which a caller waits, the call fails and its
   await eventually(t, (t) => t.deepEqual(worker.cancelled, [worker.given[0]?.call]));
 });
 
-test('A call fails in bounded time whose worker asked at a compute-api that died', async (t) => {
-  await using two = await openTwo(3000);
-  const { one, other } = two;
-  await using worker = await workerAt(other, { answer: () => undefined });
-  const answer = one.api.postCall({ headers: HEADERS, body: BODY });
+test('A call fails in bounded time whose worker asked at a compute-api that is killed; the next one goes well', async (t) => {
+  await using stack = new AsyncDisposableStack();
+  const database = stack.use(await (await postgres()).createDatabase());
+  const [herePort = 0, therePort = 0] = await freePorts(2);
+  const [hereUrl, thereUrl] = [herePort, therePort].map((port) => `http://127.0.0.1:${port}`) as [
+    string,
+    string,
+  ];
+  const there = stack.use(
+    new ServiceProcess({
+      main: mainOf('compute-api'),
+      flags: {
+        ...{ 'db-url': database.url, port: therePort, 'advertise-url': thereUrl, 'insecure-open': '' },
+        ...{
+          storage: 'http://127.0.0.1:9',
+          'storage-user': 'u',
+          'storage-password': 'p',
+          'log-level': 'error',
+        },
+      },
+      ready: `${thereUrl}/health`,
+      output: 'show',
+    }),
+  );
+  await there.start();
+  const calls = { ...CALL_DEFAULTS, silentMs: 3000, goneMs: 1000, advertiseUrl: hereUrl };
+  stack.use(
+    await openTestService(false, {
+      ...{ port: herePort, callers: null, settings: { ...COMPUTE_DEFAULTS, calls } },
+      database: { engine: 'postgres', address: database, poolSize: 4 },
+    }),
+  );
+  const here = computeClient({ url: hereUrl });
+  let isKilled: boolean = false;
+  const worker = stack.use(
+    await CallWorker.start(computeClient({ url: thereUrl }), {
+      answer: (given) => (isKilled ? echo(given) : undefined),
+    }),
+  );
+  const answer = here.postCall({ headers: HEADERS, body: BODY });
   answer.catch(() => undefined);
   await eventually(t, (t) => t.is(worker.given.length, 1));
-  await other.service[Symbol.asyncDispose]();
+  await there.kill();
+  isKilled = true;
   await t.throwsAsync(answer, { code: 'unavailable', message: /not heard of any more/ });
+  worker.api = here;
+  t.like(await here.postCall({ headers: HEADERS, body: BODY }), { reused: 0 });
+  t.is(worker.given.length, 2);
 });
 
 test('A worker whose compute-api died brings its answers to the other', async (t) => {

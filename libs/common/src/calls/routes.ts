@@ -117,7 +117,7 @@ export const calls = {
       '504: it has waited, or run, longer than it may. With `Prefer: respond-async` (RFC 7240) it becomes an order instead, ' +
       'a job with `warm`, and that is 202: nothing else is.',
     access: ['orchestrator'],
-    headers: z.object({ prefer: z.string().max(1000).optional() }),
+    headers: z.object({ prefer: z.string().max(200).optional() }),
     body: json(callRequest, MOST_IN_JOB.bytes),
     status: 200,
     response: json(z.union([callAnswer, jobAccepted])),

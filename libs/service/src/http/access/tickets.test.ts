@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import type { Ticket } from '@morpheo/common';
 import test from 'ava';
 import { SignJWT } from 'jose';
-import { openTicketKeys, ticketKeysOf, ticketSigner, ticketVerifier } from './tickets.ts';
+import {
+  instanceSigner,
+  instanceVerifier,
+  openTicketKeys,
+  ticketKeysOf,
+  ticketSigner,
+  ticketVerifier,
+} from './tickets.ts';
 
 const TICKET: Ticket = {
   order: '00000000-0000-4000-8000-000000000001',
@@ -155,4 +162,16 @@ test('A file of keys is read again when it changes; while it cannot be read, the
     [id],
   );
   t.is(errors.length, 1);
+});
+
+test('What compute-apis show to one another is no ticket, and a ticket is none of it', async (t) => {
+  const known = instanceVerifier(keys);
+  const token = await instanceSigner(keys)();
+  t.deepEqual(await known(`Bearer ${token}`), { name: 'another compute-api', roles: ['compute'] });
+  t.is(await known('Basic YTpi'), undefined);
+  await t.throwsAsync(ticketVerifier(keys)(`Bearer ${token}`), { code: 'unauthenticated' });
+  const soon = new Date(Date.now() + 60_000);
+  await t.throwsAsync(known(`Bearer ${await sign(TICKET, soon)}`), { code: 'unauthenticated' });
+  const stranger = await instanceSigner(ticketKeysOf(newKey(), 'there'))();
+  await t.throwsAsync(known(`Bearer ${stranger}`), { code: 'unauthenticated', message: /another key/ });
 });
