@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { access, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { OrderFailure, PlatformError, type SheepModel, sheepLabels } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import type { BareSheep, Sheep } from '@morpheo/service/shepherd';
@@ -17,7 +17,7 @@ export interface KeptSheep {
 
 /** A model of a bare sheep, as a warm runner. */
 export interface BareModel {
-  /** For people. */
+  /** `<sheep>/<name>:<version>`. */
   readonly name: string;
   /** There is one program of a sheep at a time. */
   readonly seat: string;
@@ -27,7 +27,10 @@ export interface BareModel {
   demand(): Promise<void>;
 }
 
-/** The model's configuration, in its folder. */
+/** What the original starts; it has a folder for each model, with its configuration. */
+const isShepherds = ({ program: [name] }: BareSheep) => name !== undefined && basename(name) === RUNNER;
+const RUNNER = 'shepherd-runner';
+
 const CONFIG = 'config.yaml';
 const OF_THE_PLATFORM = /^MORPHEO_/;
 
@@ -63,11 +66,12 @@ export class Flock {
     if (sheep === undefined) throw new PlatformError('unavailable', `This worker has no bare sheep ${id}.`);
     const config = join(name, version, CONFIG);
     return {
-      name: `${name}:${version} of the sheep ${id}`,
+      name: `${id}/${name}:${version}`,
       seat: `sheep ${id}`,
       gpus: sheep.gpus.length,
       program: bareProgram(sheep, config, this.#options),
       demand: async () => {
+        if (!isShepherds(sheep)) return;
         await access(join(sheep.workingDirectory, config)).catch((cause: unknown) => {
           const message = `The sheep ${id} has no model ${name}:${version}: there is no ${config} in its working directory.`;
           throw new OrderFailure('sheep_model_missing', { message }, cause);

@@ -16,7 +16,7 @@ const MODEL = join(import.meta.dirname, '../../../../examples/shepherd/models/ze
 /** Tells how it was started, and is the model of the examples. */
 const RUNNER = `#!/bin/sh
 echo "started: $* in $(pwd) with $CUDA_VISIBLE_DEVICES, $GREETING and $MORPHEO_SECRET."
-exec "$PYTHON" "$MODEL" "$2"
+exec "$PYTHON" "$MODEL" "$@"
 `;
 
 const sheepOf = (members: Partial<BareSheep>): BareSheep => ({
@@ -87,7 +87,7 @@ test('A worker offers the sheep of its operator, and a bare one answers jobs by 
   t.is(said, `started: -p ${port} ocr/1/config.yaml in ${folder} with , hello and .\nthe model is loaded\n`);
   t.is(await readFile(join(folder, 'logs/err'), 'utf8'), '');
   const shown = setup.worker.runners.list();
-  t.like(shown, [{ shown: { image: 'ocr:1 of the sheep one' }, calls: 2, protocol: 'zeromq' }]);
+  t.like(shown, [{ shown: { image: 'one/ocr:1' }, calls: 2, protocol: 'zeromq' }]);
 });
 
 test('A sheep has one model at a time, and goes on to the other that is asked', async (t) => {
@@ -114,6 +114,13 @@ test('A model that a sheep does not have, and a port that is taken, are told', a
   const order = job({ input: 1 });
   await eventually(t, (inner) => inner.is(order.reports.length, 1));
   t.regex(JSON.stringify(order.reports), new RegExp(`Port ${port} of this machine`));
+});
+
+test("A program that is none of Shepherd's knows its models itself", async (t) => {
+  const { setup, job } = await openSheep(t, { program: [requireProgram('python3-zmq'), MODEL] });
+  const order = job({ input: 1 }, '3');
+  await setup.worker.settle();
+  t.is(resultOf(order).uuid, order.spec.uplet.output ?? '');
 });
 
 test('A program that is not there is told', async (t) => {

@@ -3,9 +3,9 @@
 It answers {"input": x} with {"result": x}, and fails where the input is {"fail": "why"}.
 """
 
+import argparse
 import json
 import pathlib
-import sys
 import traceback
 
 import zmq
@@ -43,4 +43,8 @@ def main(port):
         socket.send_multipart([sender, json.dumps({"message": reply}).encode()])
 
 
-main(int(sys.argv[1]) if len(sys.argv) > 1 else 9999)
+# A bare sheep says the port, and which model it wants; in a container it is always the same.
+arguments = argparse.ArgumentParser()
+arguments.add_argument("-p", "--port", type=int, default=9999)
+arguments.add_argument("model", nargs="?")
+main(arguments.parse_args().port)

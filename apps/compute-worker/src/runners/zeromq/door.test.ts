@@ -70,7 +70,7 @@ withParts(ava, 'pyzmq')(
     const { door, folder, parent, offer, answers, faults } = await openDoor(t);
     const port = await freePort();
     t.deepEqual(door.before, ['/run/morpheo/relay', '/run/morpheo', '9999']);
-    const words = [folder, String(port), requireProgram('python3-zmq'), MODEL, String(port)];
+    const words = [folder, String(port), requireProgram('python3-zmq'), MODEL, '-p', String(port)];
     const program = spawn(join(folder, 'relay'), words, { stdio: 'inherit' });
     const ended = once(program, 'exit');
     t.teardown(() => program.kill());

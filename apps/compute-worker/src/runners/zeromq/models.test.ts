@@ -26,7 +26,7 @@ const MODEL = join(import.meta.dirname, '../../../../../examples/shepherd/models
 const HOSTILE = `
 import json, os, pathlib, sys, time, zmq
 socket = zmq.Context().socket(zmq.ROUTER)
-socket.bind("tcp://0.0.0.0:" + (sys.argv[1] if len(sys.argv) > 1 else "9999"))
+socket.bind("tcp://0.0.0.0:" + (sys.argv[2] if len(sys.argv) > 1 else "9999"))
 while True:
     sender, frame = socket.recv_multipart()
     message = json.loads(frame)["message"]
@@ -100,7 +100,7 @@ const asProcess = async (): Promise<Place> => {
     open: async (folder) => await openProcessRuntime({ folder, log: silentLog }),
     door: async (options) => await openZeromqDoor({ ...options, port }),
     dockerfile: async () => {
-      const words = JSON.stringify([requireProgram('python3-zmq'), '/app/model.py', String(port)]);
+      const words = JSON.stringify([requireProgram('python3-zmq'), '/app/model.py', '-p', String(port)]);
       return `FROM python:3.11-slim\nCOPY . /app\nENTRYPOINT ${words}\n`;
     },
   };
