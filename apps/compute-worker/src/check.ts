@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { computeClient, identify, storageClient } from '@morpheo/client';
-import { computeContract, storageContract } from '@morpheo/common';
+import { computeContract, PlatformError, storageContract } from '@morpheo/common';
 import {
   folderProbe,
   NOTHING,
@@ -16,10 +17,14 @@ import { openConnections } from './buckets/index.ts';
 import { computeOf, openBroker, storageOf } from './clients.ts';
 import type { WorkerConfig } from './config/config.ts';
 import { openRuntime } from './config/open-runtime.ts';
+import { readSheep } from './sheep/flock.ts';
 import { WORKER_FOLDERS } from './worker.ts';
 
 /** What `--check` of the worker asks. */
-export function probesOf(config: WorkerConfig): Probes {
+export function probesOf(
+  config: WorkerConfig,
+  env: Readonly<Record<string, string | undefined>> = {},
+): Probes {
   const compute = computeOf(config);
   const storage = storageOf(config);
   const params = { type: 'model', uuid: NOTHING } as const;
@@ -42,6 +47,7 @@ export function probesOf(config: WorkerConfig): Probes {
     }),
     ...(broker ? { broker: brokerProbe(config) } : {}),
     runtime: runtimeProbe(config),
+    ...(config.shepherdConfig === undefined ? {} : { sheep: sheepProbe(config, env) }),
     ...(config.buckets === undefined ? {} : { buckets: bucketsProbe(config.buckets) }),
     ...traceProbes(config),
   };
@@ -56,6 +62,25 @@ function brokerProbe(config: WorkerConfig): Probe {
     },
     remedy: 'Orders are found by asking without it, too.',
   };
+}
+
+function sheepProbe(config: WorkerConfig, env: Readonly<Record<string, string | undefined>>): Probe {
+  return {
+    ask: async () => {
+      const { sheep = [] } = (await readSheep(config, env)) ?? {};
+      for (const one of sheep) if (one.type === 'bare') await demandFolder(one.workingDirectory, one.id);
+      return sheep.map(({ id, type }) => `${id} (${type})`).join(', ');
+    },
+    remedy: 'The worker does not start with a configuration that is no good.',
+  };
+}
+
+async function demandFolder(path: string, sheep: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined))?.isDirectory() === true) return;
+  throw new PlatformError(
+    'unavailable',
+    `The working directory of the sheep ${sheep} is not there: ${path}.`,
+  );
 }
 
 function bucketsProbe(path: string): Probe {

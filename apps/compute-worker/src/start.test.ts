@@ -49,6 +49,23 @@ test('A worker that has lost a folder of its own is not ready, and --check names
   await service?.drain();
 });
 
+test('--check names the sheep of a worker, or what is wrong with their configuration', async (t) => {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, 'shepherd.yml');
+  const places = ['--data-dir', folder.path, '--compute', NOWHERE, '--storage', NOWHERE];
+  const asked = async (sheep: string) => {
+    await writeFile(file, `data_root: /data\nsheep:\n  one: ${sheep}\n`);
+    const loaded = loadConfig([...places, '--runtime', 'process', '--shepherd-config', file], {});
+    if (loaded.kind !== 'settings') throw new Error('these are settings');
+    const probe = new Map(Object.entries(probesOf(loaded.values, { HERE: folder.path }))).get('sheep');
+    return await probe?.ask(AbortSignal.timeout(60_000));
+  };
+  t.is(await asked('{ type: bare, port: 1, working_directory: $HERE }'), 'one (bare)');
+  const lost = asked('{ type: bare, port: 1, working_directory: $HERE/lost }');
+  await t.throwsAsync(lost, { code: 'unavailable', message: /the sheep one is not there: .*lost/ });
+  await t.throwsAsync(asked('{ type: goat }'), { code: 'invalid_request', message: /line 3/ });
+});
+
 test('A worker refuses to start beside a compute-api or storage-api of the originals before it hears the broker, and says what to start', async (t) => {
   await using folder = await temporaryFolder();
   const nsqd = createTcpServer(() => t.fail('it would take messages from a worker of the original'));

@@ -5,9 +5,7 @@ import {
   type Contract,
   computeContract,
   isPlatformError,
-  MOST_LABELS,
   PlatformError,
-  sheepLabels,
   storageContract,
   VERSION,
 } from '@morpheo/common';
@@ -20,7 +18,6 @@ import {
 } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { openRegistries } from '@morpheo/service/registry';
-import { readShepherdFile } from '@morpheo/service/shepherd';
 import { takeIdentity } from './agent/identity.ts';
 import { openConnections } from './buckets/index.ts';
 import { probesOf } from './check.ts';
@@ -30,7 +27,7 @@ import { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
 import { openRuntime } from './config/open-runtime.ts';
 import { runnerLimitsOf } from './config/runners.ts';
 import { serveHealth } from './health.ts';
-import type { KeptSheep } from './sheep/flock.ts';
+import { readSheep } from './sheep/flock.ts';
 import { startWorker } from './worker.ts';
 
 /** Starts a worker as its flags and environment say; undefined where only help, or a check, was asked for. */
@@ -38,7 +35,7 @@ export async function start(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<RunningService | undefined> {
-  const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
+  const config = await settingsOrCheck(loadConfig(argv, env), (values) => probesOf(values, env));
   return await startService(config, {
     name: 'compute-worker',
     unused: unusedSettings,
@@ -51,7 +48,7 @@ async function open(
   env: Readonly<Record<string, string | undefined>>,
   { log, metrics, tracer, stack }: ServiceTools,
 ): Promise<OpenedService> {
-  const sheep = await sheepOf(config, env);
+  const sheep = await readSheep(config, env);
   await refuseForeignPeers(config, log);
   const storage = storageOf(config);
   const folder = resolve(config.dataDir);
@@ -132,18 +129,6 @@ async function refuseForeignPeers(config: WorkerConfig, log: Log): Promise<void>
     refuse(computeContract, computeOf(config), '--compute'),
     refuse(storageContract, storageOf(config), '--storage'),
   ]);
-}
-
-async function sheepOf(
-  { shepherdConfig, labels = {} }: WorkerConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<KeptSheep | undefined> {
-  if (shepherdConfig === undefined) return undefined;
-  const { sheep } = await readShepherdFile(shepherdConfig, environment);
-  const offered = Object.keys({ ...labels, ...sheepLabels(sheep) }).length;
-  if (offered <= MOST_LABELS) return { sheep, environment };
-  const message = `A worker offers at most ${MOST_LABELS} labels, one for each sheep of --shepherd-config and each --label, and these are ${offered}: divide them between workers.`;
-  throw new PlatformError('invalid_request', message);
 }
 
 function limitsOf(config: WorkerConfig): WorkerLimits {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { access, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { OrderFailure, PlatformError, type SheepModel, sheepLabels } from '@morpheo/common';
+import { MOST_LABELS, OrderFailure, PlatformError, type SheepModel, sheepLabels } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
-import type { BareSheep, Sheep } from '@morpheo/service/shepherd';
+import { type BareSheep, readShepherdFile, type Sheep } from '@morpheo/service/shepherd';
+import type { WorkerConfig } from '../config/config.ts';
 import type { OwnProgram } from '../runners/index.ts';
 import { Family } from '../runtime/process/family.ts';
 import { type BareOptions, bareProgram } from './program.ts';
@@ -13,6 +14,22 @@ export interface KeptSheep {
   readonly sheep: readonly Sheep[];
   /** What the programs of bare sheep find in their environment; what is of this platform is left out. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Reads the sheep of a worker from its operator's configuration; undefined where there is none. Throws `invalid_request` for
+ * one that is no good, or has more than a worker can offer.
+ */
+export async function readSheep(
+  { shepherdConfig, labels = {} }: Pick<WorkerConfig, 'shepherdConfig' | 'labels'>,
+  environment: KeptSheep['environment'],
+): Promise<KeptSheep | undefined> {
+  if (shepherdConfig === undefined) return undefined;
+  const { sheep } = await readShepherdFile(shepherdConfig, environment);
+  const offered = Object.keys({ ...labels, ...sheepLabels(sheep) }).length;
+  if (offered <= MOST_LABELS) return { sheep, environment };
+  const message = `A worker offers at most ${MOST_LABELS} labels, one for each sheep of --shepherd-config and each --label, and these are ${offered}: divide them between workers.`;
+  throw new PlatformError('invalid_request', message);
 }
 
 /** A model of a bare sheep, as a warm runner. */

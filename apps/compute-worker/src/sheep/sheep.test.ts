@@ -8,6 +8,7 @@ import { silentLog } from '@morpheo/service/log';
 import type { BareSheep } from '@morpheo/service/shepherd';
 import { eventually } from '@morpheo/service/testing';
 import ava, { type ExecutionContext } from 'ava';
+import type { Gpu } from '../runtime/index.ts';
 import { openProcessRuntime } from '../runtime/process/index.ts';
 import { failureOf, openTestWorker, resultOf } from '../testing/test-worker.ts';
 
@@ -25,7 +26,7 @@ const sheepOf = (members: Partial<BareSheep>): BareSheep => ({
   ...members,
 });
 
-async function openSheep(t: ExecutionContext, members: Partial<BareSheep> = {}) {
+async function openSheep(t: ExecutionContext, members: Partial<BareSheep> = {}, machineGpus: Gpu[] = []) {
   const { path: folder, ...disposable } = await temporaryFolder();
   t.teardown(async () => await disposable[Symbol.asyncDispose]());
   for (const version of ['1', '2']) {
@@ -38,7 +39,10 @@ async function openSheep(t: ExecutionContext, members: Partial<BareSheep> = {}) 
   const files = { stdoutFile: join(folder, 'logs/out'), stderrFile: join(folder, 'logs/err') };
   const one = sheepOf({ port, workingDirectory: folder, ...files, ...members });
   const setup = await openTestWorker({
-    openRuntime: async (own) => await openProcessRuntime({ folder: own, log: silentLog }),
+    openRuntime: async (own) =>
+      Object.assign(await openProcessRuntime({ folder: own, log: silentLog }), {
+        gpus: async () => machineGpus,
+      }),
     slots: { learn: 1, predict: 1, job: 4 },
     pollMs: 20,
     labels: { zone: 'a' },
@@ -137,4 +141,10 @@ test('The devices of a sheep are GPUs that its program is lent', async (t) => {
   t.like(failureOf(none), { reason: 'out_of_memory' });
   t.regex(failureOf(none).message, /1 GPUs/);
   t.is(await readFile(join(folder, 'logs/out'), 'utf8').catch(() => ''), '');
+
+  const gpu = { index: 0, id: 'GPU-0', name: 'H', memoryBytes: 0 };
+  const lent = await openSheep(t, { gpus: [0] }, [gpu]);
+  lent.job({ input: 1 });
+  await lent.setup.worker.settle();
+  t.regex(await readFile(join(lent.folder, 'logs/out'), 'utf8'), /with GPU-0, hello/);
 });
