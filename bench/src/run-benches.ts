@@ -15,6 +15,7 @@ import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
 import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
+import { shepherd } from './shepherd/shepherd.ts';
 
 /** All there are, in the order in which they run. */
 export const BENCHES: readonly Bench[] = [
@@ -24,6 +25,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'cli-transfers', run: cliTransfers },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'listing', run: listing },
+  { name: 'shepherd', run: shepherd },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
   { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },

@@ -4,6 +4,7 @@ export { FailureWithResult } from './attempt/outcome.ts';
 export type { Work, WorkSignals } from './attempt/work.ts';
 export { openConnections } from './buckets/index.ts';
 export { DEFAULT_LIMITS, type WorkerLimits } from './config/limits.ts';
+export { DEFAULT_RUNNER_LIMITS } from './runners/settings.ts';
 export { type DockerRuntimeOptions, openDockerRuntime } from './runtime/docker/index.ts';
 export type { DummyRuntime, DummyRuntimeOptions, DummyScript } from './runtime/dummy/index.ts';
 export { openDummyRuntime } from './runtime/dummy/index.ts';

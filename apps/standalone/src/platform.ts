@@ -59,7 +59,7 @@ export interface PlatformOptions {
   readonly worker?: Partial<
     Pick<
       Parameters<typeof startWorker>[0],
-      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets' | 'runners' | 'gpus'
+      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets' | 'runners' | 'gpus' | 'sheep'
     >
   >;
   /** Opens Shepherd's API on the platform, as the last of all. */

@@ -168,9 +168,12 @@ export class ServiceProcess implements AsyncDisposable {
   }
 }
 
-/** The main file of one of the repository's apps. */
-export function mainOf(app: 'compute-api' | 'compute-worker' | 'storage-api' | 'standalone' | 'cli'): string {
-  return fileURLToPath(new URL(join('../../../apps', app, 'src/main.ts'), import.meta.url));
+/** The main file of one of the repository's apps, or of `shepherd`. */
+export function mainOf(
+  app: 'compute-api' | 'compute-worker' | 'storage-api' | 'standalone' | 'cli' | 'shepherd',
+): string {
+  const folder = app === 'shepherd' ? 'standalone/src/shepherd' : `${app}/src`;
+  return fileURLToPath(new URL(join('../../../apps', folder, 'main.ts'), import.meta.url));
 }
 
 function flagsOf(flags: Flags): string[] {

@@ -109,7 +109,10 @@ export function describeGpu({ index, id, name }: Gpu): string {
 function choose(found: readonly Gpu[], names: readonly string[], log: Log): readonly Gpu[] {
   const missing = names.filter((name) => !found.some((gpu) => isNamed(gpu, name)));
   if (missing.length > 0) {
-    log.error({ missing, found: found.map(describeGpu) }, 'GPUs of the setting --gpus are not there');
+    log.error(
+      { missing, found: found.map(describeGpu) },
+      'GPUs that are asked for (--gpus, or devices of a sheep) are not there',
+    );
   }
   return found.filter((gpu) => names.some((name) => isNamed(gpu, name)));
 }

@@ -53,7 +53,7 @@ async function openWhole(
     await startPlatform({
       folder,
       ports: { storage: storagePort, compute: computePort, orchestrator: 0 },
-      ...(file !== undefined && partsOf(file, config, log)),
+      ...partsOf(file, config, { env, log }),
       compute: { callbacks: [callbacksOf(own)] },
       openShepherd: async (connection) => await openBeside(own, { folder, connection, file }, tools),
       ...{ log, metrics },

@@ -39,7 +39,7 @@ export async function shepherdOf(
   const file = path === undefined ? undefined : await readShepherdFile(path, env);
   return {
     callbacks: callbacksOf(values),
-    parts: file === undefined ? {} : partsOf(file, values, tools.log),
+    parts: partsOf(file, values, { env, log: tools.log }),
     open: async (connection: Connection) =>
       await openBeside(values, { folder: home, connection, file }, tools),
   };
