@@ -1,6 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
 import { loadConfig } from './config.ts';
+import { runnerLimitsOf } from './runners.ts';
 
 const ENOUGH = ['--data-dir', '/data', '--runtime', 'process', '--compute', 'http://127.0.0.1:8081'];
 const STORAGE = ['--storage', 'http://127.0.0.1:8082'];
@@ -120,4 +121,17 @@ test('The settings of Docker are called as Docker calls them', (t) => {
     message: /--docker-cert-path/,
   });
   t.notThrows(() => values(argv, { DOCKER_TLS_VERIFY: '1' }));
+});
+
+test('Warm runners are bounded by settings, and can be left out', (t) => {
+  t.like(runnerLimitsOf(values([...ENOUGH, ...STORAGE])), {
+    most: 4,
+    queue: 100,
+    calls: 1000,
+    ageMs: 3_600_000,
+  });
+  const flags = ['--runners', '0', '--runner-memory', '8GiB', '--runner-idle', '1m', '--runner-wait=2m'];
+  t.like(runnerLimitsOf(values([...ENOUGH, ...STORAGE, ...flags])), {
+    ...{ most: 0, memoryBytes: 8 * 1024 ** 3, idleMs: 60_000, waitMs: 120_000, startMs: 600_000 },
+  });
 });

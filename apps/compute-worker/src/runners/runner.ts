@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { machine as hostMachine } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
-import { abortable, isPlatformError, PlatformError } from '@morpheo/common';
+import { abortable, PlatformError } from '@morpheo/common';
 import { LogTail } from '../attempt/log-tail.ts';
 import type { GpuLease } from '../gpus/allocator.ts';
-import type { ContainerRuntime, OutputChunk, RunnerSpec, RunResult } from '../runtime/index.ts';
+import type { ContainerRuntime, OutputChunk, RunnerSpec } from '../runtime/index.ts';
 import { onWallLimit } from '../runtime/run-state.ts';
 import { formatDuration } from '../steps/format.ts';
-import { CallFailed, CallTimedOut, ProtocolFault, RunnerEnded } from './errors.ts';
+import { type Ask, Asks } from './asks.ts';
+import { endError, type RunnerEnd } from './ends.ts';
+import { CallFailed, CallTimedOut, ProtocolFault } from './errors.ts';
 import type { RunnerPlan } from './index.ts';
 import type { PendingCall } from './pending.ts';
 import { RunnerPlaces } from './places.ts';
@@ -31,17 +33,6 @@ export interface RunnerParts {
   readonly giveBack: (calls: readonly PendingCall[]) => void;
 }
 
-/** Why a runner ended. */
-export type RunnerEnd =
-  /** Its program ended, or said what it may not. */
-  | { readonly kind: 'program'; readonly why: RunResult | ProtocolFault }
-  /** It was not ready in time. */
-  | { readonly kind: 'slow_start' }
-  /** The worker ended it: nobody needed it, or it had served its time, or what it did with a call. */
-  | { readonly kind: 'ended'; readonly reason: string }
-  /** What it needs to run has failed. */
-  | { readonly kind: 'failed'; readonly error: unknown };
-
 /** A call that the program has, or that is on its way there or back. */
 interface Held {
   readonly pending: PendingCall;
@@ -50,13 +41,6 @@ interface Held {
   state: 'filling' | 'offered' | 'answered';
   offeredAt: number;
   clock: Disposable | undefined;
-}
-
-/** The program asks for calls. */
-interface Ask {
-  readonly most: number;
-  readonly give: (calls: readonly OfferedCall[]) => void;
-  isOver: boolean;
 }
 
 /** What a run may take longer than the runner may live, in milliseconds: the runner ends it first. */
@@ -82,7 +66,7 @@ export class Runner implements RunnerDesk {
   readonly #work = new Set<Promise<void>>();
   #places: RunnerPlaces | undefined;
   #end: RunnerEnd | undefined;
-  #ask: Ask | undefined;
+  readonly #asks = new Asks();
   #maxBatch = 1;
   #readyAt: number | undefined;
   #idleSince = performance.now();
@@ -128,13 +112,13 @@ export class Runner implements RunnerDesk {
   }
 
   get free(): number {
-    if (this.state === 'ending' || this.#ask === undefined || this.#isWiping) return 0;
+    if (this.state === 'ending' || this.#isWiping) return 0;
     if (
       this.#places?.isBehind !== false ||
       [...this.#held.values()].some(({ pending }) => pending.call.alone)
     )
       return 0;
-    return Math.max(0, Math.min(this.#ask.most, this.#maxBatch - this.#held.size));
+    return Math.max(0, Math.min(this.#asks.most, this.#maxBatch - this.#held.size));
   }
 
   /** Since when it has had no call, by the monotonic clock. */
@@ -154,8 +138,7 @@ export class Runner implements RunnerDesk {
 
   /** Gives it calls, no more than are {@link free}. */
   give(calls: readonly PendingCall[]): void {
-    const ask = this.#ask;
-    this.#ask = undefined;
+    const ask = this.#asks.take();
     const places = this.#places;
     if (ask === undefined || places === undefined) {
       this.#parts.giveBack(calls);
@@ -188,28 +171,10 @@ export class Runner implements RunnerDesk {
   }
 
   async next(most: number, signal: AbortSignal): Promise<readonly OfferedCall[]> {
-    const { promise, resolve } = Promise.withResolvers<readonly OfferedCall[]>();
-    const before = this.#ask;
-    const ask: Ask = {
-      most,
-      isOver: false,
-      give: (calls) => {
-        ask.isOver = true;
-        signal.removeEventListener('abort', forget);
-        resolve(calls);
-      },
-    };
-    const forget = () => {
-      if (this.#ask === ask) this.#ask = undefined;
-      ask.give([]);
-    };
-    signal.addEventListener('abort', forget, { once: true });
-    if (before !== undefined) before.give([]);
-    this.#ask = ask;
-    if (signal.aborted) forget();
-    this.#becomeReady();
-    this.#parts.onChange();
-    return await promise;
+    return await this.#asks.wait(most, signal, () => {
+      this.#becomeReady();
+      this.#parts.onChange();
+    });
   }
 
   answer(id: string, answer: CallAnswer): void {
@@ -303,9 +268,7 @@ export class Runner implements RunnerDesk {
     });
     if (ask.isOver || this.#end !== undefined || wanted.length === 0) {
       for (const { id } of wanted) this.#letGo(id);
-      // It goes on asking, unless it has asked again meanwhile.
-      if (this.#end === undefined && this.#ask === undefined && !ask.isOver) this.#ask = ask;
-      else ask.give([]);
+      this.#asks.putBack(ask);
       this.#parts.giveBack(wanted.map(({ pending }) => pending));
       return this.#freed();
     }
@@ -431,26 +394,11 @@ export class Runner implements RunnerDesk {
     this.#clock[Symbol.dispose]();
     const end = this.#end ?? { kind: 'ended', reason: 'it ended' };
     const alone = this.#isAlone();
-    this.#ask?.give([]);
+    this.#asks.close();
     for (const { pending, clock } of this.#held.values()) {
       clock?.[Symbol.dispose]();
-      pending.fail(this.#errorOf(end, alone));
+      pending.fail(endError(end, { alone, tail: this.tail() }));
     }
     return end;
-  }
-
-  #errorOf(end: RunnerEnd, alone: boolean): unknown {
-    if (end.kind === 'failed')
-      return isPlatformError(end.error)
-        ? end.error
-        : new PlatformError('internal', 'A runner failed.', { cause: end.error });
-    if (end.kind !== 'program')
-      return new PlatformError('unavailable', 'The runner was ended before it had answered.');
-    const about = { why: end.why, phase: 'running' as const, alone, tail: this.tail() };
-    const message =
-      end.why instanceof ProtocolFault
-        ? end.why.message
-        : 'The runner ended before it had answered the call.';
-    return new RunnerEnded(message, about);
   }
 }
