@@ -71,7 +71,7 @@ function sheepProbe(config: WorkerConfig, env: Readonly<Record<string, string | 
       for (const one of sheep) if (one.type === 'bare') await demandFolder(one.workingDirectory, one.id);
       return sheep.map(({ id, type }) => `${id} (${type})`).join(', ');
     },
-    remedy: 'The worker does not start with a configuration that is no good.',
+    remedy: 'Jobs for its sheep come here as soon as the worker starts.',
   };
 }
 
