@@ -9,6 +9,7 @@ export const LONGEST: readonly string[] = [
   'apps/compute-worker/src/gpus/docker-gpus.test.ts',
   'apps/compute-worker/src/runtime/docker/hardening/hostile.test.ts',
   'apps/compute-worker/src/workflows/docker.test.ts',
+  'apps/compute-worker/src/runners/zeromq/models.test.ts',
   'apps/compute-worker/src/runtime/docker/outage.test.ts',
   'apps/compute-worker/src/runtime/process/process.test.ts',
   'apps/standalone/src/faults/killed.test.ts',
