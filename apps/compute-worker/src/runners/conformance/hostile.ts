@@ -268,6 +268,34 @@ export function testHostileRunners(harness: ContractHarness, test: TestFn): void
   });
 
   test.serial(
+    `${name}: A runner that connects again and again has some of it, and its calls go on`,
+    async (t) => {
+      const { contract, bystander } = await beside();
+      using _ = bystander;
+      const plan = await contract.plan();
+      // It answers once the worker has hung up on all but those that a runner may have.
+      const connects = `let held = 200;
+        for (let n = held; n > 0; n -= 1)
+          net.connect(socketPath).on('error', () => undefined).on('close', () => { held -= 1; });
+        while (held > 16) await new Promise((resolve) => setTimeout(resolve, 5));`;
+      const { runner } = await contract.obey(plan, connects);
+      t.is((await contract.obey(plan, '')).runner, runner);
+      await bystander.untouched(t);
+    },
+  );
+
+  test.serial(`${name}: A runner that prints without end ends`, async (t) => {
+    const { contract, bystander } = await beside();
+    using _ = bystander;
+    const plan = await contract.plan({ limits: { outputBytes: 1_000_000 } });
+    const prints = `const line = 'x'.repeat(10_000) + '\\n';
+      for (;;) if (!process.stdout.write(line)) await new Promise((resolve) => process.stdout.once('drain', resolve));`;
+    endOf(t, await t.throwsAsync(contract.obey(plan, prints)), { ended: 'output_limit' });
+    t.is((await contract.obey(plan, '')).reused, 0);
+    await bystander.untouched(t);
+  });
+
+  test.serial(
     `${name}: A runner that takes too much memory ends, and one that would is not begun`,
     async (t) => {
       const { contract, bystander } = await beside();
