@@ -14,7 +14,7 @@ import { Station, type StationIdentity } from './station.ts';
 /** What a desk tells other compute-apis of, and asks them for. */
 export interface Peers {
   /** Calls wait here which no worker takes that asks here. */
-  announce(waiting: number): void;
+  announce(): void;
   /** A station has calls of other desks, or room for some: `done` has ended, of these. */
   tell(station: Station, done: readonly CallDone[]): void;
   /** A call that a station has which asks elsewhere is to stop. */
@@ -153,7 +153,7 @@ export class CallDesk {
       if (station.poll === undefined && now >= station.quietUntil)
         this.#drop(station, 'is not heard of any more');
     for (const key of this.#waiting.keys()) this.#dispatch(key);
-    if (this.#waiting.size > 0) this.peers?.announce(this.#waiting.size);
+    if (this.#waiting.size > 0) this.peers?.announce();
     for (const station of this.stations.values()) this.peers?.tell(station, []);
     if (this.#open.size > 0 || this.stations.size > 0) return;
     clearInterval(this.#sweeping);
@@ -288,7 +288,7 @@ export class CallDesk {
 
   /** Looks for somebody else to take a call, and ends it where nobody could. */
   async #seek(call: OpenCall): Promise<void> {
-    this.peers?.announce(this.#waiting.size);
+    this.peers?.announce();
     try {
       const refusal = await this.#parts.refusal(call.asked);
       if (refusal !== undefined && call.place === undefined) this.#end(call, refusal);

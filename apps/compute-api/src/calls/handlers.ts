@@ -14,6 +14,7 @@ import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
 import { outputOf } from '../http/batch.ts';
 import { ownerOf, shownOwner } from '../owners/owners.ts';
+import { noteSeen } from '../workers/store.ts';
 import type { CallDesk } from './desk.ts';
 import { CALLS_CHANNEL, noteText } from './instances.ts';
 import type { CallMetrics } from './metrics.ts';
@@ -44,7 +45,7 @@ type Submit = (spec: OrderSpec, call: Call | undefined) => Promise<OrderSpec | u
 /** The handlers of calls in warm runners. */
 export function callHandlers(parts: CallParts, submit: Submit): Handlers {
   const { database, settings, desk, board } = parts;
-  const find = workerFinder(database);
+  const find = workerFinder(database, settings.leaseMs / 3);
   return {
     postCall: async ({ headers, body }, call) => {
       refuseForeign(settings);
@@ -134,17 +135,22 @@ function refuseForeign({ foreignWorkers }: ComputeSettings): void {
 /** For so long what is known of a worker's process is not looked up again, in milliseconds. */
 const KNOWN_MS = 1000;
 
-/** Looks up workers as {@link findWorker} does, each once in a while. */
-function workerFinder(database: ComputeDatabase) {
-  const known = new Map<string, { readonly worker: KnownWorker; readonly until: number }>();
+/** Looks up workers as {@link findWorker} does, each once in a while; that they live is noted every `noteMs`. */
+function workerFinder(database: ComputeDatabase, noteMs: number) {
+  const known = new Map<
+    string,
+    { readonly worker: KnownWorker; readonly at: number; readonly notedAt: number }
+  >();
   return async (id: string, boot: string, caller: string | null): Promise<KnownWorker> => {
     const key = JSON.stringify([id, boot, caller]);
     const now = performance.now();
     const found = known.get(key);
-    if (found !== undefined && found.until > now) return found.worker;
-    for (const [old, { until }] of known) if (until <= now) known.delete(old);
+    if (found !== undefined && now - found.at < KNOWN_MS) return found.worker;
+    const isNoted = found !== undefined && now - found.notedAt < noteMs;
+    if (!isNoted) await database.write(async (tx) => await noteSeen(tx, { id, boot, caller }));
     const worker = await findWorker(database, { id, boot, caller });
-    known.set(key, { worker, until: now + KNOWN_MS });
+    for (const [old, { notedAt }] of known) if (now - notedAt >= 2 * noteMs) known.delete(old);
+    known.set(key, { worker, at: now, notedAt: isNoted ? found.notedAt : now });
     return worker;
   };
 }

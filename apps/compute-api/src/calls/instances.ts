@@ -59,7 +59,7 @@ interface Line {
 /** A worker whose calls are of another desk is told of there this often at least, in milliseconds. */
 const SIGN_OF_LIFE_MS = 2000;
 /** Desks say at most this often that calls wait. */
-const ANNOUNCE_EVERY_MS = 50;
+const ANNOUNCE_EVERY_MS = 5;
 /** How long one call to another compute-api may take. */
 const RELAY_MS = 5000;
 /** For so long a call is kept whose desk nobody knows here: it may be one that has just begun. */
@@ -87,6 +87,7 @@ export class Instances implements Peers, Disposable {
   readonly #strangers = new Map<string, number>();
   readonly #stop = new AbortController();
   #announcedAt = Number.NEGATIVE_INFINITY;
+  #announcing: NodeJS.Timeout | undefined;
 
   constructor(parts: InstanceParts) {
     this.#parts = parts;
@@ -98,11 +99,16 @@ export class Instances implements Peers, Disposable {
     this.#introduce(true);
   }
 
-  announce(waiting: number): void {
-    const now = performance.now();
-    if (now - this.#announcedAt < ANNOUNCE_EVERY_MS) return;
-    this.#announcedAt = now;
-    this.#introduce(false, waiting);
+  announce(): void {
+    this.#announcing ??= setTimeout(
+      () => {
+        this.#announcing = undefined;
+        this.#announcedAt = performance.now();
+        const { waiting } = this.#parts.desk.counts();
+        if (waiting > 0) this.#introduce(false, waiting);
+      },
+      Math.max(0, this.#announcedAt + ANNOUNCE_EVERY_MS - performance.now()),
+    );
   }
 
   stop(call: string): void {
@@ -127,16 +133,16 @@ export class Instances implements Peers, Disposable {
     const theirs = new Set([...station.holds, ...station.entrusted.keys()].map(deskOf));
     for (const [id, other] of this.#others) {
       const line = this.#lines.get(station)?.get(id);
-      const hasRoom = station.poll !== undefined && (station.room > 0 || station.ready.size > 0);
       const isDue = performance.now() - (line?.toldAt ?? Number.NEGATIVE_INFINITY) > SIGN_OF_LIFE_MS;
       const hasEnded = (line?.done.size ?? 0) > 0;
-      if (hasEnded || (other.isWaiting && hasRoom) || (theirs.has(id) && isDue))
+      if (hasEnded || (other.isWaiting && roomOf(station) > 0) || (theirs.has(id) && isDue))
         void this.#relay(station, id, other);
     }
   }
 
   [Symbol.dispose](): void {
     this.#stop.abort();
+    clearTimeout(this.#announcing);
     this.#listening[Symbol.dispose]();
   }
 
@@ -202,12 +208,13 @@ export class Instances implements Peers, Disposable {
   async #relayOnce(station: Station, id: string, other: Other, line: Line): Promise<void> {
     const { worker, boot, seq, offers, gpus } = station;
     const mayTake = station.poll !== undefined;
+    const room = roomOf(station);
     const told = [...line.done.values()];
     const isTheirs = (call: string) => deskOf(call) === id && !line.done.has(call);
     line.toldAt = performance.now();
-    const room = mayTake ? station.room : 0;
     const body = {
-      ...{ worker, boot, seq: Math.max(0, seq), offers: [...offers], gpus, room },
+      ...{ worker, boot, seq: Math.max(0, seq), offers: [...offers], gpus },
+      room: mayTake ? station.room : 0,
       ready: mayTake ? [...station.ready].map(([key, free]) => ({ key, room: free })) : [],
       holds: [...new Set([...station.holds, ...station.entrusted.keys()])].filter(isTheirs),
       ...{ done: told, wait_ms: 0 },
@@ -216,7 +223,7 @@ export class Instances implements Peers, Disposable {
     const answer = await other.relay.relayCalls({ body }, { signal });
     for (const one of told) line.done.delete(one.call);
     // It says so again where there is more than this one could take.
-    if (mayTake && answer.calls.length < room) other.isWaiting = false;
+    if (room > 0 && answer.calls.length < room) other.isWaiting = false;
     carry(station, answer);
   }
 
@@ -234,6 +241,11 @@ export class Instances implements Peers, Disposable {
         if (deskOf(call) === id) desk.stop(call);
     }
   }
+}
+
+/** For how many calls a station that asks now has room, by what it says: with runners that it has, and others. */
+function roomOf({ poll, room, ready }: Station): number {
+  return poll === undefined ? 0 : ready.values().reduce((sum, free) => sum + free, room);
 }
 
 /** Hands a station the calls that another desk has for it. */

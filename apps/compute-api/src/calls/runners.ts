@@ -61,6 +61,7 @@ export class RunnerBoard implements AsyncDisposable {
       // Written by this program, of what fits the contract.
       return (JSON.parse(runners) as RunnerReport[]).map((runner) => ({
         ...runner,
+        owner: shownOwner(runner.owner),
         age_seconds: runner.age_seconds + since,
         ...{ worker, worker_name: name },
       }));
@@ -119,5 +120,5 @@ export class RunnerBoard implements AsyncDisposable {
 
 function mayOversee(owner: string, principal: Call['principal']): boolean {
   if (principal === undefined || speaksForOthers(principal)) return true;
-  return keptOwner(principal.name) === keptOwner(shownOwner(owner));
+  return keptOwner(principal.name) === keptOwner(owner);
 }
