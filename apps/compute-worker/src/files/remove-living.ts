@@ -9,11 +9,12 @@ import {
   renameSync,
 } from 'node:fs';
 import { rmdir, unlink } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { errnoOf } from '@morpheo/common';
 import { allOf } from './remove-tree.ts';
 
-/** Deeper folders are not removed while a program lives that may be making them deeper. */
+/** A folder that lies deeper is moved up before it is looked into: each that is open on the way there counts. */
 const DEPTH = 64;
 const FOLDER = fs.O_RDONLY | fs.O_DIRECTORY | fs.O_NOFOLLOW;
 /** Of Linux; Node has no name for it: the folder itself is opened, whatever its mode allows. */
@@ -39,7 +40,7 @@ export async function moveOut(folder: number, into: () => string): Promise<void>
   for await (const { name } of entriesOf(folder)) moveOne(folder, name, `${into()}/${randomUUID()}`);
 }
 
-function moveOne(folder: number, name: string, to: string): void {
+function moveOne(folder: number, name: string, to: string | Buffer): void {
   for (let tries = 0; ; tries += 1) {
     try {
       renameSync(within(folder, name), to);
@@ -55,15 +56,45 @@ function moveOne(folder: number, name: string, to: string): void {
 }
 
 /**
- * Removes what has this name in an open folder, with all that is in it, while a program may still be changing that. No link
- * is followed. Throws what the file system throws: `ENOTEMPTY` where the program goes on adding to it.
+ * Removes what stands at a path, with all that is in it, while a program may still be changing that. No link is followed but
+ * on the way to the folder that it is in. Throws what the file system throws: `ENOTEMPTY` where the program goes on adding.
  */
-export async function removeLiving(folder: number, name: string, depth = 0): Promise<void> {
-  if (depth > DEPTH) throw new Error(`A folder lies deeper than ${DEPTH} others.`);
+export async function removeLivingTree(path: string): Promise<void> {
+  const folder = openSync(dirname(path), FOLDER);
+  try {
+    await removeLiving(folder, basename(path));
+  } finally {
+    closeSync(folder);
+  }
+}
+
+/** {@link removeLivingTree} of a name in an open folder, to which what lies deep in it is moved meanwhile. */
+export async function removeLiving(folder: number, name: string): Promise<void> {
+  await withDeep(folder, async (deep) => await removeAt(folder, name, 0, deep));
+}
+
+/** Moves a folder up that lies too deep; it is removed later. */
+type Deep = (folder: number, name: string) => void;
+
+/** Does work, and removes afterwards what it has moved up to the folder. */
+async function withDeep<T>(folder: number, work: (deep: Deep) => Promise<T>): Promise<T> {
+  const moved: string[] = [];
+  const deep: Deep = (at, name) => {
+    const up = randomUUID();
+    moveOne(at, name, within(folder, up));
+    moved.push(up);
+  };
+  const result = await work(deep);
+  // The list grows while it is gone through.
+  for (const name of moved) await removeAt(folder, name, 0, deep);
+  return result;
+}
+
+async function removeAt(folder: number, name: string, depth: number, deep: Deep): Promise<void> {
   const inside = openIn(folder, name);
   if (inside === undefined) return await unlessGone(unlink(within(folder, name)));
   try {
-    await emptyOpen(inside, depth);
+    await emptyOpen(inside, depth, deep);
   } finally {
     closeSync(inside);
   }
@@ -79,6 +110,15 @@ export async function emptyLiving(
   name: string,
   names: ReadonlySet<string>,
 ): Promise<boolean> {
+  return await withDeep(folder, async (deep) => await emptyAll(folder, name, names, deep));
+}
+
+async function emptyAll(
+  folder: number,
+  name: string,
+  names: ReadonlySet<string>,
+  deep: Deep,
+): Promise<boolean> {
   const inside = openIn(folder, name);
   if (inside === undefined) return false;
   try {
@@ -89,7 +129,7 @@ export async function emptyLiving(
       if (one === undefined) return false;
       found += 1;
       try {
-        await emptyOpen(one, 0);
+        await emptyOpen(one, 0, deep);
       } finally {
         closeSync(one);
       }
@@ -100,11 +140,11 @@ export async function emptyLiving(
   }
 }
 
-async function emptyOpen(folder: number, depth: number): Promise<void> {
+async function emptyOpen(folder: number, depth: number, deep: Deep): Promise<void> {
   let files: Promise<void>[] = [];
   for await (const entry of entriesOf(folder)) {
-    if (entry.isDirectory()) await removeLiving(folder, entry.name, depth + 1);
-    else files.push(removeFile(folder, entry.name, depth));
+    if (entry.isDirectory()) await removeFolder(folder, entry.name, depth, deep);
+    else files.push(removeFile(folder, entry.name, depth, deep));
     if (files.length < AT_ONCE) continue;
     await allOf(files);
     files = [];
@@ -112,13 +152,18 @@ async function emptyOpen(folder: number, depth: number): Promise<void> {
   await allOf(files);
 }
 
+async function removeFolder(folder: number, name: string, depth: number, deep: Deep): Promise<void> {
+  if (depth < DEPTH) await removeAt(folder, name, depth + 1, deep);
+  else deep(folder, name);
+}
+
 /** Not every file system tells in its listings what is a folder. */
-async function removeFile(folder: number, name: string, depth: number): Promise<void> {
+async function removeFile(folder: number, name: string, depth: number, deep: Deep): Promise<void> {
   try {
     await unlessGone(unlink(within(folder, name)));
   } catch (error) {
     if (!['EISDIR', 'EPERM'].includes(errnoOf(error) ?? '')) throw error;
-    await removeLiving(folder, name, depth + 1);
+    await removeFolder(folder, name, depth, deep);
   }
 }
 

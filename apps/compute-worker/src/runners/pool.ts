@@ -1,7 +1,8 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError, retry } from '@morpheo/common';
-import { removeTree } from '../files/remove-tree.ts';
+import type { Log } from '@morpheo/service/log';
+import { removeLivingTree } from '../files/remove-living.ts';
 import type { GpuLease } from '../gpus/allocator.ts';
 import { onWallLimit } from '../runtime/run-state.ts';
 import { formatDuration } from '../steps/format.ts';
@@ -29,11 +30,20 @@ import { openZeromqDoor } from './zeromq/door.ts';
 const REMEMBERED = 200;
 /** How often a key whose calls take nobody knows how long is looked at, in milliseconds. */
 const LOOK_MS = 300;
-/** Opens the {@link Runners} of a worker; what an earlier process left in their folder is removed. */
+/**
+ * Opens the {@link Runners} of a worker. What an earlier process left in their folder is removed, also where that is not known
+ * to have ended; what cannot be is logged, and tried again at the next start.
+ */
 export async function openRunners(options: RunnersOptions): Promise<Runners> {
-  await removeTree(options.folder);
-  await mkdir(options.folder, { recursive: true, mode: 0o700 });
-  const pool = new Pool(options);
+  const { folder: parent, log } = options;
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(parent)) await removeFolder(join(parent, name), log);
+  const left = new Set(await readdir(parent));
+  let number = 1;
+  while (left.has(String(number))) number += 1;
+  const folder = join(parent, String(number));
+  await mkdir(folder, { mode: 0o700 });
+  const pool = new Pool({ ...options, folder });
   await pool.look();
   return pool;
 }
@@ -258,9 +268,7 @@ class Pool implements Runners {
       log.info({ ...about, ms: Math.round(runner.startMs ?? 0) }, 'A warm runner is ready');
     });
     const end = await runner.gone;
-    await removeTree(folder).catch((error: unknown) =>
-      log.error({ error, path: folder }, 'The folder of a warm runner could not be removed'),
-    );
+    await removeFolder(folder, log);
     member.idle?.[Symbol.dispose]();
     lease[Symbol.dispose]();
     this.#members.delete(member);
@@ -330,6 +338,13 @@ const OUR_DOORS: Readonly<Record<RunnerProtocol, OpenDoor>> = {
   runner: openHttpDoor,
   zeromq: openZeromqDoor,
 };
+
+/** Removes what is left of runners, of which a program may live yet where the daemon of Docker was lost. */
+async function removeFolder(path: string, log: Log): Promise<void> {
+  await removeLivingTree(path).catch((error: unknown) =>
+    log.error({ error, path }, 'What warm runners left could not be removed'),
+  );
+}
 
 /** Also where its start has just failed, until that is known to have left nothing. */
 function isStarting({ startMs }: Runner): boolean {

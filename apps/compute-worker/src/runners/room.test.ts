@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrderFailure, PlatformError } from '@morpheo/common';
@@ -244,4 +244,14 @@ test('Who listens is told of changes', async (t) => {
   });
   await fixture.call('', { plan: await fixture.plan() });
   await eventually(t, (t) => t.deepEqual([...seen].toSorted(byText), ['busy', 'idle', 'starting']));
+});
+
+test('What an earlier process left in the folder of runners is removed', async (t) => {
+  await using fixture = await openRunnersFixture();
+  await fixture.call("fs.mkdirSync(outputs + '/deep')", { plan: await fixture.plan() });
+  const folder = join(fixture.folder, 'runners');
+  t.deepEqual(readdirSync(folder), ['1']);
+  await using again = await openRunnersFixture({}, { folder });
+  t.true(again.runners.possible);
+  t.deepEqual(readdirSync(join(folder, '1')), []);
 });
