@@ -15,6 +15,7 @@ import { findArchitecture } from './agent/architecture.ts';
 import { createCalls } from './agent/calls/index.ts';
 import { type Identity, takeIdentity } from './agent/identity.ts';
 import { Recovery } from './agent/recovery.ts';
+import { Remembered } from './async/remembered.ts';
 import { createWork } from './attempt/work.ts';
 import { Workspaces } from './attempt/workspace.ts';
 import { type Connections, openConnections } from './buckets/index.ts';
@@ -26,7 +27,6 @@ import type { GpuChoice } from './gpus/settings.ts';
 import { type ImagePolicy, NO_IMAGES } from './images/policy.ts';
 import { openCache } from './inputs/cache/index.ts';
 import { Inputs } from './inputs/fetch.ts';
-import { Declarations } from './inputs/images.ts';
 import { createWorkerMeters, watchWorker } from './metrics.ts';
 import type { Runners } from './runners/index.ts';
 import { createRunnerMeters, watchRunners } from './runners/meters.ts';
@@ -128,7 +128,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const limits = options.limits ?? DEFAULT_LIMITS;
   const buckets = options.buckets ?? (await openConnections(undefined, { log, stack: opening }));
   const { images = NO_IMAGES } = options;
-  const declarations = new Declarations();
   const runners = opening.use(
     await openRunners({
       ...{ runtime, gpus, log, limits: options.runners, meters: createRunnerMeters(metrics) },
@@ -137,7 +136,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   );
   const flock = await Flock.open(options.sheep, folder, log);
   const shared = { openStorage, inputs, cache, runtime, images, buckets, limits, meters };
-  const parts = { ...shared, declarations, runners, flock };
+  const known = { declarations: new Remembered<boolean>(), runnerKeys: new Remembered<string>() };
+  const parts = { ...shared, ...known, runners, flock };
   const work = createWork(parts, { workspaces, gpus, recovery });
   const calls = options.runners?.most === 0 ? undefined : createCalls(shared, runners, log);
   if (metrics !== undefined) {

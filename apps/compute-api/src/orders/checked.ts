@@ -92,9 +92,9 @@ function failureBy(answer: CheckAnswer, order: OrderRow, { foreignWorkers }: Mes
   return isForForeign ? obstacleOf(order, answer.policy) : undefined;
 }
 
-function heldBy({ pin, produces, policy }: Answer<'pinned'>, order: OrderRow): Omit<Held, 'order'> {
+function heldBy({ pin, inputs, produces, policy }: Answer<'pinned'>, order: OrderRow): Omit<Held, 'order'> {
   const spec = kindOf(order.kind).withResult(specOf(order), produces.uuid);
-  return { pin: JSON.stringify({ pin, produces, policy } satisfies Pin), spec: JSON.stringify(spec) };
+  return { pin: JSON.stringify({ pin, inputs, produces, policy } satisfies Pin), spec: JSON.stringify(spec) };
 }
 
 const HELD: Columns<{ id: string; pin: string; spec: string }> = { id: 'text', pin: 'text', spec: 'text' };

@@ -345,7 +345,7 @@ export function specOf(row: Pick<OrderRow, 'spec'>): OrderSpec {
 }
 
 /** What storage holds for an order: the parts of its answer that later steps need. */
-export type Pin = Pick<Extract<PinAnswer, { outcome: 'pinned' }>, 'pin' | 'produces' | 'policy'>;
+export type Pin = Pick<Extract<PinAnswer, { outcome: 'pinned' }>, 'pin' | 'inputs' | 'produces' | 'policy'>;
 
 /** What storage holds for a row's order; null where it has not checked it. Written by ourselves. */
 export function pinOf({ pin }: Pick<OrderRow, 'pin'>): Pin | null {

@@ -42,6 +42,7 @@ export function grantOf(row: OrderRow, leaseMs: number): Grant {
     ...{ order, attempt, spec: specOf(row), owner: shownOwner(row.owner), gpus, lease_ms: leaseMs },
     ...traced,
     ...(pin === null ? {} : audienceOf(row)),
+    ...(pin?.inputs === undefined ? {} : { inputs: pin.inputs }),
   };
   return { claim, pin };
 }

@@ -8,6 +8,7 @@ import {
 } from '@morpheo/common';
 import type { TreeLimits } from '@morpheo/service/archive';
 import { span } from '@morpheo/service/trace';
+import type { Remembered } from '../async/remembered.ts';
 import { Checkpoints } from '../beside/checkpoints.ts';
 import { MetricsTail } from '../beside/metrics.ts';
 import {
@@ -24,7 +25,7 @@ import type { Placing } from '../files/copy-in.ts';
 import type { Cached, CacheRequest } from '../inputs/cache/index.ts';
 import type { BlobName } from '../inputs/download.ts';
 import type { InputBlob } from '../inputs/fetch.ts';
-import type { Declarations, Image } from '../inputs/images.ts';
+import type { Image } from '../inputs/images.ts';
 import { Supplies, type SupplyOptions, type SupplyParts } from '../inputs/supplies.ts';
 import { type Result, stageResult } from '../outputs/stage.ts';
 import type { Runners } from '../runners/index.ts';
@@ -49,7 +50,9 @@ export interface WorkerParts extends SupplyParts {
   /** The sheep of Shepherd; absent: there are none. */
   readonly flock?: Flock | undefined;
   /** Which algorithms can be kept warm. */
-  readonly declarations: Declarations;
+  readonly declarations: Remembered<boolean>;
+  /** The keys of warm runners, by what orders say of them and by what storage holds for those. */
+  readonly runnerKeys: Remembered<string>;
 }
 
 /** What belongs to one attempt alone. */
@@ -223,9 +226,9 @@ export class Attempt {
   async staysWarm(algo: BlobName, image?: Image): Promise<boolean | undefined> {
     const { runners, declarations } = this.#parts;
     if (runners?.possible !== true || this.#claim.audience === undefined) return false;
-    if (image !== undefined) declarations.note(image.digest, image.prepared.runner !== undefined);
+    if (image !== undefined) declarations.keep(image.digest, image.prepared.runner !== undefined);
     const { sha256 = '' } = await this.describe(algo);
-    return declarations.of(sha256);
+    return declarations.get(sha256);
   }
 
   /** Whom a warm runner for it serves, and what such has: the limits of the attempt, unless it has lower ones of its own. */
@@ -244,6 +247,11 @@ export class Attempt {
     const { flock } = this.#parts;
     if (flock === undefined) throw new PlatformError('unavailable', 'This worker has no sheep.');
     return flock.model(model);
+  }
+
+  /** Where the keys of runners are remembered, and the digest of all that storage holds for the order, where that is known. */
+  get knownKeys(): { readonly keys: Remembered<string>; readonly held: string | undefined } {
+    return { keys: this.#parts.runnerKeys, held: this.#claim.inputs };
   }
 
   /** What brings by the rights of the attempt, and until it is disposed, what a warm runner starts with. */

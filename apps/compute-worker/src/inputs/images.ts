@@ -69,24 +69,3 @@ async function unpackContext(archive: InputBlob, into: string, options: ImageOpt
     throw new OrderFailure('build_archive_broken', { message, step: 'build' }, error);
   }
 }
-
-/** So many algorithms are remembered. */
-const MOST_REMEMBERED = 1000;
-
-/** Which algorithms say of themselves that they are warm runners, by the digests of their archives, as far as that was seen. */
-export class Declarations {
-  readonly #known = new Map<string, boolean>();
-
-  /** Undefined: it was not seen yet, or long ago. */
-  of(digest: string): boolean | undefined {
-    return this.#known.get(digest);
-  }
-
-  /** Keeps what the image of an algorithm says. */
-  note(digest: string, isRunner: boolean): void {
-    this.#known.delete(digest);
-    this.#known.set(digest, isRunner);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MOST_REMEMBERED && oldest !== undefined) this.#known.delete(oldest);
-  }
-}

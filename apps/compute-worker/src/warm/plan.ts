@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { all, type JobInput, OrderFailure } from '@morpheo/common';
+import type { Remembered } from '../async/remembered.ts';
 import { type BlobName, nameOf } from '../inputs/download.ts';
 import { cacheKey, type InputBlob } from '../inputs/fetch.ts';
 import { mountsOf, placeInputs, resourcesOf } from '../inputs/job-inputs.ts';
@@ -51,17 +52,18 @@ export function modelInput(uuid: string): JobInput {
 /**
  * Makes the plan of a runner: what makes it another one than any other, and how all that it reads comes. `open` gives what
  * brings that, by the rights of who asks now: once here, for what storage knows of it, and again whenever such a runner is
- * started. Throws `OrderFailure` for what is not on storage.
+ * started. Where the key is `known`, nothing is asked. Throws `OrderFailure` for what is not on storage.
  */
 export async function planRunner(
   request: RunnerRequest,
   open: (signal: AbortSignal) => Supplies,
   signal: AbortSignal,
+  known?: KnownKeys,
 ): Promise<RunnerPlan> {
   const { owner, protocol, image, algo, bare, model, limits, gpus, callKey } = request;
   using supplies = open(signal);
   return {
-    key: await keyOf(request, supplies),
+    key: await knownKeyOf(request, supplies, known),
     shown: {
       owner,
       image: image ?? bare?.name ?? (algo === undefined ? '' : nameOf({ type: 'algo', uuid: algo })),
@@ -76,6 +78,26 @@ export async function planRunner(
       return { ...prepared, [Symbol.dispose]: () => held.dispose() };
     },
   };
+}
+
+/** Keys that were found before, by what was asked for and by a digest of all that storage holds for who asks. */
+export interface KnownKeys {
+  readonly keys: Remembered<string>;
+  readonly held: string | undefined;
+}
+
+async function knownKeyOf(
+  request: RunnerRequest,
+  supplies: Supplies,
+  known: KnownKeys | undefined,
+): Promise<string> {
+  if (known?.held === undefined) return await keyOf(request, supplies);
+  const asked = createHash('sha256')
+    .update(JSON.stringify([known.held, request]))
+    .digest('hex');
+  const key = known.keys.get(asked) ?? (await keyOf(request, supplies));
+  known.keys.keep(asked, key);
+  return key;
 }
 
 async function keyOf(request: RunnerRequest, supplies: Supplies): Promise<string> {

@@ -97,6 +97,7 @@ async function call(order: Job & { readonly warm: RunnerProtocol }, attempt: Att
     { ...request, ...attempt.ofRunner(limitsOf(order)) },
     (stop) => attempt.supplies(stop),
     attempt.signal,
+    attempt.knownKeys,
   );
   const [{ blob }, plan] = await Promise.all([gathering, planning]);
   const { treeLimits: limits, signal } = attempt;

@@ -30,11 +30,15 @@ export async function pinOrders(
     await releasePins(transaction, database.now, outdated);
     const { rows, refusals } = await pinDue(transaction, database.now, rules, due);
     await dropEmpty(transaction, [...refusals.keys()]);
+    const inputs = await inputsOf(
+      transaction,
+      requests.map(({ order }) => order),
+    );
     return requests.map((request): PinAnswer => {
       const { order } = request;
       const head = rows.get(order) ?? heads.get(order);
       if (head === undefined || stateOf(head, request) === 'stale') return { outcome: 'stale', order };
-      return refusals.get(order) ?? answerOf(head);
+      return refusals.get(order) ?? answerOf(head, inputs.get(order) ?? digestOfSets([]));
     });
   });
 }
@@ -162,6 +166,24 @@ function expiryOf({ expires_seconds }: PinRequest, now: StorageDatabase['now']):
   return expires_seconds === undefined ? null : sql<number>`${now} + ${sql.lit(expires_seconds * 1000)}`;
 }
 
+/** Of orders, the digests of what they have pinned; of those that have pinned nothing, none. */
+async function inputsOf(
+  transaction: StorageTransaction,
+  orders: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const members = await transaction
+    .selectFrom('pin_members')
+    .selectAll()
+    .where('order_id', 'in', orders)
+    .execute();
+  const sets = Map.groupBy(members, ({ order_id }) => order_id);
+  return new Map([...sets].map(([order, its]) => [order, digestOfSets(its.map(({ set_id }) => set_id))]));
+}
+
+function digestOfSets(ids: readonly string[]): string {
+  return createHash('sha256').update(ids.toSorted().join('\n')).digest('hex');
+}
+
 function digestOf(order: string, round: number, sets: readonly PinSet[]): string {
   const ids = sets.map(({ id }) => id).toSorted();
   return createHash('sha256')
@@ -211,14 +233,14 @@ async function dropEmpty(transaction: StorageTransaction, orders: readonly strin
     .execute();
 }
 
-function answerOf(row: PinRow): PinAnswer {
+function answerOf(row: PinRow, inputs: string): PinAnswer {
   const { order_id, pin, produces_type, produces_uuid } = row;
   if (pin === null || produces_type === null || produces_uuid === null)
     throw new Error(`The pin of order ${order_id} is not whole`);
   return {
     outcome: 'pinned',
     order: order_id,
-    pin,
+    ...{ pin, inputs },
     produces: { type: produces_type, uuid: produces_uuid },
     policy: keptPolicy(row),
   };

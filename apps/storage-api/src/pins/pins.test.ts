@@ -58,6 +58,19 @@ testOnEngines('What an order names is pinned, and the id of its result is kept f
 });
 
 testOnEngines(
+  'Orders of the same things are told the same digest of them, and others another',
+  async (t, open) => {
+    await using storage = await openWithNamed(open);
+    const inputs = async (request: PinRequest) => (await pinned(t, storage, request)).inputs;
+    const first = await inputs(learnRequest(1));
+    t.regex(String(first), /^[0-9a-f]{64}$/);
+    t.is(await inputs(learnRequest(2)), first);
+    const { uses } = learnRequest(3);
+    t.not(await inputs(learnRequest(3, { uses: uses.slice(0, 3) })), first);
+  },
+);
+
+testOnEngines(
   'An id that is not to be kept has to be free, and whoever makes the result stores it there',
   async (t, open) => {
     await using storage = await openWithNamed(open);

@@ -38,6 +38,8 @@ const claim = z.object({
    * and audience. Absent: to none, since the order names data that its owner may not read, or nobody has checked it.
    */
   audience: z.string().max(64).optional(),
+  /** A digest of all that storage holds for it: of the same things the same. Absent: storage has told of none. */
+  inputs: z.string().max(64).optional(),
   /** How many GPUs the worker is to lease to it: what the order asks for, or its problem's default. */
   gpus: z.int().min(0),
   /** How long the lease holds without a renewal. */

@@ -71,6 +71,8 @@ const pinAnswer = z.discriminatedUnion('outcome', [
     order: z.string(),
     /** SHA-256 of the list of what is pinned, and of the order and its round. */
     pin: sha256Hex,
+    /** SHA-256 of the list of what is pinned alone: of other orders that use the same things the same. */
+    inputs: sha256Hex.optional(),
     /** The id that is kept free for its result. */
     produces: produced,
     policy: z.object({
