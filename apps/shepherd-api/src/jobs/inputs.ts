@@ -8,9 +8,11 @@ import { dataOf } from './ids.ts';
 export const INPUTS = { prefix: 'inputs/', usual: 'input', older: 'input.json' } as const;
 
 /** A file of a job, and its size in bytes. */
-interface InputFile {
+export interface InputFile {
   readonly name: string;
   readonly size: number;
+  /** What is in it, where that is at hand. */
+  readonly bytes?: Buffer;
 }
 
 /** What inputs are made of. */
@@ -69,7 +71,8 @@ async function openInput(store: JobStore, job: string, { name, size }: InputFile
 }
 
 async function inlineOf(store: JobStore, job: string, file: InputFile): Promise<string> {
-  return (await buffer(await openInput(store, job, file))).toString('base64');
+  const bytes = file.bytes ?? (await buffer(await openInput(store, job, file)));
+  return bytes.toString('base64');
 }
 
 async function uploaded({ store, storage }: InputParts, job: string, file: InputFile) {

@@ -55,7 +55,8 @@ export class Jobs {
     for (;;) {
       const left = until - performance.now();
       if (known?.ended !== false || left <= 0) return known;
-      await news.next(Math.min(left, askMs), signal);
+      const told = await news.next(Math.min(left, askMs), signal);
+      if (told !== undefined) return told;
       // What is away for a moment is waited for, too.
       known = await this.standing(job).catch((error: unknown) => {
         if (isPlatformError(error, 'unavailable')) return known;
@@ -117,12 +118,12 @@ export class Jobs {
         if (order.status === 'done') await copyOutputs(this.#parts, job, order);
         await record.end(job, standing.status);
       }
+      this.#news.tell(job, standing);
     } catch (error) {
+      this.#news.tell(job, undefined);
       if (!isPlatformError(error, 'not_found')) throw error;
       log.warn({ job, error }, 'The bucket of a job that has ended is gone');
       return undefined;
-    } finally {
-      this.#news.tell(job);
     }
     await cleanStorage(this.#parts, job, order);
     return standing;

@@ -13,7 +13,7 @@ import type { Models, Runs } from '../models/models.ts';
 import type { Flock, Place } from '../models/sheep.ts';
 import { isBucketName, type JobStore } from '../store/store.ts';
 import { type CallbackTokens, orderOf, outputOf } from './ids.ts';
-import { INPUTS, inputFilesOf, jobInputs } from './inputs.ts';
+import { INPUTS, type InputFile, inputFilesOf, jobInputs } from './inputs.ts';
 import type { Intents } from './own-folder.ts';
 import type { JobRecord } from './record.ts';
 import type { ModelName } from './status.ts';
@@ -33,6 +33,14 @@ export interface StartParts {
   readonly protocol: RunnerProtocol;
   /** By which the jobs of this service are found among all orders. */
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A job of which all is known that its order says. */
+interface StartedJob {
+  readonly model: ModelName;
+  readonly place: Place;
+  readonly runs: Runs;
+  readonly files: readonly InputFile[];
 }
 
 /** The label of an order that says which job it is. */
@@ -59,13 +67,15 @@ export class Starts {
     const model = { name: request.model.name ?? null, version: request.model.version ?? null };
     const runs = await models.find(model, place.sheep);
     using _ = await this.#starting.hold(job);
-    if (payload) await this.#putPayload(job, Buffer.from(payload));
-    else if (await this.#isStarted(job)) return;
-    await this.#placeOrder(job, { model, place, runs });
+    if (!payload && (await this.#isStarted(job))) return;
+    const files = payload
+      ? [await this.#putPayload(job, Buffer.from(payload))]
+      : await inputFilesOf(this.#parts.store, job);
+    await this.#placeOrder(job, { model, place, runs, files });
   }
 
   /** Makes the bucket with the payload in it. Throws `conflict` where the job was started already. */
-  async #putPayload(job: string, payload: Buffer): Promise<void> {
+  async #putPayload(job: string, payload: Buffer): Promise<InputFile> {
     const { store, intents } = this.#parts;
     const isBegun = await intents.has(job);
     if (!isBegun) await intents.add(job);
@@ -79,6 +89,7 @@ export class Starts {
       }
     }
     await store.put(job, name, payload);
+    return { name: INPUTS.usual, size: payload.byteLength, bytes: payload };
   }
 
   async #isPut(job: string, name: string, payload: Buffer): Promise<boolean> {
@@ -100,12 +111,8 @@ export class Starts {
     }
   }
 
-  async #placeOrder(
-    job: string,
-    { model, place, runs }: { readonly model: ModelName; readonly place: Place; readonly runs: Runs },
-  ): Promise<void> {
-    const { store, record, compute, intents, tokens, protocol, labels, callbackUrl } = this.#parts;
-    const files = await inputFilesOf(store, job);
+  async #placeOrder(job: string, { model, place, runs, files }: StartedJob): Promise<void> {
+    const { record, compute, intents, tokens, protocol, labels, callbackUrl } = this.#parts;
     const [inputs] = await Promise.all([
       callPeer(async () => await jobInputs(this.#parts, job, files)),
       record.queued(job, model),

@@ -130,16 +130,31 @@ async function place(
   if (!isPlain(name))
     throw new PlatformError('invalid_request', `${JSON.stringify(name)} is no name of a file.`);
   const part = join(parts, randomUUID());
+  const target = join(bucket, name);
   try {
-    await using file = await open(part, 'wx');
-    for await (const piece of bytes) await file.writeFile(piece);
-    await file.sync();
-    const target = join(bucket, name);
-    await mkdir(dirname(target), { recursive: true });
-    if (only === undefined) await rename(part, target);
-    else await linkNew(part, target);
-  } finally {
+    {
+      await using file = await open(part, 'wx');
+      for await (const piece of bytes) await file.writeFile(piece);
+      await file.sync();
+    }
+    await inFolder(
+      target,
+      async () => await (only === undefined ? rename(part, target) : linkNew(part, target)),
+    );
+  } catch (error) {
     await rm(part, { force: true });
+    throw error;
+  }
+}
+
+/** Makes the folder of a file where it is not there. */
+async function inFolder(target: string, call: () => Promise<void>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await mkdir(dirname(target), { recursive: true });
+    await call();
   }
 }
 
@@ -149,6 +164,7 @@ async function linkNew(part: string, target: string): Promise<void> {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
   }
+  await rm(part);
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
