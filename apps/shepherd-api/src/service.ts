@@ -104,7 +104,7 @@ export async function openShepherdService(options: ShepherdServiceOptions): Prom
   };
   const jobs = new Jobs(parts);
   const app = appOf(dialect, {
-    ...{ jobs, starts: new Starts(parts), store, stopping: stopping.signal },
+    ...{ jobs, starts: new Starts(parts), store, folder, stopping: stopping.signal },
     sheep: async () => flock.status(await runnersOf(compute, log), models),
   })({
     info: { name: 'shepherd-api', version },

@@ -314,9 +314,19 @@ test('Inputs that do not fit into an order go over storage, and are removed from
   t.deepEqual([platform.data.size, platform.outputs.size], [0, 0]);
 });
 
-test('A body that is too large is refused, with another way', async (t) => {
+test('A long payload goes into the bucket as it comes, and over storage to its runner', async (t) => {
   await using shepherd = await openShepherd();
-  const answer = await shepherd.start(newJob({ payload: 'x'.repeat(64 * 1024 ** 2) }));
+  const payload = `${'täglich "'.repeat(400_000)}end`;
+  const body = newJob({ payload });
+  t.is((await shepherd.start(body)).status, 200);
+  t.true((await shepherd.file(body.job_id, 'inputs/input')) === payload);
+  t.true(shepherd.platform.inputsOf(body.job_id)['/in/input'] === payload);
+  t.is((await shepherd.start(body)).status, 409);
+});
+
+test('A body that is too large beside its payload is refused, with another way', async (t) => {
+  await using shepherd = await openShepherd();
+  const answer = await shepherd.start(newJob({ sheep_id: 'x'.repeat(2 * 1024 ** 2) }));
   t.is(answer.status, 413);
   t.regex(((await answer.json()) as { message: string }).message, /inputs\/input/);
 });

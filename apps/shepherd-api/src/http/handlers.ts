@@ -10,6 +10,7 @@ import {
 import { OUTPUTS } from '../jobs/ends.ts';
 import { INPUTS } from '../jobs/inputs.ts';
 import type { Jobs } from '../jobs/jobs.ts';
+import { Payload } from '../jobs/payload.ts';
 import type { Starts } from '../jobs/starts.ts';
 import type { Standing } from '../jobs/status.ts';
 import type { JobStore } from '../store/store.ts';
@@ -21,6 +22,8 @@ export interface HandlerParts {
   readonly jobs: Jobs;
   readonly starts: Starts;
   readonly store: JobStore;
+  /** Where long payloads wait. */
+  readonly folder: string;
   /** The sheep of the configuration, with what they do now. */
   readonly sheep: () => Promise<Record<string, SheepStatus>>;
   /** Aborted when the service stops: nobody waits any longer. */
@@ -29,7 +32,7 @@ export interface HandlerParts {
 
 /** What both dialects answer alike; `unknown` is what each says of a job that is not there. */
 function common(parts: HandlerParts, unknown: (job: string) => string) {
-  const { jobs, starts, store } = parts;
+  const { jobs, starts, store, folder } = parts;
   const known = (job: string, standing: Standing | undefined): Standing => {
     if (standing !== undefined) return standing;
     throw new PlatformError('invalid_request', unknown(job));
@@ -46,7 +49,8 @@ function common(parts: HandlerParts, unknown: (job: string) => string) {
     standing,
     routes: {
       startJob: async ({ body }: Parameters<Api<ShepherdContract>['startJob']>[0]) => {
-        await starts.start(await readStartJob(body.body, body.contentType));
+        await using payload = new Payload(folder);
+        await starts.start(await readStartJob(body, payload), payload);
         return { success: true } as const;
       },
       jobResult: async ({ params }: OfJob) => await result(params.job_id, OUTPUTS.usual),

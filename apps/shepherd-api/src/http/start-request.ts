@@ -1,38 +1,22 @@
-import { PlatformError, type StartJob, startJob } from '@morpheo/common';
+import { type BytesIn, PlatformError, type StartJob, startJob } from '@morpheo/common';
 import type { z } from 'zod';
-
-/** The largest body that is taken, in bytes: what is larger goes into a bucket by itself. */
-export const MOST_BODY_BYTES = 64 * 1024 ** 2;
+import type { Payload } from '../jobs/payload.ts';
+import { withoutPayload } from './json-body.ts';
 
 /**
- * Reads the body of `/start-job`. Throws `invalid_request` in the words of the original: `Invalid input:`, and an object of
- * what is wrong with each member.
+ * Reads the body of `/start-job`; its payload goes into `payload` where it is a text, of any length. Throws `invalid_request`
+ * in the words of the original: `Invalid input:`, and an object of what is wrong with each member.
  */
 export async function readStartJob(
-  body: AsyncIterable<Uint8Array>,
-  type: string | undefined,
+  { body, contentType: type }: Pick<BytesIn, 'body' | 'contentType'>,
+  payload: Payload,
 ): Promise<StartJob> {
   if (type !== undefined && !/^application\/json\s*(?:;|$)/i.test(type)) {
     throw refused('The request must have the content type application/json');
   }
-  const read = startJob.safeParse(objectOf(await wholeOf(body)));
+  const read = startJob.safeParse(objectOf(await withoutPayload(body, payload)));
   if (read.success) return read.data;
   throw refused(`Invalid input: ${JSON.stringify(problemsOf(read.error.issues))}`);
-}
-
-async function wholeOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of body) {
-    size += piece.byteLength;
-    if (size > MOST_BODY_BYTES) {
-      const message = `The body has more than ${MOST_BODY_BYTES} bytes: put the input into the bucket of the job, as inputs/input, and start it without a payload`;
-      throw new PlatformError('too_large', message);
-    }
-    // A piece is good until the next one is asked for.
-    pieces.push(Buffer.from(piece));
-  }
-  return Buffer.concat(pieces).toString('utf8');
 }
 
 function objectOf(text: string): object {

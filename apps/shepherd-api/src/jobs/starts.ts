@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { buffer } from 'node:stream/consumers';
 import {
   isPlatformError,
   type Job,
@@ -15,6 +14,7 @@ import { isBucketName, type JobStore } from '../store/store.ts';
 import { type CallbackTokens, orderOf, outputOf } from './ids.ts';
 import { INPUTS, type InputFile, inputFilesOf, jobInputs } from './inputs.ts';
 import type { Intents } from './own-folder.ts';
+import { digestOf, type Payload } from './payload.ts';
 import type { JobRecord } from './record.ts';
 import type { ModelName } from './status.ts';
 
@@ -59,24 +59,28 @@ export class Starts {
    * Starts a job: it is on the disk of compute-api when this resolves. Throws `conflict` where its id is taken, and
    * `invalid_request` where it could not run; a start that failed may be tried again under the same id.
    */
-  async start(request: StartJob): Promise<void> {
-    const { job_id: job, payload } = request;
+  async start(request: StartJob, given: Payload): Promise<void> {
+    const { job_id: job } = request;
     const { models, flock } = this.#parts;
     if (!isBucketName(job)) throw invalid(`Invalid job id \`${job}\`: ${BUCKET_RULE}`);
     const place = flock.choose(request.sheep_id);
     const model = { name: request.model.name ?? null, version: request.model.version ?? null };
     const runs = await models.find(model, place.sheep);
     using _ = await this.#starting.hold(job);
-    if (!payload && (await this.#isStarted(job))) return;
-    const files = payload
-      ? [await this.#putPayload(job, Buffer.from(payload))]
-      : await inputFilesOf(this.#parts.store, job);
+    // What is no text, such as a number, stands in the request itself.
+    if (given.isEmpty && request.payload)
+      await given.add(Buffer.from(JSON.stringify(request.payload).slice(1, -1)));
+    if (given.isEmpty && (await this.#isStarted(job))) return;
+    const files = given.isEmpty
+      ? await inputFilesOf(this.#parts.store, job)
+      : [await this.#putPayload(job, given)];
     await this.#placeOrder(job, { model, place, runs, files });
   }
 
   /** Makes the bucket with the payload in it. Throws `conflict` where the job was started already. */
-  async #putPayload(job: string, payload: Buffer): Promise<InputFile> {
+  async #putPayload(job: string, payload: Payload): Promise<InputFile> {
     const { store, intents } = this.#parts;
+    const whole = await payload.whole();
     const isBegun = await intents.has(job);
     if (!isBegun) await intents.add(job);
     const name = `${INPUTS.prefix}${INPUTS.usual}`;
@@ -88,15 +92,17 @@ export class Starts {
         throw taken();
       }
     }
-    await store.put(job, name, payload);
-    return { name: INPUTS.usual, size: payload.byteLength, bytes: payload };
+    if (whole !== undefined) {
+      await store.put(job, name, whole);
+      return { name: INPUTS.usual, size: whole.byteLength, bytes: whole };
+    }
+    await store.write(job, name, payload.bytes());
+    return { name: INPUTS.usual, size: (await store.stat(job, name))?.size ?? 0 };
   }
 
-  async #isPut(job: string, name: string, payload: Buffer): Promise<boolean> {
+  async #isPut(job: string, name: string, payload: Payload): Promise<boolean> {
     const file = await this.#parts.store.read(job, name);
-    if (file?.size === payload.byteLength) return payload.equals(await buffer(file.body));
-    await file?.body.cancel();
-    return false;
+    return file !== undefined && (await digestOf(file.body)) === (await payload.digest());
   }
 
   /** Whether the job has an order, or has had one. */
