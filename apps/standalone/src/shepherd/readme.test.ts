@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -88,7 +88,8 @@ async function openPlace() {
     type: async (block: string) => (await run('bash', shell(block), { cwd: folder, env })).stdout,
     /** Types a block that goes on until the end of the test. */
     leave: (block: string) => {
-      left = spawn('bash', shell(`exec ${block}`), { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const stdio: StdioOptions = ['ignore', 'pipe', 'pipe'];
+      left = spawn('bash', shell(block), { cwd: folder, env, stdio, detached: true });
       for (const stream of [left.stdout, left.stderr])
         stream?.on('data', (chunk) => {
           printed += String(chunk);
@@ -109,11 +110,13 @@ async function openPlace() {
       return `${stdout}${stderr}`;
     },
     async [Symbol.asyncDispose]() {
-      if (left?.exitCode === null && left.signalCode === null) {
-        const ended = once(left, 'exit');
-        left.kill('SIGTERM');
-        await ended;
+      if (left?.pid !== undefined && left.exitCode === null) {
+        const closed = once(left, 'close');
+        // As Ctrl-C does: npx hands nothing on.
+        process.kill(-left.pid, 'SIGINT');
+        await closed;
       }
+      await run('docker', ['image', 'rm', '--force', `127.0.0.1:${registry}/echo:1.0`]);
       await run('docker-compose', ['-f', `${EXAMPLE}/docker-compose-sandbox.yml`, 'down', '-v'], {
         cwd: folder,
         env,
