@@ -60,6 +60,21 @@ const FAULTS: Readonly<Record<string, readonly [program: string, told: RegExp]>>
     "await ask('GET', '/next', undefined, { connection: 'Upgrade', upgrade: 'websocket' }); await forever()",
     /another kind/,
   ],
+  'asks on and on': [
+    `const socket = net.connect(socketPath);
+    socket.on('error', () => undefined);
+    socket.write('GET /next HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n'.repeat(2000));
+    await forever();`,
+    /asked 1000 times/,
+  ],
+  'connects on and on': [
+    `for (;;) await new Promise((resolve) => {
+      const socket = net.connect(socketPath);
+      (keeps.sockets ??= []).push(socket);
+      socket.on('error', resolve).on('connect', resolve);
+    });`,
+    /went on connecting/,
+  ],
   'sends headers without end': [
     "await ask('GET', '/next', undefined, { x: 'x'.repeat(20_000) }); await forever()",
     /does not speak HTTP/,

@@ -18,6 +18,8 @@ const BODY_BYTES = 64 * 1024;
 const POLL_MS = 60_000;
 /** How many connections a runner may have. */
 const CONNECTIONS = 16;
+/** So many connections beyond these are hung up on; who goes on does not want to be answered. */
+const MOST_DROPPED = 1000;
 /** The address of a socket has room for so many bytes. */
 const ADDRESS_BYTES = 107;
 
@@ -94,6 +96,11 @@ class Talk {
         refuse('asked for a connection of another kind');
       });
     }
+    let dropped = 0;
+    server.on('drop', () => {
+      dropped += 1;
+      if (dropped > MOST_DROPPED) refuse(`went on connecting while it had ${CONNECTIONS} connections`);
+    });
     server.on('clientError', (error: Error, socket) => {
       socket.destroy();
       // A program that ends leaves its connections as they are: how it ended says more.

@@ -186,8 +186,9 @@ class Pool implements Runners {
 
   /** The time for waiting has passed: a start that goes on is waited for. */
   #waitedLong(keyed: Keyed, pending: PendingCall): void {
-    if (!keyed.has(pending)) return;
-    if (this.#members.of(keyed).some(({ runner }) => isStarting(runner))) pending.isOverdue = true;
+    const isStarted = this.#members.of(keyed).some(({ runner }) => isStarting(runner));
+    // A runner that has it may give it back.
+    if (isStarted || !keyed.has(pending)) pending.isOverdue = true;
     else pending.abandon(this.#lateFor(keyed));
   }
 

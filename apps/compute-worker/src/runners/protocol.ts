@@ -33,6 +33,7 @@ export interface RunnerDesk {
   /**
    * The program asks for calls, up to so many; the first time it says that it is ready. Resolves with one at least, and with
    * none where the signal aborts before: then none is the program's. What is asked for anew before it came takes its place.
+   * Throws `ProtocolFault` where a program asks on and on without waiting.
    */
   next(most: number, signal: AbortSignal): Promise<readonly OfferedCall[]>;
   /** The program has answered a call. Throws `ProtocolFault`, and ends the runner, where the call is not the program's now. */

@@ -45,6 +45,8 @@ interface Held {
 
 /** What a run may take longer than the runner may live, in milliseconds: the runner ends it first. */
 const MARGIN_MS = 60_000;
+/** Who asks so often without being given a call does not wait for one: in an hour of waiting it is 60 times. */
+const MOST_ASKS = 1000;
 
 /** One program that answers calls, from its start until nothing of it is left. */
 export class Runner implements RunnerDesk {
@@ -71,6 +73,8 @@ export class Runner implements RunnerDesk {
   #readyAt: number | undefined;
   #idleSince = performance.now();
   #answered = 0;
+  /** How often it has asked since it was given a call. */
+  #asked = 0;
   #printed = 0;
   /** It takes no further call, and ends with those that it has. */
   #retires: string | undefined;
@@ -171,6 +175,9 @@ export class Runner implements RunnerDesk {
   }
 
   async next(most: number, signal: AbortSignal): Promise<readonly OfferedCall[]> {
+    this.#asked += 1;
+    if (this.#asked > MOST_ASKS)
+      throw new ProtocolFault(`The runner asked ${MOST_ASKS} times for calls without waiting for one.`);
     return await this.#asks.wait(most, signal, () => {
       this.#becomeReady();
       this.#parts.onChange();
@@ -272,6 +279,7 @@ export class Runner implements RunnerDesk {
       this.#parts.giveBack(wanted.map(({ pending }) => pending));
       return this.#freed();
     }
+    this.#asked = 0;
     ask.give(wanted.map((one) => this.#handOver(one)));
   }
 
