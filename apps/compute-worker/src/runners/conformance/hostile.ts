@@ -268,7 +268,7 @@ export function testHostileRunners(harness: ContractHarness, test: TestFn): void
   });
 
   test.serial(
-    `${name}: A runner that connects again and again has some of it, and its calls go on`,
+    `${name}: A runner that connects again and again gets few connections, and its calls go on`,
     async (t) => {
       const { contract, bystander } = await beside();
       using _ = bystander;
