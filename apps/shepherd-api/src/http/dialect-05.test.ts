@@ -314,6 +314,34 @@ test('Inputs that do not fit into an order go over storage, and are removed from
   t.deepEqual([platform.data.size, platform.outputs.size], [0, 0]);
 });
 
+test('Of many inputs, folders go as archives, and too many beside one another are refused', async (t) => {
+  await using shepherd = await openShepherd();
+  const { store, platform } = shepherd;
+  const fill = async (nameOf: (n: number) => string) => {
+    const body = newJob({ payload: undefined });
+    await store.create(body.job_id);
+    for (let n = 0; n < 260; n += 1) await store.put(body.job_id, `inputs/${nameOf(n)}`, Buffer.from(`${n}`));
+    return body;
+  };
+  const [inFolder, beside] = [await fill((n) => (n === 0 ? 'input' : `pages/${n}/page`)), await fill(String)];
+  t.is((await shepherd.start(inFolder)).status, 200);
+  const inputs = platform.jobOf(inFolder.job_id)?.inputs ?? [];
+  t.deepEqual(
+    inputs.map(({ path, unpack }) => [path, unpack]),
+    [
+      ['/in/input', undefined],
+      ['/in/pages', true],
+    ],
+  );
+  const { '/in/pages': archive = '' } = platform.inputsOf(inFolder.job_id);
+  t.true(archive.includes('259/page'));
+  const refused = await shepherd.start(beside);
+  t.is(refused.status, 400);
+  t.regex(((await refused.json()) as { message: string }).message, /put them into folders/);
+  await platform.work(inFolder.job_id, { files: { output: '1' } });
+  t.is(platform.data.size, 0);
+});
+
 test('A long payload goes into the bucket as it comes, and over storage to its runner', async (t) => {
   await using shepherd = await openShepherd();
   const payload = `${'täglich "'.repeat(400_000)}end`;

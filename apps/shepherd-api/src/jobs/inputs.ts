@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { isPlatformError, type JobInput, MOST_IN_JOB, PlatformError } from '@morpheo/common';
+import { type TarEntry, tarOf } from '@morpheo/service/archive';
 import type { StorageCalls } from '../clients.ts';
 import type { JobStore } from '../store/store.ts';
 import { dataOf } from './ids.ts';
@@ -38,27 +39,65 @@ export async function inputFilesOf(store: JobStore, job: string): Promise<InputF
   return files;
 }
 
-/** One is kept free for the usual name of an input that has the older one. */
-const MOST_FILES = MOST_IN_JOB.inputs - 1;
+/** The most files of a job: what an archive may hold that is unpacked for it. */
+const MOST_FILES = 100_000;
+/** One input is kept free for the usual name of one that has the older one. */
+const MOST_INPUTS = MOST_IN_JOB.inputs - 1;
 
 /**
  * The inputs of an order for the files of a job: small ones stand in the order itself, and others are uploaded to storage,
- * where they are removed when the job has ended.
+ * where they are removed when the job has ended. Where there are more files than an order has inputs, folders go as archives.
+ * Throws `invalid_request` where that does not suffice.
  */
 export async function jobInputs(
   parts: InputParts,
   job: string,
   files: readonly InputFile[],
 ): Promise<JobInput[]> {
+  if (files.length <= MOST_INPUTS) return await inputsOfFiles(parts, job, files);
+  const folders = Map.groupBy(files, ({ name }) => /^([^/]+)\//.exec(name)?.[1] ?? '');
+  const loose = folders.get('') ?? [];
+  folders.delete('');
+  if (loose.length + folders.size > MOST_INPUTS) {
+    const message = `Job \`${job}\` has more than ${MOST_INPUTS} files and folders in inputs/ itself: put them into folders`;
+    throw new PlatformError('invalid_request', message);
+  }
+  const inputs = await inputsOfFiles(parts, job, loose);
+  for (const [folder, inside] of folders) {
+    const archive = () => tarOf(entriesOf(parts.store, job, inside, `${folder}/`));
+    inputs.push({ path: `/in/${folder}`, ...(await uploaded(parts, job, folder, archive)), unpack: true });
+  }
+  return inputs;
+}
+
+async function* entriesOf(
+  store: JobStore,
+  job: string,
+  files: readonly InputFile[],
+  folder: string,
+): AsyncGenerator<TarEntry> {
+  for (const file of files) {
+    const name = file.name.slice(folder.length);
+    yield { type: 'file', name, mode: 0o644, size: file.size, bytes: await openInput(store, job, file) };
+  }
+}
+
+async function inputsOfFiles(
+  parts: InputParts,
+  job: string,
+  files: readonly InputFile[],
+): Promise<JobInput[]> {
   let room: number = MOST_IN_JOB.inlineBytes;
+  const hasUsual = files.some(({ name }) => name === INPUTS.usual);
   const inputs: JobInput[] = [];
   for (const file of files.toSorted((a, b) => a.size - b.size)) {
-    const fits = file.size <= room;
-    if (fits) room -= file.size;
-    const what = fits ? { inline: await inlineOf(parts.store, job, file) } : await uploaded(parts, job, file);
-    inputs.push({ path: `/in/${file.name}`, ...what });
-    if (file.name === INPUTS.older && !files.some(({ name }) => name === INPUTS.usual))
-      inputs.push({ path: `/in/${INPUTS.usual}`, ...what });
+    const names = file.name === INPUTS.older && !hasUsual ? [INPUTS.usual, INPUTS.older] : [file.name];
+    const fits = file.size * names.length <= room;
+    if (fits) room -= file.size * names.length;
+    const what = fits
+      ? { inline: await inlineOf(parts.store, job, file) }
+      : await uploaded(parts, job, file.name, async () => await openInput(parts.store, job, file), file.size);
+    for (const name of names) inputs.push({ path: `/in/${name}`, ...what });
   }
   return inputs.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
@@ -75,11 +114,16 @@ async function inlineOf(store: JobStore, job: string, file: InputFile): Promise<
   return bytes.toString('base64');
 }
 
-async function uploaded({ store, storage }: InputParts, job: string, file: InputFile) {
-  const resource = { type: 'data', uuid: dataOf(job, file.name) } as const;
+async function uploaded(
+  { storage }: InputParts,
+  job: string,
+  name: string,
+  open: () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>,
+  contentLength?: number,
+) {
+  const resource = { type: 'data', uuid: dataOf(job, name) } as const;
   const upload = async () => {
-    const body = await openInput(store, job, file);
-    const bytes = { body, contentType: 'application/octet-stream', contentLength: file.size };
+    const bytes = { body: await open(), contentType: 'application/octet-stream', contentLength };
     await storage.upload({ params: { type: 'data' }, query: { uuid: resource.uuid }, body: bytes });
   };
   try {
