@@ -36,9 +36,9 @@ export interface RunnerDesk {
    * Throws `ProtocolFault` where a program asks on and on without waiting.
    */
   next(most: number, signal: AbortSignal): Promise<readonly OfferedCall[]>;
-  /** The program has answered a call. Throws `ProtocolFault`, and ends the runner, where the call is not the program's now. */
+  /** The program has answered a call. Throws `ProtocolFault` where the call is not the program's now. */
   answer(id: string, answer: CallAnswer): void;
-  /** The program has said what the protocol does not have: the runner ends. */
+  /** The program has said what the protocol does not have, or what this desk threw: the runner ends. */
   fault(fault: ProtocolFault): void;
 }
 
