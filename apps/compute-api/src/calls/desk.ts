@@ -289,6 +289,8 @@ export class CallDesk {
   /** Looks for somebody else to take a call, and ends it where nobody could. */
   async #seek(call: OpenCall): Promise<void> {
     this.peers?.announce();
+    const { terms, given } = call.asked;
+    if (this.stations.values().some((station) => station.isAble({ terms, gpus: given.gpus }))) return;
     try {
       const refusal = await this.#parts.refusal(call.asked);
       if (refusal !== undefined && call.place === undefined) this.#end(call, refusal);

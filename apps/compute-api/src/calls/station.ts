@@ -94,12 +94,14 @@ export class Station {
     return this.ready.has(key);
   }
 
+  /** Whether it offers what a call needs, whatever room it has. */
+  isAble({ terms, gpus }: { readonly terms: readonly string[]; readonly gpus: number }): boolean {
+    return gpus <= this.gpus && terms.every((term) => this.offers.has(term));
+  }
+
   /** Whether it could take a call now: with a runner that it has, by starting one, or not. */
-  couldTake(
-    key: string,
-    { terms, gpus }: { readonly terms: readonly string[]; readonly gpus: number },
-  ): 'warm' | 'cold' | undefined {
-    if (gpus > this.gpus || !terms.every((term) => this.offers.has(term))) return undefined;
+  couldTake(key: string, needed: Parameters<Station['isAble']>[0]): 'warm' | 'cold' | undefined {
+    if (!this.isAble(needed)) return undefined;
     if ((this.ready.get(key) ?? 0) > 0) return 'warm';
     return this.room > 0 ? 'cold' : undefined;
   }
