@@ -102,6 +102,7 @@ test('A call that fails fails its job, with what the program said of it, and a n
     reason: 'exit_code',
     step: 'job',
     message: 'The program failed: KeyError: no such word',
+    exception: { message: 'no such word', type: 'KeyError', traceback: 'at line 7' },
   });
   t.deepEqual(failure.log_tail, ['trying', 'at line 7']);
   t.false(setup.storage.staged.has(`${failed.id}.1`));

@@ -1,5 +1,13 @@
-import { type Contract, computeContract, orchestratorContract, storageContract } from '@morpheo/common';
+import {
+  type Contract,
+  computeContract,
+  orchestratorContract,
+  PlatformError,
+  shepherdContract,
+  storageContract,
+} from '@morpheo/common';
 import test from 'ava';
+import { problemAnswer } from '../answers/problem.ts';
 import { openSmallService, smallContract } from '../testing/small-service.ts';
 import { openApiDocument } from './openapi.ts';
 
@@ -9,6 +17,7 @@ const CONTRACTS: Readonly<Record<string, Contract>> = {
   computeContract,
   storageContract,
   orchestratorContract,
+  shepherdContract,
 };
 
 interface Operation {
@@ -136,4 +145,23 @@ test('The page gives out no other file of its package', async (t) => {
   for (const file of ['..%2fpackage.json', '%2e%2e%2fkoa%2fpackage.json']) {
     t.is((await fetch(`${service.url}/docs/${file}`)).status, 400, file);
   }
+});
+
+test('A document of OpenAPI 3.0 has no list of types: what may be null says so', (t) => {
+  const document = openApiDocument(shepherdContract, info, '3.0.2');
+  t.is(document.openapi, '3.0.2');
+  t.false(JSON.stringify(document).includes('"type":["'));
+  t.true(JSON.stringify(document).includes('"nullable":true'));
+  t.false(JSON.stringify(openApiDocument(shepherdContract, info)).includes('"nullable"'));
+});
+
+test('Errors of a contract whose errors are a message have nothing else, on every route', (t) => {
+  const contract = { ...smallContract, errorKey: 'message' } as const;
+  const error = new PlatformError('conflict', 'No.', { details: { by: 'x' } });
+  const answer = problemAnswer(error, { contract, requestId: 'r' });
+  t.is(answer.status, 409);
+  t.is(answer.headers['content-type'], 'application/json; charset=UTF-8');
+  t.is(answer.body, '{"message":"No."}');
+  const { components } = openApiDocument(contract, info);
+  t.deepEqual(resolve(components, 'schemas/Problem/required'), ['message']);
 });
