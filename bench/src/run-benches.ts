@@ -16,6 +16,7 @@ import { ordersAccepted } from './orders/orders-accepted.ts';
 import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
 import { shepherd } from './shepherd/shepherd.ts';
+import { warmCalls } from './warm/warm-calls.ts';
 
 /** All there are, in the order in which they run. */
 export const BENCHES: readonly Bench[] = [
@@ -24,6 +25,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'small-blobs', run: smallBlobs },
   { name: 'cli-transfers', run: cliTransfers },
   { name: 'platform-overhead', run: platformOverhead },
+  { name: 'warm-calls', run: warmCalls },
   { name: 'listing', run: listing },
   { name: 'shepherd', run: shepherd },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },

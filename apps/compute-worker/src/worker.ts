@@ -12,7 +12,7 @@ import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import { WorkerAgent } from './agent/agent.ts';
 import { findArchitecture } from './agent/architecture.ts';
-import { createCalls } from './agent/calls/index.ts';
+import { createCalls } from './agent/calls/run-call.ts';
 import { type Identity, takeIdentity } from './agent/identity.ts';
 import { Recovery } from './agent/recovery.ts';
 import { Remembered } from './async/remembered.ts';

@@ -12,6 +12,10 @@ export interface LoadOptions {
   readonly type?: string;
   /** What is answered where all went well; 202 where absent. */
   readonly status?: number;
+  /** Who calls; nobody where absent. */
+  readonly authorization?: string;
+  /** Called with the body of each answer; throws where it is not as it should be. */
+  readonly check?: (body: string) => void;
   /** Makes the next body, and the id by which it is known. */
   readonly next: () => { readonly id: string; readonly body: string };
 }
@@ -63,27 +67,30 @@ async function openCaller({
   path,
   type = 'application/json',
   status = 202,
+  authorization,
+  check,
 }: LoadOptions): Promise<Caller> {
   const { hostname, port, host } = new URL(url);
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, 'connect');
-  let settle: PromiseWithResolvers<void> | undefined;
+  let settle: PromiseWithResolvers<string> | undefined;
   let received = '';
   socket.setEncoding('latin1').on('data', (text: string) => {
     received += text;
     if (!isWhole(received)) return;
-    if (received.startsWith(`HTTP/1.1 ${status} `)) settle?.resolve();
+    if (received.startsWith(`HTTP/1.1 ${status} `)) settle?.resolve(received);
     else settle?.reject(new Error(`${url}${path} answered:\n${received}`));
     received = '';
   });
   socket.on('error', (error) => settle?.reject(error));
   socket.on('close', () => settle?.reject(new Error(`${url} closed the connection`)));
-  const head = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: `;
+  const head = `POST ${path} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}${authorization === undefined ? '' : `\r\nauthorization: ${authorization}`}\r\ncontent-length: `;
   return {
-    post(body) {
+    async post(body) {
       settle = Promise.withResolvers();
       socket.write(`${head}${Buffer.byteLength(body)}\r\n\r\n${body}`);
-      return settle.promise;
+      const answer = await settle.promise;
+      check?.(answer.slice(answer.indexOf('\r\n\r\n') + 4));
     },
     async [Symbol.asyncDispose]() {
       settle = undefined;

@@ -21,6 +21,16 @@ export async function uploadProgram(storage: Api<StorageContract>, program: Prog
   return await upload(storage, type, fields, rawTarGz(await Promise.all(entries)));
 }
 
+/** Uploads the algorithm that these files of a folder are, and returns its new id. */
+export async function uploadAlgo(
+  storage: Api<StorageContract>,
+  folder: string,
+  names: readonly string[],
+): Promise<string> {
+  const entries = names.map(async (name) => ({ name, body: await readFile(join(folder, name)) }));
+  return await upload(storage, 'algo', { name: 'warm' }, rawTarGz(await Promise.all(entries)));
+}
+
 /** Uploads a data set, one that is like no other where absent, and returns its new id. */
 export async function uploadData(
   storage: Api<StorageContract>,

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Told, Usage } from './serve.ts';
 
 /** The programs that can be started, each a server in a process of its own. */
-export type ServerProgram = 'bare' | 'compute' | 'storage' | 'reads';
+export type ServerProgram = 'bare' | 'compute' | 'storage' | 'reads' | 'platform';
 
 /** A server that runs in a process of its own; disposing waits until it has ended in good order. */
 export interface ServerProcess extends AsyncDisposable {

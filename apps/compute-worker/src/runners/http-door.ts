@@ -16,8 +16,8 @@ const VARIABLE = 'MORPHEO_RUNNER';
 const BODY_BYTES = 64 * 1024;
 /** How long a runner that asks is kept waiting before it is to ask again, in milliseconds. */
 const POLL_MS = 60_000;
-/** How many connections a runner may have. */
-const CONNECTIONS = 16;
+/** How many connections a runner may have: one for each call that it has, one that asks for more, and some that are closing. */
+const CONNECTIONS = 80;
 /** So many connections beyond these are hung up on; who goes on does not want to be answered. */
 const MOST_DROPPED = 1000;
 /** The address of a socket has room for so many bytes. */

@@ -1,4 +1,13 @@
-import { type CallDone, type GivenCall, OrderFailure, toPlatformError } from '@morpheo/common';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import {
+  type CallDone,
+  callPath,
+  type GivenCall,
+  type JobInput,
+  OrderFailure,
+  toPlatformError,
+} from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { nameOf } from '../../inputs/download.ts';
 import type { InputBlob } from '../../inputs/fetch.ts';
@@ -8,7 +17,8 @@ import type { Runners, RunnerView } from '../../runners/index.ts';
 import type { RunResult } from '../../runtime/index.ts';
 import { fillCall, splitInputs } from '../../warm/call-files.ts';
 import { CallLog } from './call-log.ts';
-import type { CallPlans } from './call-plans.ts';
+import { type CallPlanParts, CallPlans } from './call-plans.ts';
+import type { CallsOptions } from './calls.ts';
 import { readOutputs } from './read-outputs.ts';
 
 /** What {@link runCall} works with. */
@@ -16,6 +26,20 @@ export interface RunCallOptions {
   readonly runners: Pick<Runners, 'call' | 'list'>;
   readonly plans: CallPlans;
   readonly log: Log;
+}
+
+/** What answers the calls of a worker: its warm runners, which get their inputs through these parts. */
+export function createCalls(
+  parts: CallPlanParts,
+  runners: Runners,
+  log: Log,
+): Pick<CallsOptions, 'run' | 'runners' | 'planKeys'> {
+  const plans = new CallPlans(parts);
+  return {
+    runners,
+    run: async (given, over) => await runCall(given, { runners, plans, log }, over),
+    planKeys: () => plans.keys(),
+  };
 }
 
 /** How a call ended, without its id. */
@@ -80,7 +104,7 @@ async function fill(
   signal: AbortSignal,
 ): Promise<void> {
   const { ofCall } = splitInputs(given.spec.inputs ?? []);
-  if (ofCall.length === 0) return;
+  if (ofCall.every((input) => isSmall(input))) return writeSmall(ofCall, folder);
   using supplies = plans.supplies(given, printed, signal);
   const blobs = new Map<string, InputBlob>();
   for (const name of resourcesOf(ofCall)) blobs.set(nameOf(name), await supplies.fetch(name));
@@ -90,6 +114,21 @@ async function fill(
     return found;
   };
   await fillCall(ofCall, blob, folder, supplies);
+}
+
+/** Up to this length, in characters of base64, a file is written at once: to wait for the disk's threads takes longer. */
+const SMALL = 64 * 1024;
+
+function isSmall({ inline, unpack }: JobInput): boolean {
+  return inline !== undefined && unpack !== true && inline.length <= SMALL;
+}
+
+function writeSmall(inputs: readonly JobInput[], folder: string): void {
+  for (const { path, inline = '' } of inputs) {
+    const target = join(folder, callPath(path) ?? '');
+    if (dirname(target) !== folder) mkdirSync(dirname(target), { recursive: true });
+    writeFileSync(target, inline, { encoding: 'base64', flag: 'wx' });
+  }
 }
 
 function outcomeOf(error: unknown, printed: CallLog, log: Log): Outcome {
