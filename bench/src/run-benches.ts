@@ -17,6 +17,7 @@ import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
 import { shepherd } from './shepherd/shepherd.ts';
 import { warmCalls } from './warm/warm-calls.ts';
+import { warmOrders } from './warm/warm-orders.ts';
 
 /** All there are, in the order in which they run. */
 export const BENCHES: readonly Bench[] = [
@@ -26,6 +27,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'cli-transfers', run: cliTransfers },
   { name: 'platform-overhead', run: platformOverhead },
   { name: 'warm-calls', run: warmCalls },
+  { name: 'warm-orders', run: warmOrders },
   { name: 'listing', run: listing },
   { name: 'shepherd', run: shepherd },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
