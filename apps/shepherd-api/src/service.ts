@@ -11,6 +11,7 @@ import {
   createHttpApp,
   type HttpApp,
   type HttpServer,
+  isLoopback,
   type ListenTls,
   listen,
   type ServeOptions,
@@ -119,6 +120,8 @@ export async function openShepherdService(options: ShepherdServiceOptions): Prom
     ...{ metrics, tracer, log },
   });
   const server: HttpServer = stack.use(await listen(app, options));
+  if (!isLoopback(options.host))
+    log.warn({ host: options.host }, 'Whoever reaches this address may start jobs');
   own.address ||= addressOf(server.url);
   stack.use(sweeping(jobs, { signal: stopping.signal, log, askMs: parts.askMs }));
   // First of all: nobody waits any longer.

@@ -8,7 +8,7 @@ import test from 'ava';
 import { openFolderStore } from '../store/folder.ts';
 import type { JobStore } from '../store/store.ts';
 import { FakePlatform } from '../testing/fake-platform.ts';
-import { newJob, openShepherd } from '../testing/open-shepherd.ts';
+import { newJob, openShepherd, post } from '../testing/open-shepherd.ts';
 
 const TAKEN = { message: 'A job with this ID was already submitted' };
 
@@ -319,4 +319,14 @@ test('Where the bucket of a job is gone, its callback is content', async (t) => 
   t.is(await platform.tell(body.job_id), 204);
   t.true(log.entries.some(({ message }) => message === 'The bucket of a job that has ended is gone'));
   store.write = gone;
+});
+
+test('That anybody may start jobs is warned of where it listens beyond loopback, and callbacks come by loopback', async (t) => {
+  const log = memoryLog();
+  await using shepherd = await openShepherd({ log, host: '0.0.0.0' });
+  t.true(log.entries.some(({ level, host }) => level === 'warn' && host === '0.0.0.0'));
+  const body = newJob();
+  const url = `http://127.0.0.1:${new URL(shepherd.url).port}`;
+  t.is((await post(`${url}/start-job`, JSON.stringify(body))).status, 200);
+  t.true(shepherd.platform.jobOf(body.job_id)?.callback?.startsWith(`${url}/v1/ended/${body.job_id}/`));
 });
