@@ -1,3 +1,4 @@
+import type { RunnerProtocol } from '@morpheo/common';
 import type {
   Mount,
   OutputChunk,
@@ -8,6 +9,8 @@ import type {
   RunResult,
 } from '../runtime/index.ts';
 import type { OpenDoor } from './protocol.ts';
+
+export type { RunnerProtocol } from '@morpheo/common';
 
 /**
  * Warm runners: programs that are started once and answer one call after the other. A call has files of its own, which
@@ -37,9 +40,6 @@ export interface Runners extends AsyncDisposable {
   /** Calls `listener`, in a turn of its own, after any of what `list` and `room` say has changed. */
   onChange(listener: () => void): Disposable;
 }
-
-/** How runners are spoken to: by our contract, or by that of Shepherd's original. */
-export type RunnerProtocol = 'runner' | 'zeromq';
 
 /** What a runner is. */
 export interface RunnerPlan {
