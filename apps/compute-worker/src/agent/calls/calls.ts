@@ -73,6 +73,7 @@ export class Calls {
   /** What compute-api was told last of what it may send, and of the runners. */
   #told: Told = NOTHING_TOLD;
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = 0;
   #due: NodeJS.Immediate | undefined;
 
   constructor(options: CallsOptions) {
@@ -108,12 +109,20 @@ export class Calls {
 
   /** Has an exchange in some time, unless there is one before, or none is needed then. */
   #after(ms: number): void {
-    if (this.#state === 'closed') return;
-    this.#timer ??= setTimeout(() => {
+    const at = performance.now() + ms;
+    if (this.#state === 'closed' || (this.#timer !== undefined && this.#timerAt <= at)) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#open === 0 || this.#hasNews()) this.#tell();
-      else if (this.#told.figures !== figuresText(this.#options.runners.list())) this.#after(REPORT_MS);
+      else this.#reportLater();
     }, ms);
+  }
+
+  /** Sees that how runners are doing is told, though nothing else is. */
+  #reportLater(): void {
+    if (this.#told.figures !== figuresText(this.#options.runners.list())) this.#after(REPORT_MS);
   }
 
   /** Has an exchange as soon as all that has ended by now is known. */
@@ -149,6 +158,7 @@ export class Calls {
         this.#goOn(delayMs(this.#failures, RETRIES), false);
       },
     );
+    this.#reportLater();
   }
 
   #goOn(pauseMs: number, wasAnswered: boolean): void {
