@@ -83,7 +83,8 @@ async function startOn(name: string) {
     new ServiceProcess({
       main: mainOf('shepherd'),
       args: ['-h', '127.0.0.1', '-p', String(port), '-c', config],
-      env: { PATH: globalThis.process.env.PATH, PWD: ROOT, DOCKER_HOST: `unix://${dind.socketPath}` },
+      env: { PATH: globalThis.process.env.PATH, DOCKER_HOST: `unix://${dind.socketPath}` },
+      cwd: ROOT,
       ready: `${url}/health`,
     }),
   );

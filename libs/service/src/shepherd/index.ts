@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { isAbsolute } from 'node:path';
+import { resolve } from 'node:path';
 import { errnoOf, PlatformError, sheepId } from '@morpheo/common';
 import { z } from 'zod';
 import { Secret } from '../config/index.ts';
@@ -29,6 +29,7 @@ export interface BareSheep extends AnySheep {
   readonly type: 'bare';
   /** The program and its first arguments; `shepherd-runner` where the file does not say. */
   readonly program: readonly string[];
+  /** These are absolute: in the file they may be relative to the folder in which its reader was started. */
   readonly workingDirectory: string;
   readonly stdoutFile: string | undefined;
   readonly stderrFile: string | undefined;
@@ -107,7 +108,10 @@ const port = z.coerce.number('should be a port').int().min(1).max(65_535);
 
 const device = z
   .string()
-  .regex(/^\/dev\/nvidia/, 'should be a GPU such as /dev/nvidia0: nothing else of a machine is lent to jobs');
+  .regex(
+    /^\/dev\/nvidia(?:\d+|ctl|-[a-z-]+)$/,
+    'should be a GPU such as /dev/nvidia0: nothing else of a machine is lent to jobs',
+  );
 
 const ofAny = { port, devices: z.array(device).nullish() };
 
@@ -168,10 +172,13 @@ function contradictions({ sheep: all, registry }: z.output<typeof schema>): Misf
     const other = sheep.slice(0, index).find(([, { port }]) => port === one.port)?.[0];
     if (other !== undefined)
       found.push({ path: ['sheep', id, 'port'], message: `${other} has the same port` });
-    if (one.type === 'bare' && !isAbsolute(one.working_directory)) {
-      const message = 'should be an absolute path: workers run in folders of their own';
-      found.push({ path: ['sheep', id, 'working_directory'], message });
-    }
+    const { devices } = one;
+    const twice = devices?.findIndex((device, at) => devices.indexOf(device) < at) ?? -1;
+    if (twice >= 0)
+      found.push({
+        path: ['sheep', id, 'devices', twice],
+        message: 'is there twice: a sheep has a GPU once',
+      });
   }
   if (registry != null && (registry.username == null) !== (registry.password == null)) {
     const message = 'username and password belong together: give both, or neither';
@@ -204,8 +211,12 @@ function sheepOf(id: string, sheep: z.output<typeof schema>['sheep'][string]): S
     ...any,
     type: 'bare',
     program: sheep.program ?? ['shepherd-runner'],
-    workingDirectory: sheep.working_directory,
-    stdoutFile: sheep.stdout_file ?? undefined,
-    stderrFile: sheep.stderr_file ?? undefined,
+    workingDirectory: resolve(sheep.working_directory),
+    stdoutFile: fileOf(sheep.stdout_file),
+    stderrFile: fileOf(sheep.stderr_file),
   };
+}
+
+function fileOf(path: string | null | undefined): string | undefined {
+  return path == null ? undefined : resolve(path);
 }

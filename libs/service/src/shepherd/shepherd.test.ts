@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { isPlatformError } from '@morpheo/common';
 import test from 'ava';
@@ -69,6 +70,22 @@ sheep:
   ]);
 });
 
+test('Relative paths of a bare sheep are those of the folder that its reader was started in', (t) => {
+  const [sheep] = parse(
+    `${HEAD}sheep:
+  bare:
+    port: 9001
+    type: bare
+    working_directory: examples/docker/emloop_example
+    stdout_file: out.txt
+`,
+  ).sheep;
+  t.like(sheep, {
+    workingDirectory: join(process.cwd(), 'examples/docker/emloop_example'),
+    stdoutFile: join(process.cwd(), 'out.txt'),
+  });
+});
+
 test('A dollar in quotes, and one before small letters, is a dollar', (t) => {
   const file = parse(`${HEAD.replace('$ACCESS', "'$ACCESS'").replace(/\$\{SECRET\}/, () => 'a$b')}${ONE}`);
   t.is(file.storage?.accessKey, '$ACCESS');
@@ -95,13 +112,16 @@ test('What is wrong is told with its line', (t) => {
       /line 10: sheep.a.type: should have a type, which is docker or bare/,
     ],
     [`${HEAD}sheep:\n  a:\n    type: bare\n    port: 1\n`, /line 9: sheep.a.working_directory: /],
+    ...['/dev/sda', '/dev/nvidia', '/dev/nvidia0:/dev/nvidia1', '/dev/nvidia-caps/../sda'].map(
+      (device) =>
+        [
+          `${HEAD}sheep:\n  a:\n    type: docker\n    port: 1\n    devices:\n      - ${device}\n`,
+          /line 13: sheep.a.devices.0: should be a GPU/,
+        ] as const,
+    ),
     [
-      `${HEAD}sheep:\n  a:\n    type: bare\n    port: 1\n    working_directory: here\n`,
-      /line 12: sheep.a.working_directory: should be an absolute path/,
-    ],
-    [
-      `${HEAD}sheep:\n  a:\n    type: docker\n    port: 1\n    devices:\n      - /dev/sda\n`,
-      /line 13: sheep.a.devices.0: should be a GPU/,
+      `${HEAD}sheep:\n  a:\n    type: docker\n    port: 1\n    devices:\n      - /dev/nvidia0\n      - /dev/nvidia0\n`,
+      /line 14: sheep.a.devices.1: is there twice/,
     ],
     [`${HEAD}sheep: {}\n`, /line 8: sheep: should have at least one sheep/],
     [`${HEAD}sheep:\n  a b: {type: docker, port: 1}\n`, /line 9: sheep.a b: /],
