@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Call, CallAnswer, CallRequest } from '@morpheo/common';
+import type { Call, CallAnswer, CallRequest, PinRequest } from '@morpheo/common';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { sql } from 'kysely';
@@ -239,6 +239,33 @@ test('Storage decides once in a while whether an owner may use what calls name, 
   await t.throwsAsync(call(compute, aCall({ image: undefined, algo: model }), { principal: BOB }), {
     ...{ code: 'forbidden', message: 'not yours' },
   });
+});
+
+test('Who directs the algorithm of a model by words, variables or files needs a right to it, too', async (t) => {
+  await using compute = await openTestCompute();
+  await using worker = await CallWorker.start(compute.api);
+  const model = randomUUID();
+  compute.stored.add(model);
+  const isOfAlgo = ({ type }: PinRequest['uses'][number]) => type === 'algo';
+  compute.checks.refuse = ({ order, uses }) =>
+    uses.some(isOfAlgo)
+      ? { outcome: 'refused', order, reason: 'forbidden', message: 'not your algorithm', missing: [] }
+      : undefined;
+  const picture = { path: '/in/data', inline: HELLO };
+  const ask = (members: Partial<CallRequest>) =>
+    call(compute, { model, inputs: [picture], ...members }, { principal: ANN });
+  await ask({});
+  const [given] = worker.given;
+  for (const members of [
+    { command: ['show'] },
+    { env: { PYTHONPATH: '/mine' } },
+    { inputs: [picture, { path: '/mine/sitecustomize.py', inline: HELLO }] },
+  ])
+    await t.throwsAsync(ask(members), { code: 'forbidden', message: /not your algorithm/ });
+  compute.checks.refuse = () => undefined;
+  await ask({ env: { A: '1' } });
+  t.is(worker.given.length, 2);
+  t.not(worker.given[1]?.pinned?.order, given?.pinned?.order);
 });
 
 test('A decision is old after a while: who lost a right loses the use of a warm program, too', async (t) => {

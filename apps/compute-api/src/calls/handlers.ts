@@ -18,8 +18,8 @@ import { noteSeen } from '../workers/store.ts';
 import type { CallDesk } from './desk.ts';
 import { CALLS_CHANNEL, noteText } from './instances.ts';
 import type { CallMetrics } from './metrics.ts';
-import { askedCall, jobOfCall, specOfCall, usesOf } from './request.ts';
-import type { Rights } from './rights.ts';
+import { askedCall, directsAlgo, jobOfCall, specOfCall, usesOf } from './request.ts';
+import type { Held, Rights } from './rights.ts';
 import type { RunnerBoard } from './runners.ts';
 import { findWorker, type KnownWorker } from './workers.ts';
 
@@ -83,8 +83,13 @@ async function answered(
   let failure: unknown;
   try {
     const uses = usesOf(request);
-    using held = uses.length === 0 ? undefined : await rights.hold(owner, uses);
-    const algo = held === undefined ? undefined : await algoOf(request, rights, held);
+    using named = uses.length === 0 ? undefined : await rights.hold(owner, uses);
+    const algo = named === undefined ? undefined : await algoOf(request, rights, named);
+    const needsAlgo = algo !== undefined && directsAlgo(request);
+    using whole = needsAlgo
+      ? await rights.hold(owner, [...uses, { type: 'algo', uuid: algo, as: 'algo' }])
+      : undefined;
+    const held = whole ?? named;
     const { runMs } = settings.calls;
     const asked = askedCall(request, { spec: specOfCall(request, algo), owner, held, runMs });
     const given = { ...asked.given, owner: shownOwner(owner) };
@@ -100,11 +105,7 @@ async function answered(
   }
 }
 
-async function algoOf(
-  { algo, model }: CallRequest,
-  rights: Rights,
-  held: Parameters<Rights['algoOf']>[1],
-): Promise<string | undefined> {
+async function algoOf({ algo, model }: CallRequest, rights: Rights, held: Held): Promise<string | undefined> {
   return model === undefined ? algo : await rights.algoOf(model, held);
 }
 

@@ -28,6 +28,17 @@ export function usesOf({ algo, model, inputs = [] }: CallRequest): PinUse[] {
 }
 
 /**
+ * Whether a call tells the algorithm of its model what to do otherwise than to predict. Then its caller has to have a right
+ * to the algorithm as well: by variables, words or files of its own a program can be had to show all that is in its image.
+ */
+export function directsAlgo({ model, command, env, inputs = [] }: CallRequest): boolean {
+  if (model === undefined) return false;
+  return (
+    command !== undefined || env !== undefined || inputs.some(({ path }) => callPath(path) === undefined)
+  );
+}
+
+/**
  * What a worker runs for a call. A model stands for its algorithm (`algo`), which is given the model as an input of the
  * runner.
  */
