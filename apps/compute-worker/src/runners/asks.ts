@@ -53,6 +53,11 @@ export class Asks {
     return ask;
   }
 
+  /** What was taken, or where that is over by now, as after a long time, what the program waits for since. */
+  latest(taken: Ask): Ask {
+    return taken.isOver ? (this.take() ?? taken) : taken;
+  }
+
   /** There is nothing for it yet; the program goes on waiting, unless it has asked again meanwhile. */
   putBack(ask: Ask): void {
     if (this.#ask === undefined && !ask.isOver) this.#ask = ask;

@@ -4,9 +4,37 @@ import { join } from 'node:path';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { CallFailed, CallTimedOut, RunnerEnded } from './errors.ts';
+import { openHttpDoor } from './http-door.ts';
+import type { OpenDoor, RunnerDesk } from './protocol.ts';
 import { gathered, openRunnersFixture } from './testing.ts';
 
 const ANSWER = "fs.writeFileSync(outputs + '/answer', String(";
+
+test('A call whose files take longer to come than a program waits is given to it when it asks anew', async (t) => {
+  let asked = 0;
+  const waited = new AbortController();
+  const openDoor: OpenDoor = async ({ desk, ...options }) => {
+    const impatient: RunnerDesk = {
+      next: async (most, signal) => {
+        asked += 1;
+        return await desk.next(most, asked === 1 ? AbortSignal.any([signal, waited.signal]) : signal);
+      },
+      answer: (id, answer) => desk.answer(id, answer),
+      fault: (fault) => desk.fault(fault),
+    };
+    return await openHttpDoor({ ...options, desk: impatient });
+  };
+  await using fixture = await openRunnersFixture({}, { doors: { runner: openDoor } });
+  let fills = 0;
+  const fill = async (inputs: string) => {
+    fills += 1;
+    waited.abort();
+    await eventually(t, (t) => t.true(asked > 1));
+    await writeFile(join(inputs, 'program'), '');
+  };
+  await fixture.call('', { plan: await fixture.plan(), fill });
+  t.is(fills, 1);
+});
 
 test('What a call left anywhere is gone before the next', async (t) => {
   await using fixture = await openRunnersFixture();

@@ -130,8 +130,7 @@ class Talk {
     const timer = setTimeout(() => gone.abort(), this.#pollMs);
     const hungUp = () => gone.abort();
     response.once('close', hungUp);
-    const calls = await this.#desk.next(most, gone.signal);
-    clearTimeout(timer);
+    const calls = await this.#desk.next(most, gone.signal).finally(() => clearTimeout(timer));
     response.off('close', hungUp);
     if (calls.length === 0) return send(response, 204);
     response.once('close', () => {

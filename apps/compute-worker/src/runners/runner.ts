@@ -273,14 +273,16 @@ export class Runner implements RunnerDesk {
       this.#letGo(id);
       return false;
     });
-    if (ask.isOver || this.#end !== undefined || wanted.length === 0) {
+    const asking = this.#asks.latest(ask);
+    const isGone = asking.isOver || asking.most < wanted.length;
+    if (isGone || this.#end !== undefined || wanted.length === 0) {
       for (const { id } of wanted) this.#letGo(id);
-      this.#asks.putBack(ask);
+      this.#asks.putBack(asking);
       this.#parts.giveBack(wanted.map(({ pending }) => pending));
       return this.#freed();
     }
     this.#asked = 0;
-    ask.give(wanted.map((one) => this.#handOver(one)));
+    asking.give(wanted.map((one) => this.#handOver(one)));
   }
 
   #handOver(held: Held): OfferedCall {
