@@ -37,6 +37,11 @@ export class Keyed {
     return this.#queue[0]?.call.plan ?? this.#plan;
   }
 
+  /** The call of that {@link plan}; undefined where none waits. */
+  get asker(): PendingCall | undefined {
+    return this.#queue[0];
+  }
+
   get waiting(): number {
     return this.#queue.length;
   }

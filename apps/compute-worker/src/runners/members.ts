@@ -2,6 +2,7 @@ import type { GpuAllocator, GpuLease } from '../gpus/allocator.ts';
 import { formatBytes } from '../steps/format.ts';
 import type { RunnerPlan, RunnerRoom } from './index.ts';
 import type { Keyed } from './keyed.ts';
+import type { PendingCall } from './pending.ts';
 import type { Runner } from './runner.ts';
 import type { RunnerLimits } from './settings.ts';
 import { RUNNER_PORT } from './zeromq/relay.ts';
@@ -14,6 +15,8 @@ export interface Member {
   readonly runner: Runner;
   readonly of: Keyed;
   readonly lease: GpuLease;
+  /** The call by whose rights it is started. */
+  readonly asker: PendingCall | undefined;
   /** Resolves when nothing of it is left. */
   gone: Promise<void>;
   /** While it has no call. */

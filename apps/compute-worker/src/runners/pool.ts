@@ -168,9 +168,13 @@ class Pool implements Runners {
     keyed.add([pending]);
     this.#serve(keyed);
     this.#changed();
-    const report = await pending.done;
-    keyed.ran(report.ms.ran);
-    return { value: await value, ...report };
+    try {
+      const report = await pending.done;
+      keyed.ran(report.ms.ran);
+      return { value: await value, ...report };
+    } finally {
+      if (this.#isForgettable(keyed)) this.#keys.delete(keyed.key);
+    }
   }
 
   /** Where calls of a plan wait. Throws where they may not. */
@@ -240,7 +244,7 @@ class Pool implements Runners {
 
   #start(keyed: Keyed, lease: GpuLease): void {
     const { runtime, folder, doors } = this.#options;
-    const { plan } = keyed;
+    const { plan, asker } = keyed;
     this.#started += 1;
     const path = join(folder, String(this.#started));
     const runner = new Runner({
@@ -252,7 +256,7 @@ class Pool implements Runners {
         this.#serve(keyed);
       },
     });
-    const member: Member = { runner, of: keyed, lease, idle: undefined, gone: Promise.resolve() };
+    const member: Member = { runner, of: keyed, lease, asker, idle: undefined, gone: Promise.resolve() };
     this.#members.add(member);
     member.gone = this.#live(member, path);
     this.#changed();
@@ -275,7 +279,9 @@ class Pool implements Runners {
     this.#members.delete(member);
     const why = explain(end, this.#limits);
     log.info({ ...about, calls: runner.calls, why: why.message }, 'A warm runner has ended');
-    if (runner.startMs === undefined && end.kind !== 'ended')
+    // Whose call is over has no rights any more by which anything could be brought: others may have.
+    const isOfGone = end.kind === 'failed' && member.asker?.isOver === true;
+    if (runner.startMs === undefined && end.kind !== 'ended' && !isOfGone)
       keyed.startFailed({ ...why, tail: runner.tail() });
     for (const pending of keyed.takeOverdue()) pending.fail(this.#lateFor(keyed));
     this.#serve(keyed);
@@ -321,10 +327,12 @@ class Pool implements Runners {
 
   /** Forgets keys of which nothing is known that matters, and the oldest of too many that would not start. */
   #forget(): void {
-    for (const keyed of this.#keys.values()) {
-      const isUsed = keyed.waiting > 0 || this.#members.of(keyed).length > 0;
-      if (!isUsed && (!keyed.isWorthKeeping || this.#keys.size > REMEMBERED)) this.#keys.delete(keyed.key);
-    }
+    for (const keyed of this.#keys.values()) if (this.#isForgettable(keyed)) this.#keys.delete(keyed.key);
+  }
+
+  #isForgettable(keyed: Keyed): boolean {
+    if (keyed.waiting > 0 || this.#members.of(keyed).length > 0) return false;
+    return !keyed.isWorthKeeping || this.#keys.size > REMEMBERED;
   }
 
   #changed(): void {

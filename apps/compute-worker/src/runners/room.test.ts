@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -113,6 +115,38 @@ test('A call that waits too long for room fails, and while a runner starts none 
   t.like(fixture.runners.list(), [{ state: 'starting', waiting: 1 }], 'the first waits longer than 50 ms');
   await writeFile(go, '');
   await eventually(t, (t) => t.deepEqual(states(fixture.runners.list()), ['busy']));
+});
+
+test('A start that fails by the rights of a call which is over fails no other', async (t) => {
+  await using fixture = await openRunnersFixture();
+  const gone = new AbortController();
+  const key = randomUUID();
+  const prepare = async () => {
+    await once(gone.signal, 'abort');
+    throw new PlatformError('stale_attempt', 'The order has ended.');
+  };
+  const first = fixture.call('', { plan: await fixture.plan({ key, prepare }), signal: gone.signal });
+  const second = fixture.call('', { plan: await fixture.plan({ key }) });
+  second.catch(() => undefined);
+  await eventually(t, (t) => t.like(fixture.runners.list(), [{ state: 'starting', waiting: 2 }]));
+  gone.abort(new Error('gone'));
+  await t.throwsAsync(first, { message: 'gone' });
+  t.is((await second).reused, 0);
+});
+
+test('Of calls that were given up while they waited for room nothing is kept', async (t) => {
+  await using fixture = await openRunnersFixture({ most: 1 });
+  const go = join(fixture.folder, 'go');
+  const busy = fixture.call(`await once('${go}')`, { plan: await fixture.plan() });
+  await eventually(t, (t) => t.deepEqual(states(fixture.runners.list()), ['busy']));
+  const plan = await fixture.plan();
+  const gone = new AbortController();
+  const waiting = fixture.call('', { plan, signal: gone.signal });
+  gone.abort(new Error('gone'));
+  await t.throwsAsync(waiting, { message: 'gone' });
+  t.false(fixture.runners.retry(plan.key), 'nothing is known of it');
+  await writeFile(go, '');
+  await busy;
 });
 
 test('A runner that nobody needs for a while ends', async (t) => {
