@@ -86,7 +86,7 @@ test('An order names what its worker has to offer', async (t) => {
     labels: { 'example.org/disk': '', zone: 'a' },
   });
   for (const [wrong, said] of [
-    ['zone=a', /It should be runtime=…, arch=… and label\.<key>=…/],
+    ['zone=a', /It should be runtime=…, arch=…, warm=… and label\.<key>=…/],
     ['arch=amd64,arch=arm64', /each once/],
     ['arch=x86_64', /arch: .*amd64/],
     ['label.-zone=a', /labels\.-zone: should be a name/],
