@@ -25,7 +25,7 @@ import type { Dialect } from './config.ts';
 import { type HandlerParts, handlers04, handlers05 } from './http/handlers.ts';
 import { CallbackTokens } from './jobs/ids.ts';
 import { Jobs } from './jobs/jobs.ts';
-import { callbackKey, Intents } from './jobs/own-folder.ts';
+import { callbackKey, Intents, payloadFolder } from './jobs/own-folder.ts';
 import { markerRecord, statusRecord } from './jobs/record.ts';
 import { Starts } from './jobs/starts.ts';
 import type { Models } from './models/models.ts';
@@ -91,7 +91,7 @@ export async function openShepherdService(options: ShepherdServiceOptions): Prom
   } = options;
   await using stack = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const own = { address: options.callbackUrl ?? '' };
+  const own = { address: options.callbackUrl?.replace(/\/+$/, '') ?? '' };
   const record = dialect === '0.5' ? statusRecord(store) : markerRecord(store);
   const flock = new Flock(options.sheep);
   const parts = {
@@ -105,7 +105,8 @@ export async function openShepherdService(options: ShepherdServiceOptions): Prom
   };
   const jobs = new Jobs(parts);
   const app = appOf(dialect, {
-    ...{ jobs, starts: new Starts(parts), store, folder, stopping: stopping.signal },
+    ...{ jobs, starts: new Starts(parts), store, stopping: stopping.signal },
+    folder: await payloadFolder(folder),
     sheep: async () => flock.status(await runnersOf(compute, log), models),
   })({
     info: { name: 'shepherd-api', version },

@@ -442,7 +442,7 @@ test('An error of any kind has a message, and nothing else', async (t) => {
   for (const [path, status] of [
     ['/nowhere', 404],
     ['/start-job', 404],
-    ['/v1/ended/abc/x', 405],
+    ['/v1/ended/abc?token=x', 405],
   ] as const) {
     const answer = await fetch(`${shepherd.url}${path}`);
     t.is(answer.status, status, path);

@@ -55,12 +55,8 @@ function common(parts: HandlerParts, unknown: (job: string) => string) {
       },
       jobResult: async ({ params }: OfJob) => await result(params.job_id, OUTPUTS.usual),
       jobResultFile: async ({ params }: OfFile) => await result(params.job_id, params.file),
-      jobEnded: async ({
-        params,
-      }: {
-        readonly params: { readonly job_id: string; readonly token: string };
-      }) => {
-        await jobs.ended(params.job_id, params.token);
+      jobEnded: async ({ params, query }: Parameters<Api<ShepherdContract>['jobEnded']>[0]) => {
+        await jobs.ended(params.job_id, query.token);
         return undefined;
       },
     },

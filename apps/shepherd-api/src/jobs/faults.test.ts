@@ -1,4 +1,4 @@
-import { mkdtempDisposable } from 'node:fs/promises';
+import { mkdir, mkdtempDisposable, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { quickFolder } from '@morpheo/real-parts';
@@ -292,14 +292,81 @@ test('Services that do not let shepherd-api in are 503 to its callers: they have
   t.regex(((await answer.json()) as { message: string }).message, /does not let this one in/);
 });
 
+test('Of a start that was refused since the id is taken nothing is kept', async (t) => {
+  const platform = new FakePlatform();
+  await using one = await openShepherd({ platform });
+  await using other = await openShepherd({ platform, store: one.store });
+  const body = newJob();
+  t.is((await one.start(body)).status, 200);
+  for (const { start } of [one, other]) t.is((await start(body)).status, 409);
+  for (const { folder } of [one, other]) t.deepEqual(await readdir(join(folder, 'starting')), []);
+});
+
+test('Payloads that an earlier process had not read to their end are gone after the next start', async (t) => {
+  await using folder = await mkdtempDisposable(join(quickFolder(), 'shepherd-faults-'));
+  const payloads = join(folder.path, 'payloads');
+  await mkdir(payloads);
+  await writeFile(join(payloads, 'half'), 'of 10 GiB');
+  await using _ = await openShepherd({ folder: folder.path });
+  t.deepEqual(await readdir(payloads), []);
+});
+
+test('What is called job_status.json and cannot be one is as good as none, and is not read', async (t) => {
+  await using shepherd = await openShepherd();
+  const { platform, store } = shepherd;
+  const body = newJob();
+  await shepherd.start(body);
+  const forged = { status: 'failed', error_details: null, model: body.model };
+  const times = { enqueued_at: null, processing_started_at: null, finished_at: null };
+  const text = JSON.stringify({ ...forged, ...times });
+  await store.put(body.job_id, 'job_status.json', Buffer.from(text.padEnd(2 * 1024 ** 2)));
+  t.like(await (await shepherd.ask(body.job_id, 'status')).json(), { status: 'queued' });
+  await platform.work(body.job_id, { files: { output: '1' } });
+  t.like(JSON.parse((await shepherd.file(body.job_id, 'job_status.json')) ?? ''), { status: 'done' });
+});
+
+test('A job of which another process has brought the outputs meanwhile is told as it ended', async (t) => {
+  const platform = new FakePlatform();
+  await using one = await openShepherd({ platform });
+  const body = newJob();
+  await one.start(body);
+  platform.end(body.job_id, { files: { output: '1' } });
+  const listed = platform.storage.listOutputFiles;
+  await using other = await openShepherd({
+    ...{ platform, store: one.store },
+    storage: {
+      ...platform.storage,
+      listOutputFiles: async (input, call) => {
+        const page = await listed(input, call);
+        await one.ask(body.job_id, 'status');
+        return page;
+      },
+    },
+  });
+  t.like(await (await other.ask(body.job_id, 'status')).json(), { status: 'done' });
+});
+
+test('An address for callbacks may have a slash at its end; the token is no part of the path, which is logged', async (t) => {
+  await using shepherd = await openShepherd({ callbackUrl: 'https://shepherd.example/of/a/proxy/' });
+  const body = newJob();
+  await shepherd.start(body);
+  const callback = new URL(shepherd.platform.jobOf(body.job_id)?.callback ?? '');
+  t.is(callback.pathname, `/of/a/proxy/v1/ended/${body.job_id}`);
+  t.truthy(callback.searchParams.get('token'));
+});
+
 test('A callback with another token, or for another job, does nothing', async (t) => {
   await using shepherd = await openShepherd();
   const { platform, url } = shepherd;
   const [one, other] = [newJob(), newJob()];
   for (const body of [one, other]) await shepherd.start(body);
   platform.end(one.job_id, { files: { output: '1' } });
-  const token = platform.jobOf(other.job_id)?.callback?.split('/').at(-1) ?? '';
-  for (const path of [`${one.job_id}/${token}`, `${one.job_id}/x`, `${one.job_id}/${'a'.repeat(43)}`]) {
+  const token = platform.jobOf(other.job_id)?.callback?.split('=').at(-1) ?? '';
+  for (const path of [
+    `${one.job_id}?token=${token}`,
+    `${one.job_id}?token=x`,
+    `${one.job_id}?token=${'a'.repeat(43)}`,
+  ]) {
     t.is((await fetch(`${url}/v1/ended/${path}`, { method: 'POST' })).status, 403);
   }
   t.is(await shepherd.file(one.job_id, 'outputs/output'), undefined);
@@ -328,5 +395,5 @@ test('That anybody may start jobs is warned of where it listens beyond loopback,
   const body = newJob();
   const url = `http://127.0.0.1:${new URL(shepherd.url).port}`;
   t.is((await post(`${url}/start-job`, JSON.stringify(body))).status, 200);
-  t.true(shepherd.platform.jobOf(body.job_id)?.callback?.startsWith(`${url}/v1/ended/${body.job_id}/`));
+  t.true(shepherd.platform.jobOf(body.job_id)?.callback?.startsWith(`${url}/v1/ended/${body.job_id}?`));
 });

@@ -122,6 +122,9 @@ export class Jobs {
     } catch (error) {
       this.#news.tell(job, undefined);
       if (!isPlatformError(error, 'not_found')) throw error;
+      // Another process, which was faster, has removed from storage what it had copied.
+      const told = await record.ended(job);
+      if (told !== undefined) return { status: told, ended: true };
       log.warn({ job, error }, 'The bucket of a job that has ended is gone');
       return undefined;
     }

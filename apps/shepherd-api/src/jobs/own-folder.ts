@@ -17,6 +17,14 @@ export async function callbackKey(folder: string): Promise<Uint8Array> {
   return await readFile(file);
 }
 
+/** Where long payloads wait while they come; those of an earlier process, which nobody waits for any more, are removed. */
+export async function payloadFolder(folder: string): Promise<string> {
+  const path = join(folder, 'payloads');
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
 /**
  * Remembers which jobs are being started, a file for each, until their orders are placed. A start that breaks off in the
  * middle leaves a bucket: without this, nobody could tell it from one that somebody else has made, and its id would be burnt.
@@ -37,7 +45,7 @@ export class Intents {
 
   /** `job` has the name of a bucket. */
   async add(job: string): Promise<void> {
-    await writeFile(join(this.#folder, job), '');
+    await writeFile(join(this.#folder, job), '', { flush: true });
   }
 
   async has(job: string): Promise<boolean> {

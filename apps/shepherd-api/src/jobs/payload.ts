@@ -19,7 +19,7 @@ export class Payload implements AsyncDisposable {
 
   /** `folder` is where a file may be made. */
   constructor(folder: string) {
-    this.#path = join(folder, `payload-${randomUUID()}`);
+    this.#path = join(folder, randomUUID());
   }
 
   /** Whether there is something in it. */

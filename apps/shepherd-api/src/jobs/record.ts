@@ -1,6 +1,6 @@
-import { json, text } from 'node:stream/consumers';
+import { text } from 'node:stream/consumers';
 import { type JobStatus, jobStatus } from '@morpheo/common';
-import type { JobStore } from '../store/store.ts';
+import type { JobStore, StoredFile } from '../store/store.ts';
 import { type ModelName, queuedStatus, timeOf } from './status.ts';
 
 /** How the bucket of a job says how that stands: each dialect has its own way. */
@@ -23,13 +23,29 @@ export function statusRecord(store: JobStore): JobRecord {
     queued: async (job, model) => await write(job, queuedStatus(model, new Date()), 'new'),
     end: async (job, status) => await write(job, status),
     async ended(job) {
-      const file = await store.read(job, STATUS);
-      if (file === undefined) return undefined;
       // Somebody else may have written it: what is none of ours is as good as nothing.
-      const found = jobStatus.safeParse(await json(file.body).catch(() => undefined)).data;
+      const found = jobStatus.safeParse(parsed(await textOf(await store.read(job, STATUS)))).data;
       return found?.status === 'done' || found?.status === 'failed' ? found : undefined;
     },
   };
+}
+
+/** What says how a job stands is shorter, in bytes; whoever may write to the bucket may have put there what they like. */
+const MOST_BYTES = 1024 ** 2;
+
+/** What a file says; undefined where it is not there, or cannot be one of ours. */
+async function textOf(file: StoredFile | undefined): Promise<string | undefined> {
+  if (file === undefined || file.size <= MOST_BYTES) return file && (await text(file.body));
+  await file.body.cancel();
+  return undefined;
+}
+
+function parsed(json: string | undefined): unknown {
+  try {
+    return json === undefined ? undefined : JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }
 
 const [DONE, ERROR] = ['done', 'error'];
@@ -46,7 +62,7 @@ export function markerRecord(store: JobStore): JobRecord {
     async ended(job) {
       const [done, error] = await Promise.all([store.stat(job, DONE), store.read(job, ERROR)]);
       if (done === undefined && error === undefined) return undefined;
-      const message = error === undefined ? undefined : await text(error.body);
+      const message = error === undefined ? undefined : ((await textOf(error)) ?? 'The job failed');
       return {
         status: message === undefined ? 'done' : 'failed',
         error_details:

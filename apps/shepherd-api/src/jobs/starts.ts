@@ -85,9 +85,8 @@ export class Starts {
     if (!isBegun) await intents.add(job);
     const name = `${INPUTS.prefix}${INPUTS.usual}`;
     if ((await store.create(job)) === 'there') {
-      if (await this.#isStarted(job)) throw taken();
       // A start that broke off, here or in another process, goes on; what others have put there does not.
-      if (!isBegun && !(await this.#isPut(job, name, payload))) {
+      if ((await this.#isStarted(job)) || !(isBegun || (await this.#isPut(job, name, payload)))) {
         await intents.remove(job);
         throw taken();
       }
@@ -127,13 +126,14 @@ export class Starts {
       ...{ uuid: orderOf(job), ...runs, ...place.order, warm: protocol, inputs, output: outputOf(job) },
       // Of two that start the same job at the same time, compute-api takes one.
       labels: { ...labels, [JOB_LABEL]: job, 'shepherd.start': randomUUID() },
-      callback: `${callbackUrl()}/v1/ended/${job}/${tokens.of(job)}`,
+      callback: `${callbackUrl()}/v1/ended/${job}?token=${tokens.of(job)}`,
     };
     try {
       await callPeer(async (signal) => await compute.postJob({ body: order }, { signal }));
     } catch (error) {
-      if (isPlatformError(error, 'conflict')) throw taken(error);
-      throw error;
+      if (!isPlatformError(error, 'conflict')) throw error;
+      await intents.remove(job);
+      throw taken(error);
     }
     await intents.remove(job);
   }

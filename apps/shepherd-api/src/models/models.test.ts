@@ -90,6 +90,13 @@ test('A bare sheep has its models itself, and without a registry a model is an a
   const models = new RegistryModels(undefined, silentLog);
   t.deepEqual(await models.find(OCR, BARE), { sheep: { id: 'bare', ...OCR } });
   t.deepEqual(models.nameOf({ job: { sheep: { id: 'bare', ...OCR }, inputs: [] } }), OCR);
+  for (const part of [null, '', '../other', '-p', 'a/b']) {
+    for (const model of [
+      { ...OCR, name: part },
+      { ...OCR, version: part },
+    ])
+      t.true(isPlatformError(await t.throwsAsync(models.find(model, BARE)), 'invalid_request'));
+  }
   const algo = '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11';
   t.deepEqual(await models.find({ name: algo.toUpperCase(), version: null }, undefined), { algo });
   t.deepEqual(models.nameOf({ algo }), { name: algo, version: null });

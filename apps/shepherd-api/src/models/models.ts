@@ -7,6 +7,8 @@ import {
   type OrderView,
   PlatformError,
   parseImageReference,
+  type SheepModel,
+  sheepModel,
 } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import { allowedImagesList, ImageRefusal, Registries } from '@morpheo/service/registry';
@@ -68,9 +70,9 @@ export class RegistryModels implements Models {
   }
 
   async find({ name, version }: ModelName, sheep: Sheep | undefined): Promise<Runs> {
-    if (sheep?.type === 'bare') return { sheep: { id: sheep.id, name: name ?? '', version: version ?? '' } };
     if (name === null)
       throw new PlatformError('invalid_request', 'Invalid input: the model should have a name');
+    if (sheep?.type === 'bare') return { sheep: ofBare({ id: sheep.id, name, version }) };
     if (isUuid(name)) return { algo: name.toLowerCase() };
     if (this.#place === undefined) {
       const message = `Unknown model \`${name}\`: no registry is configured, so it should be the id of an algorithm on storage`;
@@ -135,4 +137,15 @@ export class RegistryModels implements Models {
       return await before.pinned;
     }
   }
+}
+
+function ofBare(model: {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string | null;
+}): SheepModel {
+  const read = sheepModel.safeParse(model);
+  if (read.success) return read.data;
+  const message = `Unknown model \`${model.name}:${model.version}\`: for the bare sheep ${model.id} its name and its version should both be there, each of at most 128 letters, digits, - _ and .`;
+  throw new PlatformError('invalid_request', message);
 }

@@ -97,12 +97,13 @@ const inputOf = {
 
 const ofJob = { method: 'GET', params: job, ...open, errors: ['invalid_request', 'unavailable'] } as const;
 
-/** How compute-api tells of the end of a job: none of the original's. */
+/** How compute-api tells of the end of a job: none of the original's. Its token is no part of the path, which logs show. */
 const jobEnded = {
   method: 'POST',
-  path: '/v1/ended/:job_id/:token',
+  path: '/v1/ended/:job_id',
   summary: 'The order of a job has ended: what it left is put into its bucket',
-  params: job.extend({ token: z.string().max(200) }),
+  params: job,
+  query: z.object({ token: z.string().max(200) }),
   access: 'public',
   status: 204,
   response: nothing,
