@@ -21,6 +21,16 @@ interface CallPaths {
   readonly outputs: string;
 }
 
+/** What {@link RunnerPlaces} are made with. */
+export interface PlacesOptions {
+  /** See `DoorOptions`. */
+  readonly hasHostPaths: boolean;
+  /** Told where something cannot be removed. */
+  readonly onFailure: (error: unknown) => void;
+  /** Told when it is behind no more. */
+  readonly onCaughtUp: () => void;
+}
+
 /**
  * The folders of one runner. What the worker fills, reads or removes lies where no program reaches it by a path: the folder
  * of a call is moved to the program when it is filled, and away from it when it is answered. Removals go on behind.
@@ -40,7 +50,7 @@ export class RunnerPlaces {
   /** What the program writes to whatever call it has, open, so that their names are not needed. */
   readonly #shared: readonly number[];
   readonly #shown: string;
-  readonly #onFailure: (error: unknown) => void;
+  readonly #options: PlacesOptions;
   /** Whether nobody but the worker can write to the inputs of a call, even who still holds the folder open. */
   readonly #isReusing: boolean;
   /** Folders for calls that come, by their names. */
@@ -50,11 +60,8 @@ export class RunnerPlaces {
   #removing: Promise<void> = Promise.resolve();
   #waiting = 0;
 
-  /** Makes the folders in an empty one. `onFailure` is told where something cannot be removed. */
-  constructor(
-    folder: string,
-    options: { readonly hasHostPaths: boolean; readonly onFailure: (error: unknown) => void },
-  ) {
+  /** Makes the folders in an empty one. */
+  constructor(folder: string, options: PlacesOptions) {
     const make = (name: string, mode = 0o700) => {
       const path = join(folder, name);
       mkdirSync(path);
@@ -70,7 +77,7 @@ export class RunnerPlaces {
     this.mount = { host: calls, container: CALLS, readOnly: false };
     this.#apart = make('apart');
     this.#shown = options.hasHostPaths ? calls : CALLS;
-    this.#onFailure = options.onFailure;
+    this.#options = options;
     const { tmp, sharedMemory, home } = this.writable;
     this.#apartFd = openSync(this.#apart, FOLDER);
     this.#isReusing = options.hasHostPaths || process.getuid?.() === 0;
@@ -173,10 +180,12 @@ export class RunnerPlaces {
     this.#waiting += 1;
     this.#removing = this.#removing.then(work).catch((error: unknown) => {
       const message = 'What a call left could not be removed.';
-      this.#onFailure(new PlatformError('internal', message, { cause: error }));
+      this.#options.onFailure(new PlatformError('internal', message, { cause: error }));
     });
     this.#removing = this.#removing.finally(() => {
+      const wasBehind = this.isBehind;
       this.#waiting -= 1;
+      if (wasBehind && !this.isBehind) this.#options.onCaughtUp();
     });
   }
 }

@@ -221,6 +221,7 @@ export class Runner implements RunnerDesk {
       new RunnerPlaces(folder, {
         hasHostPaths,
         onFailure: (error) => this.#close({ kind: 'failed', error }),
+        onCaughtUp: () => this.#parts.onChange(),
       }),
     );
     stack.defer(async () => {
