@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import type { Call, CallAnswer, CallRequest, PinRequest } from '@morpheo/common';
+import type { Call, CallAnswer, CallRequest, PinRequest, RunnerReport } from '@morpheo/common';
+import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { sql } from 'kysely';
+import { ComputeDatabase } from '../db/database.ts';
 import { CallWorker, echo } from '../testing/call-worker.ts';
 import { ALGO_OF_MODELS } from '../testing/fake-systems.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
+import { RunnerBoard } from './runners.ts';
 import { CALL_DEFAULTS } from './settings.ts';
 
 const IMAGE = `registry.example/tool:1@sha256:${'0123456789abcdef'.repeat(4)}`;
@@ -48,7 +51,7 @@ async function countRows({ database }: TestCompute): Promise<Record<string, numb
 
 testOnEngines('A call is answered by a worker, and no table has a row of it', async (t, open) => {
   await using compute = await open();
-  await using worker = await CallWorker.start(compute.api);
+  await using worker = await CallWorker.start(compute.api, { runners: [] });
   await eventually(t, async (t) => t.is((await countRows(compute)).worker_runners, 1));
   const before = await countRows(compute);
   const answers = await Promise.all(Array.from({ length: 20 }, async () => await call(compute)));
@@ -329,6 +332,24 @@ const RUNNER = {
   ...({ key: 'a'.repeat(64), state: 'idle', protocol: 'runner', image: IMAGE } as const),
   ...{ gpus: 0, age_seconds: 5, calls: 7, waiting: 0 },
 };
+
+test('What a worker tells one compute-api of its runners, another does not write over with what it heard before', async (t) => {
+  await using compute = await openTestCompute();
+  await using worker = await CallWorker.start(compute.api, { room: 0 });
+  const known = { worker: worker.id, boot: worker.boot };
+  const told = [{ ...RUNNER, owner: 'ann' }];
+  const database = new ComputeDatabase(compute.database, []);
+  const [one, other] = [new RunnerBoard(database, silentLog), new RunnerBoard(database, silentLog)];
+  const seen = async (board: RunnerBoard, runners: RunnerReport[] | undefined) => {
+    board.note(known, runners);
+    await board[Symbol.asyncDispose]();
+    return (await board.list(60_000, undefined)).map(({ owner }) => owner);
+  };
+  t.deepEqual(await seen(one, told), ['ann']);
+  t.deepEqual(await seen(other, undefined), ['ann'], 'they are as before');
+  t.deepEqual(await seen(other, []), []);
+  t.deepEqual(await seen(one, told), ['ann'], 'one that it told of before');
+});
 
 testOnEngines('Everybody sees their own runners, admins all, and has them started again', async (t, open) => {
   await using compute = await open();

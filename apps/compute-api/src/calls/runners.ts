@@ -14,13 +14,12 @@ interface Told {
 }
 
 /**
- * What workers tell of their runners, written where all compute-apis on the database find it: when it has changed, and not
- * more often than once in a second for each worker.
+ * What workers tell of their runners, written where all compute-apis on the database find it, not more often than once in
+ * a second. What a worker told last it may have told another compute-api, so that nothing is compared with what is known here.
  */
 export class RunnerBoard implements AsyncDisposable {
   readonly #database: ComputeDatabase;
   readonly #log: Log;
-  readonly #written = new Map<string, Told>();
   readonly #due = new Map<string, Told>();
   #writing: Promise<void> | undefined;
   #writtenAt = Number.NEGATIVE_INFINITY;
@@ -31,13 +30,13 @@ export class RunnerBoard implements AsyncDisposable {
     this.#log = log;
   }
 
-  /** Notes what a worker has told of its runners; undefined where they are as before, at first none. */
-  note({ worker, boot }: KnownWorker, runners: readonly RunnerReport[] | undefined): void {
-    const known = this.#due.get(worker) ?? this.#written.get(worker);
-    if (runners === undefined && known?.boot === boot) return;
-    const told = { boot, runners: JSON.stringify(runners ?? []) };
-    if (known?.boot === boot && known.runners === told.runners) return;
-    this.#due.set(worker, told);
+  /** Notes what a worker has told of its runners; undefined where they are as before. */
+  note(
+    { worker, boot }: Pick<KnownWorker, 'worker' | 'boot'>,
+    runners: readonly RunnerReport[] | undefined,
+  ): void {
+    if (runners === undefined) return;
+    this.#due.set(worker, { boot, runners: JSON.stringify(runners) });
     this.#plan();
   }
 
@@ -110,7 +109,6 @@ export class RunnerBoard implements AsyncDisposable {
             .onConflict((conflict) => conflict.column('worker').doUpdateSet({ ...told, at: now }))
             .execute();
       });
-      for (const [worker, told] of due) this.#written.set(worker, told);
     } catch (error) {
       this.#log.warn({ error }, 'What workers told of their runners was not written; it is tried again');
       for (const [worker, told] of due) if (!this.#due.has(worker)) this.#due.set(worker, told);
