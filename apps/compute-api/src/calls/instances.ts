@@ -1,4 +1,11 @@
-import type { Api, CallDone, CallsExchanged, ComputeContract } from '@morpheo/common';
+import {
+  type Api,
+  bytesOfDone,
+  type CallDone,
+  type CallsExchanged,
+  type ComputeContract,
+  MOST_IN_CALL,
+} from '@morpheo/common';
 import type { Database } from '@morpheo/service/database';
 import type { Log } from '@morpheo/service/log';
 import { z } from 'zod';
@@ -62,6 +69,8 @@ const SIGN_OF_LIFE_MS = 2000;
 const ANNOUNCE_EVERY_MS = 5;
 /** How long one call to another compute-api may take. */
 const RELAY_MS = 5000;
+/** One such call tells of so many calls that have ended, and of so many bytes where these are several. */
+const MOST_TOLD = { calls: 1000, bytes: MOST_IN_CALL.exchangeBytes / 2 };
 /** For so long a call is kept whose desk nobody knows here: it may be one that has just begun. */
 const STRANGER_MS = 10_000;
 const MOST_STRANGERS = 10_000;
@@ -209,7 +218,7 @@ export class Instances implements Peers, Disposable {
     const { worker, boot, seq, offers, gpus } = station;
     const mayTake = station.poll !== undefined;
     const room = roomOf(station);
-    const told = [...line.done.values()];
+    const told = someOf(line.done.values());
     const isTheirs = (call: string) => deskOf(call) === id && !line.done.has(call);
     line.toldAt = performance.now();
     const body = {
@@ -222,6 +231,7 @@ export class Instances implements Peers, Disposable {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(RELAY_MS)]);
     const answer = await other.relay.relayCalls({ body }, { signal });
     for (const one of told) line.done.delete(one.call);
+    if (line.done.size > 0) line.isAskedAgain = true;
     // It says so again where there is more than this one could take.
     if (room > 0 && answer.calls.length < room) other.isWaiting = false;
     carry(station, answer);
@@ -241,6 +251,18 @@ export class Instances implements Peers, Disposable {
         if (deskOf(call) === id) desk.stop(call);
     }
   }
+}
+
+/** As many of the first as one call may tell of. */
+function someOf(all: Iterable<CallDone>): CallDone[] {
+  const some: CallDone[] = [];
+  let bytes = 0;
+  for (const done of all) {
+    bytes += bytesOfDone(done);
+    if (some.length > 0 && (some.length >= MOST_TOLD.calls || bytes > MOST_TOLD.bytes)) break;
+    some.push(done);
+  }
+  return some;
 }
 
 /** For how many calls a station that asks now has room, by what it says: with runners that it has, and others. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type CallAnswer, type CallsExchanged, PlatformError } from '@morpheo/common';
+import { type CallAnswer, type CallsExchanged, MOST_IN_CALL, PlatformError } from '@morpheo/common';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
@@ -43,6 +43,8 @@ class Town implements Disposable {
         const other = this.#desks.get(to);
         if (other === undefined || this.cut.has(to) || this.cut.has(url))
           throw new PlatformError('unavailable', `${to} is away.`);
+        const size = JSON.stringify(body).length;
+        if (size > MOST_IN_CALL.exchangeBytes) throw new PlatformError('too_large', `It has ${size} bytes.`);
         return await other.relayed(body, body);
       },
     });
@@ -115,6 +117,23 @@ test('A call fails in bounded time where the desk dies at which its worker asks'
   const { answer } = await given(one, other);
   town.cut.add('other');
   await t.throwsAsync(answer, { code: 'unavailable', message: /not heard of any more/ });
+});
+
+test('Answers that are too long together reach the desk of their callers one after the other', async (t) => {
+  using town = new Town();
+  const [one, other] = [town.open('one'), town.open('other')];
+  const ask = workerOf();
+  const answers = [1, 2, 3, 4].map(async () => await one.call(ASKED));
+  const given: CallsExchanged['calls'] = [];
+  await eventually(t, async (t) => {
+    const { calls } = await ask(other, { room: 4, holds: given.map(({ call }) => call), wait_ms: 10 });
+    given.push(...calls);
+    t.is(given.length, 4);
+  });
+  const data = 'A'.repeat(MOST_IN_CALL.outputBytes * (4 / 3));
+  const done = given.map((call) => ({ ...echo(call), outputs: [{ name: 'answer', data }] }));
+  await ask(other, { done, wait_ms: 0 });
+  for (const { outputs } of await Promise.all(answers)) t.is(outputs[0]?.data.length, data.length);
 });
 
 test('A call of a desk that nobody knows yet is kept for a while', async (t) => {

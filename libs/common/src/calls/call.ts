@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { MOST_GPUS } from '../bounds.ts';
 import { ERROR_CODES } from '../errors.ts';
-import { decodedBytes, MOST_IN_JOB } from '../job/bounds.ts';
+import { bytesOf, decodedBytes, MOST_IN_JOB } from '../job/bounds.ts';
 import { job, jobLimits } from '../job/job.ts';
 import { brokenRunnerInput } from '../job/places.ts';
 import { RUNNER_PROTOCOLS } from '../needs.ts';
@@ -145,6 +145,15 @@ export const callDone = z.discriminatedUnion('outcome', [
 
 /** See {@link callDone}. */
 export type CallDone = z.infer<typeof callDone>;
+
+/** How many bytes say how a call has ended, as JSON: exchanges have a bound, and who prints what is escaped has more of them. */
+export function bytesOfDone(done: CallDone): number {
+  if (done.outcome !== 'done') return bytesOf([JSON.stringify(done)]);
+  // The outputs are most of it, and nothing in base64 is escaped.
+  const named = done.outputs.map(({ name }) => ({ name, data: '' }));
+  const data = done.outputs.reduce((sum, output) => sum + output.data.length, 0);
+  return data + bytesOf([JSON.stringify({ ...done, outputs: named })]);
+}
 
 /** What a worker is to run for a call: a job with `warm`, without what is of orders alone. */
 export const callSpec = z.object({

@@ -1,5 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type CallDone, type CallsExchanged, type GivenCall, PlatformError } from '@morpheo/common';
+import {
+  type CallDone,
+  type CallsExchanged,
+  type GivenCall,
+  MOST_IN_CALL,
+  PlatformError,
+} from '@morpheo/common';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
@@ -184,6 +190,29 @@ test('A worker that closes ends its calls, and their callers are told', async (t
   await worker.calls.close();
   t.like(worker.done()[0], { call: call.call, code: 'unavailable' });
   t.is(worker.told.at(-1)?.wait_ms, 0);
+});
+
+test('Whatever calls have printed, an exchange is no longer than it may be', async (t) => {
+  await using worker = setUp();
+  const calls = Array.from({ length: 100 }, aCall);
+  worker.answer({ calls });
+  await eventually(t, (is) => is.is(worker.running.size, calls.length));
+  const log = '\u0001'.repeat(MOST_IN_CALL.logCharacters);
+  for (const { call } of calls)
+    worker.running.get(call)?.end({ call, outcome: 'ended', message: 'It ended.', log });
+  await eventually(t, (is) => is.is(worker.done().length, calls.length));
+  for (const { done } of worker.told) t.true(JSON.stringify(done).length < MOST_IN_CALL.exchangeBytes);
+});
+
+test('A worker that closes begins no call that its last exchange brings', async (t) => {
+  const worker = setUp();
+  const [call, late] = [aCall(), aCall()];
+  worker.answer({ calls: [call] });
+  await eventually(t, (is) => is.is(worker.running.size, 1));
+  worker.state.due.push({ ...NOTHING, calls: [late] });
+  await worker.calls.close();
+  t.is(worker.done()[0]?.call, call.call);
+  t.false(worker.running.has(late.call));
 });
 
 test('Of a compute-api that does not answer it is asked again, and a worker that drains does not wait for it', async (t) => {

@@ -1,4 +1,5 @@
 import {
+  bytesOfDone,
   type CallDone,
   type CallsExchanged,
   delayMs,
@@ -51,8 +52,8 @@ const RETRIES = { firstMs: 200, mostMs: 5000, jitter: 0.5 };
 const LAST_MS = 2000;
 /** So many ids of calls are remembered, for one may come again. */
 const MOST_REMEMBERED = 10_000;
-/** An exchange tells of so many ended calls, and of about so many characters of what they left. */
-const MOST_TOLD = { calls: 1000, characters: MOST_IN_CALL.exchangeBytes / 2 };
+/** An exchange tells of so many ended calls, and of so many bytes where these are several. */
+const MOST_TOLD = { calls: 1000, bytes: MOST_IN_CALL.exchangeBytes / 2 };
 
 /**
  * The worker's side of calls without orders. It keeps an exchange with compute-api open, runs what that brings, and tells how
@@ -189,6 +190,8 @@ export class Calls {
     for (const id of cancelled)
       this.#calls.get(id)?.over.abort(new PlatformError('cancelled', 'Nobody waits for the call any more.'));
     for (const key of retry) this.#options.runners.retry(key);
+    // Nobody would end what begins now, nor tell of it.
+    if (this.#state === 'closed') return 0;
     const news = calls.filter(({ call }) => !this.#had.has(call));
     for (const given of news) this.#start(given);
     return news.length;
@@ -213,11 +216,11 @@ export class Calls {
   /** The calls that have ended, as many as one exchange may tell of. */
   #toTell(): ReadonlyMap<string, HeldCall> {
     const ended = new Map<string, HeldCall>();
-    let characters = 0;
+    let bytes = 0;
     for (const [id, call] of this.#calls) {
       if (call.done === undefined || call.isTold === true) continue;
-      characters += sizeOf(call.done);
-      if (ended.size > 0 && (ended.size >= MOST_TOLD.calls || characters > MOST_TOLD.characters)) break;
+      bytes += bytesOfDone(call.done);
+      if (ended.size > 0 && (ended.size >= MOST_TOLD.calls || bytes > MOST_TOLD.bytes)) break;
       ended.set(id, call);
     }
     return ended;
@@ -290,8 +293,3 @@ function figuresText(views: readonly RunnerView[]): string {
 
 const NO_OFFER = offerText(0, []);
 const NOTHING_TOLD: Told = { offer: NO_OFFER, runners: '', figures: '', at: Number.NEGATIVE_INFINITY };
-
-function sizeOf(done: CallDone): number {
-  const log = done.log?.length ?? 0;
-  return done.outcome === 'done' ? done.outputs.reduce((sum, { data }) => sum + data.length, log) : log;
-}
