@@ -31,6 +31,14 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   507: 'disk_full',
 };
 
+/** Which request was answered with an error. */
+class ErrorAnswer extends Error {}
+
+/** Whether a service has answered so: false where none was reached, and for all that is no answer. */
+export function isErrorAnswer(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof ErrorAnswer;
+}
+
 /** An error answer as a `PlatformError`; its cause says which request it answers. */
 export async function toError(response: Response, where: Where): Promise<PlatformError> {
   const text = await readText(response, READ, where).catch(() => '');
@@ -42,7 +50,7 @@ export async function toError(response: Response, where: Where): Promise<Platfor
   return new PlatformError(
     isCode(code) ? code : codeOf(response.status),
     typeof told === 'string' ? told : plain === '' ? `${line}.` : plain,
-    { cause: new Error(line), details: { ...rest, ...retryAfter(response) } },
+    { cause: new ErrorAnswer(line), details: { ...rest, ...retryAfter(response) } },
   );
 }
 

@@ -71,7 +71,8 @@ export class OpenCall {
 
 const TOO_SLOW = {
   waiting: 'No runner was free in time: allow the call more time (wait_seconds), or try again later.',
-  starting: 'Its runner had not started in time: allow the call more time (wait_seconds).',
+  starting:
+    'Its runner had not started in time. A runner has started when it asks for its first call (GET /next), one of Shepherd when it listens at its port. Allow the call more time (wait_seconds), or see in the log what the program does meanwhile.',
   running: 'It ran longer than it may: allow it more time (limits.wall_seconds), or make it faster.',
 } as const;
 

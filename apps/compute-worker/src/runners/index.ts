@@ -145,6 +145,8 @@ export interface RunnerView {
   readonly gpus: number;
   /** Why the last start failed, where it did. */
   readonly problem?: string | undefined;
+  /** The last lines that it has printed; absent for a key without a runner. */
+  readonly tail?: (() => readonly string[]) | undefined;
 }
 
 /** What another runner could have. */

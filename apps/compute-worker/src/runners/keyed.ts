@@ -1,6 +1,6 @@
 import { OrderFailure, PlatformError } from '@morpheo/common';
 import { RunnerBroken } from './errors.ts';
-import type { RunnerPlan, RunnerView } from './index.ts';
+import type { RunnerPlan, RunnerProtocol, RunnerView } from './index.ts';
 import type { PendingCall } from './pending.ts';
 
 /** So many starts in a row that fail are enough. */
@@ -9,6 +9,12 @@ const STARTS = 3;
 const WORTH_ANOTHER_MS = 250;
 /** What the last call counts in the mean of how long they take. */
 const SHARE = 0.2;
+
+/** When a start has succeeded, for whoever wrote the program. */
+const READY: Readonly<Record<RunnerProtocol, string>> = {
+  runner: 'It is ready when it asks for its first call (GET /next), and is to go on until it is ended.',
+  zeromq: 'It is ready when it listens at its port, and is to go on until it is ended.',
+};
 
 /** Why a runner did not start. */
 export interface StartFault {
@@ -152,8 +158,13 @@ export class Keyed {
 
   #broken(): RunnerBroken {
     const { message = 'it failed', tail = [], cause } = this.#last ?? {};
-    const text = `No runner is started for this any more: ${STARTS} starts in a row have failed, the last since ${message}. Mend that, or ask for another try.`;
-    return new RunnerBroken(text, { tail, cause });
+    const { protocol } = this.#plan;
+    const text = [
+      `No runner is started for this any more: ${STARTS} starts in a row have failed, the last since ${message}.`,
+      ...(cause === undefined ? [READY[protocol]] : []),
+      `Correct the program, or have it tried again: morpheo runners retry ${this.key.slice(0, 8)}.`,
+    ];
+    return new RunnerBroken(text.join(' '), { tail, cause });
   }
 }
 

@@ -120,6 +120,7 @@ class Pool implements Runners {
       calls: runner.calls,
       underWay: runner.underWay,
       free: runner.free,
+      tail: () => runner.tail(),
     }));
     const broken = [...this.#keys.values()].filter((keyed) => keyed.isBroken);
     const without = broken.map((keyed) => ({

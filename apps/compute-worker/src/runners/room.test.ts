@@ -181,6 +181,7 @@ test('After three starts that fail no more are tried, until somebody asks for th
     message: /3 starts in a row have failed, the last since it ended with exit code 4/,
   });
   t.deepEqual(error.tail, ['no model']);
+  t.true(error.message.endsWith(`morpheo runners retry ${plan.key.slice(0, 8)}.`), error.message);
   t.is(starts, 3);
   await t.throwsAsync(fixture.call('', { plan }), { instanceOf: RunnerBroken });
   t.is(starts, 3, 'none was tried');

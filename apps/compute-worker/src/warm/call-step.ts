@@ -86,6 +86,9 @@ async function judged<T>(
   if (signal.aborted) return signal.reason;
   if (error instanceof CallFailed && error.traceback !== undefined)
     await events.output(step, 'stderr', Buffer.from(`${error.traceback}\n`));
+  // No call was under way, so the log of the order has none of it yet.
+  const atStart = printedAtStart(error);
+  if (atStart.length > 0) await events.output(step, 'stderr', Buffer.from(`${atStart.join('\n')}\n`));
   if (error instanceof RunnerEnded && !(error.why instanceof ProtocolFault)) {
     refuseIfKilled(step, error.why);
     await refuseOnFullDisk(step, error.why, room);
@@ -126,7 +129,8 @@ function endOfRunner({ why, message }: RunnerEnded, step: CallStep, limits: RunL
 }
 
 /** Of waiting for others no program is to blame. */
-function lateEnd({ phase, limitMs, ...error }: CallTimedOut, step: CallStep): StepEnd | undefined {
+function lateEnd(error: CallTimedOut, step: CallStep): StepEnd | undefined {
+  const { phase, limitMs } = error;
   const limit = formatDuration(limitMs);
   if (phase === 'waiting') return undefined;
   if (phase === 'running')
@@ -136,10 +140,18 @@ function lateEnd({ phase, limitMs, ...error }: CallTimedOut, step: CallStep): St
       limit,
     };
   const message = `The program did not ask for its first call within ${limit}.`;
-  return { end: 'runner_start_too_slow', message, limit, ...startLog({ phase, ...error }) };
+  return { end: 'runner_start_too_slow', message, limit, ...startLog(error) };
 }
 
 /** What a program printed before it had any call: all else is in the log of the calls that it had then. */
-function startLog({ phase, tail }: Pick<RunnerEnded, 'phase' | 'tail'>): { log_tail?: string[] } {
-  return phase === 'starting' && tail.length > 0 ? { log_tail: [...tail] } : {};
+function printedAtStart(error: unknown): readonly string[] {
+  if (error instanceof RunnerBroken) return error.tail;
+  const isOfStart =
+    (error instanceof RunnerEnded || error instanceof CallTimedOut) && error.phase === 'starting';
+  return isOfStart ? error.tail : [];
+}
+
+function startLog(error: unknown): { log_tail?: string[] } {
+  const printed = printedAtStart(error);
+  return printed.length > 0 ? { log_tail: [...printed] } : {};
 }

@@ -112,6 +112,19 @@ test('A call that fails fails its job, with what the program said of it, and a n
   await noWorkspaces(t, setup);
 });
 
+test('A job whose program would not start has in its log what that printed', async (t) => {
+  await using warm = await openWarm();
+  const { setup, call } = warm;
+  const algo = setup.storage.put(
+    'algo',
+    programArchive(`console.error('no weights'); process.exit(4)`, RUNNER),
+  );
+  const order = call('', { algo });
+  await setup.worker.settle();
+  t.like(failureOf(order), { reason: 'exit_code', step: 'job', log_tail: ['no weights'] });
+  t.regex(printedBy(order), /^no weights$/m);
+});
+
 test('A program that ends in the middle of a call, or says what it may not, fails that job as a step would', async (t) => {
   await using warm = await openWarm();
   const { setup, call } = warm;

@@ -152,6 +152,19 @@ test('What its program said, and printed, is shown where it fails', async (t) =>
   t.is(stderr, 'reading\nline 3\nerror: There is no class 7.\n');
 });
 
+test('Of a program that has ended the platform itself is not blamed', async (t) => {
+  await using fixture = await setUp(async () => {
+    throw new PlatformError('unavailable', 'It ended with exit code 3.', { confidential: true });
+  });
+  const { code, stderr } = await morpheo(['call', IMAGE], { env: fixture.env });
+  t.is(code, 3);
+  t.regex(stderr, /^error: It ended with exit code 3\.\nSee the programs .*"morpheo runners"/);
+  const away = { ...fixture.env, MORPHEO_COMPUTE_URL: 'http://127.0.0.1:1' };
+  const nobody = await morpheo(['call', IMAGE], { env: away });
+  t.is(nobody.code, 3);
+  t.regex(nobody.stderr, /start a platform with "morpheo up"/);
+});
+
 test('What is wrong with a call is told before anything is sent', async (t) => {
   await using fixture = await setUp();
   for (const [argv, said] of [

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isErrorAnswer } from '@morpheo/client';
 import {
   type CallAnswer,
   type CallRequest,
@@ -16,7 +17,7 @@ import { pathProblem, shownPath } from '@morpheo/service/archive';
 import { duration, size } from '@morpheo/service/config';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
-import { usageError } from '../../exit-codes.ts';
+import { CliError, EXIT, usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
 import { counted, humanBytes, plain } from '../../terminal/text.ts';
 import { checkFree } from '../../transfer/fetch-output.ts';
@@ -127,7 +128,7 @@ async function call(
     .postCall({ headers, body }, { signal })
     .catch((error: unknown) => {
       if (isPlatformError(error)) tellLog(context, error.details);
-      throw error;
+      throw isPlatformError(error, 'unavailable') && isErrorAnswer(error) ? notRun(error) : error;
     });
   if ('uuid' in answer) {
     const id = answer.uuid;
@@ -139,6 +140,13 @@ async function call(
     return undefined;
   }
   return await show(context, answer, out);
+}
+
+/** The platform is there: it is the program that has ended, or that nobody could run. */
+function notRun(error: PlatformError): CliError {
+  const hint =
+    'See the programs that are warm, or broken, with "morpheo runners", and who runs them with "morpheo workers".';
+  return new CliError(EXIT.unreachable, error.message, hint, error);
 }
 
 /** What the program printed, or where in it the error was. */

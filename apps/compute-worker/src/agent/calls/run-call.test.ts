@@ -10,7 +10,7 @@ import { openCache } from '../../inputs/cache/index.ts';
 import { Inputs } from '../../inputs/fetch.ts';
 import { createWorkerMeters } from '../../metrics.ts';
 import { CallFailed, CallTimedOut, ProtocolFault, RunnerBroken, RunnerEnded } from '../../runners/errors.ts';
-import type { CallResult, RunnerCall, RunnerPlan, Runners } from '../../runners/index.ts';
+import type { CallResult, RunnerCall, RunnerPlan, Runners, RunnerView } from '../../runners/index.ts';
 import { openDummyRuntime } from '../../runtime/dummy/index.ts';
 import { MemoryStorage } from '../../testing/memory-storage.ts';
 import { CallPlans } from './call-plans.ts';
@@ -33,7 +33,10 @@ async function setUp() {
     meters: createWorkerMeters(undefined),
   });
   const planned: RunnerPlan[] = [];
-  const state = { program: async (_inputs: string, _outputs: string): Promise<void> => undefined };
+  const state = {
+    program: async (_inputs: string, _outputs: string): Promise<void> => undefined,
+    views: [] as RunnerView[],
+  };
   const call = async <T>({ plan, fill, take, onOutput }: RunnerCall<T>): Promise<CallResult<T>> => {
     planned.push(plan);
     const folder = join(path, `call-${planned.length}`);
@@ -45,7 +48,7 @@ async function setUp() {
     const value = await take(outputs);
     return { value, reused: 2, runner: 'one', ms: { waited: 0, started: 0, ran: 1 } };
   };
-  const runners: Pick<Runners, 'call' | 'list'> = { call, list: () => [] };
+  const runners: Pick<Runners, 'call' | 'list'> = { call, list: () => state.views };
   const opened = opening.move();
   const { signal } = new AbortController();
   return {
@@ -199,6 +202,16 @@ test('A call that has waited as long as it may ends, and so does one that nobody
     return new PlatformError('unavailable', 'Storage is away.');
   };
   t.like(await setup.run(given({ algo }, { wait_ms: 1 })), { outcome: 'timed_out', phase: 'waiting' });
+  setup.state.views = [
+    {
+      ...{ key: 'k', id: 'one', state: 'starting', protocol: 'runner', ageMs: 9, calls: 0, underWay: 0 },
+      ...{ free: 0, waiting: 1, memoryBytes: 1, gpus: 0, tail: () => ['loading', 'half of it'] },
+      shown: { owner: 'ann', image: 'algo', callKey: 'b'.repeat(64) },
+    },
+  ];
+  t.like(await setup.run(given({ algo }, { wait_ms: 1, key: 'b'.repeat(64) })), {
+    ...{ outcome: 'timed_out', phase: 'starting', log: 'loading\nhalf of it' },
+  });
   const over = new AbortController();
   const running = setup.run(given({ algo }, { key: 'c'.repeat(64) }), over.signal);
   await asked.promise;

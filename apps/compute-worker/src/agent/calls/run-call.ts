@@ -58,7 +58,7 @@ export async function runCall(
   const printed = new CallLog();
   const waiting = new AbortController();
   // Storage, the image and the runner come in this time; its program has its own.
-  const late = () => waiting.abort(new WaitedTooLong(phaseOf(options.runners.list(), given.key)));
+  const late = () => waiting.abort(waitedTooLong(options.runners.list(), given.key));
   const clock = setTimeout(late, given.wait_ms);
   const signal = AbortSignal.any([over, waiting.signal]);
   try {
@@ -83,17 +83,23 @@ export async function runCall(
 /** The reason of a call that has waited as long as its caller lets it. */
 class WaitedTooLong extends Error {
   readonly phase: 'waiting' | 'starting';
+  /** The last lines of the runner that is still starting. */
+  readonly tail: readonly string[];
 
-  constructor(phase: 'waiting' | 'starting') {
+  constructor(phase: 'waiting' | 'starting', tail: readonly string[] = []) {
     super('The call has waited as long as it may.');
     this.phase = phase;
+    this.tail = tail;
   }
 }
 
-/** What a call waits for that has no runner yet. */
-function phaseOf(views: readonly RunnerView[], key: string): 'waiting' | 'starting' {
-  const states = views.filter(({ shown }) => shown.callKey === key).map(({ state }) => state);
-  return states.includes('starting') && !states.includes('busy') ? 'starting' : 'waiting';
+/** Tells what a call waits for that has no runner yet. */
+function waitedTooLong(views: readonly RunnerView[], key: string): WaitedTooLong {
+  const own = views.filter(({ shown }) => shown.callKey === key);
+  const starting = own.find(({ state }) => state === 'starting');
+  if (starting === undefined || own.some(({ state }) => state === 'busy'))
+    return new WaitedTooLong('waiting');
+  return new WaitedTooLong('starting', starting.tail?.());
 }
 
 async function fill(
@@ -144,9 +150,8 @@ function outcomeOf(error: unknown, printed: CallLog, log: Log): Outcome {
     const why = error.why instanceof ProtocolFault ? error.why.message : ENDS[error.why.ended](error.why);
     return { outcome: 'ended', message: short(`${error.message} ${why}`), ...printed.shown(error.tail) };
   }
-  if (error instanceof CallTimedOut)
+  if (error instanceof CallTimedOut || error instanceof WaitedTooLong)
     return { outcome: 'timed_out', phase: error.phase, ...printed.shown(error.tail) };
-  if (error instanceof WaitedTooLong) return { outcome: 'timed_out', phase: error.phase, ...printed.shown() };
   if (error instanceof RunnerBroken)
     return {
       outcome: 'refused',
