@@ -85,6 +85,9 @@ test('A call in which the program fails, or its runner or its worker dies, or a 
     { outcome: 'timed_out', phase: 'running' },
     { outcome: 'timed_out', phase: 'starting' },
     { outcome: 'refused', code: 'invalid_order', message: 'It has no such label.' },
+    { outcome: 'refused', code: 'stale_attempt', message: 'It is released.' },
+    { outcome: 'refused', code: 'disk_full', message: 'There is no room.' },
+    { outcome: 'refused', code: 'unauthenticated', message: 'Who are you?' },
   ] as const;
   let next = 0;
   await using _ = await CallWorker.start(compute.api, {
@@ -97,6 +100,9 @@ test('A call in which the program fails, or its runner or its worker dies, or a 
   t.like(await t.throwsAsync(refused, { code: 'deadline_passed' }), { status: 504 });
   await t.throwsAsync(refused, { code: 'deadline_passed', message: /had not started/ });
   await t.throwsAsync(refused, { code: 'invalid_order', message: /no such label/ });
+  await t.throwsAsync(refused, { code: 'unavailable', message: /released/ });
+  await t.throwsAsync(refused, { code: 'unavailable', message: /no room/ });
+  await t.throwsAsync(refused, { code: 'internal' });
 });
 
 test('A call that nobody could ever run is refused at once, with what is missing', async (t) => {
@@ -285,6 +291,14 @@ test('A decision is old after a while: who lost a right loses the use of a warm 
     ...{ outcome: 'refused', order, reason: 'forbidden', message: 'no more', missing: [] },
   });
   await t.throwsAsync(call(compute, body), { code: 'forbidden' });
+});
+
+test('What calls have had held is released after a while, though there are no others', async (t) => {
+  await using compute = await openTestCompute({ calls: { ...CALL_DEFAULTS, decisionMs: 20 } });
+  await using _ = await CallWorker.start(compute.api);
+  await call(compute, aCall({ image: undefined, algo: randomUUID() }));
+  const released = `discard ${compute.checks.asked[0]?.[0]?.order}`;
+  await eventually(t, (t) => t.true(compute.calls.includes(released)));
 });
 
 test('What calls have had held is released when compute-api ends', async (t) => {

@@ -1,4 +1,12 @@
-import { type CallAnswer, type CallDone, ERRORS, type GivenCall, PlatformError } from '@morpheo/common';
+import {
+  type CallAnswer,
+  type CallDone,
+  computeContract,
+  ERRORS,
+  type ErrorCode,
+  type GivenCall,
+  PlatformError,
+} from '@morpheo/common';
 import type { Station } from './station.ts';
 
 /** A call as it is asked for: what a worker gets of it, and by what it is placed. */
@@ -69,6 +77,9 @@ export class OpenCall {
   }
 }
 
+/** What a call may be answered. */
+const TOLD: readonly ErrorCode[] = computeContract.endpoints.postCall.errors;
+
 const TOO_SLOW = {
   waiting: 'No runner was free in time: allow the call more time (wait_seconds), or try again later.',
   starting:
@@ -100,8 +111,12 @@ function errorOf(done: Exclude<CallDone, { outcome: 'done' }>): PlatformError {
     };
     return new PlatformError('call_failed', message, { confidential: true, details: { ...program, ...log } });
   }
-  const code = done.outcome === 'ended' ? 'unavailable' : done.code;
-  // What a caller could not have caused by its credentials, or by the call itself, is a fault on our side.
-  const told = ERRORS[code].status === 401 || code === 'cancelled' ? 'internal' : code;
+  const told = done.outcome === 'ended' ? 'unavailable' : toldCode(done.code);
   return new PlatformError(told, done.message, { confidential: true, details: log });
+}
+
+/** What a caller could not have caused is a fault on our side, which another call may be spared: so of a ticket that is over. */
+function toldCode(code: ErrorCode): ErrorCode {
+  if (code === 'internal' || TOLD.includes(code)) return code;
+  return ERRORS[code].retry || code === 'stale_attempt' ? 'unavailable' : 'internal';
 }

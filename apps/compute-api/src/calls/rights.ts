@@ -60,6 +60,8 @@ export class Rights implements AsyncDisposable {
   readonly #algos = new Map<string, string>();
   readonly #looking = new KeyedLock();
   readonly #releasing = new Set<Promise<void>>();
+  /** Runs while there are decisions. */
+  #forgetting: NodeJS.Timeout | undefined;
 
   constructor(parts: RightsParts) {
     this.#parts = parts;
@@ -75,6 +77,7 @@ export class Rights implements AsyncDisposable {
     const known = this.#decisions.get(key);
     const decision = known ?? { held: this.#decide(owner, uses), decidedAt: performance.now(), users: 0 };
     this.#decisions.set(key, decision);
+    this.#keepForgetting();
     decision.users += 1;
     const leave = () => {
       decision.users -= 1;
@@ -106,6 +109,7 @@ export class Rights implements AsyncDisposable {
 
   /** Releases what is held, as far as storage answers: what is not released so is when its time is over. */
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#forgetting);
     const all = [...this.#decisions.values()];
     this.#decisions.clear();
     for (const decision of all) this.#release(decision);
@@ -140,6 +144,15 @@ export class Rights implements AsyncDisposable {
     const expires = new Date(Date.now() + PINNED_SECONDS * 1000);
     const { pin, produces } = answer;
     return { order, ticket: await signTicket({ order, attempt: 1, pin, produces }, expires) };
+  }
+
+  /** Forgets what is old also where no call comes that would. */
+  #keepForgetting(): void {
+    this.#forgetting ??= setTimeout(() => {
+      this.#forgetting = undefined;
+      this.#forgetOld();
+      if (this.#decisions.size > 0) this.#keepForgetting();
+    }, this.#parts.decisionMs).unref();
   }
 
   #forgetOld(): void {
