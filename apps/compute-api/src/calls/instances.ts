@@ -127,7 +127,9 @@ export class Instances implements Peers, Disposable {
   knows(call: string, now: number): boolean {
     if (this.#others.has(deskOf(call))) return true;
     const since = this.#strangers.get(call) ?? now;
-    if (this.#strangers.size < MOST_STRANGERS) this.#strangers.set(call, since);
+    this.#strangers.set(call, since);
+    const [oldest] = this.#strangers.keys();
+    if (this.#strangers.size > MOST_STRANGERS && oldest !== undefined) this.#strangers.delete(oldest);
     if (since === now) this.#introduce(true);
     if (now - since < STRANGER_MS) return true;
     this.#strangers.delete(call);

@@ -143,3 +143,12 @@ test('A call of a desk that nobody knows yet is kept for a while', async (t) => 
   const { cancelled } = await workerOf()(desk, { holds: [stranger], wait_ms: 0 });
   t.deepEqual(cancelled, []);
 });
+
+test('A call of a desk that nobody knows ends after a while, however many there were before', async (t) => {
+  using town = new Town();
+  const { peers } = town.open('one');
+  const stranger = (n: number) => `${'0'.repeat(12)}-${String(n).padStart(20, '0')}`;
+  for (let n = 0; n < 10_000; n += 1) peers?.knows(stranger(n), 0);
+  t.true(peers?.knows(stranger(10_000), 1));
+  t.false(peers?.knows(stranger(10_000), 20_000));
+});
