@@ -7,13 +7,13 @@ import type { ShepherdConfig } from './config.ts';
 import { openS3Store } from './store/s3.ts';
 
 /** What `--check` of shepherd-api asks. */
-export function probesOf(config: ShepherdConfig, env: Readonly<Record<string, string | undefined>>): Probes {
+export function probesOf(config: ShepherdConfig, env: Env): Probes {
   const { cert, key, config: file } = config;
   const [atCompute, atStorage] = [computeOf(config), storageOf(config)];
   const { compute, storage } = callsOf(atCompute, atStorage);
   return {
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
-    ...(file === undefined ? {} : { configuration: fileProbe(file, env), buckets: bucketsProbe(file, env) }),
+    ...fileProbes(file, env),
     compute: peerProbe({
       url: atCompute.url,
       identify: async (signal) => await identify(computeContract, atCompute, signal),
@@ -31,6 +31,12 @@ export function probesOf(config: ShepherdConfig, env: Readonly<Record<string, st
     }),
     ...traceProbes(config),
   };
+}
+
+/** What `--check` asks of the configuration of Shepherd; nothing where there is none. */
+export function fileProbes(file: string | undefined, env: Env): Probes {
+  if (file === undefined) return {};
+  return { configuration: fileProbe(file, env), buckets: bucketsProbe(file, env) };
 }
 
 type Env = Readonly<Record<string, string | undefined>>;

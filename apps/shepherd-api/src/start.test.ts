@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { quickFolder } from '@morpheo/real-parts';
 import { minioTest, sharedMinio } from '@morpheo/service/buckets/testing';
 import { Secret } from '@morpheo/service/config';
+
 import test from 'ava';
-import { start } from './start.ts';
+import type { ShepherdConfig } from './config.ts';
+import { readFileOf, start } from './start.ts';
 import { openS3Store } from './store/s3.ts';
 import { newJob, openShepherd } from './testing/open-shepherd.ts';
 
@@ -58,6 +60,15 @@ test('A configuration that cannot be followed is told with its line', async (t) 
     message: /line 2: storage: /,
   });
   await t.throwsAsync(start(['--port', '0', ...PEERS], {}), { message: /give --config, or --data-dir/ });
+});
+
+test('The level of the log is that of the configuration, but for one that a flag asks for', async (t) => {
+  await using folder = await mkdtempDisposable(join(quickFolder(), 'shepherd-'));
+  const file = await writeConfig(folder.path, 'logging: {level: warning}\n');
+  const levelOf = async (logLevel: ShepherdConfig['logLevel']) =>
+    (await readFileOf({ config: file, logLevel }, {})).config.logLevel;
+  t.is(await levelOf('info'), 'warn');
+  t.is(await levelOf('debug'), 'debug');
 });
 
 minioTest('The buckets of jobs are those of S3, whoever fills and reads them', async (t) => {

@@ -23,14 +23,24 @@ type Env = Readonly<Record<string, string | undefined>>;
 /** Starts shepherd-api as its flags and environment say; undefined where only help, or a check, was asked for. */
 export async function start(argv: readonly string[], env: Env): Promise<RunningService | undefined> {
   const config = await settingsOrCheck(loadConfig(argv, env), (values) => probesOf(values, env));
-  const file = config?.config === undefined ? undefined : await readShepherdFile(config.config, env);
-  // A flag wins over the file.
-  const logLevel = config?.logLevel === 'info' ? (file?.logLevel ?? 'info') : config?.logLevel;
-  const asked = config && { ...config, logLevel: logLevel ?? 'info' };
-  return await startService(asked, {
+  const read = config && (await readFileOf(config, env));
+  return await startService(read?.config, {
     name: 'shepherd-api',
-    open: async (values, tools) => await openShepherd(values, file, tools),
+    open: async (values, tools) => await openShepherd(values, read?.file, tools),
   });
+}
+
+/**
+ * Reads the configuration of Shepherd that settings name, and takes its level of the log where they have the usual one.
+ * Rejects with `invalid_request` for one that is no good.
+ */
+export async function readFileOf<C extends Pick<ShepherdConfig, 'config' | 'logLevel'>>(
+  config: C,
+  env: Env,
+): Promise<{ readonly config: C; readonly file: ShepherdFile | undefined }> {
+  if (config.config === undefined) return { config, file: undefined };
+  const file = await readShepherdFile(config.config, env);
+  return { config: config.logLevel === 'info' ? { ...config, logLevel: file.logLevel } : config, file };
 }
 
 /** shepherd-api, opened. */

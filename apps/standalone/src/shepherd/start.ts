@@ -9,9 +9,10 @@ import {
   type ServiceTools,
   startService,
 } from '@morpheo/service/lifecycle';
-import { readShepherdFile } from '@morpheo/service/shepherd';
+import type { ShepherdFile } from '@morpheo/service/shepherd';
 import { tracerOf } from '@morpheo/service/trace';
-import { start as startAlone } from '@morpheo/shepherd-api/start';
+import { fileProbes } from '@morpheo/shepherd-api/check';
+import { readFileOf, start as startAlone } from '@morpheo/shepherd-api/start';
 import { startPlatform } from '../platform.ts';
 import { callbacksOf, openBeside } from './beside.ts';
 import { loadConfig, type ShepherdProgramConfig } from './config.ts';
@@ -30,22 +31,26 @@ export async function start(
   if (isAlone) return await startAlone(argv, env);
   const config = await settingsOrCheck(loaded, ({ dataDir, ...values }) => ({
     ...(dataDir !== undefined && { 'data folder': folderProbe(dataDir) }),
+    ...fileProbes(values.config, env),
     ...traceProbes(values),
   }));
-  return await startService(config, {
+  const read = config && (await readFileOf(config, env));
+  return await startService(read?.config, {
     name: 'shepherd',
-    open: async (values, tools) => await openWhole(values, env, tools),
+    open: async (values, tools) => await openWhole(values, { env, file: read?.file }, tools),
   });
 }
 
 /** The platform, and Shepherd's API on it, in this process. */
 async function openWhole(
   config: ShepherdProgramConfig,
-  env: Readonly<Record<string, string | undefined>>,
+  {
+    env,
+    file,
+  }: { readonly env: Readonly<Record<string, string | undefined>>; readonly file: ShepherdFile | undefined },
   tools: ServiceTools,
 ): Promise<OpenedService> {
   const { log, metrics, stack } = tools;
-  const file = config.config === undefined ? undefined : await readShepherdFile(config.config, env);
   const own = { ...config, port: config.port === 0 ? await freePort(config.host) : config.port };
   const folder = join(config.dataDir ?? file?.dataRoot ?? '', 'platform');
   const { storagePort, computePort } = config;
