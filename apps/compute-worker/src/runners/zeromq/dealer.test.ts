@@ -104,6 +104,14 @@ test('One that asks and asks, and reads nothing, is not answered without end', a
   t.regex(error.message, /does not read/);
 });
 
+test('Commands without end are a fault, and heartbeats between messages are none', async (t) => {
+  const some = Buffer.concat(Array.from({ length: 12_000 }, () => command('LATER')));
+  const begin = [greeting(), READY, some];
+  const { messages } = await received([...begin, frame(0, Buffer.from('a')), some]);
+  t.deepEqual(messages, ['a']);
+  await t.throwsAsync(received([...begin, some]), { instanceOf: ZmtpFault, message: /without end/ });
+});
+
 test('A connection that ends in the middle of something is no fault', async (t) => {
   const all = Buffer.concat([greeting(), READY, frame(0, Buffer.from('abc'))]);
   for (const bytes of [0, 10, 63, 66, all.length - 1])

@@ -22,6 +22,8 @@ const COMMAND_BYTES = 1024;
 const FLAG = { more: 1, long: 2, command: 4 } as const;
 /** What a PING may bring along for its PONG. */
 const PING_CONTEXT_BYTES = 16;
+/** Who sends so many commands without a message between them has nothing to say: of an hour of heartbeats there are fewer. */
+const MOST_COMMANDS = 20_000;
 /** What may wait to be read by the other side when it asks for more. */
 const UNREAD_BYTES = 64 * 1024;
 
@@ -61,12 +63,19 @@ export class Dealer {
 
   /** The messages that come, until the stream ends. Throws {@link ZmtpFault}, {@link ZmtpEnd}, and what the stream throws. */
   async *messages(): AsyncGenerator<Buffer, void> {
+    let commands = 0;
     for (;;) {
       if (await this.#input.isAtEnd()) return;
       const { flags, body } = await this.#frame();
-      if ((flags & FLAG.command) !== 0) this.#obey(body);
-      else if ((flags & FLAG.more) !== 0) throw new ZmtpFault('It sent a message of several frames.');
-      else yield body;
+      if ((flags & FLAG.command) !== 0) {
+        commands += 1;
+        if (commands > MOST_COMMANDS) throw new ZmtpFault('It sends commands without end.');
+        this.#obey(body);
+      } else if ((flags & FLAG.more) !== 0) throw new ZmtpFault('It sent a message of several frames.');
+      else {
+        commands = 0;
+        yield body;
+      }
     }
   }
 
@@ -104,27 +113,23 @@ class Bytes {
   }
 
   async isAtEnd(): Promise<boolean> {
-    return this.#left.length === 0 && !(await this.#more([]));
+    return this.#left.length === 0 && !(await this.#more());
   }
 
   async take(bytes: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    let missing = bytes;
-    while (missing > this.#left.length) {
-      missing -= this.#left.length;
-      if (!(await this.#more(parts)))
-        throw new ZmtpEnd('It ended in the middle of a frame, or of its greeting.');
+    // Chunks are not kept: a hostile one may be of a single byte, and takes a hundred times as much.
+    const whole = Buffer.allocUnsafe(bytes);
+    for (let at = 0; ; ) {
+      const copied = this.#left.copy(whole, at);
+      this.#left = this.#left.subarray(copied);
+      at += copied;
+      if (at === bytes) return whole;
+      if (!(await this.#more())) throw new ZmtpEnd('It ended in the middle of a frame, or of its greeting.');
     }
-    parts.push(this.#left.subarray(0, missing));
-    this.#left = this.#left.subarray(missing);
-    const [first] = parts;
-    return parts.length === 1 && first !== undefined ? first : Buffer.concat(parts, bytes);
   }
 
-  /** Moves what is left to `parts`, and takes the next chunk; false where there is none. */
-  async #more(parts: Buffer[]): Promise<boolean> {
-    parts.push(this.#left);
-    this.#left = Buffer.alloc(0);
+  /** Takes the next chunk, once nothing is left of the one before; false where there is none. */
+  async #more(): Promise<boolean> {
     const next = await this.#chunks.next();
     if (next.done === true) return false;
     this.#left = next.value;
