@@ -6,8 +6,8 @@ import type { EventRow, OrderRow } from '../db/schema.ts';
 import { SearchedLogs } from '../disclosure/canaries.ts';
 import { withHeldBack } from '../disclosure/history.ts';
 import { limitedLog } from '../disclosure/log.ts';
-import { seesAll, type Viewer } from '../disclosure/shown.ts';
-import { eventsAfter, orderRow } from './queries.ts';
+import { type Seen, seesAll, type Viewer } from '../disclosure/shown.ts';
+import { eventsAfter, orderNow, orderRow } from './queries.ts';
 import { eventOf } from './views.ts';
 import { WatchedOrders } from './watched-orders.ts';
 
@@ -64,14 +64,16 @@ export class Followers {
     }
   }
 
-  async *#wholeHistory(following: Following): AsyncGenerator<{ entry: EventRow; order: OrderRow }> {
+  async *#wholeHistory(following: Following): AsyncGenerator<{ entry: EventRow; order: Seen }> {
     const { order } = following;
     yield* this.#follow({ ...following, from: 0 }, async (after) => {
       // The state is read first: what is added between the two reads is then looked for once more.
-      const before = await orderRow(this.#database, order);
-      const rows = await eventsAfter(this.#database, order, after);
+      const before = await orderNow(this.#database, order);
+      // Its entries are numbered as they are counted.
+      const rows = before.events > after ? await eventsAfter(this.#database, order, after) : [];
       // Once it is checked, who may see what of it stays as it is.
-      const row = before.pin === null ? await orderRow(this.#database, order) : before;
+      const isOpen = before.pin === null && rows.length > 0;
+      const row = isOpen ? await orderNow(this.#database, order) : before;
       const entries = rows.map((entry) => ({ entry, order: row }));
       return { entries, position: rows.at(-1)?.n ?? after, ended: hasEnded(before.status) };
     });
@@ -129,7 +131,7 @@ export class Followers {
   }
 
   async #hasEnded(order: string): Promise<boolean> {
-    return hasEnded((await orderRow(this.#database, order)).status);
+    return hasEnded((await orderNow(this.#database, order)).status);
   }
 
   async *#follow<T>(

@@ -22,7 +22,7 @@ import {
   type Range,
 } from '../db/ranges.ts';
 import type { EventRow, OrderRow, RemovedOrderRow } from '../db/schema.ts';
-import { limitsOf, type Viewer } from '../disclosure/shown.ts';
+import { limitsOf, type Seen, type Viewer } from '../disclosure/shown.ts';
 import { keptOwner, mayWithGroups } from '../owners/owners.ts';
 import { findRemoved } from '../retention/removed-orders.ts';
 import { attemptViewOf, summaryOf, time } from './views.ts';
@@ -94,6 +94,20 @@ async function rowsOf(read: ComputeDatabase['read'], ids: readonly string[]): Pr
 /** The order's row. Throws `not_found`. */
 export async function orderRow({ read }: ComputeDatabase, id: string): Promise<OrderRow> {
   const row = await read.selectFrom('orders').selectAll().where('id', '=', id).executeTakeFirst();
+  if (row === undefined) throw noSuchOrder(id, await findRemoved({ db: read }, id));
+  return row;
+}
+
+/** How far an order is, and what decides who sees what of it: the few columns that who follows it asks for again and again. */
+export async function orderNow(
+  { read }: ComputeDatabase,
+  id: string,
+): Promise<Seen & Pick<OrderRow, 'status' | 'events'>> {
+  const row = await read
+    .selectFrom('orders')
+    .select(['kind', 'owner', 'pin', 'round', 'sample_of', 'status', 'events'])
+    .where('id', '=', id)
+    .executeTakeFirst();
   if (row === undefined) throw noSuchOrder(id, await findRemoved({ db: read }, id));
   return row;
 }

@@ -9,7 +9,7 @@ import {
 } from '@morpheo/common';
 import type { AttemptRow, EventRow, OrderRow } from '../db/schema.ts';
 import { detailsFor, failureFor, momentFor, resultFor, stepFor } from '../disclosure/redact.ts';
-import { isHeld, isReader, type Viewer } from '../disclosure/shown.ts';
+import { isHeld, isReader, type Seen, type Viewer } from '../disclosure/shown.ts';
 import { mayWithGroups, shownOwner } from '../owners/owners.ts';
 import { kindOf, type MadeResult } from './kinds.ts';
 import { specOf } from './store.ts';
@@ -68,7 +68,7 @@ export function attemptViewOf(
 }
 
 /** An entry of an order's history; undefined where it is not for the viewer. */
-export function eventOf(row: EventRow, order: OrderRow, viewer: Viewer): OrderEvent | undefined {
+export function eventOf(row: EventRow, order: Seen, viewer: Viewer): OrderEvent | undefined {
   const details = detailsFor(viewer, order, row);
   if (details === undefined) return undefined;
   return {

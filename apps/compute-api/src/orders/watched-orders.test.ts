@@ -8,13 +8,19 @@ import { testOnEngines } from '../testing/on-engines.ts';
 import { openTestCompute } from '../testing/open-test-compute.ts';
 import { aLearnuplet } from '../testing/orders.ts';
 
-/** A database that counts the queries outside of transactions. */
-async function countingDatabase(): Promise<{ database: Database<Schema>; queries: () => number }> {
+/** A database that counts the queries outside of transactions, and those for the entries of histories. */
+async function countingDatabase(): Promise<{
+  database: Database<Schema>;
+  queries: () => number;
+  ofHistories: () => number;
+}> {
   const base = await openSqlite<Schema>({ file: ':memory:', migrations });
   let queries = 0;
+  let ofHistories = 0;
   const read = base.read.withPlugin({
     transformQuery: ({ node }) => {
       queries++;
+      if ('from' in node && JSON.stringify(node.from).includes('"events"')) ofHistories++;
       return node;
     },
     transformResult: async ({ result }) => result,
@@ -29,7 +35,7 @@ async function countingDatabase(): Promise<{ database: Database<Schema>; queries
     ping: (signal) => base.ping(signal),
     [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),
   };
-  return { database, queries: () => queries };
+  return { database, queries: () => queries, ofHistories: () => ofHistories };
 }
 
 test('Streams of which nothing happens cost one query a second together, however many they are', async (t) => {
@@ -59,6 +65,21 @@ test('Streams of which nothing happens cost one query a second together, however
   await Promise.all(streams);
   t.true(heard >= 400);
   gone.abort();
+});
+
+test('The history of an order that has ended is read once, for nothing was added to it', async (t) => {
+  const { database, ofHistories } = await countingDatabase();
+  await using compute = await openTestCompute({ everyMs: 600_000 }, database);
+  const body = aLearnuplet();
+  await compute.api.learn({ body });
+  await compute.api.cancelOrder({ params: { id: body.uuid } });
+  const before = ofHistories();
+  const told: string[] = [];
+  for await (const { data } of await compute.api.orderEvents({ params: { id: body.uuid }, headers: {} })) {
+    told.push(data.what);
+  }
+  t.is(told.at(-1), 'cancelled');
+  t.is(ofHistories() - before, 1);
 });
 
 testOnEngines('A change of which no notification came is found all the same', async (t, open) => {
