@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { eventually } from '@morpheo/service/testing';
 import test from 'ava';
 import { Family, MARKER } from './family.ts';
 
@@ -52,6 +53,22 @@ test('Children are known once seen, also when their parent is gone and their ses
   t.true(family.relatives().length >= 2);
   t.true((await family.end()) >= 2);
   t.deepEqual(family.members(), []);
+});
+
+test('What a program starts later is found by the next look, however many were before', async (t) => {
+  const script = `echo; read line; setsid sleep 1000 & (sleep 1000 & sleep 1000 &); echo; read line`;
+  const child = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  const family = new Family('no such marker');
+  family.lead(child.pid ?? 0);
+  for (let look = 0; look < 4; look++) t.is(family.relatives().length, 1);
+  const printed = once(child.stdout, 'data');
+  child.stdin.write('\n');
+  await printed;
+  await eventually(t, (t) => t.is(family.relatives().length, 4));
+  for (let look = 0; look < 4; look++) t.is(family.relatives().length, 4);
+  t.is(await family.end(), 4);
+  t.deepEqual(family.relatives(), []);
 });
 
 test('Another process that gets the pid of a dead one is left alone', async (t) => {

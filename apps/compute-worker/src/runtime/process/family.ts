@@ -32,6 +32,10 @@ export class Family {
   /** As it was when the leader was there. */
   #counter: PidCounter | undefined;
   #outputs: readonly string[] = [];
+  /** As it was before the last looks for relatives, the later one first. */
+  #looks: readonly (PidCounter | undefined)[] = [];
+  /** Those that the last look has found. */
+  #living: readonly number[] = [];
 
   /** `marker` is what follows `MORPHEO_RUN=` in the environment of the run's processes, or the beginning of that. */
   constructor(marker: string) {
@@ -47,8 +51,10 @@ export class Family {
 
   /** Those that live and are known by descent, session or group. Cheap enough to be asked several times a second. */
   relatives(): ProcessEntry[] {
-    const all = this.#candidates();
-    return this.#close(all, new Set(this.#stillKnown(all)));
+    const all = this.#knownAndNew();
+    const found = this.#close(all, new Set(this.#stillKnown(all)));
+    this.#living = found.map(({ pid }) => pid);
+    return found;
   }
 
   /** Those that live and are known by anything: looks into every process that is not older than the run. */
@@ -92,6 +98,22 @@ export class Family {
     const now = readPidCounter();
     const isInTurn = now !== undefined && now.latest >= leader && now.count - before.count < NOT_ROUND;
     return readProcesses(isInTurn ? pids.filter((pid) => pid >= leader && pid <= now.latest) : pids);
+  }
+
+  /**
+   * All that may be relatives. Of what was there at the last look nothing else becomes one; what is new has a pid beyond the
+   * latest at the look before that, since a process that is just being started is in no list yet.
+   */
+  #knownAndNew(): Map<number, ProcessEntry> {
+    const now = readPidCounter();
+    const [last, earlier] = this.#looks;
+    this.#looks = [now, last];
+    if (now === undefined || last === undefined || earlier === undefined) return this.#candidates();
+    if (now.count === last.count) return readProcesses(this.#living);
+    const isInTurn = now.latest >= earlier.latest && now.count - earlier.count < NOT_ROUND;
+    if (!isInTurn) return this.#candidates();
+    const added = listPids().filter((pid) => pid > earlier.latest);
+    return readProcesses([...new Set([...this.#living, ...added])]);
   }
 
   #stillKnown(all: ReadonlyMap<number, ProcessEntry>): ProcessEntry[] {
