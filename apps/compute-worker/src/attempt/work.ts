@@ -2,6 +2,7 @@ import { type Claim, type OrderResult, PlatformError } from '@morpheo/common';
 import type { Recovery } from '../agent/recovery.ts';
 import type { GpuAllocator, GpuLease } from '../gpus/allocator.ts';
 import { describeGpu } from '../gpus/find.ts';
+import type { Runners, RunnerView } from '../runners/index.ts';
 import { job } from '../workflows/job.ts';
 import { learn } from '../workflows/learn.ts';
 import { predict } from '../workflows/predict.ts';
@@ -42,7 +43,8 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   return async (claim, { events, signal, ticket, behind }) => {
     const { order, attempt: number, spec } = claim;
     const journal = recovery.resume(claim);
-    using lease = journal === undefined ? leaseGpus(gpus, claim) : gpus.leaseAgain(journal.gpus);
+    using lease =
+      journal === undefined ? leaseGpus(gpus, claim, parts.runners) : gpus.leaseAgain(journal.gpus);
     await lease.ready;
     if (lease.gpus.length > 0) {
       events.log('inputs', `inputs: leased ${lease.gpus.map(describeGpu).join(', ')}`);
@@ -73,11 +75,22 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   };
 }
 
-/** A call in a warm runner has the GPUs of that, which may have them already. */
-function leaseGpus(gpus: GpuAllocator, { gpus: asked, spec }: Claim): GpuLease {
-  const count = spec.kind === 'job' && spec.uplet.warm !== undefined ? 0 : asked;
+function leaseGpus(gpus: GpuAllocator, claim: Claim, runners: Runners | undefined): GpuLease {
+  const count = isCall(claim, runners) ? 0 : claim.gpus;
   const lease = gpus.lease(count);
   if (lease !== undefined) return lease;
   const message = `The order asks for ${count} GPUs, and the worker that took it has ${gpus.free} free.`;
   throw new PlatformError('unavailable', message);
+}
+
+/**
+ * Whether an order is known to become a call in a warm runner, which has GPUs of its own: to lease some for the order might
+ * end that very runner. A prediction is where something serves its model, whose algorithm can be kept warm then.
+ */
+function isCall({ spec, audience }: Claim, runners: Runners | undefined): boolean {
+  if (spec.kind === 'job') return spec.uplet.warm !== undefined;
+  if (spec.kind !== 'predict' || audience === undefined || runners?.possible !== true) return false;
+  const { model } = spec.uplet;
+  const isReady = ({ state }: RunnerView) => state === 'idle' || state === 'busy';
+  return runners.list().some((one) => one.protocol === 'runner' && one.shown.model === model && isReady(one));
 }

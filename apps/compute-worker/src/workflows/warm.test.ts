@@ -6,9 +6,10 @@ import { eventually } from '@morpheo/service/testing';
 import test, { type ExecutionContext } from 'ava';
 import { OBEDIENT } from '../runners/testing.ts';
 import { openProcessRuntime } from '../runtime/process/index.ts';
+import { someGpus } from '../testing/gpus.ts';
 import type { TestOrder } from '../testing/memory-compute.ts';
 import { doublingProblem, programArchive } from '../testing/programs.ts';
-import { failureOf, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
+import { failureOf, modelArchive, openTestWorker, reportOf, resultOf } from '../testing/test-worker.ts';
 
 const openRuntime = async (folder: string) => await openProcessRuntime({ folder, log: silentLog });
 const SLOTS = { learn: 1, predict: 2, job: 2 };
@@ -256,4 +257,23 @@ test('An algorithm that is a runner is kept warm with its model for predictions,
   compute.audienceOf = () => undefined;
   t.deepEqual(await predict('7'), [undefined]);
   await noWorkspaces(t, setup);
+});
+
+test('A prediction that asks for the only GPU is answered by the program that has it', async (t) => {
+  const withGpu = async (folder: string) =>
+    Object.assign(await openRuntime(folder), { gpus: async () => someGpus(1) });
+  await using setup = await openTestWorker({ openRuntime: withGpu, slots: SLOTS, pollMs: 20 });
+  const { storage } = setup;
+  const algo = storage.put('algo', programArchive(SERVING, RUNNER));
+  const model = storage.put('model', modelArchive({ 'model_trained.json': '2' }), { algo });
+  for (const [data, reused] of [
+    ['21', 0],
+    ['4', 1],
+  ] as const) {
+    const order = setup.predict({ model, data: storage.put('data', data), gpus: 1 });
+    await setup.worker.settle();
+    t.is(storage.staged.get(`${order.id}.1`)?.bytes.toString(), String(Number(data) * 2), printedBy(order));
+    t.deepEqual(reusedBy(order), [reused]);
+  }
+  t.like(setup.worker.runners.list(), [{ gpus: 1, calls: 2 }]);
 });
