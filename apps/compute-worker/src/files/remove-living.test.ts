@@ -48,6 +48,7 @@ test('What is in a folder is moved away, and the folder stays', async (t) => {
   mkdirSync(join(box.path, 'deep', 'er'), { recursive: true });
   writeFileSync(join(box.path, 'file'), '');
   using folder = opened(box.path);
+  await chmod(box.path, 0o500);
   await moveOut(folder.fd, () => into.path);
   t.deepEqual(readdirSync(box.path), []);
   t.is(readdirSync(into.path).length, 2);

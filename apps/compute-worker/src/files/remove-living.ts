@@ -3,7 +3,9 @@ import {
   chmodSync,
   closeSync,
   type Dirent,
+  fchmodSync,
   constants as fs,
+  fstatSync,
   openSync,
   readdirSync,
   renameSync,
@@ -37,6 +39,7 @@ function within(fd: number, name: string): Buffer {
  * Throws what the file system throws.
  */
 export async function moveOut(folder: number, into: () => string): Promise<void> {
+  letOwnerChange(folder);
   for await (const { name } of entriesOf(folder)) moveOne(folder, name, `${into()}/${randomUUID()}`);
 }
 
@@ -171,13 +174,26 @@ async function removeFile(folder: number, name: string, depth: number, deep: Dee
 function openIn(folder: number, name: string): number | undefined {
   for (let tries = 0; ; tries += 1) {
     try {
-      return openSync(within(folder, name), FOLDER);
+      const inside = openSync(within(folder, name), FOLDER);
+      letOwnerChange(inside);
+      return inside;
     } catch (error) {
       const code = errnoOf(error) ?? '';
       if (['ENOTDIR', 'ELOOP', 'ENOENT'].includes(code)) return undefined;
       if (code !== 'EACCES' || tries > 0) throw error;
       openToOwner(folder, name);
     }
+  }
+}
+
+/** Lets the owner of an open folder take away what is in it, where its mode does not. */
+function letOwnerChange(folder: number): void {
+  if ((fstatSync(folder).mode & 0o700) === 0o700) return;
+  try {
+    fchmodSync(folder, 0o700);
+  } catch (error) {
+    // Of a folder of somebody else's: what comes next fails, and says at what.
+    if (errnoOf(error) !== 'EPERM') throw error;
   }
 }
 
