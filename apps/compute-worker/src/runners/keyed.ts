@@ -12,8 +12,9 @@ const SHARE = 0.2;
 
 /** When a start has succeeded, for whoever wrote the program. */
 const READY: Readonly<Record<RunnerProtocol, string>> = {
-  runner: 'It is ready when it asks for its first call (GET /next), and is to go on until it is ended.',
-  zeromq: 'It is ready when it listens at its port, and is to go on until it is ended.',
+  runner:
+    'A runner is ready when it asks for its first call (GET /next), and then goes on until it is ended.',
+  zeromq: 'A model is ready when it listens at its port, and then goes on until it is ended.',
 };
 
 /** Why a runner did not start. */

@@ -1,5 +1,7 @@
 import { Command, Option } from 'commander';
+import { z } from 'zod';
 import type { Setting, Settings } from './settings.ts';
+import { duration, durationText, size, sizeText } from './units.ts';
 
 /** What the command line says. */
 export interface Flags {
@@ -130,7 +132,8 @@ function mergeAliases(
 
 function describe(setting: Setting): Option {
   const notes = [
-    ...(setting.default === undefined ? [] : [`default: ${JSON.stringify(setting.default)}`]),
+    ...choices(setting),
+    ...(setting.default === undefined ? [] : [`default: ${defaultText(setting)}`]),
     `env: ${setting.env}`,
     ...(setting.secret === true ? [`from a file: --${setting.flag}-file, ${setting.env}_FILE`] : []),
     ...(setting.list === true ? ['several: with commas, or the flag again'] : []),
@@ -139,6 +142,17 @@ function describe(setting: Setting): Option {
   const value = setting.switch === true ? '[bool]' : '[value]';
   const short = setting.short === undefined ? '' : `-${setting.short}, `;
   return new Option(`${short}--${setting.flag} ${value}`, `${setting.help} (${notes.join('; ')})`);
+}
+
+function choices({ schema }: Setting): string[] {
+  return schema instanceof z.ZodEnum ? [`one of: ${schema.options.join(', ')}`] : [];
+}
+
+/** As it would be given. */
+function defaultText({ schema, default: value }: Setting): string {
+  if (schema === duration && typeof value === 'number') return durationText(value);
+  if (schema === size && typeof value === 'number') return sizeText(value);
+  return JSON.stringify(value);
 }
 
 function hidden(flag: string): Option {

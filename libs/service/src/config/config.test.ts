@@ -5,7 +5,7 @@ import { inspect } from 'node:util';
 import { PlatformError } from '@morpheo/common';
 import test from 'ava';
 import { z } from 'zod';
-import { defineSettings, loadSettings, type Secret } from './index.ts';
+import { defineSettings, duration, loadSettings, type Secret, size } from './index.ts';
 
 const settings = defineSettings({
   host: {
@@ -226,6 +226,23 @@ test('Help lists every setting with its variable, default and meaning', (t) => {
     }
     t.regex(loaded.text, /default: 8081/);
   }
+});
+
+test('Help shows defaults as they would be given, and what a setting may be', (t) => {
+  const own = defineSettings({
+    wait: { flag: 'wait', env: 'DEMO_WAIT', schema: duration, default: 5_400_000, help: 'How long.' },
+    most: { flag: 'most', env: 'DEMO_MOST', schema: size, default: 20 * 2 ** 30, help: 'How much.' },
+    odd: { flag: 'odd', env: 'DEMO_ODD', schema: size, default: 1500, help: 'How much else.' },
+    kind: { flag: 'kind', env: 'DEMO_KIND', schema: z.enum(['a', 'b']), default: 'a', help: 'Which.' },
+  });
+  const about = { name: 'demo', description: 'Shows.', version: '1', settings: own, envPrefix: 'DEMO_' };
+  const loaded = loadSettings({ ...about, argv: ['--help'], env: {} });
+  const text = loaded.kind === 'help' ? loaded.text.replaceAll(/\s+/g, ' ') : '';
+  for (const note of ['default: 90m;', 'default: 20GiB;', 'default: 1500;', 'one of: a, b; default: "a";'])
+    t.true(text.includes(note), `${note} ${text}`);
+  t.like(loadSettings({ ...about, argv: ['--wait', '90m', '--most', '20GiB'], env: {} }), {
+    values: { wait: 5_400_000, most: 20 * 2 ** 30 },
+  });
 });
 
 test('The version is told without any setting', (t) => {

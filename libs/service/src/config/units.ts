@@ -1,6 +1,12 @@
 import { z } from 'zod';
 
 const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const SHOWN_SIZES = [
+  ['TiB', 1024 ** 4],
+  ['GiB', 1024 ** 3],
+  ['MiB', 1024 ** 2],
+  ['KiB', 1024],
+] as const;
 const BYTES = { '': 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3, tib: 1024 ** 4 } as const;
 
 /**
@@ -26,6 +32,20 @@ export const size = z
     return Number(value) * BYTES[unit.toLowerCase() as keyof typeof BYTES];
   })
   .refine((bytes) => bytes > 0 && Number.isSafeInteger(bytes), 'should be more than 0 and less than 9 PB');
+
+/** A duration in milliseconds as {@link duration} reads it: in the largest unit that it is a whole number of. */
+export function durationText(ms: number): string {
+  const [unit, factor] = Object.entries(MS)
+    .toReversed()
+    .find(([, each]) => ms % each === 0) ?? ['ms', 1];
+  return `${ms / factor}${unit}`;
+}
+
+/** A number of bytes as {@link size} reads it, likewise. */
+export function sizeText(bytes: number): string {
+  const [unit, factor] = SHOWN_SIZES.find(([, each]) => bytes % each === 0) ?? ['', 1];
+  return `${bytes / factor}${unit}`;
+}
 
 function msOf(unit: string | undefined): number {
   return unit !== undefined && unit in MS ? MS[unit as keyof typeof MS] : Number.NaN;

@@ -288,7 +288,10 @@ test('An image that is not there differs from a registry that cannot tell', asyn
   status = 429;
   await t.throwsAsync(find(registries, reference), { code: 'rate_limited' });
   status = 404;
-  await t.throwsAsync(find(registries, reference), { code: 'not_found', message: /is not in the registry/ });
+  await t.throwsAsync(find(registries, reference), {
+    code: 'not_found',
+    message: /the image tool@sha256:0+ is not in the registry/,
+  });
   await registry[Symbol.asyncDispose]();
   await t.throwsAsync(find(registries, reference), {
     code: 'unavailable',

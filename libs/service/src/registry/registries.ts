@@ -113,7 +113,7 @@ export class Registries {
   }
 
   async #manifest(image: ImageReference, name: string, signal: AbortSignal): Promise<RawManifest> {
-    const what = `the image ${image.repository} ${name}`;
+    const what = `the image ${image.repository}${name.startsWith('sha256:') ? '@' : ':'}${name}`;
     const headers = { accept: ACCEPT };
     const { response } = await this.#ask(image, { path: `manifests/${name}`, what, headers, signal });
     const bytes = await this.#whole(response, what, signal);

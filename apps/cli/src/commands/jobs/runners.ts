@@ -75,8 +75,8 @@ async function runners(
 function theKey(items: readonly RunnerView[], text: string | undefined): string {
   if (text === undefined || !/^[0-9a-f]{4,64}$/.test(text))
     throw usageError(
-      'Nothing says which runner is meant.',
-      'Give its key, or 4 digits of it: morpheo runners retry <key>.',
+      text === undefined ? 'Nothing says which runner is meant.' : `${text} is no key of a runner.`,
+      'Give its key, or its first 4 digits or more, as "morpheo runners" shows it: morpheo runners retry <key>.',
     );
   const keys = new Set(items.map(({ key }) => key).filter((key) => key.startsWith(text)));
   const [key, another] = keys;
