@@ -8,6 +8,9 @@ import { INPUTS } from './inputs.ts';
 /** Where the outputs of a job lie in its bucket, and what the usual one is called; the last is of the original's README. */
 export const OUTPUTS = { prefix: 'outputs/', usual: 'output', older: 'outputs.json' } as const;
 
+/** The longest name of a file in a bucket of S3, in bytes; paths of outputs may be longer. */
+const MOST_NAME_BYTES = 1024;
+
 /** How many files of outputs are on their way at a time. */
 const AT_ONCE = 4;
 
@@ -19,31 +22,53 @@ export interface EndParts {
 }
 
 /**
- * Copies what a job left from storage into its bucket. What is not on storage any more was copied before. Throws `not_found`
- * where there is no such bucket.
+ * Copies what a job left from storage into its bucket. What is not on storage any more was copied before. Resolves to what is
+ * wrong where a file has a name that none of a bucket can have; all others are there then. Throws `not_found` where there is
+ * no such bucket.
  */
-export async function copyOutputs(parts: EndParts, job: string, order: OrderView): Promise<void> {
+export async function copyOutputs(
+  parts: EndParts,
+  job: string,
+  order: OrderView,
+): Promise<string | undefined> {
   const names: string[] = [];
+  let unfit: string | undefined;
   let cursor: string | undefined;
   do {
     const page = await outputPage(parts, job, cursor);
-    for (let at = 0; at < page.items.length; at += AT_ONCE) {
-      const some = page.items.slice(at, at + AT_ONCE);
+    const fit = page.items.filter(
+      ({ path }) => Buffer.byteLength(`${OUTPUTS.prefix}${path}`) <= MOST_NAME_BYTES,
+    );
+    unfit ??= page.items.find((item) => !fit.includes(item))?.path;
+    for (let at = 0; at < fit.length; at += AT_ONCE) {
+      const some = fit.slice(at, at + AT_ONCE);
       await Promise.all(
         some.map(async ({ path }) => await copyFile(parts, job, path, `${OUTPUTS.prefix}${path}`)),
       );
     }
-    names.push(...page.items.map(({ path }) => path));
+    names.push(...fit.map(({ path }) => path));
     cursor = page.next;
   } while (cursor !== undefined);
-  if (names.length > 0 && (await hasOlderInput(parts.store, job, order))) {
-    const answer = [OUTPUTS.usual, 'output.json', ...(names.length === 1 ? names : [])].find((name) =>
-      names.includes(name),
-    );
-    if (answer === undefined) return;
-    if (answer !== OUTPUTS.usual) await copyFile(parts, job, answer, `${OUTPUTS.prefix}${OUTPUTS.usual}`);
-    await copyFile(parts, job, answer, OUTPUTS.older);
-  }
+  await copyAnswer(parts, job, order, names);
+  if (unfit === undefined) return undefined;
+  const most = MOST_NAME_BYTES - OUTPUTS.prefix.length;
+  return `The job left a file whose path has more than ${most} bytes, which no bucket can have: ${unfit.slice(0, 100)}…`;
+}
+
+/** Copies the answer of a job once more, for one whose input has the older name. */
+async function copyAnswer(
+  parts: EndParts,
+  job: string,
+  order: OrderView,
+  names: readonly string[],
+): Promise<void> {
+  if (names.length === 0 || !(await hasOlderInput(parts.store, job, order))) return;
+  const answer = [OUTPUTS.usual, 'output.json', ...(names.length === 1 ? names : [])].find((name) =>
+    names.includes(name),
+  );
+  if (answer === undefined) return;
+  if (answer !== OUTPUTS.usual) await copyFile(parts, job, answer, `${OUTPUTS.prefix}${OUTPUTS.usual}`);
+  await copyFile(parts, job, answer, OUTPUTS.older);
 }
 
 async function outputPage({ storage }: EndParts, job: string, cursor: string | undefined) {

@@ -325,6 +325,23 @@ test('What is called job_status.json and cannot be one is as good as none, and i
   t.like(JSON.parse((await shepherd.file(body.job_id, 'job_status.json')) ?? ''), { status: 'done' });
 });
 
+test('A job that left a file which no bucket can have fails and says so, whoever tells of its end', async (t) => {
+  await using shepherd = await openShepherd();
+  const { platform, ask } = shepherd;
+  const body = newJob();
+  await shepherd.start(body);
+  const long = Array(60).fill('a-long-name-of-a-folder').join('/');
+  const waiting = ask(body.job_id, 'wait_ready');
+  await platform.work(body.job_id, { files: { [long]: 'x', output: '1' } });
+  t.is(await platform.tell(body.job_id), 204);
+  for (const answer of [await waiting, await ask(body.job_id, 'wait_ready')]) {
+    const status = (await answer.json()) as { status: string; error_details: { message: string } };
+    t.is(status.status, 'failed');
+    t.regex(status.error_details.message, /path has more than 1016 bytes.*a-long-name/);
+  }
+  t.is(await shepherd.file(body.job_id, 'outputs/output'), '1');
+});
+
 test('A job of which another process has brought the outputs meanwhile is told as it ended', async (t) => {
   const platform = new FakePlatform();
   await using one = await openShepherd({ platform });

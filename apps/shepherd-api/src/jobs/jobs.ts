@@ -1,4 +1,11 @@
-import { hasEnded, isPlatformError, KeyedLock, type OrderView, PlatformError } from '@morpheo/common';
+import {
+  hasEnded,
+  isPlatformError,
+  type JobStatus,
+  KeyedLock,
+  type OrderView,
+  PlatformError,
+} from '@morpheo/common';
 import { type ComputeCalls, callPeer } from '../clients.ts';
 import type { Models } from '../models/models.ts';
 import { isBucketName } from '../store/store.ts';
@@ -7,7 +14,7 @@ import { type CallbackTokens, orderOf } from './ids.ts';
 import { News } from './news.ts';
 import type { JobRecord } from './record.ts';
 import { JOB_LABEL } from './starts.ts';
-import { type Standing, statusOf } from './status.ts';
+import { failedBy, type Standing, statusOf } from './status.ts';
 
 /** What jobs are looked after with. */
 export interface JobParts extends EndParts {
@@ -111,13 +118,9 @@ export class Jobs {
 
   async #finish(job: string, order: OrderView): Promise<Standing | undefined> {
     const { record, log } = this.#parts;
-    const standing = this.#standingOf(order);
+    let standing: Standing;
     try {
-      const told = await record.ended(job);
-      if (told?.status !== standing.status.status) {
-        if (order.status === 'done') await copyOutputs(this.#parts, job, order);
-        await record.end(job, standing.status);
-      }
+      standing = { status: await this.#bring(job, order), ended: true };
       this.#news.tell(job, standing);
     } catch (error) {
       this.#news.tell(job, undefined);
@@ -130,6 +133,18 @@ export class Jobs {
     }
     await cleanStorage(this.#parts, job, order);
     return standing;
+  }
+
+  /** Brings what an order has left, and how it ended, into the bucket of its job; resolves to what that says. */
+  async #bring(job: string, order: OrderView): Promise<JobStatus> {
+    const { record } = this.#parts;
+    const { status } = this.#standingOf(order);
+    const told = await record.ended(job);
+    if (told?.status === 'failed' || told?.status === status.status) return told;
+    const wrong = order.status === 'done' ? await copyOutputs(this.#parts, job, order) : undefined;
+    const end = wrong === undefined ? status : failedBy(status, wrong);
+    await record.end(job, end);
+    return end;
   }
 
   #standingOf(order: OrderView): Standing {

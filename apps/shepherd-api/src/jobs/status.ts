@@ -34,6 +34,11 @@ export function statusOf(order: OrderView, model: ModelName): JobStatus {
   };
 }
 
+/** How a job stands whose outputs are not what can be kept. */
+export function failedBy(status: JobStatus, message: string): JobStatus {
+  return { ...status, status: 'failed', error_details: details(message) };
+}
+
 function wordOf({ status }: OrderView): JobStatus['status'] {
   if (status === 'done') return 'done';
   if (status === 'failed' || status === 'cancelled') return 'failed';
