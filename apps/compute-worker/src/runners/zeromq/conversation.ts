@@ -52,6 +52,8 @@ async function ask(dealer: Dealer, desk: RunnerDesk, turn: Turn, over: AbortSign
   while (!over.aborted) {
     const [call] = await desk.next(1, over);
     if (call === undefined) return;
+    if (over.aborted)
+      return desk.fault(new ProtocolFault('The runner closed its connection while it was given a call.'));
     const ended = turn.begin();
     dealer.send(inputMessage(call.id, posix.dirname(posix.dirname(call.inputs))));
     await ended;
