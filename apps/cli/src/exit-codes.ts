@@ -1,3 +1,4 @@
+import { isErrorAnswer } from '@morpheo/client';
 import { type ErrorCode, isPlatformError, type PlatformError } from '@morpheo/common';
 
 /** What the exit code of `morpheo` means to a script. */
@@ -88,7 +89,10 @@ export function hintOf(error: unknown): string | undefined {
 }
 
 const HINTS: Partial<Record<ErrorCode, (error: PlatformError) => string | undefined>> = {
-  unavailable: () => 'See what answers with "morpheo status"; start a platform with "morpheo up".',
+  unavailable: (error) =>
+    isErrorAnswer(error)
+      ? 'See what answers with "morpheo status", then try again.'
+      : 'See what answers with "morpheo status"; start a platform with "morpheo up".',
   timed_out: () => 'See what answers with "morpheo status", then try again.',
   unauthenticated: () =>
     'Set MORPHEO_USER and MORPHEO_PASSWORD, or use the data folder of the platform (--home).',

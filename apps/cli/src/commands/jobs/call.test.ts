@@ -152,13 +152,24 @@ test('What its program said, and printed, is shown where it fails', async (t) =>
   t.is(stderr, 'reading\nline 3\nerror: There is no class 7.\n');
 });
 
-test('Of a program that has ended the platform itself is not blamed', async (t) => {
+test('Of a program that has ended, or is slow, the platform itself is not blamed', async (t) => {
   await using fixture = await setUp(async () => {
     throw new PlatformError('unavailable', 'It ended with exit code 3.', { confidential: true });
   });
   const { code, stderr } = await morpheo(['call', IMAGE], { env: fixture.env });
   t.is(code, 3);
   t.regex(stderr, /^error: It ended with exit code 3\.\nSee the programs .*"morpheo runners"/);
+  for (const [phase, option] of [
+    ['running', '--time'],
+    ['starting', '--wait'],
+  ] as const) {
+    await using slow = await setUp(async () => {
+      throw new PlatformError('deadline_passed', 'Too slow.', { details: { phase } });
+    });
+    const late = await morpheo(['call', IMAGE], { env: slow.env });
+    t.is(late.code, 3);
+    t.is(late.stderr, `error: Too slow.\nHere that is ${option}.\n`);
+  }
   const away = { ...fixture.env, MORPHEO_COMPUTE_URL: 'http://127.0.0.1:1' };
   const nobody = await morpheo(['call', IMAGE], { env: away });
   t.is(nobody.code, 3);

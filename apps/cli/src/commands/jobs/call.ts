@@ -17,7 +17,7 @@ import { pathProblem, shownPath } from '@morpheo/service/archive';
 import { duration, size } from '@morpheo/service/config';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
-import { CliError, EXIT, usageError } from '../../exit-codes.ts';
+import { CliError, exitCodeOf, usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
 import { counted, humanBytes, plain } from '../../terminal/text.ts';
 import { checkFree } from '../../transfer/fetch-output.ts';
@@ -128,7 +128,7 @@ async function call(
     .postCall({ headers, body }, { signal })
     .catch((error: unknown) => {
       if (isPlatformError(error)) tellLog(context, error.details);
-      throw isPlatformError(error, 'unavailable') && isErrorAnswer(error) ? notRun(error) : error;
+      throw isPlatformError(error) && isErrorAnswer(error) ? withHint(error) : error;
     });
   if ('uuid' in answer) {
     const id = answer.uuid;
@@ -142,11 +142,19 @@ async function call(
   return await show(context, answer, out);
 }
 
-/** The platform is there: it is the program that has ended, or that nobody could run. */
-function notRun(error: PlatformError): CliError {
-  const hint =
-    'See the programs that are warm, or broken, with "morpheo runners", and who runs them with "morpheo workers".';
-  return new CliError(EXIT.unreachable, error.message, hint, error);
+/** The same error, with what to do here about a call that was not answered. */
+function withHint(error: PlatformError): PlatformError | CliError {
+  const hint = hintFor(error);
+  return hint === undefined ? error : new CliError(exitCodeOf(error), error.message, hint, error);
+}
+
+function hintFor({ code, details }: PlatformError): string | undefined {
+  if (code === 'deadline_passed')
+    return details.phase === 'running' ? 'Here that is --time.' : 'Here that is --wait.';
+  // The platform is there: it is the program that has ended, or that nobody could run.
+  return code === 'unavailable'
+    ? 'See the programs that are warm, or broken, with "morpheo runners", and who runs them with "morpheo workers".'
+    : undefined;
 }
 
 /** What the program printed, or where in it the error was. */
