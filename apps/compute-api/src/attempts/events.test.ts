@@ -1,8 +1,11 @@
 import type { AttemptEvent, Claim } from '@morpheo/common';
+import { ComputeDatabase } from '../db/database.ts';
 import { testOnEngines } from '../testing/on-engines.ts';
 import type { TestCompute } from '../testing/open-test-compute.ts';
 import { aJob, aLearnuplet } from '../testing/orders.ts';
 import { resultOf } from '../testing/test-worker.ts';
+import { toldBy } from './events.ts';
+import { takeAttempts } from './fence.ts';
 
 const EVENTS: AttemptEvent[] = [
   { what: 'started', seq: 0, step: 'train', ago_ms: 200 },
@@ -131,5 +134,22 @@ testOnEngines('A canary in what a report brings of the log fails the order', asy
   t.is(await worker.report(claim, { outcome: 'done', result, events }), 'failed');
   t.like(await compute.api.getOrder({ params: { id: claim.order } }), {
     failure: { reason: 'withheld' },
+  });
+});
+
+testOnEngines('Whenever events happened, the same statements write them', async (t, open) => {
+  await using compute = await open();
+  const worker = await compute.worker();
+  await compute.api.learn({ body: aLearnuplet() });
+  const ref = await worker.mustClaim();
+  await new ComputeDatabase(compute.database, []).write(async (tx) => {
+    const [taken] = await takeAttempts(tx, [{ ...ref, caller: null }]);
+    if (taken?.status !== 'fulfilled') throw new Error('The attempt was not taken');
+    const texts = [5, 70].map((ago_ms) => {
+      const events = EVENTS.map((event) => ({ ...event, ago_ms }));
+      return toldBy(tx, taken.value, events).changes.map(({ at }) => at?.compile(tx.db).sql);
+    });
+    t.is(texts[0]?.length, 3);
+    t.deepEqual(texts[0], texts[1]);
   });
 });

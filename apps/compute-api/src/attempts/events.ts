@@ -171,8 +171,10 @@ function timeOf(
   { ago_ms = 0 }: Pick<AttemptEvent, 'ago_ms'>,
 ): RawBuilder<number> {
   if (ago_ms === 0) return now;
-  const at = sql<number>`${now} - ${sql.lit(ago_ms)}`;
-  return sql<number>`case when ${at} > ${sql.lit(started_at)} then ${at} else ${sql.lit(started_at)} end`;
+  // Values, and no literals: each text is a statement that is prepared and kept.
+  const start = sql<number>`cast(${started_at} as bigint)`;
+  const at = sql<number>`${now} - cast(${ago_ms} as bigint)`;
+  return sql<number>`case when ${at} > ${start} then ${at} else ${start} end`;
 }
 
 function requireRoom(bytes: number): void {
