@@ -94,7 +94,7 @@ export async function takeWaiting({ db }: Tx, id: string, most: number): Promise
     .selectFrom('orders')
     .selectAll()
     .where('waits_for', '=', id)
-    .where('status', '=', 'waiting')
+    .where('status', '=', sql.lit('waiting'))
     .orderBy('id')
     .limit(most)
     .forUpdate()
@@ -226,7 +226,8 @@ export async function makeChanges(
 
 /** How many effects of a lane an order has that have not happened. */
 function pendingIn(lane: Lane, order: RawBuilder<unknown>): RawBuilder<number> {
-  return sql<number>`(select count(*) from outbox where outbox.order_id = ${order} and outbox.lane = ${lane})`;
+  // A literal, as in all that an index of some lanes, or states, could be used for: SQLite plans a value at each execution.
+  return sql<number>`(select count(*) from outbox where outbox.order_id = ${order} and outbox.lane = ${sql.lit(lane)})`;
 }
 
 /** Of new effects, after `before` earlier ones, leaves those that nothing is before in their lane to this process, where it carries any out. */

@@ -22,7 +22,7 @@ export async function settleAndTake(tx: Tx, due: DueEffect): Promise<Settled | u
   const lane = laneOf(due.effect);
   const take = (id: RawBuilder<unknown>) => sql`
     select orders.*, (
-      select count(*) from outbox where order_id = orders.id and lane = ${lane} and n <> ${due.n}) as left_in_lane
+      select count(*) from outbox where order_id = orders.id and lane = ${sql.lit(lane)} and n <> ${due.n}) as left_in_lane
     from orders where id = ${id}`;
   if (engine === 'sqlite' && (await gone.executeTakeFirst()) === undefined) return undefined;
   const all =
@@ -66,7 +66,7 @@ async function tellAtOnce(
         insert into events (order_id, n, at, attempt, what, status, details)
         select id, events, ${database.now}, attempt, 'told', status, ${JSON.stringify(details)} from changed)
     select changed.*, ${WITHOUT_WAITING} as waits, (
-      select count(*) from outbox where order_id = changed.id and lane = ${laneOf(effect)} and n <> ${n}
+      select count(*) from outbox where order_id = changed.id and lane = ${sql.lit(laneOf(effect))} and n <> ${n}
     ) as left_in_lane from changed`.execute(database.read);
   const [row] = rows;
   if (row === undefined) return false;

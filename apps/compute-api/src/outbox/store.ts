@@ -161,7 +161,7 @@ export async function takeWakeUps(
         rows
           .selectFrom('orders')
           .select('orders.id')
-          .where('status', '=', 'todo')
+          .where('status', '=', sql.lit('todo'))
           .where('publish_after', '<=', now)
           .orderBy('publish_after')
           .limit(most)

@@ -223,7 +223,7 @@ export class Lines {
     let query = db
       .selectFrom('orders')
       .selectAll()
-      .where('status', '=', 'todo')
+      .where('status', '=', sql.lit('todo'))
       .where('kind', '=', kind)
       .where('needs', '=', needs)
       .where('asks_gpus', '=', asks_gpus)
@@ -333,7 +333,7 @@ async function readFirst(
     .crossJoin('orders')
     .whereRef('orders.id', '=', 'first.order_id')
     // Again, as of now: who had it locked may have changed it.
-    .where('orders.status', '=', 'todo')
+    .where('orders.status', '=', sql.lit('todo'))
     .where('orders.due_at', '<=', now)
     .selectAll('orders')
     .select(['first.n', 'first.place'])
