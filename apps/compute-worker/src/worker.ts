@@ -152,7 +152,9 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const moved = options.id === undefined && identity.moved;
   const labels = options.sheep === undefined ? options.labels : { ...options.labels, ...flock.labels };
   const settings = { id, labels, moved, onRegistered, onTakenOver, pollMs, graceMs, logBytes };
-  const warm = (): readonly RunnerProtocol[] => (runners.possible ? RUNNER_PROTOCOLS : []);
+  // Who asks for no less memory than others has to fit.
+  const fits = runners.refusal({ limits: limits.run, gpus: 0 }) === undefined;
+  const warm = (): readonly RunnerProtocol[] => (runners.possible && fits ? RUNNER_PROTOCOLS : []);
   const its = { architecture, warm, gpus, recovery, work, calls, meters };
   const agent = new WorkerAgent({ ...options, ...settings, ...its });
   opening.defer(async () => await agent.close());

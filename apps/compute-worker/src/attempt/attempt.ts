@@ -220,12 +220,13 @@ export class Attempt {
   }
 
   /**
-   * Whether an algorithm answers calls of {@link call} here: its image says that it can, and what comes of the order may be
+   * Whether an algorithm answers calls of {@link call} here: its image says that it can, there can be such a runner, and what comes of the order may be
    * seen by those who see what comes of others. Undefined: that was not seen yet, and `image`, once it is ready, tells.
    */
   async staysWarm(algo: BlobName, image?: Image): Promise<boolean | undefined> {
     const { runners, declarations } = this.#parts;
     if (runners?.possible !== true || this.#claim.audience === undefined) return false;
+    if (runners.refusal(this.ofRunner()) !== undefined) return false;
     if (image !== undefined) declarations.keep(image.digest, image.prepared.runner !== undefined);
     const { sha256 = '' } = await this.describe(algo);
     return declarations.get(sha256);

@@ -2,7 +2,7 @@ import { type Claim, type OrderResult, PlatformError } from '@morpheo/common';
 import type { Recovery } from '../agent/recovery.ts';
 import type { GpuAllocator, GpuLease } from '../gpus/allocator.ts';
 import { describeGpu } from '../gpus/find.ts';
-import type { Runners, RunnerView } from '../runners/index.ts';
+import type { RunnerView } from '../runners/index.ts';
 import { job } from '../workflows/job.ts';
 import { learn } from '../workflows/learn.ts';
 import { predict } from '../workflows/predict.ts';
@@ -43,8 +43,7 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   return async (claim, { events, signal, ticket, behind }) => {
     const { order, attempt: number, spec } = claim;
     const journal = recovery.resume(claim);
-    using lease =
-      journal === undefined ? leaseGpus(gpus, claim, parts.runners) : gpus.leaseAgain(journal.gpus);
+    using lease = journal === undefined ? leaseGpus(gpus, claim, parts) : gpus.leaseAgain(journal.gpus);
     await lease.ready;
     if (lease.gpus.length > 0) {
       events.log('inputs', `inputs: leased ${lease.gpus.map(describeGpu).join(', ')}`);
@@ -75,8 +74,8 @@ export function createWork(parts: WorkerParts, { workspaces, gpus, recovery }: W
   };
 }
 
-function leaseGpus(gpus: GpuAllocator, claim: Claim, runners: Runners | undefined): GpuLease {
-  const count = isCall(claim, runners) ? 0 : claim.gpus;
+function leaseGpus(gpus: GpuAllocator, claim: Claim, parts: WorkerParts): GpuLease {
+  const count = isCall(claim, parts) ? 0 : claim.gpus;
   const lease = gpus.lease(count);
   if (lease !== undefined) return lease;
   const message = `The order asks for ${count} GPUs, and the worker that took it has ${gpus.free} free.`;
@@ -87,9 +86,10 @@ function leaseGpus(gpus: GpuAllocator, claim: Claim, runners: Runners | undefine
  * Whether an order is known to become a call in a warm runner, which has GPUs of its own: to lease some for the order might
  * end that very runner. A prediction is where something serves its model, whose algorithm can be kept warm then.
  */
-function isCall({ spec, audience }: Claim, runners: Runners | undefined): boolean {
+function isCall({ spec, audience, gpus }: Claim, { runners, limits: { run: limits } }: WorkerParts): boolean {
   if (spec.kind === 'job') return spec.uplet.warm !== undefined;
   if (spec.kind !== 'predict' || audience === undefined || runners?.possible !== true) return false;
+  if (runners.refusal({ limits, gpus }) !== undefined) return false;
   const { model } = spec.uplet;
   const isReady = ({ state }: RunnerView) => state === 'idle' || state === 'busy';
   return runners.list().some((one) => one.protocol === 'runner' && one.shown.model === model && isReady(one));

@@ -21,7 +21,7 @@ export interface Runners extends AsyncDisposable {
   /** Whether there are any: false where the settings allow none, or the runtime cannot have them. */
   readonly possible: boolean;
   /** Why a runner with these limits can never be here, in a sentence; undefined where it can. */
-  refusal(plan: Pick<RunnerPlan, 'limits' | 'gpus'>): string | undefined;
+  refusal(plan: RunnerNeeds): string | undefined;
   /**
    * Has a call answered by a runner of its plan, which is started where there is none; until one is free the call waits.
    *
@@ -39,6 +39,12 @@ export interface Runners extends AsyncDisposable {
   retry(key: string): boolean;
   /** Calls `listener`, in a turn of its own, after any of what `list` and `room` say has changed. */
   onChange(listener: () => void): Disposable;
+}
+
+/** By what it is judged whether a runner can be somewhere. */
+export interface RunnerNeeds {
+  readonly limits: Pick<RunLimits, 'memoryBytes'>;
+  readonly gpus: number;
 }
 
 /** What a runner is. */

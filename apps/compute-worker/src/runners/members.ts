@@ -1,6 +1,6 @@
 import type { GpuAllocator, GpuLease } from '../gpus/allocator.ts';
 import { formatBytes } from '../steps/format.ts';
-import type { RunnerPlan, RunnerRoom } from './index.ts';
+import type { RunnerNeeds, RunnerPlan, RunnerRoom } from './index.ts';
 import type { Keyed } from './keyed.ts';
 import type { PendingCall } from './pending.ts';
 import type { Runner } from './runner.ts';
@@ -58,7 +58,7 @@ export class Members {
   }
 
   /** See `Runners.refusal`. */
-  refusal({ limits, gpus }: Pick<RunnerPlan, 'limits' | 'gpus'>): string | undefined {
+  refusal({ limits, gpus }: RunnerNeeds): string | undefined {
     const { memoryBytes } = this.#options.limits;
     if (limits.memoryBytes > memoryBytes)
       return `A runner with ${formatBytes(limits.memoryBytes)} of memory cannot be here: all runners of this worker together have ${formatBytes(memoryBytes)}.`;

@@ -12,6 +12,7 @@ import { openHttpDoor } from './http-door.ts';
 import type {
   CallResult,
   RunnerCall,
+  RunnerNeeds,
   RunnerPlan,
   RunnerProtocol,
   RunnerRoom,
@@ -95,7 +96,7 @@ class Pool implements Runners {
     );
   }
 
-  refusal(plan: Pick<RunnerPlan, 'limits' | 'gpus'>): string | undefined {
+  refusal(plan: RunnerNeeds): string | undefined {
     return this.#members.refusal(plan);
   }
 

@@ -29,6 +29,7 @@ export interface TestWorkerOptions
       | 'pollMs'
       | 'graceMs'
       | 'metrics'
+      | 'runners'
       | 'buckets'
     >
   > {

@@ -4,6 +4,7 @@ import { rawTarGz } from '@morpheo/service/archive/testing';
 import { silentLog } from '@morpheo/service/log';
 import { eventually } from '@morpheo/service/testing';
 import test, { type ExecutionContext } from 'ava';
+import { DEFAULT_RUNNER_LIMITS } from '../runners/settings.ts';
 import { OBEDIENT } from '../runners/testing.ts';
 import { openProcessRuntime } from '../runtime/process/index.ts';
 import { someGpus } from '../testing/gpus.ts';
@@ -257,6 +258,19 @@ test('An algorithm that is a runner is kept warm with its model for predictions,
   compute.audienceOf = () => undefined;
   t.deepEqual(await predict('7'), [undefined]);
   await noWorkspaces(t, setup);
+});
+
+test('Where no runner may have the memory of a step, a worker offers none, and predicts without', async (t) => {
+  const runners = { ...DEFAULT_RUNNER_LIMITS, memoryBytes: 1_000_000_000 };
+  await using setup = await openTestWorker({ openRuntime, slots: SLOTS, pollMs: 20, runners });
+  const { storage } = setup;
+  const algo = storage.put('algo', programArchive(SERVING, RUNNER));
+  const model = storage.put('model', modelArchive({ 'model_trained.json': '2' }), { algo });
+  const order = setup.predict({ model, data: storage.put('data', '21') });
+  await setup.worker.settle();
+  t.is(storage.staged.get(`${order.id}.1`)?.bytes.toString(), '42', printedBy(order));
+  t.deepEqual(reusedBy(order), [undefined]);
+  t.like(setup.compute.registrations[0], { runtime: 'process', warm: undefined });
 });
 
 test('A prediction that asks for the only GPU is answered by the program that has it', async (t) => {
