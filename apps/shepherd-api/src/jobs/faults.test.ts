@@ -342,6 +342,29 @@ test('A job that left a file which no bucket can have fails and says so, whoever
   t.is(await shepherd.file(body.job_id, 'outputs/output'), '1');
 });
 
+test('Whoever waits for a job whose outputs are not in its bucket in time is told so', async (t) => {
+  const platform = new FakePlatform();
+  const gate = Promise.withResolvers<void>();
+  const listed = platform.storage.listOutputFiles;
+  const storage = {
+    ...platform.storage,
+    listOutputFiles: async (...given: Parameters<typeof listed>) => {
+      await gate.promise;
+      return await listed(...given);
+    },
+  };
+  await using shepherd = await openShepherd({ platform, storage, waitMs: 20 });
+  const body = newJob();
+  await shepherd.start(body);
+  platform.begin(body.job_id);
+  platform.end(body.job_id, { files: { output: '1' } });
+  const answer = await shepherd.ask(body.job_id, 'wait_ready');
+  t.is(answer.status, 504);
+  t.like(await answer.json(), { status: 'processing', error_details: null, finished_at: null });
+  gate.resolve();
+  t.like(await (await shepherd.ask(body.job_id, 'status')).json(), { status: 'done' });
+});
+
 test('A job of which another process has brought the outputs meanwhile is told as it ended', async (t) => {
   const platform = new FakePlatform();
   await using one = await openShepherd({ platform });

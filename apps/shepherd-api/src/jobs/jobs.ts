@@ -5,6 +5,7 @@ import {
   KeyedLock,
   type OrderView,
   PlatformError,
+  sleep,
 } from '@morpheo/common';
 import { type ComputeCalls, callPeer } from '../clients.ts';
 import type { Models } from '../models/models.ts';
@@ -28,6 +29,27 @@ export interface JobParts extends EndParts {
   readonly waitMs: number;
   /** How often `wait` asks by itself, in milliseconds: another process may have heard of the end. */
   readonly askMs: number;
+}
+
+/** What a job has that ended, and whose outputs are not in its bucket yet. */
+const NOT_ENDED = { status: 'processing', error_details: null, finished_at: null } as const;
+
+const LATE = Symbol('late');
+
+/** What a call resolves to, or {@link LATE} where that takes longer than `ms`; it goes on then. Rejects where the signal aborts. */
+async function within<T>(
+  ms: number,
+  call: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T | typeof LATE> {
+  const over = new AbortController();
+  const signals = signal === undefined ? [over.signal] : [over.signal, signal];
+  try {
+    const late = sleep(Math.max(0, ms), AbortSignal.any(signals)).then((): typeof LATE => LATE);
+    return await Promise.race([call, late]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** How many jobs the sweep mends at a time. */
@@ -58,18 +80,31 @@ export class Jobs {
     const { waitMs, askMs } = this.#parts;
     const until = performance.now() + waitMs;
     using news = this.#news.follow(job);
-    let known = await this.standing(job);
+    // Outputs may take long to be brought into the bucket: whoever waits is answered all the same.
+    const look = async () => await within(until - performance.now(), this.standing(job), signal);
+    let known = await look();
+    if (known === LATE) return await this.#soFar(job);
     for (;;) {
       const left = until - performance.now();
       if (known?.ended !== false || left <= 0) return known;
       const told = await news.next(Math.min(left, askMs), signal);
       if (told !== undefined) return told;
       // What is away for a moment is waited for, too.
-      known = await this.standing(job).catch((error: unknown) => {
-        if (isPlatformError(error, 'unavailable')) return known;
+      const found = await look().catch((error: unknown) => {
+        if (isPlatformError(error, 'unavailable') && signal?.aborted !== true) return known;
         throw error;
       });
+      if (found === LATE) return await this.#soFar(job);
+      known = found;
     }
+  }
+
+  /** How a job stands whose bucket is not up to date in time. */
+  async #soFar(job: string): Promise<Standing | undefined> {
+    const order = await this.#order(job);
+    if (order === undefined || !hasEnded(order.status)) return order && this.#standingOf(order);
+    const { status } = this.#standingOf(order);
+    return { status: { ...status, ...NOT_ENDED }, ended: false };
   }
 
   /** The callback of an order: resolves when the bucket of the job is up to date. Throws `forbidden` for a wrong token. */
