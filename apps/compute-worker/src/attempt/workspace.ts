@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { lstat, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Log } from '@morpheo/service/log';
@@ -31,7 +32,7 @@ export class Workspace {
   async folder(name: string): Promise<string> {
     const inside = this.at(name);
     await removeTree(inside);
-    await mkdir(inside);
+    mkdirSync(inside);
     return inside;
   }
 
@@ -83,7 +84,7 @@ export class Workspaces {
   /** Makes the workspace of an attempt. */
   async make({ order, attempt, leaseMs, gpus }: NewAttempt): Promise<Workspace> {
     const path = this.#pathOf({ order, attempt });
-    await mkdir(path, { mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
     const start = { order, attempt, leaseMs, gpus: [...gpus] };
     const file = this.#keep ? join(path, JOURNAL_FILE) : undefined;
     return new Workspace(path, AttemptJournal.begin(file, start), this.#log);

@@ -1,3 +1,4 @@
+import { chmodSync, lstatSync } from 'node:fs';
 import { chmod, lstat, readdir } from 'node:fs/promises';
 import { errnoOf } from '@morpheo/common';
 
@@ -17,6 +18,14 @@ export function below(folder: Buffer, name: Uint8Array): Buffer {
 export async function openFolder(path: string | Buffer): Promise<void> {
   const stats = await lstat(path);
   if (stats.isDirectory()) await allow(path, stats.mode, FOLDER);
+}
+
+/** As {@link openFolder}, at once; returns the size that the folder itself has, in bytes. */
+export function openFolderNow(path: string | Buffer): number {
+  const stats = lstatSync(path);
+  if (stats.isDirectory() && (stats.mode & FOLDER) !== FOLDER)
+    chmodSync(path, (stats.mode | FOLDER) & 0o7777);
+  return stats.size;
 }
 
 /**

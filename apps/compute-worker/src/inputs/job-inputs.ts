@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { createReadStream, mkdirSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type BucketPlace, type JobInput, OrderFailure } from '@morpheo/common';
@@ -52,7 +52,7 @@ export async function placeInput(
   target: string,
   placer: InputPlacer,
 ): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  mkdirSync(dirname(target), { recursive: true });
   if (input.resource !== undefined) await placeBlob(blob(input.resource), input, target, placer);
   else if (input.inline !== undefined) await placeInline(input.inline, input, target, placer);
   else if (input.bucket !== undefined) await placer.fetchPlace?.(input.bucket, target);

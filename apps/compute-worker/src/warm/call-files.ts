@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { callPath, type End, errnoOf, type JobInput, OrderFailure } from '@morpheo/common';
@@ -43,7 +44,7 @@ export async function takeOutputs(
   target: string,
   options: Omit<LivingOutputOptions, 'at'>,
 ): Promise<void> {
-  await mkdir(target, { recursive: true });
+  mkdirSync(target, { recursive: true });
   try {
     for await (const { path, kind, executable, bytes } of livingOutputs(outputs, {
       ...options,
