@@ -1,4 +1,4 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { hasEnded, type LogChunk, type OrderEvent, type ServerEvent } from '@morpheo/common';
 import { type LogEntry, logAfter, wholeLog } from '../attempts/log-store.ts';
 import type { ComputeDatabase } from '../db/database.ts';
@@ -154,10 +154,18 @@ export class Followers {
   }
 
   /** Listens before the look, so that what is announced during it is not missed. */
-  #listen(order: string, signal: AbortSignal | undefined): Disposable & { next: Promise<unknown> } {
-    const over = new AbortController();
-    const signals = signal === undefined ? [over.signal] : [over.signal, signal];
-    const next = once(this.#news, order, { signal: AbortSignal.any(signals) }).catch(() => undefined);
-    return { next, [Symbol.dispose]: () => over.abort() };
+  #listen(order: string, signal: AbortSignal | undefined): Disposable & { next: Promise<void> } {
+    const { promise: next, resolve } = Promise.withResolvers<void>();
+    const tell = () => resolve();
+    this.#news.once(order, tell);
+    signal?.addEventListener('abort', tell, { once: true });
+    if (signal?.aborted === true) resolve();
+    return {
+      next,
+      [Symbol.dispose]: () => {
+        this.#news.off(order, tell);
+        signal?.removeEventListener('abort', tell);
+      },
+    };
   }
 }
