@@ -188,7 +188,7 @@ export class Dispatcher implements Relay, AsyncDisposable {
   }
 
   async #checkThose(effects: readonly DueEffect[]): Promise<void> {
-    const due = await checkOrders(effects, this.#parts, AbortSignal.timeout(HOLD_MS));
+    const due = await whileHeld((signal) => checkOrders(effects, this.#parts, signal));
     if (this.#parts.settings.foreignWorkers === undefined) {
       for (const order of due) this.#announce(order);
     } else this.publish();
@@ -247,7 +247,7 @@ export class Dispatcher implements Relay, AsyncDisposable {
     const tries = due.tries + 1;
     try {
       const refusal = await span(SPANS[due.effect.do], { effect: due.effect.do, try: tries }, () =>
-        deliver(due, this.#parts, AbortSignal.timeout(HOLD_MS)),
+        whileHeld((signal) => deliver(due, this.#parts, signal)),
       );
       const isMore = await onDelivered(database, due, refusal);
       if (isMore) this.#wakeBehind(laneOf(due.effect));
@@ -260,6 +260,18 @@ export class Dispatcher implements Relay, AsyncDisposable {
       );
       await database.write(async (tx) => await postponeEffect(tx, due, pause, message));
     }
+  }
+}
+
+/** Does what effects say, with a signal that aborts when they are held for it no longer; nothing of that is left behind. */
+async function whileHeld<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const late = () => over.abort(new DOMException('An effect took too long.', 'TimeoutError'));
+  const timer = setTimeout(late, HOLD_MS).unref();
+  try {
+    return await work(over.signal);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
