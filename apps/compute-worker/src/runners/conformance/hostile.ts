@@ -277,7 +277,7 @@ export function testHostileRunners(harness: ContractHarness, test: TestFn): void
       const connects = `let held = 200;
         for (let n = held; n > 0; n -= 1)
           net.connect(socketPath).on('error', () => undefined).on('close', () => { held -= 1; });
-        while (held > 16) await new Promise((resolve) => setTimeout(resolve, 5));`;
+        while (held > 80) await new Promise((resolve) => setTimeout(resolve, 5));`;
       const { runner } = await contract.obey(plan, connects);
       t.is((await contract.obey(plan, '')).runner, runner);
       await bystander.untouched(t);
