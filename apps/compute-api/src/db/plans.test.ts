@@ -48,7 +48,7 @@ const testOnEngines = onEngines<Schema>(test, { owner: 'compute_api', migrations
 testOnEngines('No query of a service looks through a table that grows', async (t, engine) => {
   await using place = await engine.place();
   await using database = await place.open();
-  const recorded = await recordQueries(database);
+  const recorded = recordQueries(database);
   await using compute = await openTestCompute({}, recorded.database);
   await callEverything(compute);
   const metrics = createMetrics();

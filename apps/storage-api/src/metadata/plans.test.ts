@@ -43,7 +43,7 @@ const ADMIN = { principal: { name: 'root', roles: ['admin' as const] } };
 
 testOnEngines('No query of storage-api looks through a table that grows', async (t, open) => {
   await using storage = await open();
-  const recorded = await recordQueries(storage.database);
+  const recorded = recordQueries(storage.database);
   const metrics = createMetrics();
   const settings = { orphanGraceMs: 0, stagedMaxAgeMs: 1, quota: 1e9 };
   const watched = createStorage({

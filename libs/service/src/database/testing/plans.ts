@@ -17,12 +17,8 @@ export interface RecordedQueries<Schema> {
   usedIndexes(): Promise<ReadonlySet<string>>;
 }
 
-/**
- * Records queries, so that a test can look at their plans. The tables may be empty: how many rows there are is no matter, as
- * nothing counts them meanwhile.
- */
-export async function recordQueries<Schema>(database: Database<Schema>): Promise<RecordedQueries<Schema>> {
-  if (database.engine === 'postgres') await leaveUncounted(database);
+/** Records queries, so that a test can look at their plans. The tables may be empty: how many rows there are is no matter. */
+export function recordQueries<Schema>(database: Database<Schema>): RecordedQueries<Schema> {
   const queries = new Map<string, CompiledQuery>();
   const executor = database.read.getExecutor();
   const recorder: KyselyPlugin = {
@@ -45,6 +41,7 @@ export async function recordQueries<Schema>(database: Database<Schema>): Promise
       [Symbol.asyncDispose]: async () => undefined,
     },
     async scansOf(tables) {
+      if (database.engine === 'postgres') await pretendLarge(database);
       const scansIn = database.engine === 'sqlite' ? scansOnSqlite : scansOnPostgres;
       const scans: string[] = [];
       for (const query of plain()) {
@@ -69,14 +66,17 @@ export async function recordQueries<Schema>(database: Database<Schema>): Promise
 }
 
 /**
- * Keeps PostgreSQL from counting the rows of a test that takes long: of a table that is known to be small it reads an index
- * from end to end where that is no dearer than to look into it.
+ * Tells PostgreSQL that each table has thousands of rows a page, whatever it has counted: of a small one it reads an index from
+ * end to end where that is no dearer than to look into it.
  */
-async function leaveUncounted<Schema>({ read }: Database<Schema>): Promise<void> {
-  const { rows } = await sql<{ name: string }>`
-    select tablename as name from pg_tables where schemaname = current_schema()`.execute(read);
-  for (const { name } of rows)
-    await sql`alter table ${sql.table(name)} set (autovacuum_enabled = false)`.execute(read);
+async function pretendLarge<Schema>({ read }: Database<Schema>): Promise<void> {
+  await sql`
+    update pg_class set reltuples = 5000, relpages = 1
+    where relkind in ('r', 'i') and relnamespace = current_schema()::regnamespace
+      and pg_relation_size(oid) > 0`.execute(read);
+  await sql`
+    delete from pg_statistic where starelid in
+      (select oid from pg_class where relnamespace = current_schema()::regnamespace)`.execute(read);
 }
 
 const PLAIN = /^\s*(select|insert|update|delete|with)/i;
@@ -114,8 +114,10 @@ interface PlanNode {
  * other way.
  */
 async function scansOnPostgres<Schema>(tx: Kysely<Schema>, query: CompiledQuery): Promise<Scan[]> {
-  for (const way of ['seqscan', 'hashjoin', 'mergejoin'])
+  for (const way of ['seqscan', 'hashjoin', 'mergejoin', 'material'])
     await sql`set local ${sql.raw(`enable_${way}`)} = off`.execute(tx);
+  for (const cost of ['cpu_tuple_cost', 'cpu_index_tuple_cost'])
+    await sql`set local ${sql.raw(cost)} = 100`.execute(tx);
   const { rows } = await tx.executeQuery<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>(
     CompiledQuery.raw(`explain (format json) ${query.sql}`, [...query.parameters]),
   );
