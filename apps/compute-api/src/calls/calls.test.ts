@@ -211,6 +211,42 @@ test('A call goes to a worker that has its program warm, before one that has mor
   t.is(small.given.filter((given) => given.key === key).length, 11);
 });
 
+test('A call goes to a worker that has the memory and the GPUs for it now, and waits while none has', async (t) => {
+  await using compute = await openTestCompute();
+  const [memory_bytes, most_memory_bytes] = [2 ** 30, 2 ** 33];
+  const full = { memory_bytes, most_memory_bytes, gpus: 0 };
+  await using small = await CallWorker.start(compute.api, { room: 50, limits: full, gpus: 1 });
+  await using large = await CallWorker.start(compute.api, {
+    limits: { ...full, memory_bytes: most_memory_bytes },
+  });
+  for (let n = 0; n < 5; n++)
+    await call(compute, aCall({ limits: { memory_bytes: 2 ** 32 }, env: { N: `${n}` } }));
+  t.is(large.given.length, 5);
+  const ofGpu = call(compute, aCall({ gpus: 1 }));
+  await call(compute, aCall({ limits: { memory_bytes: 2 ** 20 } }));
+  t.deepEqual(
+    small.given.map(({ gpus }) => gpus),
+    [0],
+    'its GPU is in use',
+  );
+  await small.kill();
+  const { calls } = await small.exchange({ limits: { ...full, gpus: 1 }, wait_ms: 0 });
+  t.deepEqual(
+    calls.map(({ gpus }) => gpus),
+    [1],
+  );
+  await small.exchange({ done: calls.map(echo), wait_ms: 0 });
+  t.is((await ofGpu).outputs.length, 1);
+});
+
+test('A call that is too large for every worker goes to one, which says so', async (t) => {
+  await using compute = await openTestCompute();
+  const limits = { memory_bytes: 2 ** 20, most_memory_bytes: 2 ** 30, gpus: 0 };
+  await using worker = await CallWorker.start(compute.api, { limits });
+  await call(compute, aCall({ limits: { memory_bytes: 2 ** 31 } }));
+  t.is(worker.given.length, 1);
+});
+
 test('An older exchange of a worker is answered as soon as a newer one comes', async (t) => {
   await using compute = await openTestCompute();
   await using worker = await CallWorker.start(compute.api, { room: 0 });

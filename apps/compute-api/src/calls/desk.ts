@@ -9,7 +9,7 @@ import {
 import { type AskedCall, lost, OpenCall, tooSlow } from './open-call.ts';
 import { tooMany, WaitingCalls } from './queue.ts';
 import type { CallSettings } from './settings.ts';
-import { Station, type StationIdentity } from './station.ts';
+import { type CallNeeds, Station, type StationIdentity } from './station.ts';
 
 /** What a desk tells other compute-apis of, and asks them for. */
 export interface Peers {
@@ -272,10 +272,9 @@ export class CallDesk {
 
   /** The best worker for a call: one with a free runner for it, else the one with the most room. */
   #stationFor({ key, asked, arrivedAt }: OpenCall): Station | undefined {
-    const { terms, given } = asked;
+    const needed = needsOf(asked);
     const able = [...this.stations.values()].flatMap((station) => {
-      const how =
-        station.poll === undefined ? undefined : station.couldTake(key, { terms, gpus: given.gpus });
+      const how = station.poll === undefined ? undefined : station.couldTake(key, needed);
       return how === undefined ? [] : [{ station, how }];
     });
     const warm = able.find(({ how }) => how === 'warm');
@@ -283,14 +282,20 @@ export class CallDesk {
     // A runner that answers others now may be free in a moment, long before another has started.
     const isThere = this.stations.values().some((station) => station.knows(key));
     if (isThere && this.#clock() < arrivedAt + this.#parts.settings.patienceMs) return undefined;
-    return able.toSorted((a, b) => b.station.room - a.station.room)[0]?.station;
+    const cold = able.filter(({ how }) => how === 'cold');
+    if (cold.length > 0) return cold.toSorted((a, b) => b.station.room - a.station.room)[0]?.station;
+    // Another one may have room for it later.
+    const mayFit = [...this.stations.values()].some(
+      (station) => station.isAble(needed) && station.isLargeEnough(needed),
+    );
+    return mayFit ? undefined : able[0]?.station;
   }
 
   /** Looks for somebody else to take a call, and ends it where nobody could. */
   async #seek(call: OpenCall): Promise<void> {
     this.peers?.announce();
-    const { terms, given } = call.asked;
-    if (this.stations.values().some((station) => station.isAble({ terms, gpus: given.gpus }))) return;
+    const needed = needsOf(call.asked);
+    if (this.stations.values().some((station) => station.isAble(needed))) return;
     try {
       const refusal = await this.#parts.refusal(call.asked);
       if (refusal !== undefined && call.place === undefined) this.#end(call, refusal);
@@ -332,6 +337,10 @@ export class CallDesk {
 }
 
 const NOTHING: CallsExchanged = { calls: [], cancelled: [], retry: [] };
+
+function needsOf({ terms, given }: AskedCall): CallNeeds {
+  return { terms, gpus: given.gpus, memoryBytes: given.spec.limits?.memory_bytes ?? 0 };
+}
 
 function isAborted(signal: AbortSignal | undefined): boolean {
   return signal?.aborted ?? false;

@@ -226,6 +226,7 @@ export class Instances implements Peers, Disposable {
     const body = {
       ...{ worker, boot, seq: Math.max(0, seq), offers: [...offers], gpus },
       room: mayTake ? station.room : 0,
+      limits: station.limits,
       ready: mayTake ? [...station.ready].map(([key, free]) => ({ key, room: free })) : [],
       holds: [...new Set([...station.holds, ...station.entrusted.keys()])].filter(isTheirs),
       ...{ done: told, wait_ms: 0 },

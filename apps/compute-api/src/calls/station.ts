@@ -22,6 +22,14 @@ export interface Entrusted {
   missingSince: number | undefined;
 }
 
+/** What a call needs of the worker that runs it. */
+export interface CallNeeds {
+  readonly terms: readonly string[];
+  readonly gpus: number;
+  /** That its runner is to have, in bytes; 0 where it does not say, and gets what the worker gives. */
+  readonly memoryBytes: number;
+}
+
 /** The open exchange of a station; `wake` has it answered in the next turn. */
 export interface Poll {
   readonly wake: () => void;
@@ -42,6 +50,8 @@ export class Station {
   /** Until when it may be silent. */
   quietUntil = 0;
   room = 0;
+  /** What another runner could have of its memory and GPUs; undefined where it does not say. */
+  limits: CallExchange['limits'];
   /** For how many more calls it has runners, or starts them, by key. */
   ready = new Map<string, number>();
   /** The calls that it says it has. */
@@ -64,9 +74,10 @@ export class Station {
    * Takes over what it says of itself. Returns the ids of calls that it had, and has had no more for a while, without having
    * said how they ended.
    */
-  renew({ seq, room, ready, holds }: CallExchange, now: number): string[] {
+  renew({ seq, room, limits, ready, holds }: CallExchange, now: number): string[] {
     this.seq = seq;
     this.room = room;
+    this.limits = limits;
     this.ready = new Map(ready.map((one) => [one.key, one.room]));
     this.holds = new Set(holds);
     const dropped: string[] = [];
@@ -95,15 +106,26 @@ export class Station {
   }
 
   /** Whether it offers what a call needs, whatever room it has. */
-  isAble({ terms, gpus }: { readonly terms: readonly string[]; readonly gpus: number }): boolean {
+  isAble({ terms, gpus }: CallNeeds): boolean {
     return gpus <= this.gpus && terms.every((term) => this.offers.has(term));
   }
 
-  /** Whether it could take a call now: with a runner that it has, by starting one, or not. */
-  couldTake(key: string, needed: Parameters<Station['isAble']>[0]): 'warm' | 'cold' | undefined {
+  /** Whether it could have a runner as large as a call needs where it had no other. */
+  isLargeEnough({ memoryBytes }: CallNeeds): boolean {
+    return this.limits === undefined || memoryBytes <= this.limits.most_memory_bytes;
+  }
+
+  /**
+   * Whether it could take a call now: with a runner that it has, by starting one, or not. `refusing`: it would refuse the
+   * call with a sentence, since such a runner is too large for it.
+   */
+  couldTake(key: string, needed: CallNeeds): 'warm' | 'cold' | 'refusing' | undefined {
     if (!this.isAble(needed)) return undefined;
     if ((this.ready.get(key) ?? 0) > 0) return 'warm';
-    return this.room > 0 ? 'cold' : undefined;
+    if (this.room === 0) return undefined;
+    if (!this.isLargeEnough(needed)) return 'refusing';
+    const { memory_bytes, gpus } = this.limits ?? { memory_bytes: needed.memoryBytes, gpus: needed.gpus };
+    return needed.memoryBytes <= memory_bytes && needed.gpus <= gpus ? 'cold' : undefined;
   }
 
   /** Gives it a call, which it is told of in its next answer. */

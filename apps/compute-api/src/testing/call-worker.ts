@@ -20,6 +20,8 @@ export interface CallWorkerOptions {
   readonly answer?: AnswerCall;
   /** For how many calls it has room at once. */
   readonly room?: number;
+  /** What it says of its memory and GPUs; nothing where absent. */
+  readonly limits?: CallExchange['limits'];
   readonly warm?: ('runner' | 'zeromq')[];
   readonly labels?: Record<string, string>;
   readonly gpus?: number;
@@ -104,13 +106,13 @@ export class CallWorker implements AsyncDisposable {
 
   /** One exchange, without any loop. */
   async exchange(body: Partial<CallExchange> = {}, signal?: AbortSignal): Promise<CallsExchanged> {
-    const { room = 4, runners, waitMs = 20_000 } = this.#options;
+    const { room = 4, limits, runners, waitMs = 20_000 } = this.#options;
     const free = Math.max(0, room - this.#holds.size);
     return await this.api.exchangeCalls(
       {
         params: { worker: this.id },
         body: {
-          ...{ boot: this.boot, seq: this.#seq++, room: free },
+          ...{ boot: this.boot, seq: this.#seq++, room: free, limits },
           ready: [...this.#keys].map((key) => ({ key, room: free })),
           ...{ holds: [...this.#holds.keys()], done: [], wait_ms: waitMs },
           ...(this.#seq === 1 && runners !== undefined ? { runners } : {}),

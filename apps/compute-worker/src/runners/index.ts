@@ -155,9 +155,11 @@ export interface RunnerView {
   readonly tail?: (() => readonly string[]) | undefined;
 }
 
-/** What another runner could have. */
+/** What another runner could have, where those that are idle give up theirs. */
 export interface RunnerRoom {
   readonly runners: number;
   readonly memoryBytes: number;
   readonly gpus: number;
+  /** What one could have where there is no other, in bytes: none is ever larger. */
+  readonly mostMemoryBytes: number;
 }

@@ -75,6 +75,7 @@ export class Members {
       runners: Math.max(0, limits.most - busy.length),
       memoryBytes: Math.max(0, limits.memoryBytes - memoryOf(busy)),
       gpus: gpus.free,
+      mostMemoryBytes: limits.memoryBytes,
     };
   }
 

@@ -132,7 +132,7 @@ class Pool implements Runners {
   }
 
   room(): RunnerRoom {
-    return this.possible ? this.#members.room() : { runners: 0, memoryBytes: 0, gpus: 0 };
+    return this.possible ? this.#members.room() : { runners: 0, memoryBytes: 0, gpus: 0, mostMemoryBytes: 0 };
   }
 
   retry(key: string): boolean {

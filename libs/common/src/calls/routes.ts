@@ -57,6 +57,8 @@ const runnerReport = z.object({
   calls: z.int().min(0),
   /** That wait for it. */
   waiting: z.int().min(0),
+  /** Why its last start failed, where it did. */
+  problem: z.string().max(1000).optional(),
 });
 
 /** What a worker tells of one of its runners. */
@@ -78,6 +80,13 @@ const exchange = z.object({
   seq: z.int().min(0),
   /** For how many calls it could begin another runner now. */
   room: z.int().min(0).max(MOST_TOLD),
+  /**
+   * What another runner could have of the worker's memory and GPUs now, and what one could ever have. Absent: no bound is
+   * known.
+   */
+  limits: z
+    .object({ memory_bytes: z.int().min(0), gpus: z.int().min(0), most_memory_bytes: z.int().min(0) })
+    .optional(),
   /** How many more calls it would take now for runners that it has, or starts, by the key of calls. */
   ready: z.array(z.object({ key: sha256Hex, room: z.int().min(0) })).max(MOST_TOLD),
   /** The calls that it has, those in `done` left out. */

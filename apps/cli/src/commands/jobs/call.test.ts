@@ -199,11 +199,19 @@ test('Runners are listed, and a broken one is started again by the beginning of 
   t.regex(none.stdout, /Nothing is kept warm/);
   fixture.runners.push(
     runner({ state: 'busy', model: IDS.model }),
-    runner({ key: `abcd${'0'.repeat(60)}`, state: 'broken', image: IMAGE, owner: '', calls: 0 }),
+    runner({
+      key: `abcd${'0'.repeat(60)}`,
+      state: 'broken',
+      image: IMAGE,
+      owner: '',
+      calls: 0,
+      problem: 'it ended with exit code 4',
+    }),
   );
   const { stdout } = await morpheo(['runners'], { env: fixture.env });
   t.regex(stdout, /aaaaaaaa +busy +ann +algo a1b6\w* +f3b0c4d2 +4\.29 GB +– +1 min 05 s +12 +– +desk-1/);
   t.regex(stdout, /abcd0000 +broken +– +registry\.example\/lab\/tool:1 /);
+  t.regex(stdout, /\nabcd0000: it ended with exit code 4\n/);
   const retried = await morpheo(['runners', 'retry', 'abcd'], { env: fixture.env });
   t.is(retried.code, 0, retried.stderr);
   t.deepEqual(fixture.retried, [`abcd${'0'.repeat(60)}`]);

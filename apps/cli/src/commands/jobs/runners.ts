@@ -67,9 +67,16 @@ async function runners(
       runner.waiting === 0 ? '–' : runner.waiting.toLocaleString('en'),
       oneLine(runner.worker_name, 40),
     ]);
-    return layOut(paint, COLUMNS, rows);
+    return [layOut(paint, COLUMNS, rows), ...problems(items, short)].join('\n');
   });
   return undefined;
+}
+
+/** Why those are broken that are, a line each. */
+function problems(items: readonly RunnerView[], short: (key: string) => string): string[] {
+  return items
+    .filter(({ state, problem }) => state === 'broken' && problem !== undefined)
+    .map(({ key, problem = '' }) => `${short(key)}: ${oneLine(problem, 300)}`);
 }
 
 function theKey(items: readonly RunnerView[], text: string | undefined): string {

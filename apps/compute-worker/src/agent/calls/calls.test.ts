@@ -62,7 +62,7 @@ function setUp() {
     },
     runners: {
       list: () => state.views,
-      room: () => ({ runners: state.room, memoryBytes: 1, gpus: 0 }),
+      room: () => ({ runners: state.room, memoryBytes: 1000, gpus: 2, mostMemoryBytes: 5000 }),
       retry: (key) => retried.push(key) > 0,
       onChange: (changed) => {
         listener = changed;
@@ -97,6 +97,7 @@ test('A worker tells at once for how many calls it has room, and keeps the excha
   await using worker = setUp();
   await eventually(t, (is) => is.is(worker.told.length, 1));
   t.like(worker.told[0], { seq: 0, room: 4, ready: [], holds: [], done: [] });
+  t.deepEqual(worker.told[0]?.limits, { memory_bytes: 1000, gpus: 2, most_memory_bytes: 5000 });
   t.true((worker.told[0]?.wait_ms ?? 0) > 10_000);
 });
 

@@ -229,7 +229,7 @@ export class Calls {
   #newsOf(ended: ReadonlyMap<string, HeldCall>): CallNews {
     const isWaiting =
       this.#state === 'working' || this.#calls.values().some(({ done }) => done === undefined);
-    const { views, room, ready } = this.#offer();
+    const { views, room, limits, ready } = this.#offer();
     const [offer, runners] = [offerText(room, ready), runnersText(views)];
     const isReported = runners !== this.#told.runners || this.#isReportDue();
     const { figures, at } = this.#told;
@@ -238,7 +238,7 @@ export class Calls {
       : { offer, runners, figures, at };
     return {
       seq: this.#seq++,
-      ...{ room, ready },
+      ...{ room, limits, ready },
       holds: [...this.#calls.keys()].filter((id) => !ended.has(id)),
       done: [...ended.values()].flatMap(({ done }) => done ?? []),
       ...(isReported ? { runners: reportsOf(views) } : {}),
@@ -249,8 +249,15 @@ export class Calls {
   #offer() {
     const { runners, planKeys } = this.#options;
     const views = runners.list();
-    if (this.#state !== 'working') return { views, room: 0, ready: [] };
-    return { views, room: runners.room().runners, ready: readyOf(views, planKeys()) };
+    const {
+      runners: room,
+      memoryBytes: memory_bytes,
+      gpus,
+      mostMemoryBytes: most_memory_bytes,
+    } = runners.room();
+    const limits = { memory_bytes, gpus, most_memory_bytes };
+    if (this.#state !== 'working') return { views, room: 0, limits, ready: [] };
+    return { views, room, limits, ready: readyOf(views, planKeys()) };
   }
 
   #hasNews(): boolean {

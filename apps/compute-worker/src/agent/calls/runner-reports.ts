@@ -15,6 +15,7 @@ export function reportsOf(views: readonly RunnerView[]): RunnerReport[] {
     age_seconds: Math.floor(view.ageMs / 1000),
     calls: view.calls,
     waiting: view.waiting,
+    ...(view.problem === undefined ? {} : { problem: view.problem.slice(0, 1000) }),
   }));
 }
 
