@@ -23,6 +23,9 @@ examples/digits/node_modules/.package-lock.json: examples/digits/package-lock.js
 	npm ci --no-audit --no-fund --loglevel=error --prefix examples/digits
 	@touch $@
 
+programs/picture-trainer/node_modules/.package-lock.json: programs/picture-trainer/package-lock.json
+	programs/picture-trainer/install
+
 .PHONY: install
 install: node_modules/.package-lock.json examples/digits/node_modules/.package-lock.json ## Install what everything else needs
 
@@ -35,9 +38,10 @@ up: install ## Start the platform on this machine and leave it running
 	node apps/cli/src/main.ts up
 
 .PHONY: check
-check: install ## Check formatting, lint rules and types
+check: install programs/picture-trainer/node_modules/.package-lock.json ## Check formatting, lint rules and types
 	biome check --error-on-warnings
 	tsc --noEmit
+	tsc --noEmit --project programs/picture-trainer
 
 # Everything, or one package such as compute-api.
 PACKAGE ?=
@@ -55,6 +59,12 @@ watch: install ## Run the tests of one package again whenever a file is saved (P
 .PHONY: soak
 soak: check real-parts versitygw ## Run all tests with their full sample sizes, and print their figures (PACKAGE=chaos)
 	node utils/real-parts/src/test-run/main.ts --soak $(PACKAGE)
+
+# FLAVOUR=gpu for a machine with an NVIDIA GPU.
+FLAVOUR ?=
+.PHONY: trainer
+trainer: install ## Install the picture trainer with TensorFlow (FLAVOUR=gpu), which nothing else needs
+	programs/picture-trainer/install $(FLAVOUR)
 
 .PHONY: real-parts
 real-parts: ## Get NSQ, PostgreSQL, MinIO, a registry, Docker and Compose onto this machine, for the tests that need them

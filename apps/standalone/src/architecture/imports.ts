@@ -9,7 +9,7 @@ const LEVELS: readonly (readonly string[])[] = [
   // Of real-parts, what is below uses nothing but in tests.
   ['apps/standalone', 'utils/real-parts'],
   ['simulation'],
-  ['chaos', 'bench', 'packaging', 'examples/digits'],
+  ['chaos', 'bench', 'packaging', 'examples/digits', 'programs/picture-trainer'],
 ];
 
 /** What may be imported where alone: a file, or a folder with its slash. */
@@ -39,6 +39,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['libs/service/src/shepherd/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
+  '@tensorflow': ['programs/picture-trainer/src/engine.ts', 'programs/picture-trainer/src/wasm/'],
   'get-port': ['utils/real-parts/src/'],
   ava: ['chaos/src/', 'utils/real-parts/src/test-run/'],
 };

@@ -16,7 +16,7 @@ async function allowed(): Promise<[string, boolean][]> {
 
 test('Packages that are installed run no script of their own, under any version of npm', async (t) => {
   const locks = await Array.fromAsync(
-    glob('{.,examples/*,apps/*,libs/*,utils/*}/package-lock.json', { cwd: ROOT }),
+    glob('{.,examples/*,programs/*,apps/*,libs/*,utils/*}/package-lock.json', { cwd: ROOT }),
   );
   t.true(locks.length >= 2);
   for (const lock of locks) {

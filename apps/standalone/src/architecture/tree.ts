@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 /** The root of the repository. */
 export const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 
-const FOLDERS = '{apps/*/src,libs/*/src,utils/*/src,examples/*/demo,simulation,chaos,bench,packaging}';
+const FOLDERS =
+  '{apps/*/src,libs/*/src,utils/*/src,examples/*/demo,programs/*/src,simulation,chaos,bench,packaging}';
 
 /** TypeScript files by their path from the root, with their text. */
 export type Tree = ReadonlyMap<string, string>;

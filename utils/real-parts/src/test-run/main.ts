@@ -10,6 +10,9 @@ import { parseArgs } from 'node:util';
 import { missingParts, partsFolder, startRunParts } from '../index.ts';
 import { type Command, TestRun } from './test-run.ts';
 
+/** Packages that are none of the workspaces. */
+const OUTSIDE = ['examples/digits', 'programs/picture-trainer'];
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { soak: { type: 'boolean', default: false } },
@@ -42,7 +45,9 @@ const nx = (target: string, atOnce: number): Command => [
 ];
 await run.program(nx('test', 2), { env: { MORPHEO_TESTS: 'in company' } });
 await run.program(nx('test-alone', 1));
-if (projects.length === 0) await run.program(['ava'], { cwd: 'examples/digits' });
+for (const cwd of OUTSIDE) {
+  if (projects.length === 0) await run.program(['ava'], { cwd });
+}
 await run.filesThatFailed();
 const verdict = await run.end();
 if (verdict.isRed) process.exitCode ??= 1;
