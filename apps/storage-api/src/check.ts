@@ -10,8 +10,7 @@ import {
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
 import { blobLocationWarning, checkBlobLocation } from './blobs/open.ts';
 import { blobLocationOf } from './config/blobs.ts';
-import type { StorageConfig } from './config/config.ts';
-import { ownCaller } from './config/own-caller.ts';
+import { ownCaller, type StorageConfig } from './config/config.ts';
 import { storageMigrations as migrations } from './metadata/schema.ts';
 import { DATABASE_FILE, DATABASE_OWNER, UPLOADS_FOLDER } from './service.ts';
 

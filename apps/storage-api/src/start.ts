@@ -6,8 +6,7 @@ import { followTicketKeys, openAccess, rateLimitsOf, readTls } from '@morpheo/se
 import { type RunningService, startService } from '@morpheo/service/lifecycle';
 import { probesOf } from './check.ts';
 import { blobLocationOf } from './config/blobs.ts';
-import { loadConfig, unusedSettings } from './config/config.ts';
-import { ownCaller } from './config/own-caller.ts';
+import { loadConfig, ownCaller, unusedSettings } from './config/config.ts';
 import { readQuotas } from './config/quotas.ts';
 import { DATABASE_FILE, openStorageService } from './service.ts';
 

@@ -5,7 +5,14 @@ import { sourcesOf, type Tree } from './tree.ts';
 const LEVELS: readonly (readonly string[])[] = [
   ['libs/common', 'libs/search'],
   ['libs/service', 'libs/client'],
-  ['apps/compute-api', 'apps/compute-worker', 'apps/storage-api', 'apps/shepherd-api', 'apps/cli'],
+  [
+    'apps/compute-api',
+    'apps/compute-worker',
+    'apps/storage-api',
+    'apps/shepherd-api',
+    'apps/dicebox',
+    'apps/cli',
+  ],
   // Of real-parts, what is below uses nothing but in tests.
   ['apps/standalone', 'utils/real-parts'],
   ['simulation'],
@@ -35,6 +42,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'cli-table3': ['apps/cli/src/terminal/', 'bench/src/'],
   'eventsource-parser': ['libs/client/src/'],
   '@sinonjs/fake-timers': ['simulation/src/'],
+  sharp: ['apps/dicebox/src/pixels/'],
   // Shepherd's own configuration: nothing else of the platform is YAML.
   yaml: ['libs/service/src/shepherd/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],

@@ -38,7 +38,7 @@ export function pathsIn(text: string): string[] {
   );
 }
 
-const APPS = /^(?:compute-api|compute-worker|storage-api|shepherd-api|cli|standalone)\//;
+const APPS = /^(?:compute-api|compute-worker|storage-api|shepherd-api|dicebox|cli|standalone)\//;
 const LIBS = /^(?:common|client|service)\//;
 
 function fromRoot(path: string): string {

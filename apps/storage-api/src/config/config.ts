@@ -9,7 +9,14 @@ import {
   unusedSetting,
 } from '@morpheo/service/config';
 import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
-import { accessSettings, isLoopback, rateSettings, ticketKeySettings } from '@morpheo/service/http';
+import {
+  accessSettings,
+  type CredentialEntry,
+  hashSecret,
+  isLoopback,
+  rateSettings,
+  ticketKeySettings,
+} from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { z } from 'zod';
 import { BLOB_STORES, bucketContradictions, s3Settings } from './blobs.ts';
@@ -183,4 +190,13 @@ function contradictions(config: StorageConfig): string[] {
         ]
       : []),
   ];
+}
+
+/** The caller that `--user` and `--password` name; none where they are not given. */
+export async function ownCaller({
+  user,
+  password,
+}: Pick<StorageConfig, 'user' | 'password'>): Promise<CredentialEntry[]> {
+  if (user === undefined || password === undefined) return [];
+  return [{ name: user, roles: ['admin'], secretHash: await hashSecret(password.reveal()) }];
 }

@@ -29,9 +29,16 @@ export const ANYONE_KNOWN: readonly Role[] = CREDENTIAL_ROLES;
 export type Content<S extends z.ZodType = z.ZodType> =
   /**
    * JSON that fits a schema; `go` reads it by the rules of the originals (see `wire/go-json.ts`). A body has at most
-   * `bytes`; what the service takes where absent.
+   * `bytes`; what the service takes where absent. One that does not say that it is JSON is `invalid_json` where it has to
+   * be `declared`, as to some of the originals; elsewhere it is `unsupported_media_type` where it says something else.
    */
-  | { readonly type: 'json'; readonly schema: S; readonly go?: true; readonly bytes?: number }
+  | {
+      readonly type: 'json';
+      readonly schema: S;
+      readonly go?: true;
+      readonly bytes?: number;
+      readonly declared?: true;
+    }
   /** JSON that fits a schema where our services give it; a client looks at the status alone and reads none of it. */
   | { readonly type: 'unread'; readonly schema: S }
   /**
@@ -87,6 +94,8 @@ export interface Contract<E extends Record<string, Endpoint> = Record<string, En
   readonly emptyUnauthorized?: true;
   /** The path parameter that names an order; one called `attempt` beside it names the attempt. Logs tell of both. */
   readonly order?: string;
+  /** The originals answer errors with pages of HTML, but for a 404, and a wrong method with 405. */
+  readonly errorPages?: true;
   /** A POST to a path that begins so is of the method that `X-HTTP-Method-Override` names. */
   readonly methodOverride?: string;
   /** Where the original had its document, of OpenAPI 3.0, and the pages to read it; beside those of every service. */
@@ -102,6 +111,11 @@ export function defineContract<const E extends Record<string, Endpoint>>(contrac
 /** Content of JSON; `bytes` is the most that a body may have, where that is not what the service takes anywhere. */
 export function json<S extends z.ZodType>(schema: S, bytes?: number) {
   return { type: 'json', schema, ...(bytes === undefined ? {} : { bytes }) } as const;
+}
+
+/** Content of JSON that says that it is JSON; see {@link Content}. */
+export function declaredJson<S extends z.ZodType>(schema: S, bytes?: number) {
+  return { ...json(schema, bytes), declared: true } as const;
 }
 
 /** Content of JSON that is read by the rules of the originals. */

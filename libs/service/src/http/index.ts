@@ -1,3 +1,4 @@
+export type { AdmitClassic } from './access/access.ts';
 export {
   type Access,
   type AccessConfig,
@@ -13,7 +14,13 @@ export {
   openIntakeProblem,
   refuseOpenListen,
 } from './access/bind.ts';
-export { type Authenticate, type Callers, createCallers, credentials } from './access/credentials.ts';
+export {
+  type Asking,
+  type Authenticate,
+  type Callers,
+  createCallers,
+  credentials,
+} from './access/credentials.ts';
 export { type FileCredential, readCredentials, writeCredentials } from './access/credentials-file.ts';
 export {
   directoryEntries,

@@ -1,13 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
-import { type CredentialRole, errnoOf } from '@morpheo/common';
+import { CREDENTIAL_ROLES, type CredentialRole, errnoOf } from '@morpheo/common';
 import type { FileCredential } from '@morpheo/service/http';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { LocalContext, Runner } from '../../context.ts';
 import { CliError, EXIT } from '../../exit-codes.ts';
 import { type Column, layOut } from '../../terminal/table.ts';
 import { examples } from '../arguments.ts';
-import { ROLES } from './roles.ts';
+
+/** The option `--roles` of commands that give roles: its flag, its help, its reader. */
+export const ROLES = ['--roles <roles>', `by comma: ${CREDENTIAL_ROLES.join(', ')}`, readRoles] as const;
+
+function readRoles(text: string): CredentialRole[] {
+  return text.split(',').map((word) => {
+    const role = CREDENTIAL_ROLES.find((one) => one === word.trim());
+    if (role === undefined) throw new InvalidArgumentError(`Roles are ${CREDENTIAL_ROLES.join(', ')}.`);
+    return role;
+  });
+}
 
 interface Of {
   readonly file: string;

@@ -5,7 +5,7 @@ import { pages } from '../../platform/pages.ts';
 import { type Column, layOut } from '../../terminal/table.ts';
 import { humanBytes, oneLine } from '../../terminal/text.ts';
 import { examples } from '../arguments.ts';
-import { ROLES } from './roles.ts';
+import { ROLES } from './credentials.ts';
 
 /** Adds `morpheo people`. */
 export function addPeople(program: Command, run: Runner): void {

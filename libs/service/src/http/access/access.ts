@@ -1,7 +1,14 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { type Endpoint, PlatformError, type Principal } from '@morpheo/common';
 import type { Asking, Authenticate } from './credentials.ts';
 import { type PageRequest, refuseAnonymousPage, refuseBorrowedCredentials, trustOf } from './origin.ts';
 import type { VerifyTicket } from './tickets.ts';
+
+/**
+ * Finds out who calls a route of the originals from its headers, in the originals' own way. Throws what they answer to
+ * whom they do not let in.
+ */
+export type AdmitClassic = (headers: IncomingHttpHeaders, asking?: Asking) => Promise<Principal>;
 
 /** Who may call, as a service is configured. */
 export interface AccessRules {
@@ -9,6 +16,8 @@ export interface AccessRules {
   readonly authenticate: Authenticate | null;
   /** Knows callers by their tickets, also where nobody is asked for credentials; nobody where absent. */
   readonly tickets?: VerifyTicket | undefined;
+  /** Lets callers into the routes of the originals that are not public; as into all others where absent. */
+  readonly admitClassic?: AdmitClassic | undefined;
   readonly anonymousIntake: boolean;
   /** The origins whose pages are trusted; see `ServeOptions.origins`. */
   readonly origins: readonly string[];
@@ -30,6 +39,11 @@ export async function admit(
 ): Promise<Principal | undefined> {
   const { access } = endpoint;
   if (access === 'public') return undefined;
+  if (endpoint.classic === true && rules.admitClassic !== undefined) {
+    const caller = await rules.admitClassic(request.headers, asking);
+    requireRole(endpoint, caller);
+    return caller;
+  }
   const { authorization } = request.headers;
   const attempt = await rules.tickets?.(authorization);
   if (attempt !== undefined) {

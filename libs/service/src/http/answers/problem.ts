@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { type Contract, type Endpoint, PlatformError, serviceContract, toProblem } from '@morpheo/common';
 import type { Answer } from './send.ts';
 
@@ -36,6 +37,8 @@ export interface ProblemContext {
   readonly contract: Contract;
   /** The route, where one was found. */
   readonly endpoint?: Endpoint | undefined;
+  /** The path of the request as it came, which may be none. */
+  readonly path: string;
   /** The `Accept` field of the request. */
   readonly accept?: string | undefined;
   readonly requestId: string;
@@ -44,6 +47,7 @@ export interface ProblemContext {
 /** The answer that tells an error: a problem body (RFC 9457), or what the originals answer on their routes. */
 export function problemAnswer(error: PlatformError, context: ProblemContext): Answer {
   const headers = errorHeaders(error, context.contract);
+  if (hasPage(context)) return errorPage(error, headers);
   const text = plainText(error, context);
   if (text !== undefined) {
     const type: Record<string, string> = text === '' ? {} : { 'content-type': 'text/plain; charset=utf-8' };
@@ -57,6 +61,28 @@ export function problemAnswer(error: PlatformError, context: ProblemContext): An
   const body = error.code === 'internal' ? { ...problem, request_id: context.requestId } : problem;
   const type = isClassicJson(error, context) ? CLASSIC_JSON : PROBLEM;
   return { status: error.status, headers: { ...headers, 'content-type': type }, body: JSON.stringify(body) };
+}
+
+/** Whether errors are told as Flask tells them: on the routes of the originals, and at paths that could be theirs. */
+function hasPage({ contract, endpoint, path }: ProblemContext): boolean {
+  return (
+    contract.errorPages === true && (endpoint?.classic ?? (endpoint === undefined && isOfOriginals(path)))
+  );
+}
+
+function errorPage(error: PlatformError, headers: Record<string, string>): Answer {
+  const { status } = error;
+  if (status === 404) {
+    const body = JSON.stringify({ error: 'Not found' });
+    return { status, headers: { ...headers, 'content-type': 'application/json' }, body };
+  }
+  const title = STATUS_CODES[status] ?? 'Error';
+  const body = `<!doctype html>\n<html lang=en>\n<title>${status} ${title}</title>\n<h1>${title}</h1>\n<p>${asHtml(error.message)}</p>\n`;
+  return { status, headers: { ...headers, 'content-type': 'text/html; charset=utf-8' }, body };
+}
+
+function asHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
 /** The answer to what was refused before any contract is known: always a problem body. */

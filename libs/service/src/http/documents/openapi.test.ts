@@ -158,7 +158,7 @@ test('A document of OpenAPI 3.0 has no list of types: what may be null says so',
 test('Errors of a contract whose errors are a message have nothing else, on every route', (t) => {
   const contract = { ...smallContract, errorKey: 'message' } as const;
   const error = new PlatformError('conflict', 'No.', { details: { by: 'x' } });
-  const answer = problemAnswer(error, { contract, requestId: 'r' });
+  const answer = problemAnswer(error, { contract, requestId: 'r', path: '/docs' });
   t.is(answer.status, 409);
   t.is(answer.headers['content-type'], 'application/json; charset=UTF-8');
   t.is(answer.body, '{"message":"No."}');

@@ -52,7 +52,7 @@ export async function parseBody(
 ): Promise<unknown> {
   if (content.type === 'bytes') return streamBody(request, response, limits.idleMs);
   if (content.type !== 'json') return undefined;
-  if (content.go !== true) requireJson(request.headers);
+  if (content.go !== true) requireJson(request.headers, content.declared === true);
   const raw = await readBody(request, response, {
     limit: content.bytes ?? limits.jsonBytes,
     ms: limits.jsonMs,
@@ -83,14 +83,15 @@ function decodeJson(raw: Buffer): unknown {
   }
 }
 
-function requireJson(headers: IncomingHttpHeaders): void {
+function requireJson(headers: IncomingHttpHeaders, declared: boolean): void {
   const type = headers['content-type'];
   const coding = headers['content-encoding'] ?? 'identity';
   const fits =
-    type === undefined || /^application\/(?:[\w.+-]+\+)?json *(?:; *charset="?utf-?8"? *)?$/i.test(type);
+    (type === undefined && !declared) ||
+    /^application\/(?:[\w.+-]+\+)?json *(?:; *charset="?utf-?8"? *)?$/i.test(type ?? '');
   if (fits && coding === 'identity') return;
   throw new PlatformError(
-    'unsupported_media_type',
+    declared ? 'invalid_json' : 'unsupported_media_type',
     `The body is ${type ?? 'of no type'} (${coding}): send application/json in UTF-8, not compressed.`,
   );
 }

@@ -86,7 +86,10 @@ async function tell(ctx: Context, error: PlatformError, contract: Contract): Pro
     return;
   }
   const { requestId, endpoint } = ctx.state;
-  await answer(ctx, problemAnswer(error, { contract, endpoint, requestId, accept: ctx.req.headers.accept }));
+  const { url = '', headers } = ctx.req;
+  // As it came: Koa throws where that is no path.
+  const path = url.replace(/\?.*/s, '');
+  await answer(ctx, problemAnswer(error, { contract, endpoint, requestId, path, accept: headers.accept }));
 }
 
 /** One line a request: what failed by our fault with its cause, what was refused with the reason. */

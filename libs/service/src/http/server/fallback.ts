@@ -16,7 +16,7 @@ export interface Routes {
 
 /**
  * What no route took: a known path with a slash too many is sent to the path without it (301 for GET and HEAD, 307
- * otherwise, as the originals do). A wrong method is 404 on paths of the originals, as they answer, and 405 on all
+ * otherwise, as the originals do). A wrong method is 404 on paths of the originals, as most of them answer, and 405 on all
  * others, with an `Allow` of the methods that have a route there. The rest is 404. Throws `not_found` and
  * `method_not_allowed`.
  */
@@ -28,7 +28,8 @@ export function fallback({ contract, routes, system }: Routes): Middleware<State
       return answer(ctx, { status, headers: { location: `${bare}${ctx.search}` }, body: '' });
     }
     const classic = isOfOriginals(ctx.path);
-    const allowed = classic ? [] : methodsOf(ctx.path, { contract, routes, system });
+    const allowed =
+      classic && contract.errorPages !== true ? [] : methodsOf(ctx.path, { contract, routes, system });
     if (allowed.length === 0) throw new NoRoute(contract, classic);
     ctx.res.setHeader('allow', allowed.join(', '));
     throw new PlatformError(

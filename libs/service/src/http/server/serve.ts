@@ -5,6 +5,7 @@ import Koa, { type Middleware } from 'koa';
 import type { Log } from '../../log/index.ts';
 import type { Metrics } from '../../metrics/index.ts';
 import { silentTracer, type Tracer } from '../../trace/index.ts';
+import type { AdmitClassic } from '../access/access.ts';
 import type { Authenticate } from '../access/credentials.ts';
 import { trustOf } from '../access/origin.ts';
 import type { VerifyTicket } from '../access/tickets.ts';
@@ -37,6 +38,8 @@ export interface ServeOptions<C extends Contract> {
   readonly warnings?: Readonly<Record<string, Warn>> | undefined;
   /** Null: no credentials are asked for and every caller may do everything; see `refuseOpenListen`. */
   readonly authenticate: Authenticate | null;
+  /** Lets callers into the routes of the originals in a way of their own; see `AccessRules`. */
+  readonly admitClassic?: AdmitClassic | undefined;
   /** Knows callers by their tickets; see `ticketVerifier`. Nobody where absent. */
   readonly tickets?: VerifyTicket | undefined;
   /** Whether `intake` routes are open to callers without credentials, as in the originals. */
@@ -98,6 +101,7 @@ export function createHttpApp<C extends Contract>(options: ServeOptions<C>): Htt
     rules: {
       authenticate: options.authenticate,
       tickets: options.tickets,
+      admitClassic: options.admitClassic,
       anonymousIntake: options.anonymousIntake,
       origins,
     },

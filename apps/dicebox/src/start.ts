@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { VERSION } from '@morpheo/common';
+import { settingsOrCheck } from '@morpheo/service/check';
+import { readDatabasePlace } from '@morpheo/service/database';
+import { hashSecret, openAccess, readTls } from '@morpheo/service/http';
+import {
+  type OpenedService,
+  type RunningService,
+  type ServiceTools,
+  startService,
+} from '@morpheo/service/lifecycle';
+import { probesOf } from './check.ts';
+import { computeOf, peersOf, storageOf } from './clients.ts';
+import { type DiceboxConfig, loadConfig } from './config.ts';
+import { DATABASE } from './db/tables.ts';
+import { KEY_ROLES } from './http/keys.ts';
+import { openDiceboxService } from './service.ts';
+
+/** Starts dicebox as its flags and environment say; undefined where only help, or a check, was asked for. */
+export async function start(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<RunningService | undefined> {
+  const config = await settingsOrCheck(loadConfig(argv, env), probesOf);
+  return await startService(config, { name: 'dicebox', open: openDicebox });
+}
+
+/** dicebox, opened. */
+export interface OpenedDicebox extends OpenedService {
+  readonly url: string;
+}
+
+/** Opens dicebox as its settings say; all that has to be closed goes onto the stack. */
+export async function openDicebox(
+  config: DiceboxConfig,
+  { log, metrics, tracer, stack }: ServiceTools,
+): Promise<OpenedDicebox> {
+  const { host, port, hosts, serve, dataDir = '', apiVersion, versions, origins, apiKey: key } = config;
+  const apiKey = key === undefined ? undefined : { name: config.apiUser, key };
+  const others = async () =>
+    apiKey === undefined
+      ? []
+      : [{ name: apiKey.name, roles: KEY_ROLES, secretHash: await hashSecret(apiKey.key.reveal()) }];
+  const access = stack.use(await openAccess(config, { log, others: await others() }));
+  key?.onRenewed(async () => access.replaceOthers(await others()));
+  const service = stack.use(
+    await openDiceboxService({
+      ...{ host, port, hosts, serve, apiKey, apiVersion, versions, origins, log, metrics, tracer },
+      tls: await readTls(config),
+      database: await readDatabasePlace(config, join(dataDir, DATABASE.file), { log, stack }),
+      folder: dataDir,
+      authenticate: access.callers?.authenticate ?? null,
+      ...peersOf(computeOf(config), storageOf(config)),
+      version: VERSION,
+    }),
+  );
+  const { url } = service;
+  return { url, drain: async () => await service.drain(), ready: { url, serve } };
+}

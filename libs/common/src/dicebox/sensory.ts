@@ -1,0 +1,84 @@
+import * as z from 'zod';
+import { declaredJson, json } from '../contract/contract.ts';
+import { type DiceboxDialect, type Endpoints, keyed, MOST_PICTURE_BODY, pictureText } from './dialects.ts';
+
+const batch = z.object({ batch_size: z.int().min(1), noise: z.number().min(0).max(1) });
+
+/** The grey values of a picture, row by row, 0 to 255. */
+const pixels = z.array(z.number());
+
+/** 1 at the index of the category, 0 elsewhere. */
+const label = z.array(z.number());
+
+const store = {
+  method: 'POST',
+  path: '/api/sensory/store',
+  summary: 'Store a picture with its category',
+  ...keyed,
+  body: declaredJson(
+    z.object({
+      name: z.string(),
+      width: z.int().min(1),
+      height: z.int().min(1),
+      category: z.string(),
+      data: pictureText,
+    }),
+    MOST_PICTURE_BODY,
+  ),
+  response: json(z.object({ sensory_store: z.boolean() })),
+} as const;
+
+const request = {
+  method: 'POST',
+  path: '/api/sensory/request',
+  summary: 'A few pictures with their labels',
+  ...keyed,
+  body: declaredJson(batch),
+  response: json(z.object({ labels: z.array(label), data: z.array(pixels) })),
+} as const;
+
+const order = {
+  method: 'POST',
+  path: '/api/sensory/batch',
+  summary: 'Order many pictures, which are polled one by one',
+  ...keyed,
+  body: declaredJson(batch),
+  response: json(z.object({ batch_id: z.string().nullable() })),
+} as const;
+
+const poll = {
+  method: 'POST',
+  path: '/api/sensory/poll',
+  summary: 'One picture of a batch; null where there is none',
+  ...keyed,
+  body: declaredJson(z.object({ batch_id: z.string() })),
+  response: json(z.object({ label: label.nullable(), data: pixels.nullable() })),
+} as const;
+
+const categories = {
+  method: 'GET',
+  path: '/api/sensory/category',
+  summary: 'The index of each category by its name',
+  ...keyed,
+  response: json(z.object({ category_map: z.record(z.string(), z.int()) })),
+} as const;
+
+/** The routes of the sensory service, by dialect. */
+export const DICEBOX_SENSORY = {
+  '2017': {
+    storePicture: { ...store, status: 201 },
+    requestSamples: { ...request, status: 201 },
+    orderBatch: { ...order, status: 201 },
+    pollBatch: { ...poll, status: 201 },
+  },
+  '2019': {
+    sensoryCategories: { ...categories, status: 200 },
+    storePicture: { ...store, status: 200 },
+    requestSamples: { ...request, status: 201 },
+    orderBatch: { ...order, status: 202 },
+    pollBatch: { ...poll, status: 200 },
+  },
+} as const satisfies Record<DiceboxDialect, Endpoints>;
+
+/** The routes of our own for pictures. */
+export const DICEBOX_SENSORY_V1 = {} as const satisfies Endpoints;
