@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
+import { addTrainingKernels } from './wasm/kernels.ts';
 
 /** The types of TensorFlow.js: `TF.LayersModel`, `TF.Tensor` and so on. */
 export type * as TF from '@tensorflow/tfjs';
@@ -85,6 +86,7 @@ async function openNative(): Promise<Engine> {
 
 async function openWasm(): Promise<Engine> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  addTrainingKernels();
   wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
   await use('wasm');
   return { name: 'wasm', version: wasm.version_wasm, device: 'cpu', tf };
