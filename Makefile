@@ -67,7 +67,7 @@ trainer: install ## Install the picture trainer with TensorFlow (FLAVOUR=gpu), w
 	programs/picture-trainer/install $(FLAVOUR)
 
 .PHONY: real-parts
-real-parts: ## Get NSQ, PostgreSQL, MinIO, a registry, Docker and Compose onto this machine, for the tests that need them
+real-parts: ## Get NSQ, PostgreSQL, MinIO, Docker, TensorFlow and all else onto this machine, for the tests that need them
 	utils/real-parts/install/all
 
 # A server of S3 that only make soak needs.

@@ -3,6 +3,8 @@ export { createAuthority } from './certificates.ts';
 export { removeOrphanProjects, testProject } from './dind/owner.ts';
 export type { Dind, DindOptions, DindTls } from './dind.ts';
 export { BASE_IMAGES, startDind } from './dind.ts';
+export type { PictureSet } from './fashion-mnist.ts';
+export { FASHION_CATEGORIES, fashionMnist } from './fashion-mnist.ts';
 export { freePort, freePorts } from './free-ports.ts';
 export type { MinioServer, StartMinio } from './minio.ts';
 export { startMinio } from './minio.ts';

@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fashionFolder } from './fashion-mnist.ts';
 import { findProgram } from './place.ts';
 
 /** A part of a team's installation that tests may need. */
@@ -14,14 +16,15 @@ export type Part =
   | 'schemathesis'
   | 'molotov'
   | 'pyzmq'
-  | 'dockerfile-reader';
+  | 'dockerfile-reader'
+  | 'fashion-mnist';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
 interface Skippable {
   skipIf(condition: boolean): unknown;
 }
 
-const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose'>, readonly string[]>> = {
+const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose' | 'fashion-mnist'>, readonly string[]>> = {
   nsq: ['nsqd', 'nsqlookupd'],
   postgres: ['initdb', 'postgres'],
   pgbouncer: ['pgbouncer'],
@@ -61,6 +64,7 @@ function whyNot(part: Part): string | undefined {
     const found = succeeds('docker', 'compose', 'version') || succeeds('docker-compose', 'version');
     return found ? undefined : 'Docker Compose not found';
   }
+  if (part === 'fashion-mnist') return existsSync(fashionFolder) ? undefined : 'Fashion-MNIST not found';
   const absent = PROGRAMS[part].filter((name) => findProgram(name) === undefined);
   return absent.length === 0 ? undefined : `${absent.join(' and ')} not found`;
 }
