@@ -11,10 +11,14 @@ import {
 import { databaseContradictions, databaseSettings } from '@morpheo/service/database';
 import { accessSettings } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
+import { yamlSettings } from '@morpheo/service/yaml';
 import { z } from 'zod';
 
 const PREFIX = 'MORPHEO_DICEBOX_';
 const text = z.string().min(1);
+
+/** Where images look for their settings, that of the training processor too. */
+const SETTINGS_FILE = '/dicebox/dicebox.yaml';
 
 /** The sets of routes that a process may serve. */
 export const ROUTE_SETS = ['sensory', 'training', 'classification'] as const;
@@ -51,7 +55,7 @@ export const settings = defineSettings({
     flag: 'config',
     env: `${PREFIX}CONFIG`,
     schema: text.optional(),
-    help: 'YAML file of settings by the names of their flags, with _ for -; a flag, a variable and a secret win over it. /dicebox/dicebox.yaml where it is there.',
+    help: `YAML file of settings by the names of their flags, with _ for -; a flag, a variable and a secret win over it. ${SETTINGS_FILE} where it is there.`,
   },
   serve: {
     flag: 'serve',
@@ -141,6 +145,8 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'Pictures in, networks trained and served: the REST services of dicebox.',
     version: VERSION,
     settings,
+    file: yamlSettings(settings, { setting: 'config', usual: SETTINGS_FILE, others: ['training_processor'] }),
+    secretsFolder: '/run/secrets',
     canCheck: true,
     envPrefix: PREFIX,
     check: contradictions,

@@ -17,6 +17,7 @@ import {
   unusedSetting,
 } from '@morpheo/service/config';
 import { traceSettings } from '@morpheo/service/trace';
+import { yamlSettings } from '@morpheo/service/yaml';
 import { z } from 'zod';
 import { bucketSettings } from '../buckets/index.ts';
 import { gpuSettings } from '../gpus/settings.ts';
@@ -224,6 +225,12 @@ export const settings = defineSettings({
     default: 3000,
     help: 'About how often to ask for orders while there is room, such as 3s.',
   },
+  config: {
+    flag: 'config',
+    env: 'MORPHEO_WORKER_CONFIG',
+    schema: text.optional(),
+    help: 'YAML file with settings below training_processor, by the names of their flags, with _ for -; a flag, a variable and a secret win over it.',
+  },
   grace: {
     flag: 'grace',
     env: 'MORPHEO_WORKER_GRACE',
@@ -259,6 +266,8 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     description: 'Takes orders from compute-api, runs their containers, and hands in what comes of it.',
     version: VERSION,
     settings,
+    file: yamlSettings(settings, { setting: 'config', section: 'training_processor' }),
+    secretsFolder: '/run/secrets',
     canCheck: true,
     envPrefix: PREFIX,
     check: contradictions,

@@ -43,8 +43,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   'eventsource-parser': ['libs/client/src/'],
   '@sinonjs/fake-timers': ['simulation/src/'],
   sharp: ['apps/dicebox/src/pixels/'],
-  // Shepherd's own configuration: nothing else of the platform is YAML.
-  yaml: ['libs/service/src/shepherd/'],
+  yaml: ['libs/service/src/yaml/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
   '@tensorflow': ['programs/picture-trainer/src/engine.ts', 'programs/picture-trainer/src/wasm/'],

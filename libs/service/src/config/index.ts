@@ -1,4 +1,4 @@
-export type { Loaded, LoadSettings } from './load.ts';
+export type { Loaded, LoadSettings, SettingsFile } from './load.ts';
 export { loadSettings, settingsOrPrint } from './load.ts';
 export {
   listenSettings,

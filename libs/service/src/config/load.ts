@@ -1,8 +1,19 @@
-import { PlatformError } from '@morpheo/common';
+import { existsSync } from 'node:fs';
+import { isPlatformError, PlatformError } from '@morpheo/common';
 import { buildCommand, readFlags } from './command-line.ts';
 import { ownVariables, unknownVariables } from './environment.ts';
-import { readSetting } from './read-setting.ts';
+import { readSetting, type Sources } from './read-setting.ts';
 import type { Settings, SettingsOf } from './settings.ts';
+
+/** A file that says of settings what neither a flag, a variable nor a secret of the container says. */
+export interface SettingsFile {
+  /** The setting that names it, as the program calls it. */
+  readonly setting: string;
+  /** The file that is read where none is named, and it is there. */
+  readonly usual?: string | undefined;
+  /** The texts in it by their flags; of a secret, `<flag>-file` is the path of a file that holds it. Throws `invalid_request`. */
+  readonly read: (path: string) => ReadonlyMap<string, string>;
+}
 
 /** What {@link loadSettings} is given. Nothing but `argv` and `env` is read (and the files that secrets name). */
 export interface LoadSettings<S extends Settings> {
@@ -19,6 +30,12 @@ export interface LoadSettings<S extends Settings> {
   readonly envPrefix?: string;
   /** What contradicts in the values, and what to do: one sentence each. Called when all are well formed. */
   readonly check?: (values: SettingsOf<S>) => readonly string[];
+  readonly file?: SettingsFile | undefined;
+  /**
+   * The folder into which Docker and others put secrets for a container: a secret that nobody has given is the file there
+   * that is called as its variable, in small letters, if there is one.
+   */
+  readonly secretsFolder?: string | undefined;
   /** Understand `--check`, and answer with what is to be checked instead of the settings to run with. */
   readonly canCheck?: boolean;
   /** The arguments after the program's name. */
@@ -53,9 +70,10 @@ export function loadSettings<const S extends Settings>(options: LoadSettings<S>)
   if (options.envPrefix !== undefined) {
     problems.push(...unknownVariables(options.settings, options.envPrefix, env));
   }
+  const sources = sourcesOf(options, flags.given, env, problems);
   const values: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(options.settings)) {
-    const read = readSetting(setting, flags.given, env);
+    const read = readSetting(setting, sources);
     if ('problem' in read) problems.push(read.problem);
     else values[name] = read.value;
   }
@@ -65,6 +83,31 @@ export function loadSettings<const S extends Settings>(options: LoadSettings<S>)
   if (flags.check) return { kind: 'check', values: problems.length === 0 ? complete : undefined, problems };
   if (problems.length > 0) throw refusal(options.name, problems);
   return { kind: 'settings', values: complete };
+}
+
+/** Where settings are read; a file of settings that is no good becomes a problem. */
+function sourcesOf(
+  { file, settings, secretsFolder }: Pick<LoadSettings<Settings>, 'file' | 'settings' | 'secretsFolder'>,
+  given: Sources['given'],
+  env: Sources['env'],
+  problems: string[],
+): Sources {
+  const sources = { given, env, secretsFolder };
+  const named = file && settings[file.setting];
+  if (file === undefined || named === undefined) return sources;
+  const { usual } = file;
+  const flag = given.get(named.flag);
+  const path =
+    (typeof flag === 'string' ? flag : env[named.env]) ||
+    (usual !== undefined && existsSync(usual) ? usual : undefined);
+  if (path === undefined) return sources;
+  try {
+    return { ...sources, file: file.read(path) };
+  } catch (error) {
+    if (!isPlatformError(error, 'invalid_request')) throw error;
+    problems.push(error.message);
+    return sources;
+  }
 }
 
 function refusal(name: string, problems: readonly string[]): PlatformError {

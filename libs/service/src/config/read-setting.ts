@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { PlatformError } from '@morpheo/common';
 import { Secret, type SecretFile, withoutCredentials } from './secret.ts';
 import type { Setting } from './settings.ts';
@@ -6,13 +7,22 @@ import type { Setting } from './settings.ts';
 type Env = Readonly<Record<string, string | undefined>>;
 type Given = ReadonlyMap<string, string | true>;
 
+/** Where settings are read, the first that says something wins: flags, variables, secrets of the container, a file. */
+export interface Sources {
+  readonly given: Given;
+  readonly env: Env;
+  readonly secretsFolder?: string | undefined;
+  /** The texts of a file by their flags. */
+  readonly file?: ReadonlyMap<string, string> | undefined;
+}
+
 /** The value of one setting, or what is wrong with it in one sentence. */
 export type ReadSetting = { readonly value: unknown } | { readonly problem: string };
 
-/** Finds what a setting was given, flags before the environment, and turns it into its value. */
-export function readSetting(setting: Setting, given: Given, env: Env): ReadSetting {
+/** Finds what a setting was given, and turns it into its value. */
+export function readSetting(setting: Setting, sources: Sources): ReadSetting {
   const names = `--${setting.flag} (${setting.env})`;
-  const found = find(setting, given, env);
+  const found = find(setting, sources);
   if ('problem' in found) return { problem: `${names}: ${found.problem}` };
   if (found.text === undefined && setting.default !== undefined)
     return { value: wrap(setting, setting.default) };
@@ -31,7 +41,7 @@ export function readSetting(setting: Setting, given: Given, env: Env): ReadSetti
 type Origin = Pick<SecretFile, 'setting' | 'path'>;
 type Found = { readonly text: string | undefined; readonly file?: Origin } | { readonly problem: string };
 
-function find(setting: Setting, given: Given, env: Env): Found {
+function find(setting: Setting, { given, env, secretsFolder, file }: Sources): Found {
   const flag = textOfFlag(setting, given);
   if ('problem' in flag) return flag;
   const flagFile = setting.secret === true ? given.get(`${setting.flag}-file`) : undefined;
@@ -39,7 +49,16 @@ function find(setting: Setting, given: Given, env: Env): Found {
   const fromFlags = choose(flag.text, flagFile, `--${setting.flag}`, `--${setting.flag}-file`);
   if ('problem' in fromFlags || fromFlags.text !== undefined) return fromFlags;
   const envFile = setting.secret === true ? env[`${setting.env}_FILE`] : undefined;
-  return choose(env[setting.env], envFile, setting.env, `${setting.env}_FILE`);
+  const fromEnv = choose(env[setting.env], envFile, setting.env, `${setting.env}_FILE`);
+  if ('problem' in fromEnv || fromEnv.text !== undefined) return fromEnv;
+  const mounted =
+    setting.secret === true && secretsFolder !== undefined
+      ? join(secretsFolder, setting.env.toLowerCase())
+      : undefined;
+  if (mounted !== undefined && existsSync(mounted))
+    return readSecretFile(mounted, 'A secret of this container');
+  const { flag: key } = setting;
+  return choose(file?.get(key), file?.get(`${key}-file`), `${key} in the file`, `${key}-file in the file`);
 }
 
 function textOfFlag(setting: Setting, given: Given): Found {

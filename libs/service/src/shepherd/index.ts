@@ -4,7 +4,7 @@ import { errnoOf, PlatformError, sheepId } from '@morpheo/common';
 import { z } from 'zod';
 import { Secret } from '../config/index.ts';
 import type { LogLevel } from '../log/index.ts';
-import { type Misfit, readYaml } from './yaml.ts';
+import { type Misfit, readYaml } from '../yaml/index.ts';
 
 export { sheepLabels } from '@morpheo/common';
 

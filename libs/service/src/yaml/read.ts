@@ -9,8 +9,8 @@ export interface YamlText<S extends z.ZodType> {
   readonly text: string;
   /** What errors call the file. */
   readonly file: string;
-  /** The variables that `$NAME` and `${NAME}` stand for. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The variables that `$NAME` and `${NAME}` stand for; absent: these are no variables. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly schema: S;
 }
 
@@ -28,8 +28,8 @@ export interface ReadYaml<T> {
 }
 
 /**
- * Reads YAML 1.2 that fits a schema. In texts without quotes, `$NAME` and `${NAME}`, in capitals, stand for variables, as in
- * the configuration of Shepherd. Throws `invalid_request` that names the file, and the line of each problem; it shows no
+ * Reads YAML 1.2 that fits a schema. In texts without quotes, `$NAME` and `${NAME}`, in capitals, stand for variables, where
+ * there are some, as in the configuration of Shepherd. Throws `invalid_request` that names the file, and the line of each problem; it shows no
  * value.
  */
 export function readYaml<S extends z.ZodType>({
@@ -49,7 +49,7 @@ export function readYaml<S extends z.ZodType>({
   const unset: { offset: number; message: string }[] = [];
   visit(document, {
     Scalar(_key, node) {
-      if (node.type !== Scalar.PLAIN || typeof node.value !== 'string') return;
+      if (env === undefined || node.type !== Scalar.PLAIN || typeof node.value !== 'string') return;
       node.value = node.value.replace(VARIABLE, (_all, braced?: string, bare?: string) => {
         const name = braced ?? bare ?? '';
         const value = env[name];
