@@ -24,6 +24,17 @@ seconds_since() {
 # kept TAG: where the image is kept once it was built here.
 kept() { printf '%s/%s.tar' "$IMAGES" "$(printf %s "$1" | tr '/:' '__')"; }
 
+# sources_of TAG: a digest of the sources of this repository that the image is made of; nothing for one that has none.
+sources_of() {
+  local program=$HERE/../../programs/picture-trainer
+  [ "$1" = morpheo/picture-trainer:1 ] || return 0
+  (cd "$program" && find src bin install install-library.py package-lock.json "$HERE/images/picture-trainer" -type f ! -name '*.test.ts' -print0 |
+    sort -z | xargs -0 sha256sum) | sha256sum | cut -d' ' -f1
+}
+
+# is_kept TAG: whether what is kept of it is of the sources as they are.
+is_kept() { [ -s "$(kept "$1")" ] && [ "$(sources_of "$1")" = "$(cat "$(kept "$1").sources" 2>/dev/null)" ]; }
+
 # need PROGRAM WHAT REMEDY
 need() { command -v "$1" >/dev/null 2>&1 || [ -x "$1" ] || fail "$1 is needed to build $2: $3"; }
 
@@ -71,14 +82,16 @@ build() {
     debian:bookworm-slim) name=debian ;;
     node:24-slim) name=node ;;
     python:3.11-slim) name=python ;;
+    morpheo/picture-trainer:1) name=picture-trainer ;;
     *) fail "$1 is not here, no registry gave it, and it cannot be built here (see --help)." ;;
   esac
   mkdir -p "$IMAGES"
   exec {lock}>"$(kept "$1").lock"
   flock "$lock"
-  if [ ! -s "$(kept "$1")" ]; then
+  if ! is_kept "$1"; then
     say "building $1 ..."
     "$HERE/images/$name" "$1" || fail "building $1 failed; what it said stands above."
+    sources_of "$1" >"$(kept "$1").sources"
   fi
   exec {lock}>&-
 }
