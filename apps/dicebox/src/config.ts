@@ -1,4 +1,4 @@
-import { DICEBOX_DIALECTS, type DiceboxDialect, VERSION } from '@morpheo/common';
+import { DICEBOX_DIALECTS, type DiceboxDialect, pictureSetKey, VERSION } from '@morpheo/common';
 import {
   defineSettings,
   listenSettings,
@@ -48,6 +48,15 @@ const sets = z
   .transform((all) => [...new Set(all.split(',').map((one) => one.trim()))])
   .pipe(z.array(z.enum(ROUTE_SETS)));
 
+/** A set of pictures as the folders of the original are called. */
+const setName = z.string().transform((text, context) => {
+  const [, name, width, height] = /^(.+)_(\d+)x(\d+)$/.exec(text) ?? [];
+  const read = pictureSetKey.safeParse({ name, width: Number(width), height: Number(height) });
+  if (read.success) return read.data;
+  context.addIssue('should be a name, width and height, such as dicebox_100x100');
+  return z.NEVER;
+});
+
 /** Every setting of dicebox. */
 export const settings = defineSettings({
   ...listenSettings(PREFIX, 8002),
@@ -72,6 +81,12 @@ export const settings = defineSettings({
     help: 'The folder of the embedded database, and of what is held of pictures for a while.',
   },
   ...databaseSettings(PREFIX),
+  pictureSet: {
+    flag: 'picture-set',
+    env: `${PREFIX}PICTURE_SET`,
+    schema: setName.optional(),
+    help: 'The set of pictures of those that name none, such as dicebox_100x100. Absent: the only one that a caller has.',
+  },
   apiKey: {
     flag: 'api-key',
     env: `${PREFIX}API_KEY`,

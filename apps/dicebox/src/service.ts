@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DiceboxDialect } from '@morpheo/common';
+import type { DiceboxDialect, PictureSetKey } from '@morpheo/common';
 import type { DatabasePlace } from '@morpheo/service/database';
 import { type Authenticate, type HttpServer, type ListenTls, listen } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
@@ -15,7 +15,8 @@ import type { DiceboxParts, OpenedRoutes } from './http/route-set.ts';
 import { openSensory } from './sensory/open.ts';
 import { openTraining } from './training/open.ts';
 
-export { migrations, type Schema } from './db/tables.ts';
+export type { Schema } from './db/schema.ts';
+export { migrations } from './db/tables.ts';
 
 /** What dicebox is opened with. Whoever opened the parts closes them, after this service. */
 export interface DiceboxServiceOptions extends Peers {
@@ -26,6 +27,8 @@ export interface DiceboxServiceOptions extends Peers {
   readonly tls?: ListenTls | undefined;
   readonly serve: readonly RouteSetName[];
   readonly database: DatabasePlace;
+  /** The set of pictures of those that name none. */
+  readonly pictureSet?: PictureSetKey | undefined;
   /** A folder of its own, for what may be lost. */
   readonly folder: string;
   readonly apiKey?: ApiKey | undefined;
@@ -57,11 +60,11 @@ const OPEN: Readonly<Record<RouteSetName, (parts: DiceboxParts) => Promise<Opene
 
 /** Opens dicebox: the database first, the intake last, so that it closes first. */
 export async function openDiceboxService(options: DiceboxServiceOptions): Promise<DiceboxService> {
-  const { serve, compute, storage, log, tracer, metrics = createMetrics() } = options;
+  const { serve, compute, storage, pictureSet, log, tracer, metrics = createMetrics() } = options;
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await openTables(options.database, log));
   const stopping = new AbortController();
-  const parts = { database, compute, storage, log, metrics, tracer, stopping: stopping.signal };
+  const parts = { database, compute, storage, pictureSet, log, metrics, tracer, stopping: stopping.signal };
   const opened: OpenedRoutes[] = [];
   for (const name of serve)
     opened.push(stack.use(await OPEN[name]({ ...parts, folder: join(options.folder, name) })));

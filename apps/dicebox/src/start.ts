@@ -35,7 +35,18 @@ export async function openDicebox(
   config: DiceboxConfig,
   { log, metrics, tracer, stack }: ServiceTools,
 ): Promise<OpenedDicebox> {
-  const { host, port, hosts, serve, dataDir = '', apiVersion, versions, origins, apiKey: key } = config;
+  const {
+    host,
+    port,
+    hosts,
+    serve,
+    dataDir = '',
+    pictureSet,
+    apiVersion,
+    versions,
+    origins,
+    apiKey: key,
+  } = config;
   const apiKey = key === undefined ? undefined : { name: config.apiUser, key };
   const others = async () =>
     apiKey === undefined
@@ -45,7 +56,20 @@ export async function openDicebox(
   key?.onRenewed(async () => access.replaceOthers(await others()));
   const service = stack.use(
     await openDiceboxService({
-      ...{ host, port, hosts, serve, apiKey, apiVersion, versions, origins, log, metrics, tracer },
+      ...{
+        host,
+        port,
+        hosts,
+        serve,
+        pictureSet,
+        apiKey,
+        apiVersion,
+        versions,
+        origins,
+        log,
+        metrics,
+        tracer,
+      },
       tls: await readTls(config),
       database: await readDatabasePlace(config, join(dataDir, DATABASE.file), { log, stack }),
       folder: dataDir,

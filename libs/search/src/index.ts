@@ -15,6 +15,7 @@ export {
 export { type NetworkRanges, networkRanges } from './network/ranges.ts';
 export { weightsOf } from './network/weights.ts';
 export { nextSteps } from './next.ts';
+export { type Random, randomOf } from './random.ts';
 export { type Parameters, parameter, type SearchSpace, searchSpace } from './space/space.ts';
 export {
   type Arm,

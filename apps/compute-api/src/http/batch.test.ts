@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type BatchAnswer, MOST_IN_BATCH } from '@morpheo/common';
+import { chunksOf } from '@morpheo/service/http';
 import type { ExecutionContext } from 'ava';
 import test from 'ava';
 import { testOnEngines } from '../testing/on-engines.ts';
 import type { TestCompute } from '../testing/open-test-compute.ts';
 import { aJob, aLearnuplet, aPreduplet } from '../testing/orders.ts';
-import { chunksOf } from './lines.ts';
 
 const ada = { principal: { name: 'ada', roles: ['orchestrator' as const] } };
 

@@ -11,8 +11,8 @@ import {
   type Settled,
   toPlatformError,
 } from '@morpheo/common';
+import { chunksOf, type Line } from '@morpheo/service/http';
 import { type Intake, TOGETHER } from '../orders/submit.ts';
-import { chunksOf, type Line } from './lines.ts';
 
 /** How much of a reason is told: it may repeat what stands in a line. */
 const MOST_DETAIL = 500;

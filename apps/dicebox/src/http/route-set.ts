@@ -1,15 +1,16 @@
-import type { Api, Contract, DiceboxDialect, Endpoints, Handlers } from '@morpheo/common';
-import type { Database } from '@morpheo/service/database';
+import type { Api, Contract, DiceboxDialect, Endpoints, Handlers, PictureSetKey } from '@morpheo/common';
 import type { Check } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import type { Peers } from '../clients.ts';
-import type { Schema } from '../db/tables.ts';
+import type { DiceboxDatabase } from '../db/schema.ts';
 
 /** What every set of routes is made of. */
 export interface DiceboxParts extends Peers {
-  readonly database: Database<Schema>;
+  readonly database: DiceboxDatabase;
+  /** The set of pictures of those that name none. */
+  readonly pictureSet?: PictureSetKey | undefined;
   /** A folder of this service's own, for what may be lost. */
   readonly folder: string;
   readonly log: Log;

@@ -206,6 +206,8 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
   /** Set by the service; clients leave it out. */
   readonly principal?: Principal | undefined;
+  /** Set by the service: resolves when the answer was sent, to whether all of it left this machine's program. */
+  readonly sent?: Promise<'whole' | 'cut'> | undefined;
 }
 
 type Out<S> = S extends z.ZodType ? z.output<S> : never;

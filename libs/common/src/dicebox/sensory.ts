@@ -1,10 +1,20 @@
 import * as z from 'zod';
 import { declaredJson, json } from '../contract/contract.ts';
 import { type DiceboxDialect, type Endpoints, keyed, MOST_PICTURE_BODY, pictureText } from './dialects.ts';
+import { PICTURE_BOUNDS } from './pictures.ts';
 
-const batch = z.object({ batch_size: z.int().min(1), noise: z.number().min(0).max(1) });
+/** Which set, where a deployment has several: none of the originals', whose service has one. */
+const which = z.object({
+  name: z.string().optional(),
+  width: z.coerce.number().int().min(1).optional(),
+  height: z.coerce.number().int().min(1).optional(),
+});
 
-/** The grey values of a picture, row by row, 0 to 255. */
+const batch = which.extend({ batch_size: z.int().min(1), noise: z.number().min(0).max(1) });
+
+const few = batch.extend({ batch_size: z.int().min(1).max(PICTURE_BOUNDS.request) });
+
+/** The values of a picture, 0 to 255, column by column as in the original, from the top left. */
 const pixels = z.array(z.number());
 
 /** 1 at the index of the category, 0 elsewhere. */
@@ -33,7 +43,7 @@ const request = {
   path: '/api/sensory/request',
   summary: 'A few pictures with their labels',
   ...keyed,
-  body: declaredJson(batch),
+  body: declaredJson(few),
   response: json(z.object({ labels: z.array(label), data: z.array(pixels) })),
 } as const;
 
@@ -60,6 +70,7 @@ const categories = {
   path: '/api/sensory/category',
   summary: 'The index of each category by its name',
   ...keyed,
+  query: which,
   response: json(z.object({ category_map: z.record(z.string(), z.int()) })),
 } as const;
 
@@ -79,6 +90,3 @@ export const DICEBOX_SENSORY = {
     pollBatch: { ...poll, status: 200 },
   },
 } as const satisfies Record<DiceboxDialect, Endpoints>;
-
-/** The routes of our own for pictures. */
-export const DICEBOX_SENSORY_V1 = {} as const satisfies Endpoints;

@@ -55,6 +55,7 @@ export {
   streamSettings,
 } from './rates/settings.ts';
 export type { StreamLimits } from './rates/streams.ts';
+export { chunksOf, type Line } from './routes/lines.ts';
 export type { Limits } from './routes/parse-input.ts';
 export {
   type HttpServer,

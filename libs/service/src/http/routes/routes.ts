@@ -76,7 +76,8 @@ async function serve(
   if (parts.rules.authenticate !== null && principal !== undefined) noteConcern(principal, req);
   noteOrder(parts.contract, ctx.params);
   if (endpoint.body !== undefined) input.body = await parseBody(endpoint.body, req, res, parts.limits);
-  const output = await run(parts.api, key, input, { signal: call.signal, principal });
+  const { signal, sent } = call;
+  const output = await run(parts.api, key, input, { signal, principal, sent });
   if (parts.validateResponses) requireFit(key, endpoint, output);
   const known = parts.rules.authenticate !== null && principal !== undefined;
   const caller = known ? `caller ${principal.name}` : `address ${clientOf(req.socket.remoteAddress)}`;
@@ -98,7 +99,10 @@ function noteOrder({ order: name }: Contract, params: Readonly<Partial<Record<st
   concerns(order, params.attempt === undefined ? undefined : Number(params.attempt));
 }
 
-type Handler = (input: ParsedInput, call: { signal: AbortSignal; principal: unknown }) => Promise<unknown>;
+type Handler = (
+  input: ParsedInput,
+  call: { signal: AbortSignal; principal: unknown; sent: Promise<unknown> },
+) => Promise<unknown>;
 
 function run(api: Api<Contract>, key: string, ...args: Parameters<Handler>): Promise<unknown> {
   const handlers = api as unknown as Readonly<Record<string, Handler | undefined>>;

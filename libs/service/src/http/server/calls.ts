@@ -5,6 +5,8 @@ import { PlatformError } from '@morpheo/common';
 export interface OpenCall {
   /** Aborted when the client is gone (`cancelled`) or the server stops (`unavailable`). */
   readonly signal: AbortSignal;
+  /** See `Call.sent`. */
+  readonly sent: Promise<'whole' | 'cut'>;
   /** Says that the answer is a live stream, which does not end by itself in time: a server that stops ends it. */
   markLive(): void;
 }
@@ -29,16 +31,19 @@ export function createCalls(): Calls {
   return {
     open: (response) => {
       const controller = new AbortController();
+      const { promise: sent, resolve } = Promise.withResolvers<'whole' | 'cut'>();
       open.add(controller);
       response.once('close', () => {
         open.delete(controller);
         live.delete(controller);
+        resolve(response.writableFinished ? 'whole' : 'cut');
         if (!response.writableFinished) {
           controller.abort(new PlatformError('cancelled', 'The client closed the connection.'));
         }
       });
       return {
         signal: controller.signal,
+        sent,
         markLive: () => {
           live.add(controller);
           if (stopping) stop(live);
