@@ -1,0 +1,45 @@
+import type { Engine } from '../engine.ts';
+import { Network } from '../network/network.ts';
+import { sizeText } from '../pictures/shards.ts';
+import type { StoredNetwork } from '../results/network-folder.ts';
+import { tensorOf } from '../training/epochs.ts';
+
+/** More are computed one after the other, so that calls of many pictures take no more memory. */
+const AT_ONCE = 256;
+
+/** A trained network that answers what pictures show. */
+export class Classifier {
+  readonly categories: readonly string[];
+  /** How many bytes a picture has. */
+  readonly pictureBytes: number;
+  /** Width, height and channels, for people. */
+  readonly size: string;
+  readonly #stored: StoredNetwork;
+  readonly #engine: Engine;
+  readonly #network: Network;
+
+  /** Throws `Refusal` where the network cannot be built. */
+  constructor(engine: Engine, stored: StoredNetwork) {
+    this.#engine = engine;
+    this.#stored = stored;
+    this.#network = new Network(engine, stored.genome, 0);
+    this.#network.restore(stored.values);
+    this.categories = stored.categories;
+    this.pictureBytes = stored.width * stored.height * stored.channels;
+    this.size = sizeText(stored);
+  }
+
+  /** How probable each category is for each picture, row by row; the bytes are picture after picture. */
+  probabilities(pixels: Uint8Array): Float32Array {
+    const [width, count] = [this.categories.length, pixels.length / this.pictureBytes];
+    const rows = new Float32Array(count * width);
+    for (let from = 0; from < count; from += AT_ONCE) {
+      const part = pixels.subarray(from * this.pictureBytes, (from + AT_ONCE) * this.pictureBytes);
+      const values = Float32Array.from(part, (value) => value / 255);
+      const input = tensorOf(this.#engine, this.#stored, { values });
+      rows.set(this.#network.predict(input), from * width);
+      input.dispose();
+    }
+    return rows;
+  }
+}
