@@ -28,6 +28,8 @@ import { checkEffects } from './outbox/store.ts';
 import { OpenOrders } from './owners/open-orders.ts';
 import { startReaper } from './queue/lease.ts';
 import { keepRemoving, Retention } from './retention/retention.ts';
+import { SearchFollowers } from './searches/follow.ts';
+import { Searches } from './searches/searches.ts';
 
 /** The parts that compute-api works with; whoever opened them closes them, after it. */
 export interface ComputeParts extends Systems {
@@ -77,6 +79,8 @@ export function startCompute(parts: ComputeParts): Compute {
   const groupFollowers = new GroupFollowers(database);
   const openOrders = new OpenOrders({ database, most: settings.openOrders });
   const groupActions = new GroupActions({ database, openOrders, settings, log });
+  const searches = new Searches({ database, openOrders, settings, log });
+  const searchFollowers = new SearchFollowers(database);
   const dispatcher = new Dispatcher({ ...parts, database });
   database.relayBy(dispatcher);
   database.onCommitted(({ event }) => {
@@ -97,6 +101,7 @@ export function startCompute(parts: ComputeParts): Compute {
     () => dispatcher.wake(),
   );
   const groupNews = parts.database.listen(CHANNELS.group, (key) => groupFollowers.announce(key));
+  const searchNews = parts.database.listen(CHANNELS.search, (id) => searchFollowers.announce(id));
   const { signTicket } = parts;
   const calls = openCalls(parts, database, metrics);
   return {
@@ -107,6 +112,8 @@ export function startCompute(parts: ComputeParts): Compute {
       followers,
       groupActions,
       groupFollowers,
+      searches,
+      searchFollowers,
       retention,
       calls,
       signTicket,
@@ -117,9 +124,11 @@ export function startCompute(parts: ComputeParts): Compute {
     checkEffects: async (lane) => await checkEffects(database, lane),
     async [Symbol.asyncDispose]() {
       await calls[Symbol.asyncDispose]();
+      searchNews[Symbol.dispose]();
       groupNews[Symbol.dispose]();
       changes[Symbol.dispose]();
       news[Symbol.dispose]();
+      await searches[Symbol.asyncDispose]();
       await groupActions[Symbol.asyncDispose]();
       await removals[Symbol.asyncDispose]();
       await reaper[Symbol.asyncDispose]();

@@ -9,6 +9,7 @@ import { migrations } from './db/migrations.ts';
 import type { Schema } from './db/schema.ts';
 import { openTestCompute, type TestCompute } from './testing/open-test-compute.ts';
 import { aLearnuplet } from './testing/orders.ts';
+import { aSearch, runTrial } from './testing/searches.ts';
 import type { TestWorker } from './testing/test-worker.ts';
 
 // One after the other: what they measure is how services share a database, not a machine.
@@ -153,4 +154,35 @@ test('Two services on one database cancel a group together, each of its orders o
     .where('what', 'in', ['cancelled', 'failed'])
     .execute();
   t.is(ends.length, new Set(ends.map(({ order_id }) => order_id)).size);
+});
+
+test('Two services on one database take each step of a search once', async (t) => {
+  await using several = await openSeveral(2);
+  const { computes } = several;
+  const body = aSearch({ parallel: 6, control: true, budget: { trials: 12 } });
+  const params = { uuid: body.uuid };
+  await Promise.all(computes.map(async ({ api }) => await api.postSearch({ body })));
+  const isOver = async ({ api }: TestCompute) => (await api.getSearch({ params })).status !== 'running';
+  const working = computes.map(async (compute) => {
+    const worker = await compute.worker({ learn: 0, predict: 0, job: 3 });
+    while (!(await isOver(compute))) {
+      const claim = await worker.claim(0, ['job']);
+      if (claim === null) await pause(20);
+      else await runTrial(worker, claim);
+    }
+  });
+  await Promise.all(working);
+  const [one] = computes;
+  const runs = await one?.database.read.selectFrom('search_runs').selectAll().orderBy('told').execute();
+  const numbers = Array.from({ length: runs?.length ?? 0 }, (_, at) => at + 1);
+  t.deepEqual(
+    runs?.map(({ told }) => told),
+    numbers,
+  );
+  t.deepEqual(
+    runs?.map(({ n }) => n).toSorted((a, b) => a - b),
+    numbers,
+  );
+  t.is(new Set(runs?.map(({ order_id }) => order_id)).size, numbers.length);
+  t.like(await one?.api.getSearch({ params }), { status: 'done', trials: 12, control: { trials: 12 } });
 });

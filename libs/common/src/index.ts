@@ -41,6 +41,8 @@ export * from './needs.ts';
 export * from './order.ts';
 export * from './permissions.ts';
 export * from './retry.ts';
+export * from './search/routes.ts';
+export * from './search/search.ts';
 export * from './shepherd/contract.ts';
 export * from './uuid.ts';
 export * from './wire/go-json.ts';

@@ -153,6 +153,11 @@ export const stepRecord = z.object({
 /** See {@link stepRecord}. */
 export type StepRecord = z.infer<typeof stepRecord>;
 
+/** Numbers by name that a job wrote as `score.json` among its outputs. */
+export const resultScores = z
+  .record(z.string().max(200), z.number())
+  .refine((scores) => Object.keys(scores).length <= 100, 'should be at most 100 numbers');
+
 /** What an attempt brought: the digest and size of the staged model, prediction or output, and for `learn` the scores. */
 export const orderResult = z.object({
   /** The id of the model, prediction or output on storage. */
@@ -160,6 +165,8 @@ export const orderResult = z.object({
   sha256: z.string(),
   size: z.int(),
   performance: performance.optional(),
+  /** Of a job. */
+  scores: resultScores.optional(),
 });
 
 /** See {@link orderResult}. */

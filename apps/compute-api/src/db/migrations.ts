@@ -432,4 +432,57 @@ export const migrations: Migrations = {
       .addColumn('runners', 'text', (column) => column.notNull())
       .execute();
   },
+  '023-searches': async (schema) => {
+    await schema.schema
+      .createTable('searches')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('spec', 'text', (column) => column.notNull())
+      .addColumn('identity', 'text', (column) => column.notNull())
+      .addColumn('status', 'text', (column) => column.notNull())
+      .addColumn('why', 'text')
+      .addColumn('told', 'integer', (column) => column.notNull())
+      .addColumn('placed', 'integer', (column) => column.notNull())
+      .addColumn('best', 'integer')
+      .addColumn('control_best', 'integer')
+      .addColumn('due_at', 'bigint')
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('ended_at', 'bigint')
+      .execute();
+    await schema.schema
+      .createTable('search_trials')
+      .addColumn('search_id', 'text', (column) => column.notNull().references('searches.id'))
+      .addColumn('number', 'integer', (column) => column.notNull())
+      .addColumn('arm', 'text', (column) => column.notNull())
+      .addColumn('parameters', 'text', (column) => column.notNull())
+      .addPrimaryKeyConstraint('search_trials_key', ['search_id', 'number'])
+      .execute();
+    await schema.schema
+      .createTable('search_runs')
+      .addColumn('search_id', 'text', (column) => column.notNull().references('searches.id'))
+      .addColumn('n', 'integer', (column) => column.notNull())
+      .addColumn('trial', 'integer', (column) => column.notNull())
+      .addColumn('resource', 'integer', (column) => column.notNull())
+      // Its order may be removed because of its age before the search is.
+      .addColumn('order_id', 'text', (column) => column.notNull())
+      .addColumn('output', 'text', (column) => column.notNull())
+      .addColumn('after', 'integer', (column) => column.notNull())
+      .addColumn('placed_at', 'bigint', (column) => column.notNull())
+      .addColumn('open', 'integer', (column) => column.notNull())
+      .addColumn('told', 'integer')
+      .addColumn('value', 'double precision')
+      .addColumn('failed', 'text')
+      .addColumn('seconds', 'double precision')
+      .addPrimaryKeyConstraint('search_runs_key', ['search_id', 'n'])
+      .execute();
+    for (const index of [
+      sql`create index searches_owner on searches (owner, created_at, id)`,
+      sql`create index searches_running on searches (owner) where status = 'running'`,
+      sql`create index searches_due on searches (due_at) where due_at is not null`,
+      // Of the open ones alone, which are few: whose orders have ended is looked for again and again.
+      sql`create index search_runs_open on search_runs (search_id, order_id) where open = 1`,
+    ]) {
+      await index.execute(schema);
+    }
+  },
 };

@@ -8,6 +8,7 @@ import { measureQueue } from '../observe/queue-metrics.ts';
 import { openTestCompute, type TestCompute } from '../testing/open-test-compute.ts';
 import { aJob, aLearnuplet, aPreduplet } from '../testing/orders.ts';
 import { retentionOf } from '../testing/retention.ts';
+import { aSearch } from '../testing/searches.ts';
 import { ComputeDatabase } from './database.ts';
 import { migrations } from './migrations.ts';
 import type { Schema } from './schema.ts';
@@ -16,6 +17,7 @@ import type { Schema } from './schema.ts';
 const GROWS = [
   ...['orders', 'other', 'order_groups', 'attempts', 'events', 'logs'],
   ...['outbox', 'removed_orders', 'foreign_messages', 'order_labels', 'order_inputs'],
+  ...['searches', 'search_trials', 'search_runs'],
 ];
 
 /** What may be read through, and why. */
@@ -34,6 +36,8 @@ const READ_THROUGH: readonly RegExp[] = [
   /^SCAN orders USING INDEX orders_turn: .* from \(select distinct kind, owner from orders where status = 'todo'\) as due /,
   // The order that is the last of those which may stay, where only so many may: nobody waits for it.
   /^SCAN orders USING (COVERING )?INDEX orders_ended: .* order by "ended_at" desc, "id" desc limit (\?|\$1) offset (\?|\$2)$/,
+  // What searches wait for: an index of that alone.
+  /^SCAN search_runs USING (COVERING )?INDEX search_runs_open: /,
   // Of these tests: see `openTestCompute`.
   /^SCAN outbox: select "n" from "outbox" where "effect" = (\?|\$1) limit (\?|\$2)$/,
 ];
@@ -113,6 +117,7 @@ async function callEverything(compute: TestCompute): Promise<void> {
     await api.retryOrder({ params });
   }
   await runJob(compute);
+  await runSearch(compute);
   await lookAtOrders({ api }, done.uuid);
   await lookAtGroup({ api }, group);
   const nothingKept = { ordersMs: -1000, mostOrders: 1, logsMs: -1000, idsMs: -1000, best: 1 };
@@ -131,6 +136,20 @@ async function runJob({ api, worker: register }: TestCompute): Promise<void> {
   const params = { id: claim.order, attempt: claim.attempt };
   await api.noteMetrics({ params, body: { from: 0, lines: [{ step: 1 }] } });
   await worker.finish(claim);
+}
+
+async function runSearch({ api, worker: register }: TestCompute): Promise<void> {
+  const worker = await register({ learn: 0, predict: 0, job: 1 });
+  const body = aSearch({ control: true });
+  const params = { uuid: body.uuid };
+  await api.postSearch({ body });
+  await worker.finish(await worker.mustClaim(0, ['job']));
+  await worker.finish(await worker.mustClaim(0, ['job']));
+  await api.listSearches({ query: {} });
+  await api.listSearches({ query: { cursor: `1.${body.uuid}` } });
+  await api.listTrials({ params, query: { cursor: '1' } });
+  await api.cancelSearch({ params });
+  await Array.fromAsync(await api.searchEvents({ params, headers: {} }));
 }
 
 async function lookAtGroup({ api }: Pick<TestCompute, 'api'>, name: string): Promise<void> {

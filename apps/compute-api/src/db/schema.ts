@@ -1,4 +1,12 @@
-import type { AttemptOutcome, FailureReason, OrderEvent, OrderKind, OrderStatus } from '@morpheo/common';
+import type {
+  AttemptOutcome,
+  FailureReason,
+  OrderEvent,
+  OrderKind,
+  OrderStatus,
+  SearchArm,
+  SearchStatus,
+} from '@morpheo/common';
 import type { Transaction } from 'kysely';
 
 /**
@@ -26,6 +34,9 @@ export interface Schema {
   order_inputs: OrderInputRow;
   removed_orders: RemovedOrderRow;
   retention_positions: RetentionPositionRow;
+  searches: SearchRow;
+  search_trials: SearchTrialRow;
+  search_runs: SearchRunRow;
 }
 
 /** A transaction on the tables of compute-api. */
@@ -293,4 +304,61 @@ export interface OrderGroupRow {
   asked_at: number | null;
   /** 1 while that is being carried out, else 0. The row is its own outbox for it. */
   under_way: number;
+}
+
+/** A search: what was posted, and how far it is. Its trials and their orders have tables of their own. */
+export interface SearchRow {
+  id: string;
+  /** As in {@link OrderRow}, as all its orders have it. */
+  owner: string;
+  /** JSON of a `Search`. */
+  spec: string;
+  /** SHA-256 of what makes the search the same search. */
+  identity: string;
+  status: SearchStatus;
+  /** Why it has ended. */
+  why: string | null;
+  /** How many results it has heard of. */
+  told: number;
+  /** How many orders it has placed. */
+  placed: number;
+  /** The runs (`n`) of the best trial, and of the best of the random arm; null where there is none. */
+  best: number | null;
+  control_best: number | null;
+  /** When it is looked at again though no order of it has ended; null where that is not needed. */
+  due_at: number | null;
+  created_at: number;
+  ended_at: number | null;
+}
+
+/** A set of parameters that a search tries. */
+export interface SearchTrialRow {
+  search_id: string;
+  /** From 0 over both arms, in the order in which they began. */
+  number: number;
+  arm: SearchArm;
+  /** JSON of an object. */
+  parameters: string;
+}
+
+/** An order of a trial, which is its run at a rung. */
+export interface SearchRunRow {
+  search_id: string;
+  /** Counts what the search has placed, from 1. */
+  n: number;
+  trial: number;
+  resource: number;
+  order_id: string;
+  /** What its order makes on storage. */
+  output: string;
+  /** How many results the search had heard of when it placed it. */
+  after: number;
+  placed_at: number;
+  /** 1 until the search has heard how it ended, or has ended itself. */
+  open: number;
+  /** The place of its result among those of the search, from 1; null where the search has not heard of it. */
+  told: number | null;
+  value: number | null;
+  failed: string | null;
+  seconds: number | null;
 }

@@ -9,10 +9,13 @@ import type { Followers } from '../orders/follow.ts';
 import { createIntake } from '../orders/submit.ts';
 import type { OpenOrders } from '../owners/open-orders.ts';
 import type { Retention } from '../retention/retention.ts';
+import type { SearchFollowers } from '../searches/follow.ts';
+import type { Searches } from '../searches/searches.ts';
 import { attemptHandlers } from './attempts.ts';
 import { outputOf, placeBatch } from './batch.ts';
 import { groupHandlers } from './groups.ts';
 import { orderHandlers } from './orders.ts';
+import { searchHandlers } from './searches.ts';
 import { settingHandlers } from './settings.ts';
 
 /** What the handlers work with. */
@@ -23,6 +26,8 @@ export interface HandlerParts {
   readonly followers: Followers;
   readonly groupActions: GroupActions;
   readonly groupFollowers: GroupFollowers;
+  readonly searches: Searches;
+  readonly searchFollowers: SearchFollowers;
   readonly retention: Pick<Retention, 'plan' | 'remove'>;
   readonly calls: CallParts;
   readonly signTicket: SignTicket | undefined;
@@ -36,6 +41,8 @@ export function createHandlers({
   followers,
   groupActions,
   groupFollowers,
+  searches,
+  searchFollowers,
   retention,
   calls,
   signTicket,
@@ -61,6 +68,7 @@ export function createHandlers({
     postOrders: async ({ body }, call) => await placeBatch(intake, body.body, call?.principal),
     ...orderHandlers(database, settings, followers, openOrders),
     ...groupHandlers(database, groupActions, groupFollowers),
+    ...searchHandlers(database, searches, searchFollowers),
     planRemoval: async ({ query: { from } }) => await retention.plan(from),
     removeOld: async ({ body: { from } }, call) => await retention.remove(from, call?.signal),
     ...settingHandlers(database),

@@ -23,6 +23,8 @@ export const CHANNELS = {
   change: 'order_change',
   /** The state of an order of a group changed, or it was placed: who watches the group looks again. The text is its key. */
   group: 'group_news',
+  /** A search has heard of something, or has ended: who watches it looks again. The text is its id. */
+  search: 'search_news',
 } as const;
 
 /** What is notified of a group: which one it is, as a text. */

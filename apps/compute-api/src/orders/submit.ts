@@ -42,7 +42,8 @@ export const TOGETHER = 500;
  */
 const ROUNDS = 2;
 
-type Settings = Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | 'foreignWorkers'>;
+/** What of the settings orders are checked by. */
+export type IntakeSettings = Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | 'foreignWorkers'>;
 
 /**
  * Takes in orders, and resolves once they are on disk with what is kept of each, unless that was removed since; storage
@@ -52,7 +53,11 @@ type Settings = Pick<ComputeSettings, 'ageingMs' | 'orderData' | 'callbacks' | '
  * cancelled `wrong_state`, an order beyond those that its owner may have open `rate_limited`, and where orders are for
  * foreign workers, what is too large for their queue `too_large`.
  */
-export function createIntake(database: ComputeDatabase, openOrders: OpenOrders, settings: Settings): Intake {
+export function createIntake(
+  database: ComputeDatabase,
+  openOrders: OpenOrders,
+  settings: IntakeSettings,
+): Intake {
   const round = async (posted: readonly Posted[]) => await outOfScope(() => placeRound(database, posted));
   const place = gather(round, { most: TOGETHER, rounds: ROUNDS });
   return {
@@ -90,7 +95,7 @@ async function submitMany(
   }: {
     readonly database: ComputeDatabase;
     readonly openOrders: OpenOrders;
-    readonly settings: Settings;
+    readonly settings: IntakeSettings;
     readonly round: (posted: readonly Posted[]) => Promise<readonly Settled<Placed>[]>;
   },
 ): Promise<Settled<OrderSpec | undefined>[]> {
@@ -139,18 +144,24 @@ async function submitMany(
   });
 }
 
-/** An order that keeps the rules which can be checked without the database, as it is to be kept. */
-function toPost(
+function toPost(posted: OrderSpec, principal: Call['principal'], settings: IntakeSettings): Posted {
+  return postedOf(posted, ownerOf(posted.uplet.owner, principal), settings);
+}
+
+/**
+ * An order of an owner, who is named as it is kept, as it is to be placed. Throws `invalid_order` where it breaks a rule
+ * that can be checked without the database.
+ */
+export function postedOf(
   posted: OrderSpec,
-  principal: Call['principal'],
-  { ageingMs, orderData, callbacks, foreignWorkers }: Settings,
+  owner: string,
+  { ageingMs, orderData, callbacks, foreignWorkers }: IntakeSettings,
 ): Posted {
   const kind = kindOf(posted.kind);
   const broken =
     kind.brokenRule(posted) ?? brokenDataRule(posted, orderData) ?? brokenCallbackRule(posted, callbacks);
   if (broken !== undefined) throw new PlatformError('invalid_order', `Invalid ${kind.wireName}: ${broken}`);
   if (foreignWorkers !== undefined) refuseUnfit(posted);
-  const owner = ownerOf(posted.uplet.owner, principal);
   const spec = kind.completed(posted);
   const { uuid: id, priority = 0, gpus = null, needs, group: group_name = null } = spec.uplet;
   const row = {

@@ -9,13 +9,13 @@ export class ComputeProcess extends ServiceProcess {
   readonly url: string;
   readonly #folder: string;
 
-  constructor(folder: string, port: number) {
+  constructor(folder: string, port: number, storage: string) {
     const url = `http://127.0.0.1:${port}`;
     super({
       main: mainOf('compute-api'),
       flags: {
-        ...{ 'data-dir': folder, port, 'insecure-open': '', 'log-level': 'error' },
-        ...{ storage: 'http://127.0.0.1:9', 'storage-user': 'u', 'storage-password': 'p' },
+        ...{ 'data-dir': folder, port, 'insecure-open': '', 'log-level': 'error', attempts: 1000 },
+        ...{ storage, 'storage-user': 'u', 'storage-password': 'p' },
       },
       ready: `${url}/health`,
       output: 'show',
@@ -24,11 +24,11 @@ export class ComputeProcess extends ServiceProcess {
     this.#folder = folder;
   }
 
-  /** SIGKILL at the next moment when it writes to its database. */
-  async killAtWrite(): Promise<void> {
+  /** SIGKILL at the next moment when it writes to its database, or at a later one: so many times it is seen to write. */
+  async killAtWrite(writes = 1): Promise<void> {
     const watcher = watch(this.#folder);
     try {
-      await once(watcher, 'change');
+      for (let seen = 0; seen < writes; seen += 1) await once(watcher, 'change');
       await this.kill();
     } finally {
       watcher.close();
@@ -41,7 +41,8 @@ export class ComputeProcess extends ServiceProcess {
   }
 }
 
-/** Makes a {@link ComputeProcess} that does not run yet. */
-export async function computeProcess(): Promise<ComputeProcess> {
-  return new ComputeProcess(await mkdtemp(join(quickFolder(), 'morpheo-compute-process-')), await freePort());
+/** Makes a {@link ComputeProcess} that does not run yet; its storage is away where none is named. */
+export async function computeProcess(storage = 'http://127.0.0.1:9'): Promise<ComputeProcess> {
+  const folder = await mkdtemp(join(quickFolder(), 'morpheo-compute-process-'));
+  return new ComputeProcess(folder, await freePort(), storage);
 }

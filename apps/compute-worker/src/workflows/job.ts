@@ -13,6 +13,7 @@ import type { Checkpoints } from '../beside/checkpoints.ts';
 import { type Gathered, gather } from '../inputs/gather.ts';
 import { mountsOf, placeInputs, placesOf, resourcesOf } from '../inputs/job-inputs.ts';
 import { packOutputs } from '../outputs/pack-outputs.ts';
+import { scoresIn } from '../outputs/scores.ts';
 import type { LiveRun, PreparedImage } from '../runtime/index.ts';
 import type { Recipe } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
@@ -137,13 +138,15 @@ async function keepOutputs(
     const folder = attempt.folderOf('job');
     const path = join(folder, 'outputs.tar');
     const from = join(folder, OUTPUTS.folder);
+    const log = (text: string) => attempt.log('results', text);
+    const scores = outcome === 'done' ? await scoresIn(from, { at: OUTPUTS.container, log }) : {};
     if (bucket !== undefined) {
       const { sha256, size } = await attempt.pushTo(bucket, from, { at: OUTPUTS.container, outcome });
-      if (!storage) return { uuid, sha256, size };
+      if (!storage) return { uuid, sha256, size, ...scores };
     }
     const { sha256, size } = await packOutputs(from, { at: OUTPUTS.container, target: path }, attempt);
     await attempt.stage({ type: 'output', uuid, path, sha256, size });
-    return { uuid, sha256, size };
+    return { uuid, sha256, size, ...scores };
   });
 }
 

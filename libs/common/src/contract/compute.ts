@@ -5,6 +5,7 @@ import { MOST_IN_JOB } from '../job/bounds.ts';
 import { job } from '../job/job.ts';
 import { jobAccepted } from '../job/view.ts';
 import { learnuplet, ORDER_KINDS, ORDER_STATUSES, orderSpec, preduplet } from '../order.ts';
+import { searches } from '../search/routes.ts';
 import { uuid } from '../uuid.ts';
 import { attempts } from './attempts.ts';
 import { ANYONE_KNOWN, bytes, defineContract, events, goJson, json, jsonLines } from './contract.ts';
@@ -325,6 +326,7 @@ export const computeContract = defineContract({
     ...retentionEndpoints,
     ...attempts,
     ...calls,
+    ...searches,
   },
 });
 
