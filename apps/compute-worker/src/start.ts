@@ -72,6 +72,7 @@ async function open(
         job: config.jobParallelism,
       },
       labels: config.labels,
+      dedicated: config.dedicated,
       sheep,
       gpus: config.gpus,
       gpuSlots: config.gpuSlots,

@@ -53,6 +53,8 @@ export interface WorkerOptions {
   readonly slots: Slots;
   /** What it offers to orders that need it, beside its runtime and architecture; nothing where absent. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Keys of its labels that orders have to need before they come here; it takes any that it can run where absent. */
+  readonly dedicated?: readonly string[] | undefined;
   /** Which of the runtime's GPUs it leases to orders; `auto` where absent. */
   readonly gpus?: GpuChoice | undefined;
   /** How many orders may share a GPU; 1 where absent. */

@@ -68,8 +68,10 @@ async function workers({ terminal, compute, signal }: Context): Promise<undefine
 }
 
 /** What it offers beside its runtime, as `--needs` of an order has it. */
-function offersText({ arch, labels, warm = [] }: WorkerView): string {
-  return oneLine([...termsOf({ arch, labels }), ...warm.map(warmTerm)].join(','), 100) || '–';
+function offersText({ arch, labels, warm = [], dedicated = [] }: WorkerView): string {
+  const offered = [...termsOf({ arch, labels }), ...warm.map(warmTerm)].join(',');
+  const only = dedicated.length === 0 ? '' : ` (only for ${dedicated.join(', ')})`;
+  return oneLine(`${offered}${only}`, 100) || '–';
 }
 
 function usedSlots(worker: WorkerView, kind: OrderKind): string {

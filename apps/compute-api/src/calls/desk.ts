@@ -176,6 +176,7 @@ export class CallDesk {
     const known = this.stations.get(identity.worker);
     if (known?.boot === identity.boot) {
       known.offers = new Set(identity.offers);
+      known.demands = identity.demands;
       known.gpus = identity.gpus;
       return known;
     }

@@ -191,7 +191,7 @@ test('Only compute-apis tell one another of workers, by what they sign', async (
   await using two = await openTwo();
   const { url } = two.one;
   const body = {
-    ...{ worker: randomUUID(), boot: randomUUID(), seq: 0, offers: [], gpus: 0, room: 0 },
+    ...{ worker: randomUUID(), boot: randomUUID(), seq: 0, offers: [], demands: [], gpus: 0, room: 0 },
     ...{ ready: [], holds: [], done: [], wait_ms: 0 },
   };
   const ask = (token: string | undefined) => computeClient({ url, token: () => token }).relayCalls({ body });

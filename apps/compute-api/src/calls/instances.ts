@@ -217,14 +217,14 @@ export class Instances implements Peers, Disposable {
   }
 
   async #relayOnce(station: Station, id: string, other: Other, line: Line): Promise<void> {
-    const { worker, boot, seq, offers, gpus } = station;
+    const { worker, boot, seq, offers, demands, gpus } = station;
     const mayTake = station.poll !== undefined;
     const room = roomOf(station);
     const told = someOf(line.done.values());
     const isTheirs = (call: string) => deskOf(call) === id && !line.done.has(call);
     line.toldAt = performance.now();
     const body = {
-      ...{ worker, boot, seq: Math.max(0, seq), offers: [...offers], gpus },
+      ...{ worker, boot, seq: Math.max(0, seq), offers: [...offers], demands: [...demands], gpus },
       room: mayTake ? station.room : 0,
       limits: station.limits,
       ready: mayTake ? [...station.ready].map(([key, free]) => ({ key, room: free })) : [],

@@ -64,7 +64,7 @@ type StationBody = Parameters<CallDesk['relayed']>[0];
 
 /** A worker that asks by hand. */
 function workerOf() {
-  const identity = { worker: randomUUID(), boot: randomUUID(), offers: [], gpus: 0 };
+  const identity = { worker: randomUUID(), boot: randomUUID(), offers: [], demands: [], gpus: 0 };
   let seq = 0;
   return async (
     desk: CallDesk,

@@ -6,6 +6,8 @@ export interface StationIdentity {
   readonly boot: string;
   /** What it offers, as terms. */
   readonly offers: readonly string[];
+  /** Those of these that calls have to need before they go there. */
+  readonly demands: readonly string[];
   /** How many GPUs it has. */
   readonly gpus: number;
 }
@@ -45,6 +47,7 @@ export class Station {
   readonly worker: string;
   readonly boot: string;
   offers: ReadonlySet<string>;
+  demands: readonly string[];
   gpus: number;
   seq = -1;
   /** Until when it may be silent. */
@@ -63,10 +66,11 @@ export class Station {
   poll: Poll | undefined;
   readonly #toldCancelled = new Map<string, number>();
 
-  constructor({ worker, boot, offers, gpus }: StationIdentity) {
+  constructor({ worker, boot, offers, demands, gpus }: StationIdentity) {
     this.worker = worker;
     this.boot = boot;
     this.offers = new Set(offers);
+    this.demands = demands;
     this.gpus = gpus;
   }
 
@@ -105,8 +109,9 @@ export class Station {
     return this.ready.has(key);
   }
 
-  /** Whether it offers what a call needs, whatever room it has. */
+  /** Whether it offers what a call needs, which needs all that it is dedicated to, whatever room it has. */
   isAble({ terms, gpus }: CallNeeds): boolean {
+    if (!this.demands.every((term) => terms.includes(term))) return false;
     return gpus <= this.gpus && terms.every((term) => this.offers.has(term));
   }
 

@@ -485,4 +485,10 @@ export const migrations: Migrations = {
       await index.execute(schema);
     }
   },
+  '024-dedicated-workers': async (schema) => {
+    await schema.schema
+      .alterTable('offers')
+      .addColumn('demanded', 'integer', (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
 };

@@ -229,6 +229,8 @@ export interface NeedTermRow {
 export interface OfferRow {
   worker: string;
   term: string;
+  /** 1: it takes only orders that need this. */
+  demanded: number;
 }
 
 /** When an algorithm was last tried on a public sample because it had failed on hidden data. */

@@ -54,7 +54,17 @@ export function attemptHandlers(
   return {
     registerWorker: async ({ params, body }, call) => {
       refuseOurs();
-      const { slots, gpus = NO_GPUS, resume, arch, warm = [], labels, moved = false, ...rest } = body;
+      const {
+        slots,
+        gpus = NO_GPUS,
+        resume,
+        arch,
+        warm = [],
+        labels,
+        dedicated = [],
+        moved = false,
+        ...rest
+      } = body;
       const runtime = RUNTIMES.find((known) => known === body.runtime);
       const worker = {
         id: params.worker,
@@ -67,6 +77,7 @@ export function attemptHandlers(
         predict_slots: slots.predict,
         job_slots: slots.job ?? 0,
         offers: [...termsOf({ runtime, arch, labels }), ...new Set(warm.map(warmTerm))],
+        demands: demandsOf(dedicated, labels),
         moved,
       };
       const granted = await register(database, settings, worker, resume ?? []);
@@ -127,6 +138,17 @@ function callerOf(call: Call | undefined): string | null {
 
 function called({ id, attempt }: { id: string; attempt: number }, call: Call | undefined): CalledAttempt {
   return { order: id, attempt, caller: callerOf(call) };
+}
+
+/** The terms that a worker is dedicated to. Throws `invalid_request` for a key of which it offers no label. */
+function demandsOf(dedicated: readonly string[], labels: Readonly<Record<string, string>> = {}): string[] {
+  const missing = dedicated.find((key) => labels[key] === undefined);
+  if (missing !== undefined)
+    throw new PlatformError(
+      'invalid_request',
+      `A worker may be dedicated to its own labels alone, and has no label ${missing}.`,
+    );
+  return termsOf({ labels: Object.fromEntries(dedicated.map((key) => [key, labels[key] ?? ''])) });
 }
 
 const NO_GPUS = { devices: [], slots: 1 };

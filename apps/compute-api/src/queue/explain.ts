@@ -7,7 +7,8 @@ import type { Viewer } from '../disclosure/shown.ts';
 import { specOf, startModelOf } from '../orders/store.ts';
 import { time } from '../orders/views.ts';
 import type { Effect } from '../outbox/effects.ts';
-import { gpusFor, isPaused, type Lack, lacksOf, slotsFor, type WorkerGpus } from '../workers/store.ts';
+import { gpusFor, type Lack, lacksOf, slotsFor, type WorkerGpus } from '../workers/able.ts';
+import { isPaused } from '../workers/store.ts';
 import { reservedBy } from './gpu-reservation.ts';
 import { isIsolated, isolatedOn } from './isolation.ts';
 import { duration, mostGpus, standingOf } from './position.ts';
@@ -149,10 +150,13 @@ async function queued(order: OrderRow, database: ComputeDatabase, leaseMs: numbe
   };
 }
 
-/** Why no worker can run an order, by what it needs; undefined where one that lives offers all of that. */
+/** Why no worker can run an order, by what it needs; undefined where one that lives offers all of that, and is for such orders. */
 function lackOfOffers(order: OrderRow, workers: readonly Lack[]): WhyView | undefined {
+  if (workers.some(({ terms, demands }) => terms.length === 0 && demands.length === 0)) return undefined;
+  const able = workers.filter(({ terms }) => terms.length === 0);
+  if (able.length > 0) return dedicatedTo(order, able);
   const [nearest, ...others] = workers.toSorted((a, b) => a.terms.length - b.terms.length);
-  if (nearest === undefined || nearest.terms.length === 0) return undefined;
+  if (nearest === undefined) return undefined;
   const nowhere = nearest.terms.filter((term) => others.every(({ terms }) => terms.includes(term)));
   const advice = 'Start one that does, or cancel it and order it again without';
   if (nowhere.length === 1 && nowhere[0] === 'runtime=docker') {
@@ -164,6 +168,14 @@ function lackOfOffers(order: OrderRow, workers: readonly Lack[]): WhyView | unde
       ? `No living worker for ${order.kind} orders offers ${describeTerms(nowhere)}. ${advice}.`
       : `No living worker for ${order.kind} orders offers all that it needs, ${describeTerms(neededBy(order))}: worker ${nearest.worker} comes nearest, and lacks ${describeTerms(nearest.terms)}. ${advice}.`;
   return { code: 'no_worker_offers', sentence };
+}
+
+/** Of an order that all workers which could run it are closed to. */
+function dedicatedTo(order: OrderRow, able: readonly Lack[]): WhyView {
+  const demanded = [...new Set(able.flatMap(({ demands }) => demands))];
+  const needs = order.needs === '' ? '' : ` that offers ${describeTerms(neededBy(order))}`;
+  const sentence = `Every living worker for ${order.kind} orders${needs} is dedicated to orders that need ${describeTerms(demanded)}, which it does not. Start one that is not, or cancel it and order it again with that need.`;
+  return { code: 'workers_dedicated', sentence };
 }
 
 /** What an order needs, by terms. */

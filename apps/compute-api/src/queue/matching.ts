@@ -1,18 +1,27 @@
 import { ORDER_KINDS, type OrderKind } from '@morpheo/common';
 import { type RawBuilder, sql } from 'kysely';
 
-/** What orders need is compared with what workers offer: every term of the one has to be a term of the other. */
+/**
+ * What orders need is compared with what workers offer: every term of the one has to be a term of the other. Of a worker
+ * that is dedicated to some of its terms, these have to be terms of the order too.
+ */
 
-/** Whether a worker offers all of what some needs are about; both are expressions, of an id each. */
+/**
+ * Whether a worker is for orders of some needs: it offers all of them, and they name all that it is dedicated to. Both are
+ * expressions, of an id each; the empty one is that of orders that need nothing.
+ */
 export function offersAll(worker: RawBuilder<unknown>, needs: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql<boolean>`not exists (
     select 1 from need_terms where need_terms.id = ${needs} and not exists (
-      select 1 from offers where offers.worker = ${worker} and offers.term = need_terms.term))`;
+      select 1 from offers where offers.worker = ${worker} and offers.term = need_terms.term))
+    and not exists (
+      select 1 from offers where offers.worker = ${worker} and offers.demanded = 1 and not exists (
+        select 1 from need_terms where need_terms.id = ${needs} and need_terms.term = offers.term))`;
 }
 
-/** Whether a worker offers what an order needs, which is a row of the query. */
+/** Whether a worker is for an order, which is a row of the query. */
 export function offersToOrder(worker: string): RawBuilder<boolean> {
-  return sql<boolean>`(orders.needs = '' or ${offersAll(sql`${worker}`, sql`orders.needs`)})`;
+  return offersAll(sql`${worker}`, sql`orders.needs`);
 }
 
 /**

@@ -233,6 +233,79 @@ testOnEngines('Why names what no worker offers', async (t, openTestCompute) => {
   );
 });
 
+testOnEngines(
+  'A dedicated worker takes only orders that need what it is dedicated to',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const offers = { arch: 'amd64', labels: { trainer: '1', zone: 'a' }, dedicated: ['trainer'] } as const;
+    const cases: [NamedTerms, boolean][] = [
+      [{}, false],
+      [{ arch: 'amd64' }, false],
+      [zone('a'), false],
+      [{ labels: { trainer: '2' } }, false],
+      [{ labels: { trainer: '1' } }, true],
+      [{ arch: 'amd64', labels: { trainer: '1', zone: 'a' } }, true],
+      [{ arch: 'arm64', labels: { trainer: '1' } }, false],
+    ];
+    for (const [needs, fits] of cases) {
+      for (const gpus of [0, 1]) {
+        await emptyQueue(compute);
+        const id = await order(compute, needs, 'ada', gpus);
+        const worker = await offering(compute, { ...offers, dedicated: ['trainer'] }, 1);
+        const claim = await worker.claim(1);
+        t.is(claim?.order, fits ? id : undefined, JSON.stringify({ needs, gpus }));
+      }
+    }
+    t.like((await compute.api.listWorkers({})).items[0], { dedicated: ['trainer'] });
+    await t.throwsAsync(offering(compute, { ...zone('a'), dedicated: ['trainer'] }), {
+      code: 'invalid_request',
+      message: 'A worker may be dedicated to its own labels alone, and has no label trainer.',
+    });
+  },
+);
+
+testOnEngines(
+  'Orders that are not for a dedicated worker are in nobody’s way there',
+  async (t, openTestCompute) => {
+    await using compute = await openTestCompute();
+    const dedicated = await offering(compute, { labels: { trainer: '1' }, dedicated: ['trainer'] });
+    const able = await offering(compute, { labels: { trainer: '1' } });
+    const plain = [await order(compute), await order(compute, {}, 'bob')];
+    const training = await order(compute, { labels: { trainer: '1' } }, 'cyd');
+    t.is((await dedicated.mustClaim()).order, training);
+    t.is(await dedicated.claim(), null);
+    const claims = [await able.mustClaim(), await able.mustClaim()];
+    t.deepEqual(new Set(claims.map((claim) => claim.order)), new Set(plain));
+  },
+);
+
+testOnEngines('Why says that all workers are dedicated to other orders', async (t, openTestCompute) => {
+  await using compute = await openTestCompute();
+  const offers = { labels: { trainer: '1', zone: 'a' }, dedicated: ['trainer'] };
+  const dedicated = await offering(compute, offers);
+  const id = await order(compute);
+  t.deepEqual(await why(compute, id), {
+    code: 'workers_dedicated',
+    sentence:
+      'Every living worker for learn orders is dedicated to orders that need the label trainer=1, which it does not. Start one that is not, or cancel it and order it again with that need.',
+  });
+  const inZone = await order(compute, zone('a'));
+  t.like(await why(compute, inZone), {
+    code: 'workers_dedicated',
+    sentence:
+      'Every living worker for learn orders that offers the label zone=a is dedicated to orders that need the label trainer=1, which it does not. Start one that is not, or cancel it and order it again with that need.',
+  });
+  t.like(await compute.api.getOrder({ params: { id } }), {
+    queue: { basis: 'No basis: no worker for learn orders that takes orders without needs is alive.' },
+  });
+  const training = await order(compute, { labels: { trainer: '1' } });
+  t.like(await why(compute, training), { code: 'workers_busy' });
+  t.is((await dedicated.mustClaim()).order, training);
+  await offering(compute, zone('b'));
+  t.like(await why(compute, id), { code: 'workers_busy' });
+  t.like(await why(compute, inZone), { code: 'workers_dedicated' });
+});
+
 /** What workers offer and orders need in the trials of the model. */
 const TERMS: readonly NamedTerms[] = [
   {},
@@ -252,8 +325,11 @@ class Model {
     this.#due = due;
   }
 
-  claim(offers: readonly string[]): string | undefined {
-    const fit = this.#due.filter(({ terms }) => terms.every((term) => offers.includes(term)));
+  claim(offers: readonly string[], demands: readonly string[]): string | undefined {
+    const fit = this.#due.filter(
+      ({ terms }) =>
+        terms.every((term) => offers.includes(term)) && demands.every((term) => terms.includes(term)),
+    );
     const tagOf = ({ owner }: { owner: string }) => Math.max(this.#finish.get(owner) ?? 0, this.#now);
     const [next] = fit.toSorted((a, b) => tagOf(a) - tagOf(b));
     if (next === undefined) return undefined;
@@ -270,13 +346,17 @@ class Model {
 testOnEngines('Claims are those of a plain model', async (t, openTestCompute, engine) => {
   await using compute = await openTestCompute();
   const workers: TestWorker[] = [];
-  for (const offers of TERMS) workers.push(await offering(compute, offers as TestOffers));
+  const offered: TestOffers[] = [
+    ...(TERMS as TestOffers[]),
+    { arch: 'amd64', ...zone('a'), dedicated: ['zone'] },
+  ];
+  for (const offers of offered) workers.push(await offering(compute, offers));
   const cases = fc.record({
     orders: fc.array(fc.record({ owner: fc.constantFrom('a', 'b', 'c'), needs: fc.constantFrom(...TERMS) }), {
       minLength: 4,
       maxLength: 10,
     }),
-    claims: fc.array(fc.nat({ max: TERMS.length - 1 }), { minLength: 12, maxLength: 12 }),
+    claims: fc.array(fc.nat({ max: offered.length - 1 }), { minLength: 12, maxLength: 12 }),
   });
   await fc.assert(
     fc.asyncProperty(cases, async ({ orders, claims }) => {
@@ -299,7 +379,13 @@ testOnEngines('Claims are those of a plain model', async (t, openTestCompute, en
       const model = new Model(due);
       for (const n of claims) {
         const claim: Claim | null | undefined = await workers[n]?.claim();
-        t.is(claim?.order, model.claim(termsOf(TERMS[n] ?? {})), JSON.stringify({ orders, claims }));
+        const { dedicated = [], ...offers } = offered[n] ?? {};
+        const demands = dedicated.length === 0 ? [] : termsOf(zone('a'));
+        t.is(
+          claim?.order,
+          model.claim(termsOf(offers as NamedTerms), demands),
+          JSON.stringify({ orders, claims }),
+        );
       }
     }),
     { numRuns: engine === 'sqlite' ? 20 : 4 },

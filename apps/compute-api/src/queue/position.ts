@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import { type ComputeDatabase, timeOf } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
-import { gpusFor, isAbleTo, isPaused, slotsFor, type WorkerGpus } from '../workers/store.ts';
+import { gpusFor, isAbleTo, lacksOf, slotsFor, type WorkerGpus } from '../workers/able.ts';
+import { isPaused } from '../workers/store.ts';
 import { offersAll, waitingNeeds } from './matching.ts';
 import { CLAIM_COST, virtualTime } from './shares.ts';
 
@@ -49,7 +50,9 @@ export async function standingOf(
   if (await isPaused(database.read)) return unknown('No basis: the queue is paused.');
   const slots = await slotsFor(database, leaseMs, order);
   if (slots === 0) {
-    const lacks = order.needs === '' ? 'is alive' : 'that offers what it needs is alive';
+    const offering = order.needs === '' ? 'takes orders without needs' : 'offers what it needs';
+    const isAny = (await lacksOf(database, leaseMs, order)).length > 0;
+    const lacks = isAny || order.needs !== '' ? `that ${offering} is alive` : 'is alive';
     return unknown(`No basis: no worker for ${order.kind} orders ${lacks}.`);
   }
   if (order.gpus > most) return unknown('No basis: no living worker has as many GPUs as it asks for.');

@@ -21,7 +21,7 @@ interface Overview {
   readonly asksGpus: boolean;
   /** What due orders need, by kind. */
   readonly waiting: readonly Pick<Demand, 'kind' | 'needs'>[];
-  /** By worker, those of the needs that it offers. */
+  /** By worker, those of the needs that it is for. */
   readonly offered: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
@@ -153,7 +153,7 @@ export class Round {
 
   #fits({ worker, kinds, gpus }: Claimable, { kind, needs, asks_gpus }: Demand): boolean {
     if (!kinds.includes(kind) || (asks_gpus === 1 && gpus === 0)) return false;
-    return needs === '' || this.overview.offered.get(worker)?.has(needs) === true;
+    return this.overview.offered.get(worker)?.has(needs) === true;
   }
 
   async #isRivalled(clock: OrderKind, owner: string): Promise<boolean> {
@@ -208,7 +208,7 @@ async function overviewOf(tx: Tx, workers: readonly string[]): Promise<Overview>
   const { rows } = await sql<OverviewRow>`
     with recursive ${waitingNeeds()}
     select waiting.kind, waiting.needs, posted.worker, ${PAUSED} as paused, ${ISOLATED} as isolated, ${ASKS_GPUS} as gpus
-    from waiting left join ${posted} on waiting.needs <> '' and ${offersAll(sql`posted.worker`, sql`waiting.needs`)}`.execute(
+    from waiting left join ${posted} on waiting.needs is not null and ${offersAll(sql`posted.worker`, sql`waiting.needs`)}`.execute(
     tx.db,
   );
   const waiting = new Map<string, Pick<Demand, 'kind' | 'needs'>>();

@@ -21,7 +21,10 @@ export const SCORES = { perf: 0.5, train_perf: { a: 0.6 }, test_perf: { b: 0.5 }
 
 /** What a worker says that it offers. */
 export type TestOffers = Partial<
-  Pick<Input<ComputeContract['endpoints']['registerWorker']>['body'], 'runtime' | 'arch' | 'warm' | 'labels'>
+  Pick<
+    Input<ComputeContract['endpoints']['registerWorker']>['body'],
+    'runtime' | 'arch' | 'warm' | 'labels' | 'dedicated'
+  >
 >;
 
 /** A worker as compute-api sees one: it makes the calls, and runs nothing. */

@@ -12,14 +12,15 @@ import {
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import { type ComputeDatabase, type Tx, timeOf } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
-import type { AttemptRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
+import type { AttemptRow, OfferRow, OrderRow, Schema, WorkerRow } from '../db/schema.ts';
 import { time } from '../orders/views.ts';
 import type { Owning } from '../queue/gpu-reservation.ts';
-import { offersAll } from '../queue/matching.ts';
 
 /** What a worker says of itself: its row, the terms that it offers to orders, and whether its disk may be a copy. */
 export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & {
   readonly offers: readonly string[];
+  /** Those of these that orders have to need before they go there. */
+  readonly demands: readonly string[];
   readonly moved: boolean;
 };
 
@@ -30,7 +31,7 @@ export type WorkerInfo = Omit<WorkerRow, 'seen_at'> & {
  */
 export async function registerWorker(
   tx: Tx,
-  { offers, moved, ...worker }: WorkerInfo,
+  { offers, demands, moved, ...worker }: WorkerInfo,
   leaseMs: number,
 ): Promise<void> {
   if (moved) await demandSilence(tx, worker, leaseMs);
@@ -70,7 +71,7 @@ export async function registerWorker(
   if (offers.length === 0) return;
   await db
     .insertInto('offers')
-    .values(offers.map((term) => ({ worker: id, term })))
+    .values(offers.map((term) => ({ worker: id, term, demanded: demands.includes(term) ? 1 : 0 })))
     .execute();
 }
 
@@ -196,95 +197,6 @@ export async function setPaused({ db }: Tx, paused: boolean): Promise<void> {
     .execute();
 }
 
-/**
- * Of a row of workers: whether it lives, takes a kind and offers what some needs are about. `leaseMs`: one that was not
- * heard of for so long counts as gone.
- */
-export function isAbleTo(
-  { now }: Pick<ComputeDatabase, 'now'>,
-  leaseMs: number,
-  { kind, needs }: Demand,
-): RawBuilder<boolean> {
-  return sql<boolean>`workers.seen_at > ${now} - ${sql.lit(leaseMs)} and ${sql.ref(`workers.${kind}_slots`)} > 0
-    and ${offersAll(sql`workers.id`, sql`${needs}`)}`;
-}
-
-/** What an order asks of its worker, GPUs apart: its kind, and the id of what it needs, empty where that is nothing. */
-export type Demand = Pick<OrderRow, 'kind' | 'needs'>;
-
-/** How many orders of a kind the living workers that offer what is needed run at once. */
-export async function slotsFor(database: ComputeDatabase, leaseMs: number, demand: Demand): Promise<number> {
-  const { slots } = await database.read
-    .selectFrom('workers')
-    .where(isAbleTo(database, leaseMs, demand))
-    .select((row) => row.fn.sum<number | null>(`${demand.kind}_slots`).as('slots'))
-    .executeTakeFirstOrThrow();
-  return Number(slots ?? 0);
-}
-
-/** A living worker that takes a kind, and what it does not offer of what is needed. */
-export interface Lack {
-  readonly worker: string;
-  readonly terms: readonly string[];
-}
-
-/** What each living worker that takes a kind lacks of what is needed; a worker that lacks nothing stands there too. */
-export async function lacksOf(
-  database: ComputeDatabase,
-  leaseMs: number,
-  { kind, needs }: Demand,
-): Promise<Lack[]> {
-  const { rows } = await sql<{ worker: string; term: string | null }>`
-    select workers.id as worker, need_terms.term as term
-    from workers left join need_terms on need_terms.id = ${needs} and not exists (
-      select 1 from offers where offers.worker = workers.id and offers.term = need_terms.term)
-    where ${isAbleTo(database, leaseMs, { kind, needs: '' })}
-    order by workers.id, need_terms.term`.execute(database.read);
-  const lacks = new Map<string, string[]>();
-  for (const { worker, term } of rows) {
-    lacks.set(worker, [...(lacks.get(worker) ?? []), ...(term === null ? [] : [term])]);
-  }
-  return [...lacks].map(([worker, terms]) => ({ worker, terms }));
-}
-
-/** The GPUs of a worker. */
-export interface WorkerGpus {
-  readonly worker: string;
-  readonly total: number;
-  /** How many have room for one more order. */
-  readonly free: number;
-}
-
-/**
- * The GPUs of the living workers that take a kind and offer what is needed: how many each has, and how many it could
- * lease now.
- */
-export async function gpusFor(
-  database: ComputeDatabase,
-  leaseMs: number,
-  demand: Demand,
-): Promise<WorkerGpus[]> {
-  const workers = await database.read
-    .selectFrom('workers')
-    .where(isAbleTo(database, leaseMs, demand))
-    .select(['id', 'gpu_total', 'gpu_slots'])
-    .select((row) =>
-      row
-        .selectFrom('orders')
-        .select((order) => order.fn.sum<number | null>('orders.gpus').as('leased'))
-        .whereRef('orders.worker', '=', 'workers.id')
-        .where('orders.status', '=', 'pending')
-        .where('orders.lease_until', '>', 0)
-        .as('leased'),
-    )
-    .execute();
-  return workers.map(({ id, gpu_total: total, gpu_slots, leased }) => ({
-    worker: id,
-    total,
-    free: Math.max(0, Math.min(total, total * gpu_slots - Number(leased ?? 0))),
-  }));
-}
-
 /** Every worker that ever registered, the one heard of last first, with what it runs. */
 export async function listWorkers(database: ComputeDatabase, leaseMs: number): Promise<WorkerView[]> {
   const { read } = database;
@@ -311,8 +223,8 @@ export async function listWorkers(database: ComputeDatabase, leaseMs: number): P
     .execute();
   return workers.map((worker) => {
     const its = running.filter((order) => order.worker === worker.id);
-    const terms = offers.filter((offer) => offer.worker === worker.id).map(({ term }) => term);
-    return viewOf(worker, worker.seen_at > now - leaseMs, its, terms);
+    const offered = offers.filter((offer) => offer.worker === worker.id);
+    return viewOf(worker, worker.seen_at > now - leaseMs, its, offered);
   });
 }
 
@@ -322,8 +234,11 @@ function viewOf(
   worker: WorkerRow,
   alive: boolean,
   running: readonly Running[],
-  terms: readonly string[],
+  offers: readonly Pick<OfferRow, 'term' | 'demanded'>[],
 ): WorkerView {
+  const terms = offers.map(({ term }) => term);
+  const demands = offers.filter(({ demanded }) => Number(demanded) === 1).map(({ term }) => term);
+  const dedicated = Object.keys(namedBy(demands)?.labels ?? {});
   const warm = RUNNER_PROTOCOLS.filter((protocol) => terms.includes(warmTerm(protocol)));
   const { arch, labels } = namedBy(terms.filter((term) => !warm.map(warmTerm).includes(term))) ?? {};
   const architecture = ARCHITECTURES.find((known) => known === arch);
@@ -334,6 +249,7 @@ function viewOf(
     ...(architecture === undefined ? {} : { arch: architecture }),
     ...(warm.length === 0 ? {} : { warm }),
     ...(labels === undefined ? {} : { labels }),
+    ...(dedicated.length === 0 ? {} : { dedicated }),
     alive,
     last_seen_at: time(worker.seen_at),
     slots: { learn: worker.learn_slots, predict: worker.predict_slots, job: worker.job_slots },

@@ -42,6 +42,8 @@ export interface AgentOptions extends AttemptOptions {
   readonly warm?: (() => readonly RunnerProtocol[]) | undefined;
   /** What the operator says that it offers. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** Of these, by their keys, what orders have to need. */
+  readonly dedicated?: readonly string[] | undefined;
   /** What it offers of itself, once that is known; absent: nothing. */
   readonly architecture?: Pick<FoundArchitecture, 'name'> | undefined;
   /** What the attempts lease their GPUs from; absent: there are none. */
@@ -83,6 +85,7 @@ export class WorkerAgent {
       slots,
       warm,
       labels,
+      dedicated,
       moved = false,
       architecture,
       gpus = new GpuAllocator([]),
@@ -101,6 +104,7 @@ export class WorkerAgent {
         runtime: runtime.name,
         slots,
         ...(labels === undefined ? {} : { labels }),
+        ...(dedicated === undefined ? {} : { dedicated: [...dedicated] }),
         ...(moved ? { moved } : {}),
       },
       architecture,

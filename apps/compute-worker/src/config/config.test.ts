@@ -135,3 +135,19 @@ test('Warm runners are bounded by settings, and can be left out', (t) => {
     ...{ most: 0, memoryBytes: 8 * 1024 ** 3, idleMs: 60_000, waitMs: 120_000, startMs: 600_000 },
   });
 });
+
+test('What a worker is dedicated to is a label of its own', (t) => {
+  const given = ['--label', 'trainer=1,zone=a', '--dedicated', 'trainer'];
+  t.deepEqual(values([...ENOUGH, ...STORAGE, ...given]).dedicated, ['trainer']);
+  t.throws(() => values([...ENOUGH, ...STORAGE, '--dedicated', 'trainer']), {
+    message: /--dedicated trainer is no key of what the worker offers/,
+  });
+});
+
+test('The programs of the operator run as plain processes', (t) => {
+  t.is(values([...ENOUGH, ...STORAGE, '--programs', '/programs']).programs, '/programs');
+  const inDocker = ENOUGH.map((word) => (word === 'process' ? 'docker' : word));
+  t.throws(() => values([...inDocker, ...STORAGE, '--programs', '/programs']), {
+    message: /--programs is for --runtime process/,
+  });
+});

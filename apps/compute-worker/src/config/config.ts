@@ -23,7 +23,7 @@ import { bucketSettings } from '../buckets/index.ts';
 import { gpuSettings } from '../gpus/settings.ts';
 import { imageSettings } from '../images/policy.ts';
 import { dockerProblems, dockerSettings } from './docker.ts';
-import { offerSettings } from './labels.ts';
+import { offerProblems, offerSettings } from './labels.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { runnerSettings } from './runners.ts';
 
@@ -277,7 +277,7 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
 }
 
 function contradictions(config: WorkerConfig): string[] {
-  const problems = brokerContradictions(config);
+  const problems = [...brokerContradictions(config), ...offerProblems(config)];
   if (config.runtime === undefined) {
     problems.push(
       '--runtime is not given. The code in the containers is other people’s, so nothing runs it unless told so: ' +

@@ -1,5 +1,5 @@
-import { labels, namedBy } from '@morpheo/common';
-import { defineSettings } from '@morpheo/service/config';
+import { labelKey, labels, namedBy } from '@morpheo/common';
+import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { z } from 'zod';
 
 /** Labels as a setting has them: `key=value`, several with commas between. */
@@ -26,6 +26,23 @@ export const offerSettings = defineSettings({
     list: true,
     help: 'What the worker offers to orders that need it, such as zone=a. Keys and values as labels of Kubernetes.',
   },
+  dedicated: {
+    flag: 'dedicated',
+    env: 'MORPHEO_WORKER_DEDICATED',
+    schema: z
+      .string()
+      .transform((text) => text.split(',').map((key) => key.trim()))
+      .pipe(z.array(labelKey))
+      .optional(),
+    list: true,
+    help: 'Keys of --label that an order has to need before it comes here, such as trainer; orders that do not run elsewhere.',
+  },
+  programs: {
+    flag: 'programs',
+    env: 'MORPHEO_WORKER_PROGRAMS',
+    schema: z.string().min(1).optional(),
+    help: 'A folder of programs, for --runtime process: these alone are run, by algorithms that name one and bring no files and no variables of their own.',
+  },
   shepherdConfig: {
     flag: 'shepherd-config',
     env: 'MORPHEO_WORKER_SHEPHERD_CONFIG',
@@ -33,3 +50,19 @@ export const offerSettings = defineSettings({
     help: 'A configuration of Shepherd (YAML), whose sheep the worker keeps: jobs for them come here. The programs of bare ones run on this machine, as this user.',
   },
 });
+
+/** What of these settings contradicts another, a sentence each. */
+export function offerProblems({
+  dedicated = [],
+  labels: own = {},
+  programs,
+  runtime,
+}: SettingsOf<typeof offerSettings> & { readonly runtime: string | undefined }): string[] {
+  const missing = dedicated.filter((key) => own[key] === undefined);
+  const problems = missing.map(
+    (key) => `--dedicated ${key} is no key of what the worker offers: give --label ${key}=… too.`,
+  );
+  if (programs !== undefined && runtime === 'docker')
+    problems.push('--programs is for --runtime process: in Docker, programs are those of images.');
+  return problems;
+}

@@ -17,7 +17,8 @@ export async function openRuntime(
   config: WorkerConfig,
   { worker, folder, log }: RuntimeOwner,
 ): Promise<ContainerRuntime> {
-  if (config.runtime !== 'docker') return await openProcessRuntime({ folder, log });
+  if (config.runtime !== 'docker')
+    return await openProcessRuntime({ folder, programs: config.programs, log });
   // Loaded for those who use it: its client is the largest thing that a worker could load.
   const { openDockerRuntime } = await import('../runtime/docker/index.ts');
   return await openDockerRuntime({

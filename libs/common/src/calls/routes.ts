@@ -193,6 +193,8 @@ export const calls = {
         worker: uuid,
         /** What it offers, as terms. */
         offers: z.array(z.string().max(400)).max(100),
+        /** Those of them that a call has to need before it goes there. */
+        demands: z.array(z.string().max(400)).max(100).default([]),
         /** How many GPUs it has. */
         gpus: z.int().min(0),
       }),

@@ -2,7 +2,7 @@ import * as z from 'zod';
 import { MOST_GPUS } from '../bounds.ts';
 import { failure, STEPS } from '../failure.ts';
 import { bytesOf, MOST_METRICS } from '../job/bounds.ts';
-import { ARCHITECTURES, labels, RUNNER_PROTOCOLS } from '../needs.ts';
+import { ARCHITECTURES, labelKey, labels, MOST_LABELS, RUNNER_PROTOCOLS } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, orderSpec, stepRecord } from '../order.ts';
 import { uuid } from '../uuid.ts';
 import { json, nothing } from './contract.ts';
@@ -154,6 +154,8 @@ export const attempts = {
         warm: z.array(z.enum(RUNNER_PROTOCOLS)).max(RUNNER_PROTOCOLS.length).optional(),
         /** What else it offers, as its operator says. */
         labels: labels.optional(),
+        /** Keys of its labels that an order has to need before it comes here; absent: it takes any that it can run. */
+        dedicated: z.array(labelKey).max(MOST_LABELS).optional(),
         slots,
         /** The GPUs that it leases to orders, and how many orders may share one; absent: it has none. */
         gpus: z
@@ -186,7 +188,7 @@ export const attempts = {
       'Take the due orders of the kinds that fit and whose turn it is; null where none is due, or the queue is paused',
     description:
       'An order fits that asks for no more GPUs than `free_gpus`, and needs nothing that the worker did not offer when it ' +
-      'registered. One that has waited long for GPUs has a worker ' +
+      'registered, but all that the worker is dedicated to. One that has waited long for GPUs has a worker ' +
       'keep those that come free: until it fits there, that worker gets no younger order that asks for any.',
     access: ['worker'],
     params: worker,

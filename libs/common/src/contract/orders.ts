@@ -3,7 +3,7 @@ import { disclosed, SEEING_STEPS } from '../disclosure.ts';
 import { ERROR_CODES } from '../errors.ts';
 import { failure } from '../failure.ts';
 import { jobView } from '../job/view.ts';
-import { ARCHITECTURES, labels, orderNeeds, RUNNER_PROTOCOLS } from '../needs.ts';
+import { ARCHITECTURES, labelKey, labels, orderNeeds, RUNNER_PROTOCOLS } from '../needs.ts';
 import { ORDER_KINDS, ORDER_STATUSES, orderResult, stepRecord } from '../order.ts';
 import { pageOf, timestamp } from './service.ts';
 
@@ -204,6 +204,7 @@ export const whyView = z.object({
     'workers_busy',
     'no_worker_offers',
     'needs_docker',
+    'workers_dedicated',
     'too_few_gpus',
     'gpus_busy',
     'position',
@@ -243,6 +244,8 @@ export const workerView = z.object({
   warm: z.array(z.enum(RUNNER_PROTOCOLS)).optional(),
   /** What else it offers to orders that need it; absent where that is nothing. */
   labels: labels.optional(),
+  /** Keys of these that an order has to need before it comes here; absent where it takes any that it can run. */
+  dedicated: z.array(labelKey).optional(),
   alive: z.boolean(),
   last_seen_at: timestamp,
   /** How many orders of each kind it runs at once. */

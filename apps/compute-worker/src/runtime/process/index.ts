@@ -28,6 +28,7 @@ import type {
 } from '../index.ts';
 import { Family, MARKER } from './family.ts';
 import { findHostGpus, gpuVariables } from './gpus.ts';
+import { Programs } from './programs.ts';
 import { type Recipe, readRecipe } from './recipe.ts';
 import { buildRoot, demandSources, lookAt, type RootFolder } from './root-folder.ts';
 import { runProcess } from './run.ts';
@@ -36,6 +37,8 @@ import { runProcess } from './run.ts';
 export interface ProcessRuntimeOptions {
   /** The worker's own folder: by its path, the next process of the same worker finds what this one left. */
   readonly folder: string;
+  /** A folder of programs, which are then all that is run, and are found before others; absent: whatever archives name. */
+  readonly programs?: string | undefined;
   readonly log: Log;
 }
 
@@ -58,7 +61,8 @@ export async function openProcessRuntime(options: ProcessRuntimeOptions): Promis
     { runtime: 'process' },
     'The process runtime isolates nothing: run only code that you trust',
   );
-  return new ProcessRuntime(instance, options.log);
+  const programs = options.programs === undefined ? undefined : await Programs.open(options.programs);
+  return new ProcessRuntime(instance, programs, options.log);
 }
 
 const RECIPES_KEPT = 200;
@@ -67,12 +71,14 @@ class ProcessRuntime implements ContainerRuntime {
   readonly name = 'process';
   readonly isolates = false;
   readonly #instance: string;
+  readonly #programs: Programs | undefined;
   readonly #log: Log;
   readonly #recipes = new Map<string, Promise<Recipe>>();
   readonly #work = new WorkUnderWay();
 
-  constructor(instance: string, log: Log) {
+  constructor(instance: string, programs: Programs | undefined, log: Log) {
     this.#instance = instance;
+    this.#programs = programs;
     this.#log = log;
   }
 
@@ -81,6 +87,7 @@ class ProcessRuntime implements ContainerRuntime {
     signal.throwIfAborted();
     const cached = this.#recipes.has(context.digest);
     const recipe = await this.#recipe(context);
+    await this.#programs?.demand(recipe);
     signal.throwIfAborted();
     for (const remark of cached ? [] : recipe.remarks) {
       await onOutput({ stream: 'stdout', bytes: Buffer.from(`${remark}\n`) });
@@ -127,7 +134,9 @@ class ProcessRuntime implements ContainerRuntime {
     const mounts = mountsOf(spec);
     const context = contextOf(image, this.name);
     await demandRunnable(spec);
+    this.#programs?.demandNoVariables(spec.environment);
     const recipe = await this.#recipe(context);
+    await this.#programs?.demand(recipe);
     const folders = { ...scratchFolders(scratch), ...spec.writable };
     const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
     const plan = { context: context.folder, recipe, mounts, bounds, signal: options.signal };
@@ -138,7 +147,7 @@ class ProcessRuntime implements ContainerRuntime {
     const words = [...before, ...recipe.entryPoint, ...(spec.args ?? [])];
     const [program = '', ...args] = words.map((word) => root.translate(word));
     const environment: Record<string, string> = {
-      ...environmentOf(recipe, root),
+      ...environmentOf(recipe, root, this.#programs),
       ...gpuVariables(spec.gpus ?? []),
       HOME: folders.home,
       TMPDIR: folders.tmp,
@@ -195,11 +204,16 @@ function translated(environment: Readonly<Record<string, string>>, root: RootFol
   );
 }
 
-function environmentOf(recipe: Recipe, root: RootFolder): Record<string, string> {
+function environmentOf(
+  recipe: Recipe,
+  root: RootFolder,
+  programs: Programs | undefined,
+): Record<string, string> {
   const standard = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   const ofImage = Object.entries(translated(recipe.environment, root));
   const own = new Map([['LANG', 'C.UTF-8'], ...Object.entries(RUN_ENVIRONMENT), ...ofImage]);
   // The node of the worker first, so that an archive for node needs nothing else to be installed.
   const path = (own.get('PATH') ?? '$PATH').replaceAll('$PATH', standard);
-  return { ...Object.fromEntries(own), PATH: `${dirname(process.execPath)}${delimiter}${path}` };
+  const folders = [...(programs === undefined ? [] : [programs.folder]), dirname(process.execPath), path];
+  return { ...Object.fromEntries(own), PATH: folders.join(delimiter) };
 }

@@ -1,0 +1,60 @@
+import { access, constants, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { PlatformError } from '@morpheo/common';
+import { buildFailure, shown } from '../dockerfile/failure.ts';
+import type { Recipe } from './recipe.ts';
+
+/** Variables that the platform sets, and no order may name. */
+const OF_THE_PLATFORM = /^MORPHEO_/;
+
+/**
+ * The programs of a machine's operator, where they are all that may run. Whoever orders something then chooses the program
+ * and the words after it, and nothing by which it would become another one: no file of an archive, and no variable, since
+ * those of Node, of Python and of the linker load code.
+ */
+export class Programs {
+  /** An absolute path. */
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** Throws `invalid_request` where there is no such folder. */
+  static async open(folder: string): Promise<Programs> {
+    const isFolder = await stat(folder).then(
+      (stats) => stats.isDirectory(),
+      () => false,
+    );
+    if (!isFolder)
+      throw new PlatformError('invalid_request', `--programs: ${folder} is no folder that can be read.`);
+    return new Programs(resolve(folder));
+  }
+
+  /** Throws `build_failed` unless an algorithm names one of these programs, and brings nothing beside. */
+  async demand({ entryPoint: [name = ''], copies, environment }: Recipe): Promise<void> {
+    if (copies.length > 0) throw refusal('The algorithm brings files with COPY', copies[0]?.line);
+    const [variable] = Object.keys(environment);
+    if (variable !== undefined) throw refusal(`The algorithm sets the variable ${shown(variable)}`);
+    const isName = /^[A-Za-z0-9][\w.-]*$/.test(name);
+    const path = join(this.folder, isName ? name : '');
+    const isThere = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!isName || !isThere) throw refusal(`${shown(name)} is none of them`);
+  }
+
+  /** Throws `build_failed` where a run has a variable of its order. */
+  demandNoVariables(environment: Readonly<Record<string, string>> = {}): void {
+    const variable = Object.keys(environment).find((name) => !OF_THE_PLATFORM.test(name));
+    if (variable !== undefined) throw refusal(`The order sets the variable ${shown(variable)}`);
+  }
+}
+
+function refusal(why: string, line?: number) {
+  return buildFailure(
+    `This worker runs only programs that its operator has put there, as they are (--programs). ${why}. Name one of them as ENTRYPOINT, without COPY, ENV and variables, or order it on another worker.`,
+    line,
+  );
+}

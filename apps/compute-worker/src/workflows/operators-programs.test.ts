@@ -1,0 +1,84 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { rawTarGz, temporaryFolder } from '@morpheo/service/archive/testing';
+import { silentLog } from '@morpheo/service/log';
+import test from 'ava';
+import { openProcessRuntime } from '../runtime/process/index.ts';
+import { failureOf, openTestWorker, resultOf } from '../testing/test-worker.ts';
+
+/** A worker that runs one program, `copy`, which copies the file that it is told to its outputs. */
+async function openCopyWorker() {
+  const folder = await temporaryFolder();
+  const programs = join(folder.path, 'programs');
+  await mkdir(programs);
+  await writeFile(join(programs, 'copy'), '#!/bin/sh\nexec cp "$1" "$MORPHEO_OUTPUTS/copy"\n', {
+    mode: 0o755,
+  });
+  await writeFile(join(programs, 'notes'), 'no program');
+  const setup = await openTestWorker({
+    openRuntime: async (own) => await openProcessRuntime({ folder: own, programs, log: silentLog }),
+  });
+  return {
+    ...setup,
+    run: async (dockerfile: string, job: Parameters<typeof setup.job>[0] = {}) => {
+      const files = [
+        { name: 'Dockerfile', body: dockerfile },
+        { name: 'copy', body: '#!/bin/sh\nexit 0\n', mode: 0o755 },
+      ];
+      const order = setup.job({ algo: setup.storage.put('algo', rawTarGz(files)), ...job });
+      await setup.worker.settle();
+      return order;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await setup[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const INPUT = { path: '/in/x', inline: Buffer.from('some text').toString('base64') };
+
+test('A worker of its operator’s programs runs the one that an algorithm names', async (t) => {
+  await using worker = await openCopyWorker();
+  const order = await worker.run('FROM lab/copy:1\nLABEL a="b"\nENTRYPOINT ["copy"]', {
+    command: ['/in/x'],
+    inputs: [INPUT],
+  });
+  t.truthy(resultOf(order));
+  t.regex(String(worker.storage.staged.get(`${order.id}.1`)?.bytes), /some text/);
+});
+
+test('It refuses whatever else would run there, and says what it runs', async (t) => {
+  await using worker = await openCopyWorker();
+  const own = 'ENTRYPOINT ["copy"]';
+  const refused: [string, string, Parameters<typeof worker.run>[1]?][] = [
+    ['FROM x\nENTRYPOINT ["node", "-e", "1"]', 'node is none of them'],
+    ['FROM x\nENTRYPOINT ["/bin/sh"]', '/bin/sh is none of them'],
+    ['FROM x\nENTRYPOINT ["../copy"]', '../copy is none of them'],
+    ['FROM x\nENTRYPOINT ["notes"]', 'notes is none of them'],
+    ['FROM x\nWORKDIR /app\nCOPY copy /app/\nENTRYPOINT ["./copy"]', 'brings files with COPY'],
+    [`FROM x\nADD copy /app/\n${own}`, 'brings files with COPY'],
+    [`FROM x\nENV NODE_OPTIONS=--import=data:text/javascript,1\n${own}`, 'sets the variable NODE_OPTIONS'],
+    [`FROM x\nENV PATH=/app:$PATH\n${own}`, 'sets the variable PATH'],
+    [
+      `FROM x\n${own}`,
+      'The order sets the variable LD_PRELOAD',
+      { env: { LD_PRELOAD: '/in/x' }, inputs: [INPUT] },
+    ],
+  ];
+  for (const [dockerfile, message, job] of refused) {
+    const failure = failureOf(await worker.run(dockerfile, job));
+    t.is(failure.reason, 'build_failed', dockerfile);
+    t.true(failure.message.includes(message), `${dockerfile}: ${failure.message}`);
+    t.regex(failure.message, /runs only programs that its operator has put there/);
+  }
+});
+
+test('A folder of programs that is not there is said at the start', async (t) => {
+  await using folder = await temporaryFolder();
+  const programs = join(folder.path, 'none');
+  await t.throwsAsync(openProcessRuntime({ folder: folder.path, programs, log: silentLog }), {
+    code: 'invalid_request',
+    message: `--programs: ${programs} is no folder that can be read.`,
+  });
+});
