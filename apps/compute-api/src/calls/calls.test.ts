@@ -119,6 +119,21 @@ test('A call that nobody could ever run is refused at once, with what is missing
   t.is((await call(compute, aCall({ needs: { labels: { zone: 'a' } } }))).outputs.length, 1);
 });
 
+test('A call that does not need what a worker is dedicated to never goes there', async (t) => {
+  await using compute = await openTestCompute();
+  const labels = { trainer: '1' };
+  await using dedicated = await CallWorker.start(compute.api, { labels, dedicated: ['trainer'] });
+  await t.throwsAsync(call(compute), {
+    code: 'unavailable',
+    message:
+      /^All workers that are there are dedicated to calls that need the label trainer=1: start another/,
+  });
+  t.is((await call(compute, aCall({ needs: { labels } }))).outputs.length, 1);
+  await using plain = await CallWorker.start(compute.api);
+  t.is((await call(compute)).outputs.length, 1);
+  t.deepEqual([dedicated.given.length, plain.given.length], [1, 1]);
+});
+
 test('A call that has waited as long as it may is given up', async (t) => {
   await using compute = await openTestCompute();
   await using worker = await CallWorker.start(compute.api, { room: 0 });

@@ -24,6 +24,7 @@ export interface CallWorkerOptions {
   readonly limits?: CallExchange['limits'];
   readonly warm?: ('runner' | 'zeromq')[];
   readonly labels?: Record<string, string>;
+  readonly dedicated?: string[];
   readonly gpus?: number;
   readonly runners?: RunnerReport[];
   readonly id?: string;
@@ -72,7 +73,7 @@ export class CallWorker implements AsyncDisposable {
   /** Registers one, and has it ask. */
   static async start(api: Calls, options: CallWorkerOptions = {}): Promise<CallWorker> {
     const worker = new CallWorker(api, options);
-    const { warm = ['runner'], labels, gpus = 0 } = options;
+    const { warm = ['runner'], labels, dedicated, gpus = 0 } = options;
     const devices = Array.from({ length: gpus }, (_, n) => ({ id: `${n}`, name: 'Fake', memory_bytes: 0 }));
     await api.registerWorker({
       params: { worker: worker.id },
@@ -80,6 +81,7 @@ export class CallWorker implements AsyncDisposable {
         ...{ boot: worker.boot, name: 'calls', runtime: 'docker', warm, slots: { learn: 0, predict: 0 } },
         ...{ gpus: { devices, slots: 1 } },
         ...(labels === undefined ? {} : { labels }),
+        ...(dedicated === undefined ? {} : { dedicated }),
       },
     });
     worker.#loop = worker.#run();
