@@ -69,7 +69,7 @@ const pooling2d = z.strictObject({
 const flatten = z.strictObject({ type: z.literal('flatten') });
 
 /** One layer of a genome, in the form of the wire; `normal` reads as `dense`. */
-export const layer = z.union([dense, dropout, conv2d, pooling2d, flatten]);
+export const layer = z.discriminatedUnion('type', [dense, dropout, conv2d, pooling2d, flatten]);
 
 /** One layer of a genome. */
 export type Layer = z.infer<typeof layer>;
@@ -103,12 +103,22 @@ export class UnbuildableGenome extends Error {
   }
 }
 
+/** Between two layers there are at most so many values of a picture: the trainer takes no other network. */
+const MOST_VALUES = 16_777_216;
+
 /** The shape of what goes into each layer, and at last into the output. Throws {@link UnbuildableGenome}. */
 export function networkShapes({ input_shape, layers }: Pick<Genome, 'input_shape' | 'layers'>): Shape[] {
   const shapes: Shape[] = [typeof input_shape === 'number' ? [input_shape] : input_shape];
   for (const [index, next] of layers.entries()) {
     const shape = shapes.at(-1) ?? [0];
-    shapes.push(shapeAfter(next, shape, ['layers', index]));
+    const after = shapeAfter(next, shape, ['layers', index]);
+    if (sizeOf(after) > MOST_VALUES) {
+      throw new UnbuildableGenome(`it makes ${sizeOf(after)} values of each picture, over ${MOST_VALUES}`, [
+        'layers',
+        index,
+      ]);
+    }
+    shapes.push(after);
   }
   return shapes;
 }
@@ -116,7 +126,7 @@ export function networkShapes({ input_shape, layers }: Pick<Genome, 'input_shape
 /** The shape behind a layer that `shape` goes into. Throws {@link UnbuildableGenome}, naming the layer by `at`. */
 export function shapeAfter(next: Layer, shape: Shape, at: readonly (string | number)[] = []): Shape {
   if (next.type === 'dropout') return shape;
-  if (next.type === 'flatten') return [shape.reduce((product, size) => product * size, 1)];
+  if (next.type === 'flatten') return [sizeOf(shape)];
   if (next.type === 'dense') return [next.size];
   if (shape.length === 1) {
     throw new UnbuildableGenome(`${next.type} needs pictures, but the layer before it makes flat rows`, at);
@@ -134,6 +144,11 @@ export function shapeAfter(next: Layer, shape: Shape, at: readonly (string | num
     );
   }
   return [across, down, next.type === 'conv2d' ? next.filters : channels];
+}
+
+/** How many values a shape has. */
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product: number, size) => product * size, 1);
 }
 
 /** How many places a window takes along a side of `size`. */

@@ -26,7 +26,7 @@ export const networkRanges = z.strictObject({
   activation: z.array(z.enum(ACTIVATIONS)).min(1).default(['elu', 'relu', 'selu', 'tanh']),
   optimizer: z.array(z.enum(OPTIMIZERS)).min(1).default(['adam', 'rmsprop', 'sgd']),
   /** No network with more weights is made: a search spends its time on many small ones. */
-  max_parameters: z.int().min(1).default(2_000_000),
+  max_parameters: z.int().min(1).max(100_000_000).default(2_000_000),
 });
 
 /** What networks a search may make. */

@@ -1,4 +1,4 @@
-import { type Genome, type Layer, networkShapes, type Shape } from '../genome.ts';
+import { type Genome, type Layer, networkShapes, sizeOf, UnbuildableGenome } from '../genome.ts';
 import type { NetworkRanges } from './ranges.ts';
 
 /** How many weights a network has, biases and its output included. Throws `UnbuildableGenome`. */
@@ -15,17 +15,21 @@ export function weightsOf(network: Genome): number {
   return hidden.reduce((sum, weights) => sum + weights, output);
 }
 
-/** How many values a shape has. */
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((product: number, size) => product * size, 1);
-}
-
 /** The network with at most as many weights as it may have: its widest layers are halved. Undefined where that is not enough. */
 export function fitted(ranges: NetworkRanges, network: Genome): Genome | undefined {
   let current: Genome | undefined = network;
-  while (current !== undefined && weightsOf(current) > ranges.max_parameters)
-    current = halved(ranges, current);
+  while (current !== undefined && isTooHeavy(ranges, current)) current = halved(ranges, current);
   return current;
+}
+
+/** Too many weights, or too many values between two layers, of which narrower layers make fewer as well. */
+function isTooHeavy({ max_parameters }: NetworkRanges, network: Genome): boolean {
+  try {
+    return weightsOf(network) > max_parameters;
+  } catch (error) {
+    if (error instanceof UnbuildableGenome) return true;
+    throw error;
+  }
 }
 
 /** With its widest dense layer, or its convolution of most filters, of half the size; undefined where all are at their least. */

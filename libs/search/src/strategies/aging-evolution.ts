@@ -29,6 +29,8 @@ export function agingEvolution(
           ? drawParameters(spec.space, random)
           : mutateOne(spec.space, parent.parameters, random);
       },
+      // All children of those alive may have been tried, and others not.
+      (random) => drawParameters(spec.space, random),
     );
   };
 }

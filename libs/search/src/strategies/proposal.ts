@@ -34,15 +34,17 @@ export function firstOf({ start }: SearchSpec, seen: ReadonlySet<string>): Param
 /** How often a strategy draws before it says that there is nothing new. */
 const DRAWS = 500;
 
-/** The first of several draws whose parameters no trial has yet; `draw` gets a source of numbers of its own each time. */
+/** The first of several draws whose parameters no trial has yet. Each way to draw has its turn, when those before found nothing. */
 export function firstNew(
   seen: ReadonlySet<string>,
   randomOfDraw: (draw: number) => Random,
-  draw: (random: Random) => Parameters,
+  ...ways: readonly ((random: Random) => Parameters)[]
 ): Proposal {
-  for (let attempt = 0; attempt < DRAWS; attempt += 1) {
-    const parameters = draw(randomOfDraw(attempt));
-    if (!seen.has(keyOf(parameters))) return { kind: 'try', parameters };
+  for (const [turn, draw] of ways.entries()) {
+    for (let attempt = 0; attempt < DRAWS; attempt += 1) {
+      const parameters = draw(randomOfDraw(turn * DRAWS + attempt));
+      if (!seen.has(keyOf(parameters))) return { kind: 'try', parameters };
+    }
   }
-  return { kind: 'done', why: `${DRAWS} draws found no parameters that were not tried` };
+  return { kind: 'done', why: `all was tried: ${DRAWS} more draws found nothing new` };
 }
