@@ -76,15 +76,17 @@ versitygw:
 	utils/real-parts/install/versitygw
 
 SERVICES := compute-api compute-worker storage-api shepherd
-EXECUTABLES := $(foreach service,compute-api compute-worker storage-api,apps/$(service)/target/$(service)) \
+DICEBOX := dicebox.sensoryservice dicebox.classificationservice dicebox.trainingprocessor
+EXECUTABLES := $(foreach service,compute-api compute-worker storage-api dicebox,apps/$(service)/target/$(service)) \
   apps/shepherd-api/target/shepherd apps/cli/target/morpheo
 
-.PHONY: all-bin morpheo $(SERVICES)
+.PHONY: all-bin morpheo dicebox $(SERVICES)
 all-bin: $(EXECUTABLES) ## Make each program one executable file, apps/*/target/*; or one: make storage-api
 compute-api: apps/compute-api/target/compute-api
 compute-worker: apps/compute-worker/target/compute-worker
 storage-api: apps/storage-api/target/storage-api
 shepherd: apps/shepherd-api/target/shepherd
+dicebox: apps/dicebox/target/dicebox
 morpheo: apps/cli/target/morpheo
 
 # What each is made from is written beside it when it is made.
@@ -92,9 +94,13 @@ morpheo: apps/cli/target/morpheo
 $(EXECUTABLES): | install
 	node packaging/src/executables/main.ts $(@F)
 
-.PHONY: all-docker $(SERVICES:%=%-docker)
-all-docker: $(SERVICES:%=%-docker) ## Make the images morpheo/<service>; or one: make storage-api-docker
+.PHONY: all-docker $(SERVICES:%=%-docker) $(DICEBOX:%=%-docker)
+all-docker: $(SERVICES:%=%-docker) $(DICEBOX:%=%-docker) ## Make the images morpheo/<service>; or one: make storage-api-docker
 $(SERVICES:%=%-docker): %-docker: %
+	packaging/images/make $*
+dicebox.sensoryservice-docker dicebox.classificationservice-docker: %-docker: dicebox
+	packaging/images/make $*
+dicebox.trainingprocessor-docker: %-docker: compute-worker
 	packaging/images/make $*
 
 .PHONY: dev

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { identify } from '@morpheo/client';
 import { computeContract, storageContract } from '@morpheo/common';
 import {
@@ -12,7 +11,7 @@ import {
 } from '@morpheo/service/check';
 import { checkDatabase, readDatabasePlace } from '@morpheo/service/database';
 import { computeOf, peersOf, storageOf } from './clients.ts';
-import type { DiceboxConfig } from './config.ts';
+import { type DiceboxConfig, databaseFileOf } from './config.ts';
 import { DATABASE, migrations } from './db/tables.ts';
 
 /** What `--check` of dicebox asks. */
@@ -26,7 +25,7 @@ export function probesOf(config: DiceboxConfig): Probes {
     ...(cert === undefined || key === undefined ? {} : { tls: tlsProbe(cert, key) }),
     database: {
       ask: async () => {
-        const place = await readDatabasePlace(config, join(dataDir ?? '', DATABASE.file));
+        const place = await readDatabasePlace(config, databaseFileOf(config));
         return await checkDatabase(place, { owner: DATABASE.owner, migrations });
       },
     },

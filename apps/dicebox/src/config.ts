@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { DICEBOX_DIALECTS, type DiceboxDialect, pictureSetKey, VERSION } from '@morpheo/common';
 import {
   defineSettings,
@@ -13,6 +14,7 @@ import { accessSettings } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { yamlSettings } from '@morpheo/service/yaml';
 import { z } from 'zod';
+import { DATABASE } from './db/tables.ts';
 
 const PREFIX = 'MORPHEO_DICEBOX_';
 const text = z.string().min(1);
@@ -78,7 +80,7 @@ export const settings = defineSettings({
     flag: 'data-dir',
     env: `${PREFIX}DATA_DIR`,
     schema: text.optional(),
-    help: 'The folder of the embedded database, and of what is held of pictures for a while.',
+    help: 'The folder of the embedded database, and of what is held of pictures for a while; with PostgreSQL that is in a temporary folder where absent.',
   },
   ...databaseSettings(PREFIX),
   pictureSet: {
@@ -168,6 +170,11 @@ export function loadConfig(argv: readonly string[], env: Readonly<Record<string,
     argv,
     env,
   });
+}
+
+/** The file of the embedded database: services of several processes may have one data folder. */
+export function databaseFileOf({ serve, dataDir = '' }: Pick<DiceboxConfig, 'serve' | 'dataDir'>): string {
+  return join(dataDir, serve.includes('sensory') ? DATABASE.file : `${serve.join('-')}.db`);
 }
 
 function contradictions(config: DiceboxConfig): string[] {

@@ -1,3 +1,5 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { VERSION } from '@morpheo/common';
 import { settingsOrCheck } from '@morpheo/service/check';
@@ -11,8 +13,7 @@ import {
 } from '@morpheo/service/lifecycle';
 import { probesOf } from './check.ts';
 import { computeOf, peersOf, storageOf } from './clients.ts';
-import { type DiceboxConfig, loadConfig } from './config.ts';
-import { DATABASE } from './db/tables.ts';
+import { type DiceboxConfig, databaseFileOf, loadConfig } from './config.ts';
 import { KEY_ROLES } from './http/keys.ts';
 import { openDiceboxService } from './service.ts';
 
@@ -35,18 +36,7 @@ export async function openDicebox(
   config: DiceboxConfig,
   { log, metrics, tracer, stack }: ServiceTools,
 ): Promise<OpenedDicebox> {
-  const {
-    host,
-    port,
-    hosts,
-    serve,
-    dataDir = '',
-    pictureSet,
-    apiVersion,
-    versions,
-    origins,
-    apiKey: key,
-  } = config;
+  const { host, port, hosts, serve, pictureSet, apiVersion, versions, origins, apiKey: key } = config;
   const apiKey = key === undefined ? undefined : { name: config.apiUser, key };
   const others = async () =>
     apiKey === undefined
@@ -54,6 +44,7 @@ export async function openDicebox(
       : [{ name: apiKey.name, roles: KEY_ROLES, secretHash: await hashSecret(apiKey.key.reveal()) }];
   const access = stack.use(await openAccess(config, { log, others: await others() }));
   key?.onRenewed(async () => access.replaceOthers(await others()));
+  const dataDir = config.dataDir ?? (await temporaryFolder(stack));
   const service = stack.use(
     await openDiceboxService({
       ...{
@@ -71,7 +62,7 @@ export async function openDicebox(
         tracer,
       },
       tls: await readTls(config),
-      database: await readDatabasePlace(config, join(dataDir, DATABASE.file), { log, stack }),
+      database: await readDatabasePlace(config, databaseFileOf(config), { log, stack }),
       folder: dataDir,
       authenticate: access.callers?.authenticate ?? null,
       ...peersOf(computeOf(config), storageOf(config)),
@@ -80,4 +71,11 @@ export async function openDicebox(
   );
   const { url } = service;
   return { url, drain: async () => await service.drain(), ready: { url, serve } };
+}
+
+/** A folder that goes when the service is closed. */
+async function temporaryFolder(stack: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'dicebox-'));
+  stack.defer(async () => await rm(folder, { recursive: true, force: true }));
+  return folder;
 }

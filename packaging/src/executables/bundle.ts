@@ -30,10 +30,14 @@ export async function bundle(program: Program, outfile: string): Promise<Bundle>
     // Who finds files beside a module asks first whether it is bundled.
     logOverride: { 'empty-import-meta': 'silent' },
     // Native code, which packages ask for when it is wanted and do without: SSH ciphers, libpq, NSQ's compression.
-    external: ['*.node', 'cpu-features', 'pg-native', 'snappystream'],
+    external: ['*.node', 'cpu-features', 'pg-native', 'snappystream', ...(program.native ?? [])],
+    ...(program.native === undefined ? {} : { banner: { js: BESIDE } }),
   });
   return { inputs: Object.keys(metafile.inputs).filter((path) => !path.endsWith('.entry.ts')) };
 }
+
+/** In an executable, Node finds its own modules alone; with this, those as well that lie beside it. */
+const BESIDE = "require = require('node:module').createRequire(process.execPath);";
 
 /** A service's executable answers one more flag than the service: `--health`, which asks the one that runs. */
 function entryOf({ name, folder, sources, service }: Program): string {

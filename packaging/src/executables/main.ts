@@ -2,10 +2,11 @@ import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { bundle, ruleFile } from './bundle.ts';
 import { makeExecutable } from './executable.ts';
+import { copyNative } from './native.ts';
 import { PROGRAMS, type Program, ROOT, targetOf } from './programs.ts';
 
 /** What makes the executables is an input of each of them, and so is the Node that it is put into. */
-const TOOLS = ['bundle', 'executable', 'main', 'programs'].map(
+const TOOLS = ['bundle', 'executable', 'main', 'native', 'programs'].map(
   (name) => `packaging/src/executables/${name}.ts`,
 );
 
@@ -47,6 +48,7 @@ async function make(program: Program): Promise<void> {
     await makeExecutable({ script, page: program.service, folder: work, outfile });
     const node = relative(ROOT, process.execPath);
     await writeFile(join(work, 'rule'), ruleFile(target, [...inputs, ...TOOLS, node]));
+    await copyNative(program.native ?? [], join(folder, 'node_modules'));
     await rename(join(work, 'rule'), join(ROOT, `${target}.d`));
     await rename(outfile, join(ROOT, target));
   } finally {

@@ -11,6 +11,8 @@ export interface Program {
   readonly folder: string;
   /** Its first file and the reader of its settings, from the root; `main.ts` and `config` of its package where absent. */
   readonly sources?: { readonly main: string; readonly config: string };
+  /** Packages with native code, which lie beside the file in `node_modules`: it needs them there. */
+  readonly native?: readonly string[];
   /** A service can be asked whether it is well: `<name> --health`, for images without any other tool. */
   readonly service: boolean;
 }
@@ -30,6 +32,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
     },
     service: true,
   },
+  dicebox: { name: 'dicebox', folder: 'apps/dicebox', native: ['sharp'], service: true },
   morpheo: { name: 'morpheo', folder: 'apps/cli', service: false },
 };
 
