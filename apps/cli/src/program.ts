@@ -19,6 +19,7 @@ import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
+import { addSearch } from './commands/search.ts';
 import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
@@ -101,6 +102,7 @@ export function createProgram(options: ProgramOptions): Command {
   addOneOrder(orders, run);
   addPostOrders(orders, run);
   addGroup(program, run);
+  addSearch(program, run);
   addLogs(program, run);
   addLeaderboard(program, run);
   program.commandsGroup('Help:').helpCommand('help [command]', 'show the help of a command');

@@ -13,6 +13,12 @@ export async function resolveOrder(context: Context, text: string): Promise<stri
   return id ?? text;
 }
 
+/** The full id of a search of the caller that is named by it or by its beginning (4 digits or more). */
+export async function resolveSearch(context: Context, text: string): Promise<string> {
+  const [id] = await resolveIds([text], 'search', () => searchIds(context));
+  return id ?? text;
+}
+
 /** The full ids of things that storage keeps, in the order of `texts`; storage is asked only for abbreviated ones. */
 export async function resolveResources(
   context: Context,
@@ -88,6 +94,12 @@ async function* orderIds(context: Context): AsyncGenerator<string> {
   for await (const page of orderPages(context, {})) for (const order of page.items) yield order.id;
 }
 
+async function* searchIds({ compute, signal }: Context): AsyncGenerator<string> {
+  const read = (cursor: string | undefined) =>
+    compute().listSearches({ query: { limit: PAGE.most, cursor } }, { signal });
+  for await (const page of pages(read)) for (const item of page.items) yield item.uuid;
+}
+
 async function* resourceIds({ storage, signal }: Context, type: ResourceType): AsyncGenerator<string> {
   const read = (cursor: string | undefined) =>
     storage().list({ params: { type }, query: { limit: PAGE.most, cursor } }, { signal });
@@ -103,5 +115,5 @@ function article(noun: string): string {
 }
 
 function plural(noun: string): string {
-  return `${NOUNS[noun] ?? noun}s`;
+  return `${NOUNS[noun] ?? noun}${noun.endsWith('ch') ? 'es' : 's'}`;
 }

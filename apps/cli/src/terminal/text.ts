@@ -84,9 +84,10 @@ export function bar(share: number, width: number): string {
   return full.padEnd(width, ' ');
 }
 
-/** `1 file`, `2 files`. */
+/** `1 file`, `2 files`, `2 searches`. */
 export function counted(count: number, noun: string): string {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+  const ending = count === 1 ? '' : noun.endsWith('ch') ? 'es' : 's';
+  return `${count.toLocaleString('en')} ${noun}${ending}`;
 }
 
 /** `1 order`, or `more than 10,000 orders` of what was not counted to its end. */
