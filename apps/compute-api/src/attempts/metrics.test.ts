@@ -37,6 +37,12 @@ testOnEngines('Each line of metrics stands once in the history of a job, in thei
       { from: 2, lines: lines.slice(2, 4) },
     ],
   );
+  const page = async (query: { limit?: number; cursor?: string }, call = as('ann')) =>
+    await api.orderMetrics({ params, query }, call);
+  t.deepEqual(await page({}), { items: lines.slice(0, 4).map((line) => ({ attempt: 1, line })) });
+  t.like(await page({ limit: 3 }), { items: { length: 3 }, next: '3' });
+  t.deepEqual(await page({ limit: 3, cursor: '3' }), { items: [{ attempt: 1, line: lines[3] ?? {} }] });
+  await t.throwsAsync(page({ cursor: 'x' }), { code: 'invalid_request' });
   compute.checks.readers = [];
   const closed = aJob();
   await api.postJob({ body: closed }, as('ann'));
@@ -47,6 +53,7 @@ testOnEngines('Each line of metrics stands once in the history of a job, in thei
     await api.orderEvents({ params: { id: other.order }, headers: {} }, as('bob')),
   );
   t.notRegex(JSON.stringify(events), /loss/);
+  t.deepEqual(await api.orderMetrics({ params: { id: other.order }, query: {} }, as('bob')), { items: [] });
 });
 
 testOnEngines('Lines beyond the bound of an attempt are counted and dropped', async (t, open) => {

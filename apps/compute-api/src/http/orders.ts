@@ -1,8 +1,9 @@
 import { type Api, type Call, type ComputeContract, LogText, streamOf } from '@morpheo/common';
 import type { LogEntry } from '../attempts/log-store.ts';
+import { metricsOf, pageOfMetrics } from '../attempts/told-metrics.ts';
 import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase } from '../db/database.ts';
-import { viewerOf } from '../disclosure/shown.ts';
+import { shownOf, viewerOf } from '../disclosure/shown.ts';
 import { cancelOrder, retryOrder } from '../orders/cancel-retry.ts';
 import type { Followers } from '../orders/follow.ts';
 import { countOrders, listOrders, orderRow, orderView } from '../orders/queries.ts';
@@ -18,6 +19,7 @@ type Handlers = Pick<
   | 'listOrders'
   | 'getOrder'
   | 'orderEvents'
+  | 'orderMetrics'
   | 'orderLog'
   | 'orderLogEvents'
   | 'whyOrder'
@@ -63,6 +65,11 @@ export function orderHandlers(
     },
     orderEvents: async ({ params, headers }, call) =>
       followers.history(await following(params.id, headers['last-event-id'], call)),
+    orderMetrics: async ({ params, query }, call) => {
+      const row = await orderRow(database, params.id);
+      const isShown = shownOf(viewerOf(call), row, 'job') === 'all';
+      return pageOfMetrics(isShown ? await metricsOf(database.read, row.id) : [], query);
+    },
     orderLogEvents: async ({ params, headers }, call) =>
       followers.logEvents(await following(params.id, headers['last-event-id'], call)),
     orderLog: async ({ params, query }, call) => {

@@ -1,4 +1,5 @@
 import type { Failure, Objective } from '@morpheo/common';
+import { metricsOf } from '../attempts/told-metrics.ts';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow } from '../db/schema.ts';
 import type { MadeResult } from '../orders/kinds.ts';
@@ -49,23 +50,14 @@ async function worthOf(
   resource: number,
 ): Promise<number | undefined> {
   const { metric, score } = objective;
-  if (metric !== undefined) return pick(await metricsOf(tx, order.id), { ...objective, metric }, resource);
+  if (metric !== undefined) {
+    const lines = (await metricsOf(tx.db, order.id)).map(({ line }) => line);
+    return pick(lines, { ...objective, metric }, resource);
+  }
   // As everybody may see it: exact ones of hidden data would be found out digit by digit.
   if (score === undefined) return order.score ?? undefined;
   const result = JSON.parse(order.result ?? 'null') as MadeResult | null;
   return numberIn(result?.scores, score);
-}
-
-/** The lines of metrics of an order, as it has told them: of all attempts, since one may go on from the checkpoint of another. */
-async function metricsOf({ db }: Tx, order: string): Promise<unknown[]> {
-  const rows = await db
-    .selectFrom('events')
-    .select('details')
-    .where('order_id', '=', order)
-    .where('what', '=', 'metrics')
-    .orderBy('n')
-    .execute();
-  return rows.flatMap(({ details }) => (JSON.parse(details) as { lines: unknown[] }).lines);
 }
 
 /** Which number of these lines is the result. */

@@ -43,6 +43,17 @@ export const offerSettings = defineSettings({
     schema: z.string().min(1).optional(),
     help: 'A folder of programs, for --runtime process: these alone are run, by algorithms that name one and bring no files and no variables of their own.',
   },
+  programVariables: {
+    flag: 'program-variables',
+    env: 'MORPHEO_WORKER_PROGRAM_VARIABLES',
+    schema: z
+      .string()
+      .transform((text) => text.split(',').map((name) => name.trim()))
+      .pipe(z.array(z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'should be a name of capitals, digits and _')))
+      .optional(),
+    list: true,
+    help: 'Variables of these programs that algorithms and orders may set all the same, such as TRAINER_; with _ at the end, all that begin so.',
+  },
   shepherdConfig: {
     flag: 'shepherd-config',
     env: 'MORPHEO_WORKER_SHEPHERD_CONFIG',

@@ -18,7 +18,9 @@ export async function openRuntime(
   { worker, folder, log }: RuntimeOwner,
 ): Promise<ContainerRuntime> {
   if (config.runtime !== 'docker')
-    return await openProcessRuntime({ folder, programs: config.programs, log });
+    return await openProcessRuntime({
+      ...{ folder, programs: config.programs, programVariables: config.programVariables, log },
+    });
   // Loaded for those who use it: its client is the largest thing that a worker could load.
   const { openDockerRuntime } = await import('../runtime/docker/index.ts');
   return await openDockerRuntime({

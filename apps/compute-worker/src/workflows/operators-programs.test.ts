@@ -11,12 +11,18 @@ async function openCopyWorker() {
   const folder = await temporaryFolder();
   const programs = join(folder.path, 'programs');
   await mkdir(programs);
-  await writeFile(join(programs, 'copy'), '#!/bin/sh\nexec cp "$1" "$MORPHEO_OUTPUTS/copy"\n', {
+  await writeFile(join(programs, 'copy'), '#!/bin/sh\nexec cp "$COPY_FROM$1" "$MORPHEO_OUTPUTS/copy"\n', {
     mode: 0o755,
   });
   await writeFile(join(programs, 'notes'), 'no program');
   const setup = await openTestWorker({
-    openRuntime: async (own) => await openProcessRuntime({ folder: own, programs, log: silentLog }),
+    openRuntime: async (own) =>
+      await openProcessRuntime({
+        folder: own,
+        programs,
+        programVariables: ['COPY_', 'LEVEL'],
+        log: silentLog,
+      }),
   });
   return {
     ...setup,
@@ -46,6 +52,17 @@ test('A worker of its operator’s programs runs the one that an algorithm names
   });
   t.truthy(resultOf(order));
   t.regex(String(worker.storage.staged.get(`${order.id}.1`)?.bytes), /some text/);
+});
+
+test('It is told by the variables that its operator lets others set', async (t) => {
+  await using worker = await openCopyWorker();
+  const order = await worker.run('FROM lab/copy:1\nENV COPY_FROM=/in/x LEVEL=1\nENTRYPOINT ["copy"]', {
+    inputs: [INPUT],
+    env: { LEVEL: '2' },
+  });
+  t.regex(String(worker.storage.staged.get(`${order.id}.1`)?.bytes), /some text/);
+  const { message } = failureOf(await worker.run('FROM x\nENV LEVELS=1\nENTRYPOINT ["copy"]'));
+  t.regex(message, /sets the variable LEVELS/);
 });
 
 test('It refuses whatever else would run there, and says what it runs', async (t) => {

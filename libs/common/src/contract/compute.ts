@@ -14,6 +14,7 @@ import { orchestratorContract } from './orchestrator.ts';
 import {
   batchAnswer,
   logChunk,
+  metricsPage,
   orderEvent,
   orderPage,
   orderSummary,
@@ -169,6 +170,20 @@ export const computeContract = defineContract({
       headers: resume,
       status: 200,
       response: events(orderEvent),
+      errors: ['invalid_request', 'not_found'],
+    },
+    orderMetrics: {
+      method: 'GET',
+      path: '/v1/orders/:id/metrics',
+      summary: 'The lines of metrics that a job has told so far, those of earlier attempts first',
+      description:
+        'An attempt that goes on from the checkpoint of another may tell lines again. None are told to who may not see what ' +
+        'the job prints.',
+      access: ANYONE_KNOWN,
+      params: one,
+      query: z.object(pageQuery),
+      status: 200,
+      response: json(metricsPage),
       errors: ['invalid_request', 'not_found'],
     },
     orderLog: {

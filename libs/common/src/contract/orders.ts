@@ -177,6 +177,15 @@ export const orderEvent = z.object({
 /** See {@link orderEvent}. */
 export type OrderEvent = z.infer<typeof orderEvent>;
 
+/** Lines of metrics that a job has told, each with the attempt that told it; `next` is absent on the last page. */
+export const metricsPage = z.object({
+  items: z.array(z.object({ attempt: z.int(), line: z.record(z.string(), z.unknown()) })),
+  next: z.string().optional(),
+});
+
+/** See {@link metricsPage}. */
+export type MetricsPage = z.infer<typeof metricsPage>;
+
 /** A piece of an order's log, as a step printed it. */
 export const logChunk = z.object({
   at: timestamp,

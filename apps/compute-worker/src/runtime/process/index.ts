@@ -39,6 +39,8 @@ export interface ProcessRuntimeOptions {
   readonly folder: string;
   /** A folder of programs, which are then all that is run, and are found before others; absent: whatever archives name. */
   readonly programs?: string | undefined;
+  /** Variables of these that archives and orders may set; one that ends with `_` is the beginning of several. None where absent. */
+  readonly programVariables?: readonly string[] | undefined;
   readonly log: Log;
 }
 
@@ -61,7 +63,8 @@ export async function openProcessRuntime(options: ProcessRuntimeOptions): Promis
     { runtime: 'process' },
     'The process runtime isolates nothing: run only code that you trust',
   );
-  const programs = options.programs === undefined ? undefined : await Programs.open(options.programs);
+  const { programs: from, programVariables } = options;
+  const programs = from === undefined ? undefined : await Programs.open(from, programVariables);
   return new ProcessRuntime(instance, programs, options.log);
 }
 

@@ -15,26 +15,28 @@ const OF_THE_PLATFORM = /^MORPHEO_/;
 export class Programs {
   /** An absolute path. */
   readonly folder: string;
+  readonly #variables: readonly string[];
 
-  private constructor(folder: string) {
+  private constructor(folder: string, variables: readonly string[]) {
     this.folder = folder;
+    this.#variables = variables;
   }
 
-  /** Throws `invalid_request` where there is no such folder. */
-  static async open(folder: string): Promise<Programs> {
+  /** `variables` may be set by others; one that ends with `_` is the beginning of several. Throws `invalid_request` where there is no such folder. */
+  static async open(folder: string, variables: readonly string[] = []): Promise<Programs> {
     const isFolder = await stat(folder).then(
       (stats) => stats.isDirectory(),
       () => false,
     );
     if (!isFolder)
       throw new PlatformError('invalid_request', `--programs: ${folder} is no folder that can be read.`);
-    return new Programs(resolve(folder));
+    return new Programs(resolve(folder), variables);
   }
 
   /** Throws `build_failed` unless an algorithm names one of these programs, and brings nothing beside. */
   async demand({ entryPoint: [name = ''], copies, environment }: Recipe): Promise<void> {
     if (copies.length > 0) throw refusal('The algorithm brings files with COPY', copies[0]?.line);
-    const [variable] = Object.keys(environment);
+    const variable = Object.keys(environment).find((name) => !this.#maySet(name));
     if (variable !== undefined) throw refusal(`The algorithm sets the variable ${shown(variable)}`);
     const isName = /^[A-Za-z0-9][\w.-]*$/.test(name);
     const path = join(this.folder, isName ? name : '');
@@ -47,8 +49,13 @@ export class Programs {
 
   /** Throws `build_failed` where a run has a variable of its order. */
   demandNoVariables(environment: Readonly<Record<string, string>> = {}): void {
-    const variable = Object.keys(environment).find((name) => !OF_THE_PLATFORM.test(name));
+    const isRefused = (name: string) => !OF_THE_PLATFORM.test(name) && !this.#maySet(name);
+    const variable = Object.keys(environment).find(isRefused);
     if (variable !== undefined) throw refusal(`The order sets the variable ${shown(variable)}`);
+  }
+
+  #maySet(name: string): boolean {
+    return this.#variables.some((one) => name === one || (one.endsWith('_') && name.startsWith(one)));
   }
 }
 
