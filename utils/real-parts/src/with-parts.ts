@@ -17,7 +17,8 @@ export type Part =
   | 'molotov'
   | 'pyzmq'
   | 'dockerfile-reader'
-  | 'fashion-mnist';
+  | 'fashion-mnist'
+  | 'h5py';
 
 /** What of ava's `test` we need: itself, and the way to skip. */
 interface Skippable {
@@ -34,6 +35,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose' | 'fashion-mn
   schemathesis: ['schemathesis'],
   molotov: ['molotov'],
   pyzmq: ['python3-zmq'],
+  h5py: ['python3-h5py'],
   'dockerfile-reader': ['dockerfile-reader'],
 };
 
