@@ -1,17 +1,24 @@
 import { issueMessage, MOST_IN_SEARCH, PlatformError, type Search } from '@morpheo/common';
-import { type SearchSpec, searchShape } from '@morpheo/search';
-import { z } from 'zod';
-
-const searchSpec = z.object(searchShape);
+import { type SearchSpec, searchSpec } from '@morpheo/search';
 
 /**
  * What of a search decides which trials it makes. Throws `invalid_request` where its space, its strategy or something
  * else of it is no good, or contradicts itself.
  */
 export function specOf(search: Search): SearchSpec {
-  const { space, strategy, seed, objective, budget, stop_at, rungs, control, previous } = search;
+  const { space, strategy, seed, objective, budget, stop_at, rungs, control, previous, start } = search;
   const parsed = searchSpec.safeParse({
-    ...{ space, strategy, seed, objective: { goal: objective.goal }, stop_at, rungs, control, previous },
+    ...{
+      space,
+      strategy,
+      seed,
+      objective: { goal: objective.goal },
+      stop_at,
+      rungs,
+      control,
+      previous,
+      start,
+    },
     // So that its orders fit into one group.
     budget: { ...budget, trials: budget.trials ?? MOST_IN_SEARCH.trials },
   });

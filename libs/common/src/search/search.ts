@@ -115,6 +115,8 @@ export const search = z
     control: z.boolean().optional(),
     /** How much of the resource a trial gets from rung to rung, such as 1, 3 and 9 epochs; 1 alone where absent. */
     rungs: rungs.default([1]),
+    /** Parameters that are tried before all others, such as the best of an earlier search. */
+    start: z.array(object).max(1000).optional(),
     /** A job, as `/v1/jobs` takes it, without `uuid`, `output`, `owner`, `group` and `callback`. */
     job: object.optional(),
     /** In its place a training, as `/learn` takes it, without `uuid`, `model_end`, `owner` and `group`. */
