@@ -3,7 +3,9 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import util from 'node:util';
 import * as tf from '@tensorflow/tfjs';
-import { addTrainingKernels } from './wasm/kernels.ts';
+import { addNativeKernels, nativeBackend } from './kernels/native.ts';
+import { addReluGradient } from './kernels/relu.ts';
+import { addWasmKernels } from './kernels/wasm.ts';
 
 /** The types of TensorFlow.js: `TF.LayersModel`, `TF.Tensor` and so on. */
 export type * as TF from '@tensorflow/tfjs';
@@ -27,12 +29,6 @@ export interface Engine {
 /** Why a wanted engine cannot be opened; its message says what to do. */
 export class EngineMissing extends Error {}
 
-/** The parts of the native backend that tell what it is; its own types keep them to themselves. */
-interface NativeBackend {
-  readonly isUsingGpuDevice: boolean;
-  readonly binding: { readonly TF_Version: string };
-}
-
 const require = createRequire(import.meta.url);
 const NATIVE = '@tensorflow/tfjs-node-gpu';
 
@@ -44,6 +40,7 @@ const NATIVE = '@tensorflow/tfjs-node-gpu';
  */
 export async function openEngine(wanted?: EngineKind): Promise<Engine> {
   tf.enableProdMode();
+  addReluGradient();
   if (wanted === 'wasm') return await openWasm();
   if (hasNative()) return await openNative();
   if (wanted === 'native') {
@@ -78,15 +75,15 @@ async function openNative(): Promise<Engine> {
   old.isArray = Array.isArray;
   await import(NATIVE);
   await use('tensorflow');
-  // The package registers this class under this name; there is no public accessor.
-  const { isUsingGpuDevice, binding } = tf.backend() as unknown as NativeBackend;
+  addNativeKernels();
+  const { isUsingGpuDevice, binding } = nativeBackend();
   const device = isUsingGpuDevice ? 'gpu' : 'cpu';
   return { name: 'tensorflow', version: binding.TF_Version, device, tf };
 }
 
 async function openWasm(): Promise<Engine> {
   const wasm = await import('@tensorflow/tfjs-backend-wasm');
-  addTrainingKernels();
+  addWasmKernels();
   wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
   await use('wasm');
   return { name: 'wasm', version: wasm.version_wasm, device: 'cpu', tf };

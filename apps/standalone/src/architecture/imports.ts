@@ -46,7 +46,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['libs/service/src/yaml/'],
   esbuild: ['packaging/src/', 'utils/real-parts/src/packages/'],
   postject: ['packaging/src/executables/'],
-  '@tensorflow': ['programs/picture-trainer/src/engine.ts', 'programs/picture-trainer/src/wasm/'],
+  '@tensorflow': ['programs/picture-trainer/src/engine.ts', 'programs/picture-trainer/src/kernels/'],
   'get-port': ['utils/real-parts/src/'],
   ava: ['chaos/src/', 'utils/real-parts/src/test-run/'],
 };

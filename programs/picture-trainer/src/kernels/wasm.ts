@@ -16,9 +16,10 @@ type Convolution = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
  * are wrong or slow there. Each is made of kernels that are right and fast: a gradient of a convolution is a
  * convolution itself. A second call changes nothing; the package of the backend must be loaded.
  */
-export function addTrainingKernels(): void {
+export function addWasmKernels(): void {
   if (tf.getKernel('Conv2DBackpropFilter', 'wasm')) return;
   register('Conv2DBackpropFilter', filterGradient);
+  register('ReluGrad', reluGradient);
   replace('Conv2DBackpropInput', () => inputGradient);
   // Wrong where the largest value of a window is not positive.
   replace('MaxPoolGrad', () => poolingGradient(maxPoolGradient));
@@ -96,6 +97,18 @@ const inputGradient: Kernel = ({ inputs, attrs, backend }) => {
     const all = run('Conv2D', { x: spread, filter: swapped }, { ...PLAIN, dilations: [1, 1], pad });
     return crop(run, all, [inHeight, inWidth]);
   });
+};
+
+const reluGradient: Kernel = ({ inputs, backend }) => {
+  const { dy, y } = named(inputs, 'dy', 'y');
+  const dx = backend.makeOutput(y.shape, y.dtype);
+  // Views of the backend's memory, which the line above may have moved.
+  const view = (info: tf.TensorInfo) => backend.typedArrayFromHeap(info) as Float32Array;
+  const [gradient, values, target] = [view(dy), view(y), view(dx)];
+  for (let index = 0; index < target.length; index++) {
+    target[index] = (values[index] as number) > 0 ? (gradient[index] as number) : 0;
+  }
+  return dx;
 };
 
 function poolingGradient(gradientOf: PoolingGradient): Kernel {

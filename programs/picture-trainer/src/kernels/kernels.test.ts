@@ -1,5 +1,5 @@
 import test from 'ava';
-import { hasNative, openEngine, type TensorFlow, type TF } from '../engine.ts';
+import { type EngineKind, hasNative, openEngine, type TensorFlow, type TF } from '../engine.ts';
 
 /** An operation of one input, and the sizes that it is tried with. */
 interface Case {
@@ -57,7 +57,11 @@ const products = [false, true].flatMap((left) =>
   ),
 );
 
-const CASES = [...convolutions, ...poolings, ...products];
+const activations = (['relu', 'elu', 'selu', 'sigmoid', 'tanh', 'softplus'] as const).map(
+  (name): Case => ({ title: name, shapes: [[4, 5]], run: (tf, [x]) => tf[name](x as TF.Tensor) }),
+);
+
+const CASES = [...convolutions, ...poolings, ...products, ...activations];
 
 /** Different values, a hundredth apart, around zero or below it, in an order that says nothing: no window has two winners. */
 function values(shape: readonly number[], step: number, highest: number): Float32Array {
@@ -84,6 +88,8 @@ function furthest(one: readonly Float32Array[], other: readonly Float32Array[]):
   );
 }
 
+const kinds: readonly EngineKind[] = hasNative() ? ['native', 'wasm'] : ['wasm'];
+
 const comparison = hasNative() ? test.serial : test.serial.skip;
 comparison('Each kernel and gradient of wasm is that of TensorFlow, whatever the signs', async (t) => {
   for (const highest of [0.5, -1]) {
@@ -98,46 +104,48 @@ comparison('Each kernel and gradient of wasm is that of TensorFlow, whatever the
   }
 });
 
-test.serial('Each gradient of wasm is the slope that small steps find', async (t) => {
-  const { tf } = await openEngine('wasm');
-  const step = 0.002;
-  for (const each of CASES) {
-    for (const [which, shape] of each.shapes.entries()) {
-      const [found, expected] = tf.tidy(() => {
-        const inputs = each.shapes.map((size) => tf.tensor(values(size, 271, 0.5), [...size]));
-        const direction = tf.tensor(values(shape, 31, 1), [...shape]);
-        const along = (by: number) =>
-          each.run(
-            tf,
-            inputs.map((input, index) => (index === which ? input.add(direction.mul(by)) : input)),
+for (const kind of kinds) {
+  test.serial(`Each gradient of ${kind} is the slope that small steps find`, async (t) => {
+    const { tf } = await openEngine(kind);
+    const step = 0.002;
+    for (const each of CASES) {
+      for (const [which, shape] of each.shapes.entries()) {
+        const [found, expected] = tf.tidy(() => {
+          const inputs = each.shapes.map((size) => tf.tensor(values(size, 271, 0.5), [...size]));
+          const direction = tf.tensor(values(shape, 31, 1), [...shape]);
+          const along = (by: number) =>
+            each.run(
+              tf,
+              inputs.map((input, index) => (index === which ? input.add(direction.mul(by)) : input)),
+            );
+          const difference = along(step)
+            .sub(along(-step))
+            .sum()
+            .div(2 * step);
+          const gradient = tf.grads((...all: TF.Tensor[]) => each.run(tf, all).sum())(inputs)[which];
+          return [difference, gradient?.mul(direction).sum()].map(
+            (tensor) => tensor?.dataSync()[0] ?? Number.NaN,
           );
-        const difference = along(step)
-          .sub(along(-step))
-          .sum()
-          .div(2 * step);
-        const gradient = tf.grads((...all: TF.Tensor[]) => each.run(tf, all).sum())(inputs)[which];
-        return [difference, gradient?.mul(direction).sum()].map(
-          (tensor) => tensor?.dataSync()[0] ?? Number.NaN,
+        }) as [number, number];
+        t.true(
+          Math.abs(found - expected) <= 0.02 * Math.max(1, Math.abs(expected)),
+          `${each.title}, input ${which}: ${found}, not ${expected}`,
         );
-      }) as [number, number];
-      t.true(
-        Math.abs(found - expected) <= 0.02 * Math.max(1, Math.abs(expected)),
-        `${each.title}, input ${which}: ${found}, not ${expected}`,
-      );
+      }
     }
-  }
-});
+  });
 
-test.serial('Of equal values in a window the first gets the gradient, as with TensorFlow', async (t) => {
-  const { tf } = await openEngine('wasm');
-  const gradient = tf.grad((x) => tf.maxPool(x as TF.Tensor4D, 2, 2, 'valid'))(tf.zeros([1, 2, 4, 1]));
-  t.deepEqual([...gradient.dataSync()], [1, 0, 1, 0, 0, 0, 0, 0]);
-});
+  test.serial(`Of equal values in a window the first gets the gradient of ${kind}`, async (t) => {
+    const { tf } = await openEngine(kind);
+    const gradient = tf.grad((x) => tf.maxPool(x as TF.Tensor4D, 2, 2, 'valid'))(tf.zeros([1, 2, 4, 1]));
+    t.deepEqual([...gradient.dataSync()], [1, 0, 1, 0, 0, 0, 0, 0]);
+  });
 
-test.serial('The kernels leave nothing behind', async (t) => {
-  const { tf } = await openEngine('wasm');
-  const before = tf.memory();
-  for (const each of CASES) outcome(tf, each, 0.5);
-  t.is(tf.memory().numDataBuffers, before.numDataBuffers);
-  t.is(tf.memory().numBytes, before.numBytes);
-});
+  test.serial(`The kernels of ${kind} leave nothing behind`, async (t) => {
+    const { tf } = await openEngine(kind);
+    const before = tf.memory();
+    for (const each of CASES) outcome(tf, each, 0.5);
+    t.is(tf.memory().numDataBuffers, before.numDataBuffers);
+    t.is(tf.memory().numBytes, before.numBytes);
+  });
+}
