@@ -156,13 +156,18 @@ export const settings = defineSettings({
 export type DiceboxConfig = SettingsOf<typeof settings>;
 
 /** Reads the settings; the result may be the text of `--help` instead. Throws `invalid_request` naming every problem. */
-export function loadConfig(argv: readonly string[], env: Readonly<Record<string, string | undefined>>) {
+export function loadConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  /** The file that is read where none is named, and it is there. */
+  { usual }: { readonly usual: string | undefined } = { usual: SETTINGS_FILE },
+) {
   return loadSettings({
     name: 'dicebox',
     description: 'Pictures in, networks trained and served: the REST services of dicebox.',
     version: VERSION,
     settings,
-    file: yamlSettings(settings, { setting: 'config', usual: SETTINGS_FILE, others: ['training_processor'] }),
+    file: yamlSettings(settings, { setting: 'config', usual, others: ['training_processor'] }),
     secretsFolder: '/run/secrets',
     canCheck: true,
     envPrefix: PREFIX,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { VERSION } from '@morpheo/common';
 import { settingsOrCheck } from '@morpheo/service/check';
 import { readDatabasePlace } from '@morpheo/service/database';
-import { hashSecret, openAccess, readTls } from '@morpheo/service/http';
+import { type CredentialEntry, hashSecret, openAccess, readTls } from '@morpheo/service/http';
 import {
   type OpenedService,
   type RunningService,
@@ -35,13 +35,18 @@ export interface OpenedDicebox extends OpenedService {
 export async function openDicebox(
   config: DiceboxConfig,
   { log, metrics, tracer, stack }: ServiceTools,
+  /** Callers beside those that the settings know. */
+  further: readonly CredentialEntry[] = [],
 ): Promise<OpenedDicebox> {
   const { host, port, hosts, serve, pictureSet, apiVersion, versions, origins, apiKey: key } = config;
   const apiKey = key === undefined ? undefined : { name: config.apiUser, key };
   const others = async () =>
     apiKey === undefined
-      ? []
-      : [{ name: apiKey.name, roles: KEY_ROLES, secretHash: await hashSecret(apiKey.key.reveal()) }];
+      ? further
+      : [
+          ...further,
+          { name: apiKey.name, roles: KEY_ROLES, secretHash: await hashSecret(apiKey.key.reveal()) },
+        ];
   const access = stack.use(await openAccess(config, { log, others: await others() }));
   key?.onRenewed(async () => access.replaceOthers(await others()));
   const dataDir = config.dataDir ?? (await temporaryFolder(stack));

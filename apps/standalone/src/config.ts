@@ -66,6 +66,27 @@ export const settings = defineSettings({
     5001,
     "The port of Shepherd's API; its usual one, 5000, is the orchestrator's.",
   ),
+  dicebox: {
+    flag: 'dicebox',
+    env: `${PREFIX}DICEBOX`,
+    schema: z.stringbool(),
+    default: false,
+    switch: true,
+    help: 'dicebox as well: its sensory and training services, its classification service, and a worker that has the picture trainer. Further settings are its variables.',
+  },
+  diceboxPort: whole('dicebox-port', [0, 65_535], 8002, 'The port of pictures and trainings; 0 for any.'),
+  classificationPort: whole(
+    'classification-port',
+    [0, 65_535],
+    8003,
+    'The port of the classification service; 0 for any.',
+  ),
+  trainer: {
+    flag: 'trainer',
+    env: `${PREFIX}TRAINER`,
+    schema: z.string().min(1).optional(),
+    help: "The folder of the picture trainer's program, for --dicebox; that of these sources where absent, as `make trainer` installs it.",
+  },
   ...traceSettings,
   ...logSettings(PREFIX),
 });

@@ -8,6 +8,10 @@ export interface Connection {
   readonly orchestrator: string;
   /** Shepherd's API, where there is one. */
   readonly shepherd?: string;
+  /** dicebox's pictures and trainings, its classification, and the key of both, where they are there. */
+  readonly dicebox?: string;
+  readonly classification?: string;
+  readonly api_key?: string;
   readonly credentials: { readonly name: string; readonly secret: string };
 }
 

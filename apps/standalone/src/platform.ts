@@ -8,6 +8,7 @@ import {
   PlatformError,
   type Slots,
   type StorageContract,
+  TRAINER_LABELS,
   VERSION,
 } from '@morpheo/common';
 import { COMPUTE_DEFAULTS, type ComputeSettings, openComputeService } from '@morpheo/compute-api';
@@ -59,11 +60,23 @@ export interface PlatformOptions {
   readonly worker?: Partial<
     Pick<
       Parameters<typeof startWorker>[0],
-      'limits' | 'images' | 'pollMs' | 'cacheBytes' | 'graceMs' | 'buckets' | 'runners' | 'gpus' | 'sheep'
+      | 'limits'
+      | 'images'
+      | 'pollMs'
+      | 'cacheBytes'
+      | 'graceMs'
+      | 'buckets'
+      | 'runners'
+      | 'gpus'
+      | 'sheep'
+      | 'labels'
+      | 'dedicated'
     >
   >;
-  /** Opens Shepherd's API on the platform, as the last of all. */
-  readonly openShepherd?: ((connection: Connection) => Promise<ShepherdBeside>) | undefined;
+  /** The folder of the picture trainer's program; where given, a second worker runs it, and nothing else. */
+  readonly trainer?: string | undefined;
+  /** Open further services on the platform, as the last of all. */
+  readonly beside?: readonly ((connection: Connection) => Promise<Beside>)[];
   readonly log: Log;
   /** Counts what compute-api and the worker do; made here where absent. */
   readonly metrics?: Metrics | undefined;
@@ -78,9 +91,10 @@ export interface PlatformParts {
   readonly openBroker?: (log: Log) => Broker;
 }
 
-/** Shepherd's API on a platform. */
-export interface ShepherdBeside extends AsyncDisposable {
-  readonly url: string;
+/** A further service on a platform. */
+export interface Beside extends AsyncDisposable {
+  /** What a client on this machine finds it by. */
+  readonly tells: Partial<Pick<Connection, 'shepherd' | 'dicebox' | 'classification' | 'api_key'>>;
   /** Takes no new request, and resolves when those under way are answered. */
   drain(): Promise<void>;
 }
@@ -190,16 +204,27 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     await keepWorker(async () => await openWorker(options, workerFolder, surroundings), log),
   );
   worker = own;
-  const shepherd = await options.openShepherd?.(services);
-  if (shepherd !== undefined) stack.use(shepherd);
-  const connection = { ...services, ...(shepherd && { shepherd: shepherd.url }) };
+  const drains = [own];
+  const { trainer } = options;
+  if (trainer !== undefined) {
+    const training = async () =>
+      await openWorker(trainerWorker(trainer, log), join(folder, 'trainer'), surroundings);
+    drains.push(stack.use(await keepWorker(training, log)));
+  }
+  let connection = services;
+  const besides: Beside[] = [];
+  for (const open of options.beside ?? []) {
+    const beside = stack.use(await open(connection));
+    besides.push(beside);
+    connection = { ...connection, ...beside.tells };
+  }
   stack.use(await publishConnection(folder, connection));
   const opened = stack.move();
   return {
     ...{ connection, workerFolder },
     ...clientsOf(connection),
     drain: async () => {
-      await Promise.all([own.drain(), shepherd?.drain()]);
+      await Promise.all([...drains, ...besides].map(async (one) => await one.drain()));
     },
     [Symbol.asyncDispose]: async () => await opened.disposeAsync(),
   };
@@ -219,8 +244,21 @@ interface WorkerSurroundings {
   readonly log: Log;
 }
 
+/** What makes a worker of the platform. */
+type WorkerPart = Pick<PlatformOptions, 'openRuntime' | 'slots' | 'worker'> & { readonly name?: string };
+
+/** A worker that takes what needs the picture trainer, and nothing else. */
+function trainerWorker(programs: string, log: Log): WorkerPart {
+  return {
+    name: 'trainer',
+    openRuntime: async (folder) => await openProcessRuntime({ folder, programs, log }),
+    slots: { learn: 0, predict: 0, job: 1 },
+    worker: { labels: TRAINER_LABELS, dedicated: Object.keys(TRAINER_LABELS) },
+  };
+}
+
 async function openWorker(
-  options: PlatformOptions,
+  options: WorkerPart,
   home: string,
   { connection, secrets, log, ...around }: WorkerSurroundings,
 ): Promise<Worker> {
@@ -235,7 +273,7 @@ async function openWorker(
     ...around,
     ...{ runtime, identity },
     folder: home,
-    name: 'standalone',
+    name: options.name ?? 'standalone',
     slots: options.slots ?? { learn: 1, predict: 1, job: 1 },
     log,
     ...options.worker,

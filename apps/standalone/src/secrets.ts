@@ -12,6 +12,7 @@ const CALLERS = {
   'compute-api': ['orchestrator', 'compute'],
   orchestrator: ['orchestrator'],
   shepherd: ['orchestrator', 'uploader'],
+  dicebox: ['orchestrator', 'uploader', 'reader'],
 } as const satisfies Record<string, readonly Role[]>;
 
 /** A caller of the platform. */

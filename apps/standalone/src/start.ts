@@ -5,6 +5,7 @@ import { folderProbe, settingsOrCheck, traceProbes } from '@morpheo/service/chec
 import { type RunningService, startService } from '@morpheo/service/lifecycle';
 import { tracerOf } from '@morpheo/service/trace';
 import { loadConfig } from './config.ts';
+import { diceboxOf } from './dicebox/up.ts';
 import { startPlatform } from './platform.ts';
 import { shepherdOf } from './shepherd/up.ts';
 
@@ -28,6 +29,7 @@ export async function start(
       const ordersMs = keepOrdersDays === 0 ? null : keepOrdersDays * DAY_MS;
       const buckets = await openConnections(config.buckets, { log, stack });
       const shepherd = await shepherdOf(config, env, tools);
+      const dicebox = await diceboxOf(config, env, tools);
       const slots = { learn, predict, job: Math.max(job, shepherd?.parts.slots?.job ?? 0) };
       const platform = stack.use(
         await startPlatform({
@@ -40,12 +42,16 @@ export async function start(
             callbacks: [...(config.callbacks ?? []), ...(shepherd === undefined ? [] : [shepherd.callbacks])],
           },
           worker: { ...shepherd?.parts.worker, buckets },
-          openShepherd: shepherd?.open,
+          trainer: dicebox?.trainer,
+          beside: [
+            ...(shepherd === undefined ? [] : [shepherd.open]),
+            ...(dicebox === undefined ? [] : [dicebox.open]),
+          ],
           ...{ log, metrics },
           openTracer: async (service, own) => await tracerOf(config, { service, version: VERSION, log: own }),
         }),
       );
-      const { credentials: _secret, ...ready } = platform.connection;
+      const { credentials: _secret, api_key: _key, ...ready } = platform.connection;
       return { drain: () => platform.drain(), ready };
     },
   });

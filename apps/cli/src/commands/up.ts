@@ -13,6 +13,9 @@ interface UpOptions {
   /** The configuration; true where none is named. */
   readonly shepherd?: string | true;
   readonly shepherdPort?: number;
+  readonly dicebox?: true;
+  readonly diceboxPort?: number;
+  readonly classificationPort?: number;
 }
 
 /** Adds `morpheo up`. */
@@ -34,11 +37,15 @@ export function addUp(program: Command, run: Runner<LocalContext>): void {
       'its port (5001, since 5000 is the orchestrator’s)',
       readInteger(1, 65_535),
     )
+    .option('--dicebox', 'dicebox as well: pictures, trainings on them, and classification')
+    .option('--dicebox-port <port>', 'port of its pictures and trainings (8002); 0 for any free one', port)
+    .option('--classification-port <port>', 'port of its classification (8003); 0 for any free one', port)
     .action(run(up));
   examples(command, [
     ['morpheo up', 'start it; then try "morpheo status" in another terminal'],
     ['morpheo up --home ./try --storage-port 0 --compute-port 0', 'a second platform beside the first'],
     ['morpheo up --shepherd shepherd.yml', 'with Shepherd’s API on port 5001'],
+    ['morpheo up --dicebox', 'with dicebox on ports 8002 and 8003'],
     ['morpheo up -- --log-level debug', 'with a flag of its own'],
   ]);
 }
@@ -53,6 +60,9 @@ async function up(context: LocalContext, flags: readonly string[], options: UpOp
     '--orchestrator-port': options.orchestratorPort,
     '--shepherd': options.shepherd,
     '--shepherd-port': options.shepherdPort,
+    '--dicebox': options.dicebox,
+    '--dicebox-port': options.diceboxPort,
+    '--classification-port': options.classificationPort,
   }).flatMap(([flag, value]) => (value === undefined ? [] : [`${flag}=${value}`]));
   await using platform = await startStandalone({
     entry: standaloneEntry(),
@@ -69,9 +79,12 @@ async function up(context: LocalContext, flags: readonly string[], options: UpOp
 
 async function announce({ terminal }: LocalContext, folder: string, connection: Connection): Promise<void> {
   const { paint } = terminal;
-  const { credentials: _secret, ...urls } = connection;
+  const { credentials: _secret, api_key: _key, ...urls } = connection;
   await terminal.result({ home: folder, ...urls }, () => {
-    const names = connection.shepherd === undefined ? SERVICES : ([...SERVICES, 'shepherd'] as const);
+    const further = (['shepherd', 'dicebox', 'classification'] as const).filter(
+      (name) => connection[name] !== undefined,
+    );
+    const names = [...SERVICES, ...further];
     const lines = names.map((name) => `  ${name.padEnd(14)}${paint('cyan', connection[name] ?? '–')}`);
     return [paint('bold', 'Morpheo is up.'), ...lines, `  ${'data folder'.padEnd(14)}${folder}`].join('\n');
   });

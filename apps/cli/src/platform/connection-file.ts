@@ -9,6 +9,9 @@ const connection = z.object({
   compute: url.optional(),
   orchestrator: url.optional(),
   shepherd: url.optional(),
+  dicebox: url.optional(),
+  classification: url.optional(),
+  api_key: z.string().optional(),
   credentials: z.object({ name: z.string().min(1), secret: z.string().min(1) }).optional(),
 });
 

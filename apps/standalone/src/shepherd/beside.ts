@@ -4,7 +4,7 @@ import type { ShepherdFile } from '@morpheo/service/shepherd';
 import type { ShepherdConfig } from '@morpheo/shepherd-api/config';
 import { openShepherd } from '@morpheo/shepherd-api/start';
 import type { Connection } from '../connection.ts';
-import type { ShepherdBeside } from '../platform.ts';
+import type { Beside } from '../platform.ts';
 import { readOrMakeSecrets } from '../secrets.ts';
 
 /** The path at which compute-api tells of ends. */
@@ -27,7 +27,7 @@ export async function openBeside(
   config: Omit<ShepherdConfig, 'compute' | 'storage'>,
   { folder, connection, file }: BesideParts,
   tools: Omit<ServiceTools, 'stack'>,
-): Promise<ShepherdBeside> {
+): Promise<Beside> {
   const password = new Secret((await readOrMakeSecrets(folder)).shepherd);
   const { compute, storage } = connection;
   await using stack = new AsyncDisposableStack();
@@ -42,7 +42,7 @@ export async function openBeside(
     { ...tools, log: tools.log.child({ service: 'shepherd-api' }), stack },
   );
   const opened = stack.move();
-  return { url, drain, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
+  return { tells: { shepherd: url }, drain, [Symbol.asyncDispose]: async () => await opened.disposeAsync() };
 }
 
 /** What compute-api has to allow as callbacks, so that it may tell of ends. */

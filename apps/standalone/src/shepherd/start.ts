@@ -60,7 +60,7 @@ async function openWhole(
       ports: { storage: storagePort, compute: computePort, orchestrator: 0 },
       ...partsOf(file, config, { env, log }),
       compute: { callbacks: [callbacksOf(own)] },
-      openShepherd: async (connection) => await openBeside(own, { folder, connection, file }, tools),
+      beside: [async (connection) => await openBeside(own, { folder, connection, file }, tools)],
       ...{ log, metrics },
       openTracer: async (service, logOfIt) =>
         await tracerOf(config, { service, version: VERSION, log: logOfIt }),

@@ -17,7 +17,7 @@ export interface ShepherdOfUp {
   /** The URL below which compute-api tells it of ends. */
   readonly callbacks: string;
   readonly parts: Pick<PlatformOptions, 'openRuntime' | 'slots' | 'worker'>;
-  readonly open: NonNullable<PlatformOptions['openShepherd']>;
+  readonly open: NonNullable<PlatformOptions['beside']>[number];
 }
 
 /**

@@ -9,6 +9,9 @@ const request = {
   response: json(z.object({ training_request_id: z.string().nullable() })),
 } as const;
 
+/** What workers offer that have the picture trainer, and what its orders need. */
+export const TRAINER_LABELS = { trainer: 'pictures-1' } as const;
+
 /** What an order of a training is labelled with, so that it is found again. */
 export const TRAINING_LABELS = { training: 'dicebox.training', set: 'dicebox.set' } as const;
 
