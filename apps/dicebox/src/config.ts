@@ -14,6 +14,7 @@ import { accessSettings } from '@morpheo/service/http';
 import { traceSettings } from '@morpheo/service/trace';
 import { yamlSettings } from '@morpheo/service/yaml';
 import { z } from 'zod';
+import { classificationSettings } from './classification/settings.ts';
 import { DATABASE } from './db/tables.ts';
 
 const PREFIX = 'MORPHEO_DICEBOX_';
@@ -133,6 +134,7 @@ export const settings = defineSettings({
     list: true,
     help: 'The origins whose pages may use credentials that a browser keeps. Pages of any origin may call with a key that they hold.',
   },
+  ...classificationSettings,
   ...accessSettings(PREFIX),
   ...peerSettings(PREFIX, {
     name: 'compute',

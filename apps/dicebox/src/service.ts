@@ -6,6 +6,7 @@ import type { Log } from '@morpheo/service/log';
 import { createMetrics, type Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
 import { openClassification } from './classification/open.ts';
+import type { ClassificationOptions } from './classification/settings.ts';
 import type { Peers } from './clients.ts';
 import type { RouteSetName } from './config.ts';
 import { openTables } from './db/tables.ts';
@@ -26,6 +27,8 @@ export interface DiceboxServiceOptions extends Peers {
   readonly hosts?: readonly string[] | undefined;
   readonly tls?: ListenTls | undefined;
   readonly serve: readonly RouteSetName[];
+  /** Of the classification service. */
+  readonly classification: ClassificationOptions;
   readonly database: DatabasePlace;
   /** The set of pictures of those that name none. */
   readonly pictureSet?: PictureSetKey | undefined;
@@ -60,11 +63,23 @@ const OPEN: Readonly<Record<RouteSetName, (parts: DiceboxParts) => Promise<Opene
 
 /** Opens dicebox: the database first, the intake last, so that it closes first. */
 export async function openDiceboxService(options: DiceboxServiceOptions): Promise<DiceboxService> {
-  const { serve, compute, storage, pictureSet, log, tracer, metrics = createMetrics() } = options;
+  const {
+    serve,
+    compute,
+    storage,
+    pictureSet,
+    classification,
+    log,
+    tracer,
+    metrics = createMetrics(),
+  } = options;
   await using stack = new AsyncDisposableStack();
   const database = stack.use(await openTables(options.database, log));
   const stopping = new AbortController();
-  const parts = { database, compute, storage, pictureSet, log, metrics, tracer, stopping: stopping.signal };
+  const parts = {
+    ...{ database, compute, storage, pictureSet, classification, log, metrics, tracer },
+    stopping: stopping.signal,
+  };
   const opened: OpenedRoutes[] = [];
   for (const name of serve)
     opened.push(stack.use(await OPEN[name]({ ...parts, folder: join(options.folder, name) })));

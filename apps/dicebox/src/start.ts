@@ -12,6 +12,7 @@ import {
   startService,
 } from '@morpheo/service/lifecycle';
 import { probesOf } from './check.ts';
+import { classificationOf } from './classification/settings.ts';
 import { computeOf, peersOf, storageOf } from './clients.ts';
 import { type DiceboxConfig, databaseFileOf, loadConfig } from './config.ts';
 import { KEY_ROLES } from './http/keys.ts';
@@ -70,6 +71,7 @@ export async function openDicebox(
       database: await readDatabasePlace(config, databaseFileOf(config), { log, stack }),
       folder: dataDir,
       authenticate: access.callers?.authenticate ?? null,
+      classification: classificationOf(config),
       ...peersOf(computeOf(config), storageOf(config)),
       version: VERSION,
     }),

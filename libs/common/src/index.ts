@@ -24,6 +24,7 @@ export * from './dicebox/dialects.ts';
 export * from './dicebox/pictures.ts';
 export * from './dicebox/sensory.ts';
 export * from './dicebox/training.ts';
+export * from './dicebox/v1/classification.ts';
 export * from './dicebox/v1/sensory.ts';
 export * from './digest.ts';
 export * from './disclosure.ts';

@@ -16,6 +16,7 @@ export type Part =
   | 'schemathesis'
   | 'molotov'
   | 'pyzmq'
+  | 'chromium'
   | 'dockerfile-reader'
   | 'fashion-mnist'
   | 'h5py';
@@ -36,6 +37,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose' | 'fashion-mn
   molotov: ['molotov'],
   pyzmq: ['python3-zmq'],
   h5py: ['python3-h5py'],
+  chromium: ['chromium'],
   'dockerfile-reader': ['dockerfile-reader'],
 };
 

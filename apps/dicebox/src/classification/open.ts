@@ -1,24 +1,29 @@
-import { DICEBOX_CLASSIFICATION, DICEBOX_CLASSIFICATION_V1, PlatformError } from '@morpheo/common';
-import { type DiceboxParts, type OpenedRoutes, routeSet } from '../http/route-set.ts';
+import { setLabel } from '@morpheo/common';
+import { startLoop } from '@morpheo/service/lifecycle';
+import type { DiceboxParts, OpenedRoutes } from '../http/route-set.ts';
+import { classificationRoutes } from './handlers.ts';
+import { InUse } from './in-use.ts';
+import { Networks } from './networks.ts';
+import { openPage } from './page.ts';
+import { Watcher } from './watcher.ts';
 
-/** The classification service without its listener: its routes, and what it does by itself. */
-export interface OpenedClassification extends OpenedRoutes {
-  /** What `/ready` calls it. */
-  readonly name: 'classification';
-}
-
-/** Opens the classification service; its networks are those of `parts.database`. */
-export async function openClassification(_parts: DiceboxParts): Promise<OpenedClassification> {
-  const missing = async (): Promise<never> => {
-    throw new PlatformError('unavailable', 'This route has nothing behind it yet.');
-  };
+/** Opens the routes of the classification service, and watches for networks. */
+export async function openClassification(parts: DiceboxParts): Promise<OpenedRoutes> {
+  const { database, compute, storage, log } = parts;
+  const { set: key, rule, answerMs, watchMs, sensory, version } = parts.classification;
+  const set = key && setLabel(key);
+  const networks = new Networks(database, set);
+  const inUse = new InUse({ compute, answerMs });
+  const watcher = new Watcher({ compute, storage, set, networks, inUse, rule, log });
+  const loop = startLoop({
+    name: 'networks',
+    everyMs: watchMs,
+    work: async () => await watcher.look(),
+    log,
+  });
+  const page = await openPage({ sensory, version, set: key });
   return {
-    name: 'classification',
-    routes: routeSet(DICEBOX_CLASSIFICATION, DICEBOX_CLASSIFICATION_V1, {
-      classify: missing,
-      categories: missing,
-      category: missing,
-    }),
-    [Symbol.asyncDispose]: async () => undefined,
+    routes: classificationRoutes({ compute, storage, set, networks, inUse, page, wake: () => loop.wake() }),
+    [Symbol.asyncDispose]: async () => await loop[Symbol.asyncDispose](),
   };
 }

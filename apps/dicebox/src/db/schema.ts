@@ -1,5 +1,6 @@
 import type { Database } from '@morpheo/service/database';
 import type { Generated, Selectable } from 'kysely';
+import type { ClassificationSchema } from '../classification/tables.ts';
 
 /** A set of pictures that all become the same shape. */
 interface PictureSetTable {
@@ -105,7 +106,7 @@ interface OpenSampleTable {
 }
 
 /** The tables of dicebox. */
-export interface Schema {
+export interface Schema extends ClassificationSchema {
   picture_sets: PictureSetTable;
   picture_categories: CategoryTable;
   pictures: PictureTable;

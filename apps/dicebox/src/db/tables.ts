@@ -1,6 +1,7 @@
 import { type DatabasePlace, type Migrations, openDatabase } from '@morpheo/service/database';
 import type { Log } from '@morpheo/service/log';
 import type { ColumnDefinitionBuilder } from 'kysely';
+import { createNetworks } from '../classification/tables.ts';
 import type { DiceboxDatabase, Schema } from './schema.ts';
 
 /** The file of the embedded database in the data folder, and the owner of the tables on PostgreSQL. */
@@ -92,6 +93,8 @@ export const migrations: Migrations = {
       .addPrimaryKeyConstraint('open_samples_key', ['batch_id', 'sample'])
       .execute();
   },
+
+  '003-networks': createNetworks,
 };
 
 /** Opens the database of dicebox, and brings its tables up to date. */

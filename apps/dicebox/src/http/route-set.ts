@@ -3,6 +3,7 @@ import type { Check } from '@morpheo/service/http';
 import type { Log } from '@morpheo/service/log';
 import type { Metrics } from '@morpheo/service/metrics';
 import type { Tracer } from '@morpheo/service/trace';
+import type { ClassificationOptions } from '../classification/settings.ts';
 import type { Peers } from '../clients.ts';
 import type { DiceboxDatabase } from '../db/schema.ts';
 
@@ -11,6 +12,7 @@ export interface DiceboxParts extends Peers {
   readonly database: DiceboxDatabase;
   /** The set of pictures of those that name none. */
   readonly pictureSet?: PictureSetKey | undefined;
+  readonly classification: ClassificationOptions;
   /** A folder of this service's own, for what may be lost. */
   readonly folder: string;
   readonly log: Log;

@@ -46,6 +46,14 @@ export async function openDicebox(
       ...{ host: '127.0.0.1', port: 0, serve: ROUTE_SETS, folder, authenticate: null },
       database: { engine: 'sqlite', file: join(folder, DATABASE.file) },
       apiKey: { name: 'dicebox', key: new Secret(KEY) },
+      classification: {
+        ...{
+          set: { name: 'greys', width: 4, height: 4 },
+          rule: { adopt: 'better', margin: 0 },
+          version: '0.3.0',
+        },
+        ...{ answerMs: 60_000, watchMs: 5 },
+      },
       ...{ apiVersion: '0.3.0', versions: settings.versions.default, version: '0', log: silentLog },
       ...{ authenticate: async () => null, compute: peer(compute), storage: peer(storage) },
       ...rest,

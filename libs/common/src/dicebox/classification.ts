@@ -32,6 +32,3 @@ export const DICEBOX_CLASSIFICATION = {
     category: { ...categories, path: '/api/category', status: 200 },
   },
 } as const satisfies Record<DiceboxDialect, Endpoints>;
-
-/** The routes of our own for networks. */
-export const DICEBOX_CLASSIFICATION_V1 = {} as const satisfies Endpoints;

@@ -1,0 +1,86 @@
+import type { PictureSetKey } from '@morpheo/common';
+import { defineSettings, duration, type SettingsOf } from '@morpheo/service/config';
+import { z } from 'zod';
+
+const PREFIX = 'MORPHEO_DICEBOX_';
+
+/** Which networks replace the one in use by themselves. */
+const ADOPTIONS = ['better', 'newest', 'manual'] as const;
+
+/** By what networks are chosen. */
+export interface AdoptionRule {
+  /** `better`: one that is not worse on held-out pictures; `newest`: any that is newer; `manual`: none. */
+  readonly adopt: (typeof ADOPTIONS)[number];
+  /** How much less accurate one may be that is not worse, 0 to 1. */
+  readonly margin: number;
+}
+
+/** The settings of the classification service. */
+export const classificationSettings = defineSettings({
+  adopt: {
+    flag: 'adopt',
+    env: `${PREFIX}ADOPT`,
+    schema: z.enum(ADOPTIONS),
+    default: 'better',
+    help: 'Which network takes the place of the one in use by itself: better (one that is not worse on held-out pictures), newest, or manual (none).',
+  },
+  adoptMargin: {
+    flag: 'adopt-margin',
+    env: `${PREFIX}ADOPT_MARGIN`,
+    schema: z.coerce.number().min(0).max(1),
+    default: 0,
+    help: 'How much lower the accuracy of a newer network may be that is not worse, such as 0.01.',
+  },
+  answerMs: {
+    flag: 'answer-within',
+    env: `${PREFIX}ANSWER_WITHIN`,
+    schema: duration,
+    default: 30_000,
+    help: 'How long a classification may take, the start of a runner and a second try included.',
+  },
+  watchMs: {
+    flag: 'watch-trainings',
+    env: `${PREFIX}WATCH_TRAININGS`,
+    schema: duration,
+    default: 5000,
+    help: 'How often it is looked whether trainings have ended.',
+  },
+  sensory: {
+    flag: 'sensory',
+    env: `${PREFIX}SENSORY`,
+    schema: z.url({ protocol: /^https?$/ }).optional(),
+    help: 'Where browsers reach the sensory service, for the page to store pictures, such as http://127.0.0.1:8002; where absent, at the address of the page.',
+  },
+});
+
+/** What classification does by itself, and how long it waits. */
+export interface ClassificationOptions {
+  /** The set of pictures whose trainings give the network in use; any where absent. */
+  readonly set: PictureSetKey | undefined;
+  readonly rule: AdoptionRule;
+  readonly answerMs: number;
+  readonly watchMs: number;
+  /** Where browsers reach the sensory service; where the page is, where absent. */
+  readonly sensory?: string | undefined;
+  /** What `API-VERSION` is that the page sends. */
+  readonly version: string;
+}
+
+/** What a process does that has these settings; `apiVersion` is one that it takes. */
+export function classificationOf(
+  config: SettingsOf<typeof classificationSettings> & {
+    readonly apiVersion: string;
+    readonly pictureSet?: PictureSetKey | undefined;
+  },
+): ClassificationOptions {
+  const {
+    pictureSet: set,
+    adopt,
+    adoptMargin: margin,
+    answerMs,
+    watchMs,
+    sensory,
+    apiVersion: version,
+  } = config;
+  return { set, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
+}

@@ -1,0 +1,150 @@
+import { PlatformError } from '@morpheo/common';
+import { openDatabase } from '@morpheo/service/database';
+import { silentLog } from '@morpheo/service/log';
+import test, { type ExecutionContext } from 'ava';
+import type { DiceboxDatabase, Schema } from '../db/schema.ts';
+import { migrations } from '../db/tables.ts';
+import { FakeTrainings } from '../testing/fake-trainings.ts';
+import { InUse } from './in-use.ts';
+import { Networks } from './networks.ts';
+import type { AdoptionRule } from './settings.ts';
+import { Watcher } from './watcher.ts';
+
+const SET = 'greys_4x4';
+
+/** A watcher of a service that has just started. */
+function started(trainings: FakeTrainings, database: DiceboxDatabase, rule: Partial<AdoptionRule> = {}) {
+  const { compute, storage } = trainings;
+  const networks = new Networks(database, SET);
+  const inUse = new InUse({ compute, answerMs: 60_000 });
+  const watcher = new Watcher({
+    ...{ compute, storage, set: SET, networks, inUse, log: silentLog },
+    rule: { adopt: 'better', margin: 0, ...rule },
+  });
+  return { networks, inUse, watcher };
+}
+
+async function open(t: ExecutionContext, rule: Partial<AdoptionRule> = {}) {
+  const trainings = new FakeTrainings();
+  const place = { engine: 'sqlite', file: ':memory:' } as const;
+  const database = await openDatabase<Schema>(place, { owner: 'dicebox', migrations });
+  t.teardown(async () => await database[Symbol.asyncDispose]());
+  const own = started(trainings, database, rule);
+  return {
+    ...{ trainings, database, ...own },
+    /** Looks, and tells how the networks of some trainings stand. */
+    look: async (...ids: string[]) => {
+      await own.watcher.look();
+      const all = await own.networks.list();
+      return ids.map((id) => all.find(({ training }) => training === id)?.state);
+    },
+    reasonOf: async (id: string) =>
+      (await own.networks.list()).find(({ training }) => training === id)?.reason ?? '',
+  };
+}
+
+test('The network of the first training that is done is used, once it has answered', async (t) => {
+  const { trainings, inUse, look } = await open(t);
+  t.deepEqual(await look(), []);
+  trainings.train({ status: 'pending' });
+  trainings.train({ set: 'others' });
+  const training = trainings.train();
+  t.deepEqual(await look(training), ['current']);
+  t.is(inUse.network?.training, training);
+  t.deepEqual(trainings.calls, [{ output: trainings.doneOf(training).output, count: 1 }]);
+});
+
+test('A better network replaces the one in use, and a worse one is refused with both accuracies', async (t) => {
+  const { trainings, inUse, look, reasonOf } = await open(t);
+  const first = trainings.train({ accuracy: 0.8 });
+  await look();
+  const [worse, better] = [trainings.train({ accuracy: 0.7 }), trainings.train({ accuracy: 0.9 })];
+  t.deepEqual(await look(first, better), ['draining', 'current']);
+  t.is(inUse.network?.training, better);
+  t.deepEqual(await look(first, worse, better), ['retired', 'refused', 'current']);
+  t.regex(await reasonOf(worse), /its accuracy is 0.7, and .* 0.9/);
+  t.regex(await reasonOf(first), new RegExp(`training ${better} has taken its place`));
+});
+
+test('A network whose program answers with an error is refused with its message, and the one in use stays', async (t) => {
+  const { trainings, inUse, look, reasonOf } = await open(t);
+  const first = trainings.train();
+  await look();
+  const second = trainings.train({ accuracy: 0.9 });
+  trainings.faults.push(async () => {
+    throw new PlatformError('call_failed', 'The loss is NaN.');
+  });
+  t.deepEqual(await look(first, second), ['current', 'refused']);
+  t.is(await reasonOf(second), 'It could not be asked: The loss is NaN.');
+  t.is(inUse.network?.training, first);
+});
+
+test('A training that has left no network is refused, and why is told', async (t) => {
+  const { trainings, look, reasonOf } = await open(t);
+  const training = trainings.train({ files: { 'network/network.json': undefined } });
+  const gone = trainings.train();
+  trainings.forget(gone);
+  t.deepEqual(await look(training, gone), ['refused', 'refused']);
+  t.regex(await reasonOf(training), /left no network/);
+  t.regex(await reasonOf(gone), /is gone/);
+});
+
+test('A network that could not be warmed since no worker was there is tried again', async (t) => {
+  const { trainings, watcher, look } = await open(t);
+  const training = trainings.train();
+  trainings.faults.push(async () => {
+    throw new PlatformError('unavailable', 'No worker offers this.');
+  });
+  await t.throwsAsync(watcher.look(), { code: 'unavailable' });
+  t.deepEqual(await look(training), ['current']);
+});
+
+test('After a start the network that was in use is used again, without a training to look at', async (t) => {
+  const { trainings, database, look } = await open(t);
+  const training = trainings.train();
+  await look();
+  const again = started(trainings, database);
+  await again.watcher.look();
+  t.is(again.inUse.network?.training, training);
+});
+
+test('Two services on one database use the same network', async (t) => {
+  const { trainings, database, look } = await open(t);
+  trainings.train();
+  await look();
+  const other = started(trainings, database);
+  await other.watcher.look();
+  const better = trainings.train({ accuracy: 0.9 });
+  await look();
+  await other.watcher.look();
+  t.is(other.inUse.network?.training, better);
+});
+
+test('By hand nothing is used but what somebody asked for, whatever its accuracy', async (t) => {
+  const { trainings, networks, look } = await open(t, { adopt: 'manual' });
+  const [first, second] = [trainings.train({ accuracy: 0.9 }), trainings.train({ accuracy: 0.1 })];
+  t.deepEqual(await look(first, second), ['candidate', 'candidate']);
+  await networks.want(first, false);
+  t.deepEqual(await look(first, second), ['current', 'candidate']);
+  await networks.want(second, false);
+  t.deepEqual(await look(first, second), ['draining', 'current']);
+  await networks.refuse(first, 'It knows no boots.');
+  await t.throwsAsync(networks.refuse(second, 'No.'), { code: 'wrong_state', message: /It is in use/ });
+  t.deepEqual(await look(first, second), ['refused', 'current']);
+});
+
+test('Other categories are refused, unless they are meant', async (t) => {
+  const { trainings, networks, inUse, look, reasonOf } = await open(t);
+  trainings.train();
+  await look();
+  const other = trainings.train({ accuracy: 0.99, categories: ['cat', 'dog'] });
+  t.deepEqual(await look(other), ['refused']);
+  t.regex(await reasonOf(other), /its categories are cat, dog, .* black, dark, light, white/);
+  await t.throwsAsync(networks.want(other, false), {
+    code: 'conflict',
+    message: /its categories are cat, dog/,
+  });
+  await networks.want(other, true);
+  t.deepEqual(await look(other), ['current']);
+  t.deepEqual(inUse.network?.categories, ['cat', 'dog']);
+});

@@ -1,0 +1,135 @@
+import { isPlatformError } from '@morpheo/common';
+import type { Log } from '@morpheo/service/log';
+import { choose, refusal } from './adoption.ts';
+import type { InUse } from './in-use.ts';
+import type { KnownNetwork, Networks } from './networks.ts';
+import { asks, type CallCompute } from './predictions.ts';
+import type { AdoptionRule } from './settings.ts';
+import { doneTrainings, networkOf, type TrainingsOptions } from './trainings.ts';
+
+/** What a {@link Watcher} works with. */
+export interface WatcherOptions extends TrainingsOptions {
+  readonly compute: TrainingsOptions['compute'] & CallCompute;
+  readonly networks: Networks;
+  readonly inUse: InUse;
+  readonly rule: AdoptionRule;
+  readonly log: Log;
+}
+
+/** A start may take as long as a call may wait for one, in seconds. */
+const START_SECONDS = 300;
+/** A network that nobody asks is asked by ourselves before its runner ends, which is after ten minutes, in milliseconds. */
+const KEEP_WARM_MS = 240_000;
+
+/**
+ * Looks for networks that trainings have left, warms one that may take the place of that in use, and puts it there. All that
+ * is decided stands in the database: several services that look at the same do the same.
+ */
+export class Watcher {
+  readonly #options: WatcherOptions;
+  readonly #draining = new Set<Promise<void>>();
+
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+  }
+
+  /** Looks once. Throws where compute-api, storage-api or the database do not answer: look again later. */
+  async look(): Promise<void> {
+    const { networks } = this.#options;
+    await this.#follow(await networks.list());
+    await this.#find();
+    const all = await networks.list();
+    const next = await this.#next(all);
+    if (next !== undefined && (await this.#warm(next))) await this.#adopt(next);
+    await this.#keepWarm();
+  }
+
+  /** Resolves when all that were replaced have answered what they were asked. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#draining);
+  }
+
+  /** What the database says is in use answers here, too: after a start, and where another service has adopted it. */
+  async #follow(all: readonly KnownNetwork[]): Promise<void> {
+    const { networks, inUse } = this.#options;
+    const current = all.find(({ state }) => state === 'current');
+    if (current !== undefined && inUse.network?.training !== current.training)
+      await this.#use(current, { isWarm: false });
+    if (this.#draining.size > 0) return;
+    for (const { state, training, reason } of all)
+      if (state === 'draining') await networks.note(training, 'retired', reason);
+  }
+
+  async #find(): Promise<void> {
+    const { networks, storage } = this.#options;
+    const known = new Set((await networks.list()).map(({ training }) => training));
+    for (const done of await doneTrainings(this.#options)) {
+      if (known.has(done.training)) continue;
+      const found = await networkOf(storage, done);
+      if ('reason' in found) this.#options.log.warn({ training: done.training }, found.reason);
+      await networks.add([found]);
+    }
+  }
+
+  /** The next to be warmed: the one that somebody asked for, else the one that the rule chooses; those that it refuses are. */
+  async #next(all: readonly KnownNetwork[]): Promise<KnownNetwork | undefined> {
+    const { networks, rule } = this.#options;
+    const current = all.find(({ state }) => state === 'current');
+    const open = all.filter(({ state }) => state === 'candidate' || state === 'warming');
+    const wanted = open.find((network) => network.wanted);
+    if (wanted !== undefined) return wanted;
+    const chosen = choose(open, rule);
+    if (chosen === undefined) return undefined;
+    const network = open.find(({ training }) => training === chosen.training);
+    const why = refusal(chosen, current, rule);
+    if (why === undefined) return network;
+    await networks.note(chosen.training, 'refused', `It is not used: ${why}.`);
+    return await this.#next(all.filter(({ training }) => training !== chosen.training));
+  }
+
+  /** Starts the runner of a network by asking it of a picture that is black; false where it cannot be used. */
+  async #warm(network: KnownNetwork): Promise<boolean> {
+    const { compute, networks, log } = this.#options;
+    const { training } = network;
+    await networks.note(training, 'warming');
+    try {
+      await asks(network, compute, START_SECONDS)(blank(network));
+      return true;
+    } catch (error) {
+      if (!isPlatformError(error, 'call_failed', 'wrong_state', 'not_found', 'forbidden')) throw error;
+      log.warn({ training, error }, 'A network cannot be used');
+      await networks.note(training, 'refused', `It could not be asked: ${error.message}`);
+      return false;
+    }
+  }
+
+  async #adopt(network: KnownNetwork): Promise<void> {
+    const { networks, rule, log } = this.#options;
+    if (!(await networks.adopt(network.training, rule))) return;
+    const { training, digest, accuracy } = network;
+    log.info({ training, digest, accuracy }, 'Another network is in use');
+    await this.#use(network, { isWarm: true });
+  }
+
+  async #use(network: KnownNetwork, how: { readonly isWarm: boolean }): Promise<void> {
+    const { inUse } = this.#options;
+    const draining = inUse.use(network, how).finally(() => this.#draining.delete(draining));
+    this.#draining.add(draining);
+    await undefined;
+  }
+
+  async #keepWarm(): Promise<void> {
+    const { inUse, log } = this.#options;
+    if (inUse.network === undefined || inUse.idleMs < KEEP_WARM_MS) return;
+    await inUse
+      .ask(async (network) => blank(network))
+      .catch((error: unknown) => {
+        log.warn({ error }, 'The network in use does not answer');
+      });
+  }
+}
+
+/** A picture that is black. */
+function blank({ width, height, channels }: Pick<KnownNetwork, 'width' | 'height' | 'channels'>): Uint8Array {
+  return new Uint8Array(width * height * channels);
+}
