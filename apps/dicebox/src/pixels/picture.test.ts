@@ -1,6 +1,6 @@
-import { crc32, deflateSync } from 'node:zlib';
 import test from 'ava';
 import sharp from 'sharp';
+import { pngOf } from '../testing/pictures.ts';
 import { readBase64, readPicture, type Shape } from './picture.ts';
 
 const GREY: Shape = { width: 8, height: 6, channels: 1 };
@@ -15,29 +15,6 @@ async function made(
   const data = Uint8Array.from({ length: shape.width * shape.height * shape.channels }, (_, at) => value(at));
   const image = sharp(data, { raw: { width: shape.width, height: shape.height, channels: shape.channels } });
   return await (shape.channels === 1 ? image.toColourspace('b-w') : image).toFormat(format).toBuffer();
-}
-
-/** A PNG that says how large it is, and holds next to nothing. */
-function claiming(width: number, height: number): Buffer {
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.writeUInt8(8, 8);
-  const signature = Buffer.from('89504e470d0a1a0a', 'hex');
-  return Buffer.concat([
-    signature,
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(Buffer.alloc(1000))),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const named = Buffer.concat([Buffer.from(type), data]);
-  const [length, check] = [Buffer.alloc(4), Buffer.alloc(4)];
-  length.writeUInt32BE(data.length);
-  check.writeUInt32BE(crc32(named));
-  return Buffer.concat([length, named, check]);
 }
 
 test('A grey PNG of the right size comes out as it is, row by row', async (t) => {
@@ -94,7 +71,7 @@ test('What is no picture is refused, whatever else the library could read', asyn
 });
 
 test('A picture that declares more pixels than fit is refused before any is made', async (t) => {
-  await t.throwsAsync(readPicture(claiming(100_000, 100_000), GREY), {
+  await t.throwsAsync(readPicture(pngOf(100_000, 100_000, Buffer.alloc(1000)), GREY), {
     code: 'too_large',
     message: 'The picture has 100000 × 100000 pixels; at most 50000000 pixels are taken.',
   });

@@ -191,7 +191,7 @@ export class Batches {
 /** Throws `invalid_request` where a set has fewer pictures than are asked for, with the number that it has. */
 export function demandPictures(set: PictureSetRow, size: number): void {
   if (size <= set.pictures) return;
-  const message = `The set ${nameOf(set)} has ${set.pictures} pictures, and ${size} were asked for: ask for ${set.pictures} at most.`;
+  const message = `The set ${nameOf(set)} has ${set.pictures} ${set.pictures === 1 ? 'picture' : 'pictures'}, and ${size} were asked for: ask for ${set.pictures} at most.`;
   throw new PlatformError('invalid_request', message, { details: { limit: set.pictures } });
 }
 

@@ -19,8 +19,9 @@ export function dialectRoutes(parts: SensoryParts): Routes {
     },
     async storePicture({ body }, call) {
       const { category, data, ...key } = body;
+      const shape = await sets.shapeOf(ownerOf(call), key);
+      const picture = await prepare(shape, { category, bytes: readBase64(data, '`data`') });
       const set = await sets.make(ownerOf(call), key);
-      const picture = await prepare(set, { category, bytes: readBase64(data, '`data`') });
       await storePictures(database, set.id, [picture]);
       parts.wakePacking();
       return { sensory_store: true };

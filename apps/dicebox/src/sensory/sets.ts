@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { PICTURE_BOUNDS, type PictureSetKey, PlatformError, pictureSetKey } from '@morpheo/common';
 import type { Kysely } from 'kysely';
 import type { DiceboxDatabase, PictureSetRow, Schema } from '../db/schema.ts';
+import type { Shape } from '../pixels/picture.ts';
 
 /** A category of a set; its index is its place among them. */
 export interface Category {
@@ -66,12 +67,17 @@ export class PictureSets {
     );
   }
 
+  /** What pictures of a set become, whether it is there or not: then they are grey. Throws `invalid_request` for no set. */
+  async shapeOf(owner: string, named: NamedSet): Promise<Shape> {
+    const key = demandKey(named);
+    return (await this.#owned(owner, key)) ?? { ...key, channels: 1 };
+  }
+
   /** The set of an owner, made where it is not there. Throws `conflict` where it has other channels than are asked for. */
   async make(owner: string, named: PictureSetKey, channels?: 1 | 3): Promise<PictureSetRow> {
     const { name, width, height } = demandKey(named);
-    const [there] = (await this.list({ name: owner, isAdmin: false })).filter((row) => isOf(row, named));
     const row =
-      there ??
+      (await this.#owned(owner, named)) ??
       (await this.#database.write(async (db) => {
         const id = randomUUID();
         await db
@@ -91,6 +97,17 @@ export class PictureSets {
     if (channels === undefined || row.channels === channels) return row;
     const message = `The set ${nameOf(row)} is there, with ${row.channels} values for each pixel.`;
     throw new PlatformError('conflict', message);
+  }
+
+  async #owned(owner: string, { name, width, height }: PictureSetKey): Promise<PictureSetRow | undefined> {
+    return await this.#database.read
+      .selectFrom('picture_sets')
+      .selectAll()
+      .where('owner', '=', owner)
+      .where('name', '=', name)
+      .where('width', '=', width)
+      .where('height', '=', height)
+      .executeTakeFirst();
   }
 
   /** The categories that a set had when it had so many pictures, in the order of their indexes. */

@@ -1,6 +1,5 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { PlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import type { Peers } from '../clients.ts';
@@ -117,7 +116,7 @@ export class ShardFiles implements AsyncDisposable {
       throw new PlatformError('unavailable', `storage-api does not give a range of the shard ${resource}.`);
     }
     await using half = await open(path + HALF, 'w');
-    await pipeline(answer.body, half.createWriteStream({ autoClose: false }));
+    await half.writeFile(answer.body);
     const { size } = await half.stat();
     if (size !== bytes)
       throw new PlatformError('unavailable', `The shard ${resource} came with ${size} of ${bytes} bytes.`);

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { PICTURE_BOUNDS, PlatformError, pictureSetName } from '@morpheo/common';
 import type { Transaction } from 'kysely';
-import type { DiceboxDatabase, PictureSetRow, Schema } from '../db/schema.ts';
-import { readPicture } from '../pixels/picture.ts';
+import type { DiceboxDatabase, Schema } from '../db/schema.ts';
+import { readPicture, type Shape } from '../pixels/picture.ts';
 
 /** A picture as it is sent. */
 export interface SentPicture {
@@ -29,10 +29,10 @@ export type Fate = 'stored' | 'known' | 'taken';
  * Looks at a picture, and makes it what its set has. Throws `invalid_request` for a category that is none and for what is no
  * picture, and `too_large`.
  */
-export async function prepare(set: PictureSetRow, picture: SentPicture): Promise<ReadyPicture> {
+export async function prepare(shape: Shape, picture: SentPicture): Promise<ReadyPicture> {
   const { category, name = null } = picture;
   demandCategory(category);
-  const { format, pixels } = await readPicture(picture.bytes, set);
+  const { format, pixels } = await readPicture(picture.bytes, shape);
   const bytes = Buffer.from(picture.bytes);
   const digest = createHash('sha256').update(bytes).digest('hex');
   return { category, name, digest, format, bytes, pixels: Buffer.from(pixels) };

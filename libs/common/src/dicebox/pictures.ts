@@ -22,7 +22,7 @@ export const PICTURE_BOUNDS = {
 } as const;
 
 /** Of a name that becomes a folder where pictures are exported. */
-const NAME_RULE = `should be 1 to ${PICTURE_BOUNDS.name} characters, without /, \\ and control characters, no space at either end, and not . or ..`;
+const NAME_RULE = `should be 1 to ${PICTURE_BOUNDS.name} characters, not . or .., without /, \\ and control characters, and without a space at either end`;
 
 /** The name of a set of pictures, or of a category. */
 export const pictureSetName = z
