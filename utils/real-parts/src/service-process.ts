@@ -170,7 +170,7 @@ export class ServiceProcess implements AsyncDisposable {
 
 /** The main file of one of the repository's apps, or of `shepherd`. */
 export function mainOf(
-  app: 'compute-api' | 'compute-worker' | 'storage-api' | 'standalone' | 'cli' | 'shepherd',
+  app: 'compute-api' | 'compute-worker' | 'storage-api' | 'dicebox' | 'standalone' | 'cli' | 'shepherd',
 ): string {
   const folder = app === 'shepherd' ? 'standalone/src/shepherd' : `${app}/src`;
   return fileURLToPath(new URL(join('../../../apps', folder, 'main.ts'), import.meta.url));

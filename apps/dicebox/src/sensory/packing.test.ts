@@ -88,7 +88,8 @@ everywhere(
     );
     t.is(await waiting(database), 0);
     const { items } = await storage.calls.list({ params: { type: 'data' }, query: {} });
-    t.deepEqual(items.map(({ uuid }) => uuid).toSorted(), shards.map(({ resource }) => resource).toSorted());
+    t.deepEqual(new Set(items.map(({ uuid }) => uuid)), new Set(shards.map(({ resource }) => resource)));
+    t.is(items.length, 2);
   },
 );
 
