@@ -1,4 +1,4 @@
-import { computeClient, storageClient } from '@morpheo/client';
+import { computeClient, type PicturesContract, picturesClient, storageClient } from '@morpheo/client';
 import type { Api, ComputeContract, StorageContract } from '@morpheo/common';
 import type { ExitCode } from './exit-codes.ts';
 import type { Environment, PlatformFlags, ServiceAddress, ServiceName } from './platform/settings.ts';
@@ -19,6 +19,7 @@ export interface Context extends LocalContext {
   readonly address: (name: ServiceName) => ServiceAddress;
   readonly storage: () => Api<StorageContract>;
   readonly compute: () => Api<ComputeContract>;
+  readonly pictures: () => Api<PicturesContract>;
 }
 
 /** Wraps the work of a command for commander: `A` are the arguments and the options as commander hands them on. */
@@ -30,6 +31,7 @@ export type Runner<C extends LocalContext = Context> = <A extends unknown[]>(
 export function createContext(local: LocalContext, address: Context['address']): Context {
   let storage: Api<StorageContract> | undefined;
   let compute: Api<ComputeContract> | undefined;
+  let pictures: Api<PicturesContract> | undefined;
   return {
     ...local,
     address,
@@ -40,6 +42,10 @@ export function createContext(local: LocalContext, address: Context['address']):
     compute: () => {
       compute ??= computeClient(address('compute'));
       return compute;
+    },
+    pictures: () => {
+      pictures ??= picturesClient(address('dicebox'));
+      return pictures;
     },
   };
 }

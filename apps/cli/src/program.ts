@@ -18,6 +18,7 @@ import { addCredentials } from './commands/people/credentials.ts';
 import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
+import { addPictures } from './commands/pictures.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
 import { addSearch } from './commands/search.ts';
 import { addShare } from './commands/share.ts';
@@ -43,8 +44,8 @@ const DEFAULT_WIDTH = 100;
 
 const WHERE = `Where the platform is:
   A platform on this machine writes connection.json into its data folder (MORPHEO_HOME, or ~/.morpheo), and is found
-  there. Any other is named by the flags above, or by MORPHEO_STORAGE_URL, MORPHEO_COMPUTE_URL and
-  MORPHEO_ORCHESTRATOR_URL, with MORPHEO_USER and MORPHEO_PASSWORD.`;
+  there. Any other is named by the flags above, or by MORPHEO_STORAGE_URL, MORPHEO_COMPUTE_URL,
+  MORPHEO_ORCHESTRATOR_URL and MORPHEO_DICEBOX_URL, with MORPHEO_USER and MORPHEO_PASSWORD.`;
 
 /** Makes the program: its commands, its help, and how it tells of a wrong command line. */
 export function createProgram(options: ProgramOptions): Command {
@@ -66,6 +67,7 @@ export function createProgram(options: ProgramOptions): Command {
     .option('--storage <url>', 'where the storage API is')
     .option('--compute <url>', 'where the compute API is')
     .option('--orchestrator <url>', 'where the orchestrator is')
+    .option('--dicebox <url>', 'where dicebox is, for pictures')
     .option('--user <name>', 'who calls; the password comes from MORPHEO_PASSWORD')
     .addHelpText('after', `\n${WHERE}\n\n${EXIT_HELP}`);
 
@@ -86,6 +88,7 @@ export function createProgram(options: ProgramOptions): Command {
   addGet(program, run);
   addShare(program, run);
   addUsage(program, run);
+  addPictures(program, run);
   program.commandsGroup('Orders:');
   addLearn(program, run);
   addPredict(program, run);

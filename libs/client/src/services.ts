@@ -1,7 +1,10 @@
 import {
   type Api,
   type ComputeContract,
+  type Contract,
   computeContract,
+  DICEBOX_SENSORY_V1,
+  diceboxContract,
   isPlatformError,
   type OrchestratorContract,
   orchestratorContract,
@@ -23,6 +26,14 @@ export function computeClient(options: ClientOptions): Api<ComputeContract> {
 /** The orchestrator's API over HTTP; see {@link createClient}. */
 export function orchestratorClient(options: ClientOptions): Api<OrchestratorContract> {
   return createClient(orchestratorContract, options);
+}
+
+/** What dicebox's sensory service serves of our own. */
+export type PicturesContract = Contract<typeof DICEBOX_SENSORY_V1>;
+
+/** The pictures of dicebox over HTTP; see {@link createClient}. */
+export function picturesClient(options: ClientOptions): Api<PicturesContract> {
+  return createClient(diceboxContract(DICEBOX_SENSORY_V1), options);
 }
 
 /**

@@ -7,8 +7,11 @@ import { readConnection } from './connection-file.ts';
 /** The services of a platform that the commands call. */
 export const SERVICES = ['storage', 'compute', 'orchestrator'] as const;
 
-/** One of {@link SERVICES}. */
-export type ServiceName = (typeof SERVICES)[number];
+/** Services that a platform may have beside them. */
+const FURTHER_SERVICES = ['dicebox', 'classification'] as const;
+
+/** One of {@link SERVICES}, or of those that a platform may have beside them. */
+export type ServiceName = (typeof SERVICES)[number] | (typeof FURTHER_SERVICES)[number];
 
 /** Where a service is and who calls it. */
 export interface ServiceAddress {
@@ -25,6 +28,8 @@ export interface PlatformFlags {
   readonly storage?: string | undefined;
   readonly compute?: string | undefined;
   readonly orchestrator?: string | undefined;
+  readonly dicebox?: string | undefined;
+  readonly classification?: string | undefined;
   readonly user?: string | undefined;
 }
 
@@ -32,6 +37,8 @@ const VARIABLES: Record<ServiceName, string> = {
   storage: 'MORPHEO_STORAGE_URL',
   compute: 'MORPHEO_COMPUTE_URL',
   orchestrator: 'MORPHEO_ORCHESTRATOR_URL',
+  dicebox: 'MORPHEO_DICEBOX_URL',
+  classification: 'MORPHEO_CLASSIFICATION_URL',
 };
 
 const serviceUrl = z.url({ protocol: /^https?$/ });
@@ -57,7 +64,7 @@ export async function findPlatform(
 ): Promise<(name: ServiceName) => ServiceAddress> {
   const file = connectionFile(dataFolder(flags, env));
   const given = credentialsOf(flags, env);
-  const named = new Map(SERVICES.map((name) => [name, namedUrl(name, flags, env)]));
+  const named = new Map([...SERVICES, ...FURTHER_SERVICES].map((name) => [name, namedUrl(name, flags, env)]));
   const complete = SERVICES.every((name) => named.get(name) !== undefined);
   const connection = complete ? {} : await readConnection(file);
   return (name) => {
@@ -93,10 +100,11 @@ function credentialsOf(flags: PlatformFlags, env: Environment): ServiceAddress['
 }
 
 function nothingFound(name: ServiceName, file: string, there: boolean): CliError {
+  const isFurther = FURTHER_SERVICES.some((further) => further === name);
   return new CliError(
     EXIT.unreachable,
     `No ${name} service is known: ${there ? `${file} does not name one` : `there is no ${file}`}.`,
-    `Start a platform with "morpheo up", or set ${VARIABLES[name]}, MORPHEO_USER and MORPHEO_PASSWORD.`,
+    `Start a platform with "morpheo up${isFurther ? ' --dicebox' : ''}", or set ${VARIABLES[name]}, MORPHEO_USER and MORPHEO_PASSWORD.`,
   );
 }
 

@@ -2,10 +2,10 @@ import { SingleBar } from 'cli-progress';
 import type { OutputStream, Terminal } from './terminal.ts';
 import { humanBytes, humanSeconds } from './text.ts';
 
-/** How far a transfer of bytes is. */
+/** How far a transfer is. */
 export interface Progress {
-  /** So many bytes more have gone over. */
-  add(bytes: number): void;
+  /** So many bytes, or other things, more have gone over. */
+  add(count: number): void;
   /** Ends what is shown; the last word is the caller's. */
   [Symbol.dispose](): void;
 }
@@ -13,10 +13,12 @@ export interface Progress {
 /** What is under way. */
 export interface Transfer {
   readonly title: string;
-  /** In bytes. */
+  /** In bytes, or in `unit`. */
   readonly total: number;
-  /** How much of it was there before, in bytes. */
+  /** How much of it was there before. */
   readonly start?: number;
+  /** What is counted, such as `pictures`; bytes where absent. */
+  readonly unit?: string;
 }
 
 const LINE_EVERY_MS = 5_000;
@@ -29,14 +31,17 @@ export function showProgress(terminal: Terminal, transfer: Transfer, forced: boo
     : showLines(terminal, transfer);
 }
 
-/** The text of a transfer's state: share, bytes, rate and time left. */
+/** The text of a transfer's state: share, amount, rate and time left. */
 export function describeProgress(transfer: Transfer, value: number, seconds: number): string {
   const share = transfer.total === 0 ? 1 : value / transfer.total;
   const rate = seconds > 0 ? (value - (transfer.start ?? 0)) / seconds : 0;
   const left =
     rate > 0 && value < transfer.total ? `, ${humanSeconds((transfer.total - value) / rate)} left` : '';
   const percent = `${Math.floor(share * 100)}%`.padStart(4);
-  return `${percent}  ${humanBytes(value)} of ${humanBytes(transfer.total)}, ${humanBytes(rate)}/s${left}`;
+  const { unit, total } = transfer;
+  const shown = unit === undefined ? humanBytes : (count: number) => Math.round(count).toLocaleString('en');
+  const of = unit === undefined ? shown(total) : `${shown(total)} ${unit}`;
+  return `${percent}  ${shown(value)} of ${of}, ${shown(rate)}/s${left}`;
 }
 
 function showBar(stream: OutputStream, transfer: Transfer): Progress {
@@ -58,7 +63,7 @@ function showBar(stream: OutputStream, transfer: Transfer): Progress {
   });
   bar.start(transfer.total, transfer.start ?? 0);
   return {
-    add: (bytes) => bar.increment(bytes),
+    add: (count) => bar.increment(count),
     [Symbol.dispose]: () => bar.stop(),
   };
 }
@@ -68,8 +73,8 @@ function showLines(terminal: Terminal, transfer: Transfer): Progress {
   let value = transfer.start ?? 0;
   let shown = started;
   return {
-    add(bytes) {
-      value += bytes;
+    add(count) {
+      value += count;
       const now = performance.now();
       if (now - shown < LINE_EVERY_MS) return;
       shown = now;

@@ -52,7 +52,7 @@ export const DICEBOX_COMMON = {
 } as const satisfies Record<DiceboxDialect, Endpoints>;
 
 /** What a service of dicebox is, beside its routes. */
-export function diceboxContract(endpoints: Endpoints): Contract {
+export function diceboxContract<const E extends Endpoints>(endpoints: E): Contract<E> {
   return {
     title: 'Dicebox API',
     description:
