@@ -15,6 +15,7 @@ import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
 import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
+import { searchArms } from './search/search-arms.ts';
 import { shepherd } from './shepherd/shepherd.ts';
 import { warmCalls } from './warm/warm-calls.ts';
 import { warmOrders } from './warm/warm-orders.ts';
@@ -30,6 +31,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'warm-orders', run: warmOrders },
   { name: 'listing', run: listing },
   { name: 'shepherd', run: shepherd },
+  { name: 'search-arms', parts: ['fashion-mnist'], run: searchArms },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
   { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },

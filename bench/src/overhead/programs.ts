@@ -89,7 +89,8 @@ function fileOf(program: Program, name: string): string {
   return fileURLToPath(new URL(`programs/${program}/${name}`, import.meta.url));
 }
 
-async function upload(
+/** Uploads bytes with the fields that go with their type, and returns their new id. */
+export async function upload(
   storage: Api<StorageContract>,
   type: 'problem' | 'algo' | 'data',
   names: Readonly<Record<string, string>>,

@@ -25,3 +25,6 @@ export const MOST_WEIGHT = 1000;
 
 /** How many orders one batch may have. */
 export const MOST_IN_BATCH = 10_000;
+
+/** How long the parameters of a training may be, in characters of their JSON. */
+export const MOST_PARAMETER_CHARACTERS = 65_536;

@@ -71,11 +71,12 @@ export function hasEnded(status: OrderStatus): boolean {
 export const WIRE_STATUSES = ['done', 'failed', 'pending', 'todo'] as const;
 
 /**
- * A training order as the originals post and queue it; absent members have the originals' zero values. Five are ours:
+ * A training order as the originals post and queue it; absent members have the originals' zero values. Six are ours:
  * `gpus`, how many GPUs the algorithm is to have; where it is absent, what the problem has by default (see
  * `setProblemDefaults`). `needs`, what its worker has to offer (see `orderNeeds`): nothing where absent. `owner`, on
  * whose share it is run: the caller where absent. `priority` among the orders of its owner, from -10 to 10: 0 where
  * absent. `group`, the group of its owner that it belongs to, by its name (see {@link GROUP_NAME}); none where absent.
+ * `parameters`, JSON that the algorithm finds in `/data/parameters.json` when it trains: no such file where absent.
  */
 export const learnuplet = goStruct({
   uuid: goUuid,
@@ -96,6 +97,7 @@ export const learnuplet = goStruct({
   owner: goOptionalString,
   priority: goOptionalInt,
   group: goOptionalString,
+  parameters: goOptionalString,
 });
 
 /** See {@link learnuplet}. */

@@ -5,6 +5,7 @@ import {
   type Learnuplet,
   MOST_GPUS,
   MOST_OWNER_CHARACTERS,
+  MOST_PARAMETER_CHARACTERS,
   MOST_PRIORITY,
   type NamedTerms,
   NIL_UUID,
@@ -36,6 +37,7 @@ export function brokenLearnRule(uplet: Learnuplet): string | undefined {
     brokenListRule('test_data', uplet.test_data) ??
     brokenStatusRule(uplet.status) ??
     brokenRankRule(uplet.rank) ??
+    brokenParametersRule(uplet.parameters) ??
     brokenExtraRule(uplet)
   );
 }
@@ -85,6 +87,18 @@ function brokenStatusRule(status: string): string | undefined {
 /** Not one of the originals', which run any rank: one below 0 has no rank before it, and would start from nothing. */
 function brokenRankRule(rank: number): string | undefined {
   return rank >= 0 ? undefined : `rank field should be 0 or more (provided: ${rank})`;
+}
+
+function brokenParametersRule(parameters: string | undefined): string | undefined {
+  if (parameters === undefined) return undefined;
+  if (parameters.length > MOST_PARAMETER_CHARACTERS)
+    return `parameters field should have ${MOST_PARAMETER_CHARACTERS} characters at the most (provided: ${parameters.length})`;
+  try {
+    JSON.parse(parameters);
+    return undefined;
+  } catch {
+    return 'parameters field should be JSON, as a text';
+  }
 }
 
 function brokenExtraRule(uplet: Learnuplet | Preduplet): string | undefined {

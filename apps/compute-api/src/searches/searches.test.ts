@@ -5,6 +5,7 @@ import { eventually } from '@morpheo/service/testing';
 import type { ExecutionContext } from 'ava';
 import { testOnEngines } from '../testing/on-engines.ts';
 import type { TestCompute } from '../testing/open-test-compute.ts';
+import { aLearnuplet } from '../testing/orders.ts';
 import { aSearch, parametersOf, runTrial, scoreOf, trialsOf } from '../testing/searches.ts';
 import { specOf } from './spec.ts';
 
@@ -263,6 +264,53 @@ testOnEngines(
     t.deepEqual(values, [0.7, 0.9, 0.5, 'no line of /outputs/metrics.jsonl has a number loss']);
   },
 );
+
+testOnEngines(
+  'A search of trainings gives each its parameters, and goes by their scores',
+  async (t, open) => {
+    await using compute = await open();
+    const { api } = compute;
+    const { uuid: _uuid, model_end: _model, parameters: _none, ...learn } = aLearnuplet();
+    const body = aSearch({
+      ...{ learn, job: undefined, objective: { goal: 'maximize' }, parameters: {} },
+      ...{ budget: { trials: 2 }, rungs: [1] },
+    });
+    await api.postSearch({ body });
+    const worker = await compute.worker();
+    for (let trial = 0; trial < 2; trial += 1) {
+      const claim = await worker.mustClaim(0, ['learn']);
+      const { uplet } = claim.spec;
+      const parameters = JSON.parse('parameters' in uplet ? (uplet.parameters ?? '') : '');
+      t.like(parameters, { epochs: 1 });
+      t.is(typeof parameters.x, 'number');
+      await worker.finish(claim);
+      await eventually(t, async (t) =>
+        t.is((await api.getSearch({ params: { uuid: body.uuid } })).ended, trial + 1),
+      );
+    }
+    t.like(await api.getSearch({ params: { uuid: body.uuid } }), { status: 'done', best: { value: 0.5 } });
+    const broken = { ...aLearnuplet(), parameters: '{' };
+    await t.throwsAsync(api.learn({ body: broken }), { message: /parameters field should be JSON/ });
+  },
+);
+
+testOnEngines('What is to be tried first is tried first', async (t, open) => {
+  await using compute = await open();
+  const { api } = compute;
+  const start = [
+    { x: 0.5, n: 3 },
+    { x: -0.5, n: 4 },
+  ];
+  const body = aSearch({ start, parallel: 2 });
+  await api.postSearch({ body });
+  const { items } = await api.listTrials({ params: { uuid: body.uuid }, query: {} });
+  t.deepEqual(
+    items.map(({ parameters }) => parameters),
+    start,
+  );
+  const wrong = aSearch({ start: [{ x: 2, n: 3 }] });
+  await t.throwsAsync(api.postSearch({ body: wrong }), { message: /body\.start\.0\.x: is no value/ });
+});
 
 testOnEngines('A trial goes on with what it left at its last rung', async (t, open) => {
   await using compute = await open();

@@ -34,7 +34,8 @@ function numbersOf(bytes: Uint8Array): Record<string, number> {
   } catch {
     return {};
   }
-  const members = typeof parsed === 'object' && parsed !== null ? Object.entries(parsed) : [];
+  const members =
+    typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? Object.entries(parsed) : [];
   return Object.fromEntries(
     members.flatMap(([name, value]: [string, unknown]) =>
       typeof value === 'number' && Number.isFinite(value) ? [[name, value]] : [],

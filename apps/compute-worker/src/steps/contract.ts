@@ -1,5 +1,8 @@
 import type { RunLimits } from '../runtime/index.ts';
 
+/** Where an algorithm finds the parameters of a training, in the container and in the folder of the step. */
+const PARAMETERS = { folder: 'parameters.json', container: '/data/parameters.json', readOnly: true } as const;
+
 /** A step that runs in a container. */
 export type ContainerStep = 'detarget' | 'train' | 'perf' | 'predict' | 'job';
 
@@ -71,3 +74,9 @@ export const CONTAINER_STEPS: Readonly<Record<Exclude<ContainerStep, 'job'>, Rec
     ],
   },
 };
+
+/** The *train* step of an order; one that has parameters finds them in a file. */
+export function trainStep({ parameters }: { readonly parameters?: string | undefined }): Recipe {
+  const { train } = CONTAINER_STEPS;
+  return parameters === undefined ? train : { ...train, mounts: [...train.mounts, PARAMETERS] };
+}

@@ -90,6 +90,19 @@ test('A job that fails has failed with its outputs, but for what is no output', 
   t.is(setup.storage.staged.size, 1);
 });
 
+test('Numbers that a job leaves in score.json are told with its result, and nothing else is', async (t) => {
+  await using setup = await openTestWorker({});
+  const scored = (text: string) => setup.job({}, { job: { write: { '/outputs/score.json': text } } });
+  const good = scored('{"accuracy": 0.5, "epochs": 3, "of": "test", "best": null}');
+  const others = ['{"accuracy": "0.5"}', '[1]', 'no JSON', `{"a": ${'1'.repeat(70_000)}}`].map(scored);
+  const failed = setup.job({}, { job: { exit: 1, write: { '/outputs/score.json': '{"accuracy": 1}' } } });
+  await setup.worker.settle();
+  t.deepEqual(resultOf(good).scores, { accuracy: 0.5, epochs: 3 });
+  for (const other of others) t.is(resultOf(other).scores, undefined);
+  const report = reportOf(failed);
+  t.is(report.outcome === 'failed' ? report.result?.scores : {}, undefined);
+});
+
 test('What a job left that is neither file nor folder, or too much, fails it and names it', async (t) => {
   await using setup = await openTestWorker({});
   const linked = setup.job({}, { job: { link: { '/outputs/a': '/etc/passwd' } } });

@@ -50,6 +50,21 @@ test('The steps of a training are sent as they happen', async (t) => {
   t.regex(said, /inputs: 5 blobs\n/);
 });
 
+test('A training that has parameters finds them in a file, and nobody else does', async (t) => {
+  const seen: string[] = [];
+  await using setup = await openTestWorker({
+    before: async ({ labels, mounts }) => {
+      for (const { host, container, readOnly } of mounts)
+        if (container.endsWith('.json'))
+          seen.push(`${labels.step} ${container} ${readOnly} ${await readFile(host, 'utf8')}`);
+    },
+  });
+  const order = setup.learn({ parameters: '{"rate":0.1}' });
+  await setup.worker.settle();
+  t.is(resultOf(order).performance?.perf, 0.5);
+  t.deepEqual(seen, ['train /data/parameters.json true {"rate":0.1}']);
+});
+
 test('Each step sees what the container contract gives it and no more', async (t) => {
   const seen: Record<string, string[]> = {};
   const note = async ({ labels, mounts, args }: RunSpec) => {

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Learnuplet,
@@ -18,7 +18,7 @@ import type { Image } from '../inputs/images.ts';
 import { collectFile } from '../outputs/collect.ts';
 import { parsePerformance } from '../outputs/performance.ts';
 import { takePredictions } from '../outputs/predictions.ts';
-import { CONTAINER_STEPS } from '../steps/contract.ts';
+import { CONTAINER_STEPS, trainStep } from '../steps/contract.ts';
 import { makeStepFolders } from '../steps/run-step.ts';
 import { detarget } from './detarget.ts';
 import { demandModel, packModel, placeModel } from './model-files.ts';
@@ -44,7 +44,7 @@ export async function learn(order: Learnuplet, attempt: Attempt): Promise<OrderR
     throw new PlatformError('internal', 'The order has no model_end to store to.');
   const learning = await gatherLearning(order, attempt);
   const untargeted = await detarget(learning.problem, learning.test, attempt);
-  const trained = await train(learning, untargeted, attempt);
+  const trained = await train(order, learning, untargeted, attempt);
   const performance = await measure(learning, untargeted, trained, attempt);
   return await attempt.span('results').piece(async () => {
     const path = join(trained, 'model.tar.gz');
@@ -66,20 +66,23 @@ async function gatherLearning(order: Learnuplet, attempt: Attempt): Promise<Lear
     test: test.map(blob),
     start: start === undefined ? undefined : blob(start),
   });
-  const onBlobs = (blob: (name: BlobName) => InputBlob) => prepareSteps(dataOf(blob), attempt);
+  const onBlobs = (blob: (name: BlobName) => InputBlob) => prepareSteps(order, dataOf(blob), attempt);
   const onImage = ({ type }: BlobName, { prepared }: Image) =>
-    attempt.warmUp(CONTAINER_STEPS[type === 'algo' ? 'train' : 'perf'], prepared);
+    attempt.warmUp(type === 'algo' ? trainStep(order) : CONTAINER_STEPS.perf, prepared);
   const inputs = await gather({ contexts: [problem, algo], blobs, onBlobs, onImage }, attempt);
   return { problem: inputs.image(problem), algo: inputs.image(algo), ...dataOf(inputs.blob) };
 }
 
 /** Fills the folders of *train* and *perf* with what is there before *detarget* has run. */
-function prepareSteps({ start, train, test }: LearningData, attempt: Attempt): void {
+function prepareSteps(order: Learnuplet, { start, train, test }: LearningData, attempt: Attempt): void {
   const { placing } = attempt;
   attempt.prepare('train', async (folder) => {
     if (start !== undefined) await placeModel(start, join(folder, 'model'), attempt, 'train');
     await makeStepFolders(CONTAINER_STEPS.train, folder);
     await placeBlobs(train, join(folder, 'train'), 'copy');
+    const { parameters } = order;
+    if (parameters !== undefined)
+      await writeFile(join(folder, 'parameters.json'), parameters, { mode: 0o644 });
   });
   attempt.prepare('perf', async (folder) => {
     await makeStepFolders(CONTAINER_STEPS.perf, folder);
@@ -100,11 +103,16 @@ function startModel({ rank, model_start }: Learnuplet): BlobName | undefined {
 }
 
 /** Returns the step's folder: `taken/train` and `taken/test` are the predictions, and `model` is as it was left. */
-async function train(learning: Learning, untargeted: Cached, attempt: Attempt): Promise<string> {
+async function train(
+  order: Learnuplet,
+  learning: Learning,
+  untargeted: Cached,
+  attempt: Attempt,
+): Promise<string> {
   attempt.prepare('train', async (folder) => {
     await placeTree(untargeted.path, join(folder, 'untargeted_test'), 'copy');
   });
-  return await attempt.step(CONTAINER_STEPS.train, async (run) => {
+  return await attempt.step(trainStep(order), async (run) => {
     const folder = await run(learning.algo.prepared);
     const maxBytes = attempt.treeLimits.bytes;
     for (const [from, at, blobs, to] of [

@@ -123,7 +123,7 @@ export const search = z
     learn: object.optional(),
     /** The file with the parameters that an order is given. */
     parameters: z.strictObject({
-      /** Where a job finds it; a training finds `parameters.json` in `/data/parameters`, and says none. */
+      /** Where a job finds it; a training finds it as `/data/parameters.json`, and says none. */
       path: inputPath.optional(),
       /** An object that they are put into, below `at`, or beside its other members where that is absent. */
       template: object.optional(),
