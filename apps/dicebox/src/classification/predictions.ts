@@ -51,7 +51,7 @@ async function settled(
     headers: {},
     body: {
       algo: network.algo,
-      command: ['serve', '/network'],
+      command: ['serve'],
       inputs: [
         { path: '/network', resource: { type: 'output', uuid: network.output } },
         { path: '/in/pictures.u8', inline: Buffer.concat(pictures).toString('base64') },

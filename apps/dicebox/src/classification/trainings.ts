@@ -19,13 +19,10 @@ export async function doneTrainings({ compute, set }: TrainingsOptions): Promise
   const { items } = await compute.listOrders({
     query: {
       ...{ kind: 'job', status: 'done', limit: MOST_LOOKED_AT },
-      ...(set === undefined ? {} : { label: `${TRAINING_LABELS.set}=${set}` }),
+      label: set === undefined ? `${TRAINING_LABELS.training}=request` : `${TRAINING_LABELS.set}=${set}`,
     },
   });
-  return items
-    .filter(({ job }) => job?.labels?.[TRAINING_LABELS.set] !== undefined)
-    .map(doneOf)
-    .reverse();
+  return items.map(doneOf).reverse();
 }
 
 /** One training that somebody has named. Throws `not_found`, and `wrong_state` where it is not done, with how it stands. */

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 
 const [task, place] = process.argv.slice(2);
 if (task === 'train') await train(JSON.parse(await readFile(place, 'utf8')), process.env.MORPHEO_OUTPUTS);
-else await serve(JSON.parse(await readFile(join(place, 'network/network.json'), 'utf8')));
+else
+  await serve(JSON.parse(await readFile(join(process.env.TRAINER_NETWORK, 'network/network.json'), 'utf8')));
 
 async function train({ categories, accuracy, width = 28, height = 28, fault }, outputs) {
   const folder = join(outputs, 'network');
