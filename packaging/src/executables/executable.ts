@@ -20,6 +20,8 @@ export interface MakeExecutable {
   readonly script: string;
   /** Whether it shows the page at `/docs`. */
   readonly page: boolean;
+  /** Other files that it has inside, by the names that it asks for. */
+  readonly assets: Readonly<Record<string, string>>;
   /** A folder for what is made on the way. */
   readonly folder: string;
   /** Where the executable is written. */
@@ -30,7 +32,13 @@ export interface MakeExecutable {
  * Makes a program into an executable that needs nothing beside it: a copy of this Node, with the script, its compiled
  * code and its files put inside (https://nodejs.org/api/single-executable-applications.html).
  */
-export async function makeExecutable({ script, page, folder, outfile }: MakeExecutable): Promise<void> {
+export async function makeExecutable({
+  script,
+  page,
+  assets,
+  folder,
+  outfile,
+}: MakeExecutable): Promise<void> {
   const blob = join(folder, 'program.blob');
   const config = join(folder, 'sea.json');
   const settings = {
@@ -38,7 +46,7 @@ export async function makeExecutable({ script, page, folder, outfile }: MakeExec
     output: blob,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
-    assets: page ? pageFiles() : {},
+    assets: { ...(page ? pageFiles() : {}), ...assets },
   };
   await writeFile(config, JSON.stringify(settings));
   await run(process.execPath, ['--experimental-sea-config', config]);

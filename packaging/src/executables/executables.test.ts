@@ -96,6 +96,27 @@ test('A training goes through three executables, and each shows its pages and st
   for (const program of [worker, compute, storage]) t.is(await program.stop(), 0);
 });
 
+test('The executable of dicebox has the page to draw on inside', async (t) => {
+  await using place = await openPlace();
+  const away = 'http://127.0.0.1:9';
+  await using dicebox = await startProgram('dicebox', [
+    ...['--port', '0', '--serve', 'classification', '--data-dir', place.folder],
+    ...['--compute', away, '--storage', away, '--api-key', 'a key of this test alone'],
+  ]);
+  for (const [path, file] of [
+    ['/', 'index.html'],
+    ['/page/main.js', 'main.js'],
+    ['/page/drawing.js', 'drawing.js'],
+    ['/page/service.js', 'service.js'],
+    ['/page/page.css', 'page.css'],
+  ]) {
+    const answer = await fetch(`${dicebox.url}${path}`);
+    t.is(answer.status, 200);
+    const source = await readFile(join(ROOT, 'apps/dicebox/src/classification/page', file ?? ''), 'utf8');
+    t.is((await answer.text()).slice(-200), source.slice(-200));
+  }
+});
+
 test('With a certificate a service speaks HTTPS, and its own probe trusts it', async (t) => {
   await using place = await openPlace();
   await using authority = await createAuthority();

@@ -45,9 +45,14 @@ async function make(program: Program): Promise<void> {
     const script = join(work, `${program.name}.cjs`);
     const { inputs } = await bundle(program, script);
     const outfile = join(work, program.name);
-    await makeExecutable({ script, page: program.service, folder: work, outfile });
+    const { service: page, assets = {} } = program;
+    const files = Object.entries(assets).map(([name, path]) => [name, join(ROOT, path)] as const);
+    await makeExecutable({ script, page, assets: Object.fromEntries(files), folder: work, outfile });
     const node = relative(ROOT, process.execPath);
-    await writeFile(join(work, 'rule'), ruleFile(target, [...inputs, ...TOOLS, node]));
+    await writeFile(
+      join(work, 'rule'),
+      ruleFile(target, [...inputs, ...Object.values(assets), ...TOOLS, node]),
+    );
     await copyNative(program.native ?? [], join(folder, 'node_modules'));
     await rename(join(work, 'rule'), join(ROOT, `${target}.d`));
     await rename(outfile, join(ROOT, target));

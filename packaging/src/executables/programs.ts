@@ -13,6 +13,8 @@ export interface Program {
   readonly sources?: { readonly main: string; readonly config: string };
   /** Packages with native code, which lie beside the file in `node_modules`: it needs them there. */
   readonly native?: readonly string[];
+  /** Files that it has inside, by the names that it asks for; where they are, from the root. */
+  readonly assets?: Readonly<Record<string, string>>;
   /** A service can be asked whether it is well: `<name> --health`, for images without any other tool. */
   readonly service: boolean;
 }
@@ -32,9 +34,21 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
     },
     service: true,
   },
-  dicebox: { name: 'dicebox', folder: 'apps/dicebox', native: ['sharp'], service: true },
+  dicebox: {
+    name: 'dicebox',
+    folder: 'apps/dicebox',
+    native: ['sharp'],
+    assets: drawingPage('index.html', 'page.css', 'main.js', 'drawing.js', 'service.js'),
+    service: true,
+  },
   morpheo: { name: 'morpheo', folder: 'apps/cli', service: false },
 };
+
+/** The files of the page to draw on. */
+function drawingPage(...names: readonly string[]): Record<string, string> {
+  const folder = 'apps/dicebox/src/classification/page';
+  return Object.fromEntries(names.map((name) => [`dicebox/${name}`, `${folder}/${name}`]));
+}
 
 /** Where the executable of a program goes, from the root. */
 export function targetOf({ folder, name }: Program): string {

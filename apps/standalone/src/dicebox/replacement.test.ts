@@ -67,7 +67,7 @@ async function open() {
       label: `trainer=${TRAINER_LABELS.trainer}`,
     });
     stack.use(worker);
-    worker.start();
+    void worker.start();
     return worker;
   });
   const algo = await uploadThing(apis.storage, 'algo', { name: 'stand-in' }, await archiveOf(STAND_IN));
