@@ -67,7 +67,7 @@ export function createProgram(options: ProgramOptions): Command {
     .option('--storage <url>', 'where the storage API is')
     .option('--compute <url>', 'where the compute API is')
     .option('--orchestrator <url>', 'where the orchestrator is')
-    .option('--dicebox <url>', 'where dicebox is, for pictures')
+    .option('--dicebox-url <url>', 'where dicebox is, for pictures')
     .option('--user <name>', 'who calls; the password comes from MORPHEO_PASSWORD')
     .addHelpText('after', `\n${WHERE}\n\n${EXIT_HELP}`);
 

@@ -250,6 +250,17 @@ test('Sets are listed with what they have', async (t) => {
   );
 });
 
+test('A dicebox is named by a flag, which leaves that of the platform alone', async (t) => {
+  await using dicebox = await fakeDicebox();
+  const { MORPHEO_DICEBOX_URL: url, ...env } = dicebox.env;
+  const named = await morpheo(['pictures', 'list', '--dicebox-url', url], { env });
+  t.is(named.code, 0, named.stderr);
+  const wrong = await morpheo(['pictures', 'list', '--dicebox-url', 'here'], { env });
+  t.regex(wrong.stderr, /--dicebox-url is not an http or https address/);
+  const up = await morpheo(['up', '--dicebox', '--home', '/nowhere/at/all', '--', '--help'], { env });
+  t.is(up.code, 0, up.stderr);
+});
+
 test('Where no dicebox is known, it is said how one is started', async (t) => {
   await using folder = await temporaryFolder();
   const { code, stderr } = await morpheo(['pictures', 'list'], { env: { MORPHEO_HOME: folder.path } });

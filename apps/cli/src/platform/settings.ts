@@ -28,8 +28,8 @@ export interface PlatformFlags {
   readonly storage?: string | undefined;
   readonly compute?: string | undefined;
   readonly orchestrator?: string | undefined;
-  readonly dicebox?: string | undefined;
-  readonly classification?: string | undefined;
+  /** Not `dicebox`, which `morpheo up` has for itself. */
+  readonly diceboxUrl?: string | undefined;
   readonly user?: string | undefined;
 }
 
@@ -76,14 +76,25 @@ export async function findPlatform(
 }
 
 function namedUrl(name: ServiceName, flags: PlatformFlags, env: Environment): string | undefined {
-  const text = flags[name] ?? nonEmpty(env[VARIABLES[name]]);
+  const flag = flagOf(name, flags);
+  const text = flag?.value ?? nonEmpty(env[VARIABLES[name]]);
   if (text === undefined) return undefined;
   if (serviceUrl.safeParse(text).success) return text;
-  const source = flags[name] === undefined ? VARIABLES[name] : `--${name}`;
+  const source = flag?.value === undefined ? VARIABLES[name] : flag.name;
   throw usageError(
     `${source} is not an http or https address: ${text}`,
     'Write it like http://127.0.0.1:8081.',
   );
+}
+
+function flagOf(
+  name: ServiceName,
+  flags: PlatformFlags,
+): { readonly name: string; readonly value: string | undefined } | undefined {
+  // It is found beside pictures, by its variable.
+  if (name === 'classification') return undefined;
+  if (name === 'dicebox') return { name: '--dicebox-url', value: flags.diceboxUrl };
+  return { name: `--${name}`, value: flags[name] };
 }
 
 function credentialsOf(flags: PlatformFlags, env: Environment): ServiceAddress['credentials'] {
