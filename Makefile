@@ -131,8 +131,13 @@ chaos: install real-parts ## Break the real parts while orders come in, and judg
 simulate: install ## Live through simulated worlds full of faults (SEED=7 for one with its trace, COUNT=100000)
 	node simulation/src/main.ts $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT))
 
+# TensorFlow for Python, beside which trainings are measured.
+.PHONY: python-tensorflow
+python-tensorflow:
+	utils/real-parts/install/python-tensorflow
+
 .PHONY: bench
-bench: install ## Measure speed, each beside the plain tool, and print tables
+bench: install trainer python-tensorflow ## Measure speed, each beside the plain tool, and print tables
 	node bench/main.ts
 
 .PHONY: format

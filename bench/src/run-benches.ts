@@ -17,6 +17,7 @@ import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
 import { searchArms } from './search/search-arms.ts';
 import { shepherd } from './shepherd/shepherd.ts';
+import { training } from './training/training.ts';
 import { warmCalls } from './warm/warm-calls.ts';
 import { warmOrders } from './warm/warm-orders.ts';
 
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'listing', run: listing },
   { name: 'shepherd', run: shepherd },
   { name: 'search-arms', parts: ['fashion-mnist'], run: searchArms },
+  { name: 'training', parts: ['fashion-mnist'], run: training },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
   { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },
