@@ -1,6 +1,8 @@
+import { silentLog } from '@morpheo/service/log';
 import type { DiceboxDatabase, PictureSetRow } from '../db/schema.ts';
 import { everywhere } from '../testing/open-sensory.ts';
 import { Batches } from './batches.ts';
+import { Giving } from './giving.ts';
 import { PictureSets } from './sets.ts';
 import { storePictures } from './store.ts';
 
@@ -51,6 +53,33 @@ everywhere('What was lost on its way is given again, what was given whole is not
   // Both are on their way still.
   t.is(await poll(), undefined);
 });
+
+everywhere(
+  'A sample is settled when its answer has left, and lost where that was cut, or was never made',
+  async (t, engine) => {
+    await using place = await engine.place();
+    await using database = await place.open();
+    const batches = await Batches.open(database);
+    const { id } = await batches.order('dicebox', await fill(database, 4), { size: 4, noise: 0 });
+    const giving = new Giving(batches, silentLog);
+    const give = async (sent: 'whole' | 'cut', make: () => Promise<void> = async () => undefined) => {
+      const given = await batches.poll(id, 'dicebox');
+      if (given === undefined) return undefined;
+      await giving.answer(given, Promise.resolve(sent), make).catch(() => undefined);
+      await giving[Symbol.asyncDispose]();
+      return given.sample;
+    };
+    const fails = async () => {
+      throw new Error('The picture cannot be read.');
+    };
+    t.is(await give('whole'), 0);
+    t.is(await give('cut'), 1);
+    t.is(await give('whole', fails), 1);
+    t.is(await give('whole'), 1);
+    t.deepEqual([await give('whole'), await give('whole'), await give('whole')], [2, 3, undefined]);
+    t.deepEqual(await database.read.selectFrom('open_samples').selectAll().execute(), []);
+  },
+);
 
 everywhere('What a process was giving that was killed is given again by the next', async (t, engine) => {
   await using place = await engine.place();

@@ -111,6 +111,34 @@ test('A client that aborts stops the handler', async (t) => {
   t.true(isPlatformError(await stopped.promise, 'cancelled'));
 });
 
+test('A handler hears whether its answer left whole, or its connection broke before', async (t) => {
+  const heard: (Promise<'whole' | 'cut'> | undefined)[] = [];
+  const started = Promise.withResolvers<void>();
+  const gone = Promise.withResolvers<void>();
+  await using pair = await open({
+    api: {
+      index: async (_input, call) => {
+        heard.push(call?.sent);
+        return ['/'];
+      },
+      drop: async (_input, call) => {
+        heard.push(call?.sent);
+        call?.signal?.addEventListener('abort', () => gone.resolve());
+        started.resolve();
+        await gone.promise;
+        return undefined;
+      },
+    },
+  });
+  await pair.client.index({});
+  const controller = new AbortController();
+  const call = t.throwsAsync(pair.client.drop(one, { signal: controller.signal }));
+  await started.promise;
+  controller.abort();
+  await call;
+  t.deepEqual(await Promise.all(heard), ['whole', 'cut']);
+});
+
 test('A handler that Node aborts for its client is no failure', async (t) => {
   const started = Promise.withResolvers<void>();
   const drop = async (_input: unknown, call?: { signal?: AbortSignal | undefined }) => {
