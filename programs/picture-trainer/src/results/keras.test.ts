@@ -1,14 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdtempDisposable } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import test from 'ava';
-import { requireProgram } from '../../../../utils/real-parts/src/place.ts';
+import { findProgram, requireProgram } from '../../../../utils/real-parts/src/place.ts';
 import { withParts } from '../../../../utils/real-parts/src/with-parts.ts';
-import type { Genome } from '../genome/genome.ts';
+import { openEngine } from '../engine.ts';
+import { type Genome, genomeSchema } from '../genome/genome.ts';
 import { buildLayers } from '../network/layers.ts';
-import { sizeOf } from '../network/network.ts';
+import { Network, sizeOf } from '../network/network.ts';
+import { randomOf } from '../random.ts';
 import { writeKeras } from './keras.ts';
 
 const GENOME: Genome = {
@@ -80,3 +82,59 @@ withParts(test, 'h5py')(
     t.is(config.layers.at(-1)?.config.activation, 'softmax');
   },
 );
+
+const PREDICT = `
+import json, sys, numpy, keras
+for name in sys.argv[1:]:
+    model = keras.models.load_model(name + '.hdf5', compile=False)
+    pictures = numpy.array(json.load(open(name + '.json')), dtype='float32').reshape((4,) + model.input_shape[1:])
+    print(json.dumps(model.predict(pictures, verbose=0).reshape(-1).tolist()))
+`;
+
+// TensorFlow for Python takes many seconds to load.
+const soakWithKeras =
+  process.env.MORPHEO_SOAK === '1' && findProgram('python3-tensorflow') !== undefined ? test : test.skip;
+
+soakWithKeras('Keras loads what is written, and computes the same with it', async (t) => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'keras-'));
+  const engine = await openEngine('wasm');
+  const fixtures = new URL('../../fixtures/genomes/', import.meta.url);
+  const paths: string[] = [];
+  const expected: Float32Array[] = [];
+  for (const name of await readdir(fixtures)) {
+    const { genome, shapes } = JSON.parse(await readFile(new URL(name, fixtures), 'utf8')) as {
+      genome: unknown;
+      shapes?: unknown;
+    };
+    if (shapes === undefined) continue;
+    const read = genomeSchema.parse(genome);
+    const { input_shape: input } = read;
+    const [width, height, channels] = typeof input === 'number' ? [input, 1, 1] : input;
+    using network = new Network(engine, read, 3);
+    const random = randomOf(width, height);
+    const values = Float32Array.from({ length: 4 * width * height * channels }, random.next);
+    expected.push(network.predict(engine.tf.tensor4d(values, [4, height, width, channels])));
+    const path = join(folder.path, name);
+    await writeKeras(`${path}.hdf5`, read, network.values());
+    await writeFile(`${path}.json`, JSON.stringify([...values]));
+    paths.push(path);
+  }
+
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' };
+  const { stdout } = await promisify(execFile)(
+    requireProgram('python3-tensorflow'),
+    ['-c', PREDICT, ...paths],
+    { env },
+  );
+  const rows = stdout
+    .split('\n')
+    .filter((line) => line.startsWith('['))
+    .map((line) => JSON.parse(line) as number[]);
+  t.is(rows.length, expected.length);
+  for (const [index, row] of rows.entries()) {
+    const own = expected[index] ?? new Float32Array();
+    t.is(row.length, own.length);
+    const off = Math.max(...row.map((value, place) => Math.abs(value - (own[place] ?? Number.NaN))));
+    t.true(off < 1e-5, `${paths[index]} is off by ${off}`);
+  }
+});
