@@ -7,7 +7,7 @@ import { Refusal } from './refusal.ts';
 import { placesOf } from './training/places.ts';
 
 const USAGE = 'usage: picture-trainer train SETTINGS.json | evaluate | serve';
-const EXIT = { usage: 2, refused: 3, stopped: 143 } as const;
+const EXIT = { fault: 1, usage: 2, refused: 3, stopped: 143 } as const;
 
 async function run([command, ...words]: readonly string[]): Promise<number> {
   const places = placesOf(process.env);
@@ -44,7 +44,7 @@ function wantedEngine(name: string | undefined): EngineKind | undefined {
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Refusal || error instanceof EngineMissing)) throw error;
-  console.error(error.message);
-  process.exitCode = EXIT.refused;
+  const isRefused = error instanceof Refusal || error instanceof EngineMissing;
+  console.error(isRefused ? error.message : error);
+  process.exitCode = isRefused ? EXIT.refused : EXIT.fault;
 }

@@ -1,9 +1,14 @@
 import type { Engine, TensorFlow, TF } from '../engine.ts';
 import type { Genome } from '../genome/genome.ts';
+import { genomeShapes } from '../genome/shapes.ts';
 import { randomOf } from '../random.ts';
 import { type BuiltLayer, buildLayers, type Moment, type WeightSpec } from './layers.ts';
 import { type Optimizer, optimizerOf, type Weights } from './optimizers.ts';
 import { type Score, scoreOf } from './score.ts';
+
+/** Of all pictures that are computed at once, in the widest layer. */
+const MOST_VALUES = 2 ** 25;
+const MOST_PICTURES = 256;
 
 /** A network with its weights and the state of its optimizer, on an engine. */
 export class Network implements Disposable {
@@ -12,6 +17,8 @@ export class Network implements Disposable {
   readonly specs: readonly WeightSpec[];
   /** How many numbers its weights are. */
   readonly parameters: number;
+  /** So many pictures may be computed at once, if they are to take a few hundred megabytes at most. */
+  readonly atOnce: number;
   readonly #tf: TensorFlow;
   readonly #layers: readonly BuiltLayer[];
   readonly #optimizer: Optimizer;
@@ -31,6 +38,8 @@ export class Network implements Disposable {
     this.#layers = buildLayers(genome);
     this.specs = this.#layers.flatMap(({ weights }) => weights);
     this.parameters = this.specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    const widest = Math.max(...genomeShapes(genome).map(sizeOf));
+    this.atOnce = Math.min(Math.max(Math.floor(MOST_VALUES / widest), 1), MOST_PICTURES);
     this.#optimizer = optimizerOf(genome.optimizer);
     this.#weights = this.#kept(firstValues(this.specs, seed), this.#firstSlots());
     this.#shaped = this.#inShape(this.#weights.values);

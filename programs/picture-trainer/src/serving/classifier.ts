@@ -4,9 +4,6 @@ import { sizeText } from '../pictures/shards.ts';
 import type { StoredNetwork } from '../results/network-folder.ts';
 import { tensorOf } from '../training/epochs.ts';
 
-/** More are computed one after the other, so that calls of many pictures take no more memory. */
-const AT_ONCE = 256;
-
 /** A trained network that answers what pictures show. */
 export class Classifier {
   readonly categories: readonly string[];
@@ -33,8 +30,9 @@ export class Classifier {
   probabilities(pixels: Uint8Array): Float32Array {
     const [width, count] = [this.categories.length, pixels.length / this.pictureBytes];
     const rows = new Float32Array(count * width);
-    for (let from = 0; from < count; from += AT_ONCE) {
-      const part = pixels.subarray(from * this.pictureBytes, (from + AT_ONCE) * this.pictureBytes);
+    const { atOnce } = this.#network;
+    for (let from = 0; from < count; from += atOnce) {
+      const part = pixels.subarray(from * this.pictureBytes, (from + atOnce) * this.pictureBytes);
       const values = new Float32Array(part.length);
       // Ten times as fast as to map them.
       for (let index = 0; index < part.length; index += 1) values[index] = (part[index] ?? 0) / 255;

@@ -21,9 +21,6 @@ export interface EpochWork {
 /** What judges pictures. */
 export type Judging = Pick<EpochWork, 'engine' | 'network'>;
 
-/** As many pictures are judged at once. */
-const JUDGED = 256;
-
 /**
  * Trains the next epoch, or the rest of the one that `state` is within, and measures what came of it; returns the state
  * after it. Where it should stop in between, the state is within that epoch.
@@ -70,7 +67,7 @@ export async function* judgements(
   { engine, network }: Judging,
   pictures: Labelled,
 ): AsyncGenerator<{ readonly logits: Float32Array; readonly labels: Int32Array }> {
-  for (const batch of plainBatches(pictures, JUDGED)) {
+  for (const batch of plainBatches(pictures, network.atOnce)) {
     const input = tensorOf(engine, pictures, batch);
     const logits = network.logits(input);
     input.dispose();
