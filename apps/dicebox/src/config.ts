@@ -16,6 +16,7 @@ import { yamlSettings } from '@morpheo/service/yaml';
 import { z } from 'zod';
 import { classificationSettings } from './classification/settings.ts';
 import { DATABASE } from './db/tables.ts';
+import { trainingSettings } from './training/settings.ts';
 
 const PREFIX = 'MORPHEO_DICEBOX_';
 const text = z.string().min(1);
@@ -135,6 +136,7 @@ export const settings = defineSettings({
     help: 'The origins whose pages may use credentials that a browser keeps. Pages of any origin may call with a key that they hold.',
   },
   ...classificationSettings,
+  ...trainingSettings,
   ...accessSettings(PREFIX),
   ...peerSettings(PREFIX, {
     name: 'compute',

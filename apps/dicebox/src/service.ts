@@ -15,6 +15,7 @@ import type { ApiKey } from './http/keys.ts';
 import type { DiceboxParts, OpenedRoutes } from './http/route-set.ts';
 import { openSensory } from './sensory/open.ts';
 import { openTraining } from './training/open.ts';
+import { TRAINING_DEFAULTS, type TrainingDefaults } from './training/settings.ts';
 
 export type { Schema } from './db/schema.ts';
 export { migrations } from './db/tables.ts';
@@ -32,6 +33,8 @@ export interface DiceboxServiceOptions extends Peers {
   readonly database: DatabasePlace;
   /** The set of pictures of those that name none. */
   readonly pictureSet?: PictureSetKey | undefined;
+  /** How trainings are that do not say; as `TRAINING_DEFAULTS` where absent. */
+  readonly training?: TrainingDefaults | undefined;
   /** A folder of its own, for what may be lost. */
   readonly folder: string;
   readonly apiKey?: ApiKey | undefined;
@@ -68,6 +71,7 @@ export async function openDiceboxService(options: DiceboxServiceOptions): Promis
     compute,
     storage,
     pictureSet,
+    training = TRAINING_DEFAULTS,
     classification,
     log,
     tracer,
@@ -77,7 +81,7 @@ export async function openDiceboxService(options: DiceboxServiceOptions): Promis
   const database = stack.use(await openTables(options.database, log));
   const stopping = new AbortController();
   const parts = {
-    ...{ database, compute, storage, pictureSet, classification, log, metrics, tracer },
+    ...{ database, compute, storage, pictureSet, training, classification, log, metrics, tracer },
     stopping: stopping.signal,
   };
   const opened: OpenedRoutes[] = [];

@@ -59,6 +59,7 @@ export async function openDicebox(
         hosts,
         serve,
         pictureSet,
+        training: config,
         apiKey,
         apiVersion,
         versions,

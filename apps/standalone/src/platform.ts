@@ -251,7 +251,8 @@ type WorkerPart = Pick<PlatformOptions, 'openRuntime' | 'slots' | 'worker'> & { 
 function trainerWorker(programs: string, log: Log): WorkerPart {
   return {
     name: 'trainer',
-    openRuntime: async (folder) => await openProcessRuntime({ folder, programs, log }),
+    openRuntime: async (folder) =>
+      await openProcessRuntime({ folder, programs, programVariables: ['TRAINER_'], log }),
     slots: { learn: 0, predict: 0, job: 1 },
     worker: { labels: TRAINER_LABELS, dedicated: Object.keys(TRAINER_LABELS) },
   };

@@ -26,6 +26,7 @@ export * from './dicebox/sensory.ts';
 export * from './dicebox/training.ts';
 export * from './dicebox/v1/classification.ts';
 export * from './dicebox/v1/sensory.ts';
+export * from './dicebox/v1/training.ts';
 export * from './digest.ts';
 export * from './disclosure.ts';
 export * from './ends.ts';

@@ -6,6 +6,7 @@ import type { Tracer } from '@morpheo/service/trace';
 import type { ClassificationOptions } from '../classification/settings.ts';
 import type { Peers } from '../clients.ts';
 import type { DiceboxDatabase } from '../db/schema.ts';
+import type { TrainingDefaults } from '../training/settings.ts';
 
 /** What every set of routes is made of. */
 export interface DiceboxParts extends Peers {
@@ -13,6 +14,8 @@ export interface DiceboxParts extends Peers {
   /** The set of pictures of those that name none. */
   readonly pictureSet?: PictureSetKey | undefined;
   readonly classification: ClassificationOptions;
+  /** How trainings are that do not say. */
+  readonly training: TrainingDefaults;
   /** A folder of this service's own, for what may be lost. */
   readonly folder: string;
   readonly log: Log;

@@ -106,7 +106,8 @@ function showing({ sets, labelled, batches }: SensoryParts) {
   return { show, showBatch };
 }
 
-function viewerOf(call: Call | undefined): Viewer {
+/** Who asks. */
+export function viewerOf(call: Call | undefined): Viewer {
   const { name = '', roles = [] } = call?.principal ?? {};
   return { name, isAdmin: roles.includes('admin') };
 }

@@ -7,13 +7,17 @@ import type { DiceboxDatabase, PictureRow, PictureSetRow, Schema, ShardRow } fro
 /** The namespace of the ids that are made of names here; it must never change. */
 const NAMESPACE = Buffer.from('5b0a1a9c7d0e4c2f8a6e3f1d2c4b5a69', 'hex');
 
-/** What a shard is called on storage: the same range of a set is the same pictures for ever (RFC 9562 §5.5). */
-export function shardId(set: string, first: number, pictures: number): string {
-  const name = `shard:${set}:${first}:${pictures}`;
+/** The id of a name: the same one, wherever and whenever it is asked for (RFC 9562 §5.5). */
+export function namedId(name: string): string {
   const bytes = createHash('sha1').update(NAMESPACE).update(name).digest().subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+}
+
+/** What a shard is called on storage: the same range of a set is the same pictures for ever. */
+export function shardId(set: string, first: number, pictures: number): string {
+  return namedId(`shard:${set}:${first}:${pictures}`);
 }
 
 /** A block of a tar: its headers are one long, and what is in it fills up the last. */

@@ -7,12 +7,18 @@ import { silentLog } from '@morpheo/service/log';
 import { ROUTE_SETS, settings } from '../config.ts';
 import { DATABASE } from '../db/tables.ts';
 import { type DiceboxServiceOptions, openDiceboxService } from '../service.ts';
+import type { TrainingDefaults } from '../training/settings.ts';
 
 /** The key of tests. */
 export const KEY = '6e249b5f-b483-4e0d-b50b-81d95e3d9a59';
 
 /** A version of each dialect. */
 export const VERSION_OF = { '2017': '0.2.2', '2019': '0.3.0' } as const;
+
+/** How trainings of tests are that do not say. */
+export const TRAINING: TrainingDefaults = {
+  ...{ trainNetwork: 'mlp', trainEpochs: 3, trainBatchSize: 8, trainHeldOut: 0.25, trainGpus: 0 },
+};
 
 /** A dicebox of a test. */
 export interface TestDicebox extends AsyncDisposable {
@@ -55,6 +61,7 @@ export async function openDicebox(
         ...{ answerMs: 60_000, watchMs: 5 },
       },
       ...{ apiVersion: '0.3.0', versions: settings.versions.default, version: '0', log: silentLog },
+      training: TRAINING,
       ...{ authenticate: async () => null, compute: peer(compute), storage: peer(storage) },
       ...rest,
     }),

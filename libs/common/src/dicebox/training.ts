@@ -43,6 +43,3 @@ export const DICEBOX_TRAINING = {
   '2017': { requestTraining: { ...request, method: 'POST', status: 201 } },
   '2019': { requestTraining: { ...request, method: 'GET', status: 202 } },
 } as const satisfies Record<DiceboxDialect, Endpoints>;
-
-/** The routes of our own for trainings. */
-export const DICEBOX_TRAINING_V1 = {} as const satisfies Endpoints;
