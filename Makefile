@@ -140,6 +140,10 @@ python-tensorflow:
 bench: install trainer python-tensorflow ## Measure speed, each beside the plain tool, and print tables
 	node bench/main.ts
 
+.PHONY: gpu-proof
+gpu-proof: install ## Run all that needs a real GPU, and print what was seen; without one, what was left out
+	node bench/src/gpu-proof/main.ts
+
 .PHONY: format
 format: install ## Format the sources, and mend what the linter can mend
 	biome check --write

@@ -1,18 +1,20 @@
-import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { FASHION_CATEGORIES, fashionMnist, findProgram } from '@morpheo/real-parts';
-import { z } from 'zod';
+import { findProgram } from '@morpheo/real-parts';
 import { type BenchContext, type BenchSize, median, type Report } from '../bench.ts';
+import {
+  ADDON,
+  BATCH,
+  type EpochLine,
+  type Learnt,
+  linesOf,
+  output,
+  runTrainer,
+  writeInputs,
+} from './inputs.ts';
 
-/** How much is learnt: pictures, pictures to measure on, epochs of a run, and how often each way is run. */
-interface Amount {
-  readonly pictures: number;
-  readonly tests: number;
-  readonly epochs: number;
+/** How much is learnt, and how often each way is run. */
+interface Amount extends Learnt {
   readonly rounds: number;
 }
 
@@ -21,14 +23,7 @@ const SIZES: Readonly<Record<BenchSize, Amount>> = {
   quick: { pictures: 10_000, tests: 2000, epochs: 4, rounds: 1 },
   tiny: { pictures: 200, tests: 100, epochs: 2, rounds: 1 },
 };
-const BATCH = 64;
 const MOST = 1.7;
-const TRAINER = fileURLToPath(new URL('../../../programs/picture-trainer/', import.meta.url));
-const ADDON = join(TRAINER, 'node_modules/@tensorflow/tfjs-node-gpu/lib/napi-v8/tfjs_binding.node');
-
-const epochLine = z.object({ seconds: z.number(), accuracy: z.number() });
-type EpochLine = z.infer<typeof epochLine>;
-
 /** What trains: its name, and the epochs of a run of it. */
 interface Way {
   readonly name: string;
@@ -76,49 +71,6 @@ function waysOf(folder: string, { epochs }: Amount): Way[] {
     ...(existsSync(ADDON) ? [trainer('picture trainer, TensorFlow', 'native')] : []),
     trainer('picture trainer, WebAssembly (one core)', 'wasm'),
   ];
-}
-
-/** The pictures as shards, and the settings of a training of them. */
-async function writeInputs(folder: string, { pictures, tests, epochs }: Amount): Promise<void> {
-  for (const [part, count] of [
-    ['train', pictures],
-    ['test', tests],
-  ] as const) {
-    const { width, height, pixels, labels } = await fashionMnist(part);
-    const shard = join(folder, part, '000');
-    await mkdir(shard, { recursive: true });
-    const categories = [...labels.subarray(0, count)].map((label) => FASHION_CATEGORIES[label]);
-    const index = { version: 1, name: 'fashion', width, height, channels: 1, count, categories };
-    await writeFile(join(shard, 'index.json'), JSON.stringify(index));
-    await writeFile(join(shard, 'pixels.u8'), pixels.subarray(0, count * width * height));
-  }
-  const settings = {
-    ...{ version: 1, id: 'bench', seed: 1, network: { preset: 'small-cnn' }, epochs, batch_size: BATCH },
-    ...{ held_out: 0, noise: 0, categories: FASHION_CATEGORIES },
-  };
-  await writeFile(join(folder, 'training.json'), JSON.stringify(settings));
-}
-
-async function runTrainer(folder: string, engine: string): Promise<EpochLine[]> {
-  const outputs = join(folder, 'outputs');
-  await rm(outputs, { recursive: true, force: true });
-  await mkdir(outputs);
-  const environment = {
-    ...{ TRAINER_PICTURES: join(folder, 'train'), TRAINER_TEST: join(folder, 'test') },
-    ...{ MORPHEO_OUTPUTS: outputs, TRAINER_ENGINE: engine },
-  };
-  await output(join(TRAINER, 'bin/picture-trainer'), ['train', join(folder, 'training.json')], environment);
-  return linesOf(await readFile(join(outputs, 'metrics.jsonl'), 'utf8'));
-}
-
-async function output(program: string, args: string[], environment: NodeJS.ProcessEnv): Promise<string> {
-  const { stdout } = await promisify(execFile)(program, args, { env: { ...process.env, ...environment } });
-  return stdout;
-}
-
-function linesOf(text: string): EpochLine[] {
-  const lines = text.split('\n').filter((line) => line.startsWith('{'));
-  return lines.map((line) => epochLine.parse(JSON.parse(line)));
 }
 
 /** What was found of one way. */
