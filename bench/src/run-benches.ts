@@ -15,6 +15,7 @@ import { listing } from './listing/listing.ts';
 import { ordersAccepted } from './orders/orders-accepted.ts';
 import { ordersOnPostgres } from './orders/orders-on-postgres.ts';
 import { platformOverhead } from './overhead/platform-overhead.ts';
+import { batchOrders } from './pictures/batch-orders.ts';
 import { searchArms } from './search/search-arms.ts';
 import { shepherd } from './shepherd/shepherd.ts';
 import { training } from './training/training.ts';
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'warm-orders', run: warmOrders },
   { name: 'listing', run: listing },
   { name: 'shepherd', run: shepherd },
+  { name: 'batch-orders', run: batchOrders },
   { name: 'search-arms', parts: ['fashion-mnist'], run: searchArms },
   { name: 'training', parts: ['fashion-mnist'], run: training },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },

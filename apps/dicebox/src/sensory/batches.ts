@@ -2,6 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { PlatformError } from '@morpheo/common';
 import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { BatchRow, DiceboxDatabase, PictureSetRow, Schema } from '../db/schema.ts';
+import { type PictureOfSample, pictureOf } from './samples.ts';
 import { nameOf } from './sets.ts';
 
 /** How long a batch is kept that nobody uses, in milliseconds: as in the original. */
@@ -9,6 +10,9 @@ export const BATCH_MS = 30 * 60_000;
 
 /** When a sample that another process gives is thought lost with it, in milliseconds; far longer than an answer takes. */
 const LOST_MS = 60_000;
+
+/** That a batch is used is not written down more often than so, where nothing else is. */
+const NOTED_MS = 60_000;
 
 /** What batches are opened with. */
 export interface BatchOptions {
@@ -28,6 +32,8 @@ export interface BatchSpec {
 export interface Given {
   readonly batch: BatchRow;
   readonly sample: number;
+  /** What it is made of. */
+  readonly picture: PictureOfSample;
 }
 
 /**
@@ -80,7 +86,14 @@ export class Batches {
 
   /** A batch, which is used by that. Throws `not_found` for one that is forgotten, or another's. */
   async use(id: string, owner: string): Promise<BatchRow> {
-    const row = await this.#database.write(async (db) => await this.#touch(db, id, owner));
+    const known = await this.#database.read
+      .selectFrom('batches')
+      .selectAll()
+      .where('id', '=', id)
+      .where('owner', '=', owner)
+      .where('used_at', '>', this.#ago(Math.min(this.#expireMs, NOTED_MS)))
+      .executeTakeFirst();
+    const row = known ?? (await this.#database.write(async (db) => await this.#touch(db, id, owner)));
     if (row !== undefined) return row;
     const message = `There is no batch ${id}, or it was not used for ${Math.round(this.#expireMs / 60_000)} minutes.`;
     throw new PlatformError('not_found', message);
@@ -94,19 +107,10 @@ export class Batches {
     return await this.#database.write(async (db) => {
       const batch = await this.#touch(db, id, owner);
       if (batch === undefined) return undefined;
-      const again = await this.#lost(db, id);
-      if (again !== undefined) return { batch, sample: again };
-      if (batch.next >= batch.size) return undefined;
-      await db
-        .updateTable('batches')
-        .set({ next: batch.next + 1 })
-        .where('id', '=', id)
-        .execute();
-      await db
-        .insertInto('open_samples')
-        .values({ batch_id: id, sample: batch.next, boot: this.#boot, given_at: this.#now })
-        .execute();
-      return { batch, sample: batch.next };
+      const sample = (await this.#lost(db, id)) ?? (await this.#next(db, batch));
+      if (sample === undefined) return undefined;
+      // Here, so that nobody waits for the disk once more.
+      return { batch, sample, picture: await pictureOf(db, batch.set_id, batch, sample) };
     });
   }
 
@@ -158,6 +162,20 @@ export class Batches {
       .where('used_at', '>', this.#ago(this.#expireMs))
       .returningAll()
       .executeTakeFirst();
+  }
+
+  async #next(db: Transaction<Schema>, { id, next, size }: BatchRow): Promise<number | undefined> {
+    if (next >= size) return undefined;
+    await db
+      .updateTable('batches')
+      .set({ next: next + 1 })
+      .where('id', '=', id)
+      .execute();
+    await db
+      .insertInto('open_samples')
+      .values({ batch_id: id, sample: next, boot: this.#boot, given_at: this.#now })
+      .execute();
+    return next;
   }
 
   async #lost(db: Transaction<Schema>, id: string): Promise<number | undefined> {

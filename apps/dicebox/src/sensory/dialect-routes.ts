@@ -33,7 +33,7 @@ export function dialectRoutes(parts: SensoryParts): Routes {
       const view = await labelled.of(found.id, found.pictures);
       const draw: Draw = { seed: randomSeed(), pictures: found.pictures, noise };
       const answer: { labels: number[][]; data: number[][] } = { labels: [], data: [] };
-      for await (const sample of samples.of(view.set, draw, [...Array(size).keys()])) {
+      for await (const sample of samples.first(view.set, draw, size)) {
         answer.labels.push(oneHot(view, sample.category));
         answer.data.push(byColumns(view.set, sample.pixels));
       }
@@ -50,7 +50,7 @@ export function dialectRoutes(parts: SensoryParts): Routes {
       if (given === undefined) return { label: null, data: null };
       return await giving.answer(given, call?.sent, async () => {
         const view = await labelled.of(given.batch.set_id, given.batch.pictures);
-        const sample = await samples.one(view.set, given.batch, given.sample);
+        const sample = await samples.make(view.set, given.batch, given.sample, given.picture);
         return { label: oneHot(view, sample.category), data: byColumns(view.set, sample.pixels) };
       });
     },

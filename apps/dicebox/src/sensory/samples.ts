@@ -1,6 +1,7 @@
 import { PlatformError } from '@morpheo/common';
 import { randomOf } from '@morpheo/search';
-import type { DiceboxDatabase, PictureRow, PictureSetRow, ShardRow } from '../db/schema.ts';
+import type { Kysely } from 'kysely';
+import type { DiceboxDatabase, PictureRow, PictureSetRow, Schema, ShardRow } from '../db/schema.ts';
 import { augment } from '../pixels/augment.ts';
 import { permutationOf } from './permutation.ts';
 import { pictureBytes } from './shard.ts';
@@ -24,8 +25,42 @@ export interface Sample {
   readonly pixels: Uint8Array;
 }
 
+/** A picture as samples are made of it. */
+export type PictureOfSample = Pick<PictureRow, 'number' | 'category' | 'pixels'>;
+
 /** So many pictures are read from the database by one query. */
 const ROWS = 500;
+
+/** The picture that a sample is made of; the same for the same draw. Throws `internal` where the set lacks it. */
+export async function pictureOf(
+  db: Kysely<Schema>,
+  set: string,
+  draw: Draw,
+  sample: number,
+): Promise<PictureOfSample> {
+  const number = permutationOf(draw.seed, draw.pictures)(sample);
+  return takeRow(await rowsOf(db, set, [number]), set, number);
+}
+
+async function rowsOf(
+  db: Kysely<Schema>,
+  set: string,
+  numbers: readonly number[],
+): Promise<Map<number, PictureOfSample>> {
+  const rows = await db
+    .selectFrom('pictures')
+    .select(['number', 'category', 'pixels'])
+    .where('set_id', '=', set)
+    .where('number', 'in', numbers)
+    .execute();
+  return new Map(rows.map((row) => [row.number, row]));
+}
+
+function takeRow(rows: ReadonlyMap<number, PictureOfSample>, set: string, number: number): PictureOfSample {
+  const row = rows.get(number);
+  if (row !== undefined) return row;
+  throw new PlatformError('internal', `The set ${set} lacks its picture ${number}.`);
+}
 
 /** Computes samples: the same draw and number give the same sample, whenever and wherever they are asked for. */
 export class Samples {
@@ -39,43 +74,32 @@ export class Samples {
     this.#files = files;
   }
 
-  /** The samples of these numbers, in their order. Throws `unavailable` where storage does not give their shards. */
-  async *of(set: PictureSetRow, draw: Draw, numbers: readonly number[]): AsyncGenerator<Sample> {
+  /** The first so many samples, in their order. Throws `unavailable` where storage does not give their shards. */
+  async *first(set: PictureSetRow, draw: Draw, count: number): AsyncGenerator<Sample> {
     const at = permutationOf(draw.seed, draw.pictures);
-    for (let done = 0; done < numbers.length; done += ROWS) {
-      const some = numbers.slice(done, done + ROWS).map((sample) => ({ sample, picture: at(sample) }));
-      const rows = await this.#rows(
-        set.id,
-        some.map(({ picture }) => picture),
-      );
-      for (const { sample, picture } of some) {
-        const row = rows.get(picture);
-        if (row === undefined)
-          throw new PlatformError('internal', `The set ${set.id} lacks its picture ${picture}.`);
-        const pixels = await this.#pixels(set, row);
-        const random = randomOf('sample', draw.seed, sample);
-        yield { picture, category: row.category, pixels: augment(pixels, set, draw.noise, random) };
-      }
+    for (let from = 0; from < count; from += ROWS) {
+      const length = Math.min(ROWS, count - from);
+      const numbers = Array.from({ length }, (_, place) => at(from + place));
+      const rows = await rowsOf(this.#database.read, set.id, numbers);
+      for (const [place, number] of numbers.entries())
+        yield await this.make(set, draw, from + place, takeRow(rows, set.id, number));
     }
   }
 
-  /** One sample. */
+  /** One sample, by its number. */
   async one(set: PictureSetRow, draw: Draw, sample: number): Promise<Sample> {
-    for await (const found of this.of(set, draw, [sample])) return found;
-    throw new PlatformError('internal', `There is no sample ${sample}.`);
+    return await this.make(set, draw, sample, await pictureOf(this.#database.read, set.id, draw, sample));
   }
 
-  async #rows(set: string, numbers: readonly number[]) {
-    const rows = await this.#database.read
-      .selectFrom('pictures')
-      .select(['number', 'category', 'pixels'])
-      .where('set_id', '=', set)
-      .where('number', 'in', numbers)
-      .execute();
-    return new Map(rows.map((row) => [row.number, row]));
+  /** Makes a sample of its picture, as {@link pictureOf} gives that. */
+  async make(set: PictureSetRow, draw: Draw, sample: number, picture: PictureOfSample): Promise<Sample> {
+    const pixels = await this.#pixels(set, picture);
+    const random = randomOf('sample', draw.seed, sample);
+    const { number, category } = picture;
+    return { picture: number, category, pixels: augment(pixels, set, draw.noise, random) };
   }
 
-  async #pixels(set: PictureSetRow, row: Pick<PictureRow, 'number' | 'pixels'>): Promise<Uint8Array> {
+  async #pixels(set: PictureSetRow, row: PictureOfSample): Promise<Uint8Array> {
     if (row.pixels !== null) return Buffer.from(row.pixels, 'base64');
     const each = pictureBytes(set);
     const shard = await this.#shardOf(set.id, row.number);
