@@ -106,6 +106,8 @@ test('A runner answers all calls that wait together, each with its own pictures,
     const sum = together.rows.subarray(row * 3, row * 3 + 3).reduce((total, value) => total + value, 0);
     t.true(Math.abs(sum - 1) < 1e-5);
   }
+  const label = await readFile(new URL('../../algorithm/Dockerfile', import.meta.url), 'utf8');
+  t.regex(label, /morpheo\.runner="1" morpheo\.max_batch="32"/);
   t.deepEqual(new Set(worker.asked), new Set(['GET /next?max=32', 'POST /done']));
   child.kill('SIGKILL');
   await once(child, 'close');

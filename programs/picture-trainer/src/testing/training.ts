@@ -45,9 +45,12 @@ export async function openTraining(shard = madeShard({ count: 150 })) {
         said.push(text);
         how.said?.(text);
       };
-      const { signal = new AbortController().signal, engine = 'wasm' } = how;
+      const { signal = new AbortController().signal, engine = 'wasm', checkpointMs = 30_000 } = how;
       const places = placesOf({ ...environment(outputs), ...how.environment });
-      return { end: await train(await this.settle(settings), { places, engine, signal, say }), said };
+      return {
+        end: await train(await this.settle(settings), { places, engine, signal, checkpointMs, say }),
+        said,
+      };
     },
     /** The lines of `metrics.jsonl`, without the seconds that each epoch took. */
     async lines(outputs: string): Promise<readonly Record<string, unknown>[]> {
@@ -71,6 +74,7 @@ export async function openTraining(shard = madeShard({ count: 150 })) {
 export interface RunOptions {
   readonly engine?: EngineKind;
   readonly signal?: AbortSignal;
+  readonly checkpointMs?: number;
   readonly environment?: Readonly<Record<string, string>>;
   said?(text: string): void;
 }

@@ -1,7 +1,7 @@
 import type { Engine, TF } from '../engine.ts';
 import type { Network } from '../network/network.ts';
 import { NO_SCORE, type Score, scoreOf, sumOf } from '../network/score.ts';
-import { type Batch, epochBatches, plainBatches } from '../pictures/batches.ts';
+import { type Batch, batchCount, epochBatches, plainBatches } from '../pictures/batches.ts';
 import type { Labelled } from '../pictures/labelled.ts';
 import type { Split } from '../pictures/split.ts';
 import { Refusal } from '../refusal.ts';
@@ -14,7 +14,7 @@ export interface EpochWork {
   readonly network: Network;
   readonly pictures: Split;
   readonly settings: Pick<Settings, 'seed' | 'batch_size' | 'noise' | 'early_stopping'>;
-  /** Asked after each batch: whether the training should stop there. */
+  /** Asked after each batch but the last of an epoch: whether to leave off there for now. */
   shouldStop(): boolean;
 }
 
@@ -23,7 +23,7 @@ export type Judging = Pick<EpochWork, 'engine' | 'network'>;
 
 /**
  * Trains the next epoch, or the rest of the one that `state` is within, and measures what came of it; returns the state
- * after it. Where it should stop in between, the state is within that epoch.
+ * after it. Where it should leave off in between, the state is within that epoch, at least one batch further.
  *
  * @throws Refusal where the loss is no number any more.
  */
@@ -92,10 +92,10 @@ async function learn(
 ): Promise<{ readonly so: Within; readonly isCut: boolean }> {
   const { seed, batch_size: batchSize, noise } = settings;
   const start = performance.now();
+  const batches = batchCount(pictures.train, batchSize);
   let { batch, score } = from;
   const soFar = () => ({ batch, score, seconds: from.seconds + (performance.now() - start) / 1000 });
   for (const drawn of epochBatches(pictures.train, { seed, epoch, batchSize, noise }, batch)) {
-    if (shouldStop()) return { so: soFar(), isCut: true };
     const input = tensorOf(engine, pictures.train, drawn);
     const here = network.train(input, drawn.labels, { seed, epoch, batch });
     input.dispose();
@@ -103,6 +103,7 @@ async function learn(
     score = sumOf(score, here);
     batch += 1;
     await breath();
+    if (batch < batches && shouldStop()) return { so: soFar(), isCut: true };
   }
   return { so: soFar(), isCut: false };
 }

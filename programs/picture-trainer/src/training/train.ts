@@ -23,6 +23,8 @@ export interface TrainOptions {
   readonly engine?: EngineKind | undefined;
   /** When it aborts, the training ends after the batch that it is at, with a checkpoint. */
   readonly signal: AbortSignal;
+  /** How much work within an epoch may be lost to a kill (30 seconds). */
+  readonly checkpointMs?: number;
   /** Told what people want to know, a sentence at a time. */
   say(text: string): void;
 }
@@ -49,19 +51,24 @@ export async function train(settingsPath: string, options: TrainOptions): Promis
   let state = await begin(places, { engine, network, held, say });
   await mkdir(places.outputs, { recursive: true });
   await writeFile(metricsPath(places), state.lines.map(lineText).join(''));
-  const work = { engine, network, pictures, settings, shouldStop: () => signal.aborted };
+  let since = performance.now();
+  const shouldStop = () => signal.aborted || performance.now() - since >= (options.checkpointMs ?? 30_000);
+  const work = { engine, network, pictures, settings, shouldStop };
   for (let why = endOf(state, settings); why === undefined; why = endOf(state, settings)) {
     state = await trainEpoch(work, state);
     if (places.checkpoint !== undefined)
       await writeCheckpoint(join(places.checkpoint, CHECKPOINT_FILE), { genome, state });
-    if (state.within !== undefined) {
-      say(`Stopped in epoch ${state.epoch + 1} after ${state.within.batch} batches.`);
+    since = performance.now();
+    const line = state.within === undefined ? state.lines.at(-1) : undefined;
+    if (line !== undefined) {
+      await appendFile(metricsPath(places), lineText(line));
+      say(epochText(line));
+    }
+    if (signal.aborted) {
+      const { batch = 0 } = state.within ?? {};
+      say(`Stopped in epoch ${state.epoch + 1} after ${batch} batches.`);
       return 'stopped';
     }
-    const line = state.lines.at(-1);
-    if (line === undefined) throw new Error('The epoch has left no line.');
-    await appendFile(metricsPath(places), lineText(line));
-    say(epochText(line));
   }
   say(endOf(state, settings) ?? '');
   await writeResults(state, { settings, network, measuredOn, places, pictures: pictures.train, engine });
