@@ -1,4 +1,11 @@
-import { computeClient, type PicturesContract, picturesClient, storageClient } from '@morpheo/client';
+import {
+  type ClassificationContract,
+  classificationClient,
+  computeClient,
+  type PicturesContract,
+  picturesClient,
+  storageClient,
+} from '@morpheo/client';
 import type { Api, ComputeContract, StorageContract } from '@morpheo/common';
 import type { ExitCode } from './exit-codes.ts';
 import type { Environment, PlatformFlags, ServiceAddress, ServiceName } from './platform/settings.ts';
@@ -20,6 +27,7 @@ export interface Context extends LocalContext {
   readonly storage: () => Api<StorageContract>;
   readonly compute: () => Api<ComputeContract>;
   readonly pictures: () => Api<PicturesContract>;
+  readonly classification: () => Api<ClassificationContract>;
 }
 
 /** Wraps the work of a command for commander: `A` are the arguments and the options as commander hands them on. */
@@ -32,6 +40,7 @@ export function createContext(local: LocalContext, address: Context['address']):
   let storage: Api<StorageContract> | undefined;
   let compute: Api<ComputeContract> | undefined;
   let pictures: Api<PicturesContract> | undefined;
+  let classification: Api<ClassificationContract> | undefined;
   return {
     ...local,
     address,
@@ -46,6 +55,10 @@ export function createContext(local: LocalContext, address: Context['address']):
     pictures: () => {
       pictures ??= picturesClient(address('dicebox'));
       return pictures;
+    },
+    classification: () => {
+      classification ??= classificationClient(address('classification'));
+      return classification;
     },
   };
 }

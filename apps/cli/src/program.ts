@@ -18,7 +18,7 @@ import { addCredentials } from './commands/people/credentials.ts';
 import { addGroups } from './commands/people/groups.ts';
 import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
-import { addPictures } from './commands/pictures.ts';
+import { addPictures } from './commands/pictures/pictures.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
 import { addSearch } from './commands/search.ts';
 import { addShare } from './commands/share.ts';

@@ -4,6 +4,8 @@ export { orderLines } from './order-lines.ts';
 export { isErrorAnswer, toError } from './peer-error.ts';
 export { type ResumeOptions, resumeEvents } from './resume.ts';
 export {
+  type ClassificationContract,
+  classificationClient,
   computeClient,
   isAlreadyApplied,
   orchestratorClient,

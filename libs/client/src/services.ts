@@ -1,9 +1,10 @@
 import {
   type Api,
   type ComputeContract,
-  type Contract,
   computeContract,
+  DICEBOX_CLASSIFICATION_V1,
   DICEBOX_SENSORY_V1,
+  DICEBOX_TRAINING_V1,
   diceboxContract,
   isPlatformError,
   type OrchestratorContract,
@@ -28,12 +29,23 @@ export function orchestratorClient(options: ClientOptions): Api<OrchestratorCont
   return createClient(orchestratorContract, options);
 }
 
-/** What dicebox's sensory service serves of our own. */
-export type PicturesContract = Contract<typeof DICEBOX_SENSORY_V1>;
+const PICTURES = diceboxContract({ ...DICEBOX_SENSORY_V1, ...DICEBOX_TRAINING_V1 });
+const CLASSIFICATION = diceboxContract(DICEBOX_CLASSIFICATION_V1);
 
-/** The pictures of dicebox over HTTP; see {@link createClient}. */
+/** What dicebox serves of our own about pictures, and trainings on them. */
+export type PicturesContract = typeof PICTURES;
+
+/** What its classification service serves of our own. */
+export type ClassificationContract = typeof CLASSIFICATION;
+
+/** The pictures of dicebox, and trainings on them, over HTTP; see {@link createClient}. */
 export function picturesClient(options: ClientOptions): Api<PicturesContract> {
-  return createClient(diceboxContract(DICEBOX_SENSORY_V1), options);
+  return createClient(PICTURES, options);
+}
+
+/** The classification service of dicebox over HTTP; see {@link createClient}. */
+export function classificationClient(options: ClientOptions): Api<ClassificationContract> {
+  return createClient(CLASSIFICATION, options);
 }
 
 /**

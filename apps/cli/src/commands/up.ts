@@ -85,8 +85,8 @@ async function announce({ terminal }: LocalContext, folder: string, connection: 
       (name) => connection[name] !== undefined,
     );
     const names = [...SERVICES, ...further];
-    const lines = names.map((name) => `  ${name.padEnd(14)}${paint('cyan', connection[name] ?? '–')}`);
-    return [paint('bold', 'Morpheo is up.'), ...lines, `  ${'data folder'.padEnd(14)}${folder}`].join('\n');
+    const lines = names.map((name) => `  ${name.padEnd(16)}${paint('cyan', connection[name] ?? '–')}`);
+    return [paint('bold', 'Morpheo is up.'), ...lines, `  ${'data folder'.padEnd(16)}${folder}`].join('\n');
   });
   if (connection.shepherd !== undefined)
     terminal.note(terminal.paintNote('dim', 'Shepherd’s usual port, 5000, is the orchestrator’s here.'));

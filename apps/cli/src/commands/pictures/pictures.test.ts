@@ -12,9 +12,9 @@ import {
 } from '@morpheo/common';
 import { type TarEntry, tarOf } from '@morpheo/service/archive';
 import test from 'ava';
-import { morpheo } from '../testing/morpheo.ts';
-import { serve } from '../testing/platform.ts';
-import { type TemporaryFolder, temporaryFolder } from '../testing/temporary-folder.ts';
+import { morpheo } from '../../testing/morpheo.ts';
+import { serve } from '../../testing/platform.ts';
+import { type TemporaryFolder, temporaryFolder } from '../../testing/temporary-folder.ts';
 
 /** The smallest PNG: one grey pixel. */
 const PNG = Buffer.from(

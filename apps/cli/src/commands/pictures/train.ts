@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import {
+  MOST_GPUS,
+  MOST_IN_TRAINING,
+  NETWORK_PRESETS,
+  type TrainingRequest,
+  trainingRequest,
+} from '@morpheo/common';
+import type { Command } from 'commander';
+import type { Context, Runner } from '../../context.ts';
+import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
+import { nameOfSet, setOf } from '../../pictures/sets.ts';
+import { followTraining, orderTraining, trainingNews, trainingText } from '../../pictures/train.ts';
+import { counted, oneLine } from '../../terminal/text.ts';
+import { examples, readInteger } from '../arguments.ts';
+
+/** Adds `morpheo pictures train`. */
+export function addTrain(group: Command, run: Runner): void {
+  const command = group
+    .command('train')
+    .summary('train a network on a set of pictures, and watch it')
+    .description(
+      'Train a network on the pictures that a set has now, and watch it. Its accuracy is that on pictures that it did not learn from: a part of the set that is held out, or a set of their own. The classification service takes a better network into use by itself.',
+    )
+    .argument('<set>', 'its name, or name_WxH, or id')
+    .option('--test <set>', 'measure on the pictures of this set (default: a part of the set is held out)')
+    .option('--network <what>', `${NETWORK_PRESETS.join(' or ')}, or a file with a genome as JSON`)
+    .option('--epochs <n>', 'for how many epochs', readInteger(1, MOST_IN_TRAINING.epochs))
+    .option('--batch <n>', 'pictures of a step', readInteger(1, MOST_IN_TRAINING.batchSize))
+    .option('--seed <n>', 'of all that is drawn', readInteger(0, Number.MAX_SAFE_INTEGER))
+    .option('--gpus <n>', 'how many GPUs it is to have', readInteger(0, MOST_GPUS))
+    .option('-d, --detach', 'do not watch it')
+    .action(run(train));
+  examples(command, [
+    ['morpheo pictures train fashion --epochs 5', 'train the network of the service, and watch'],
+    [
+      'morpheo pictures train fashion --test fashion-test --network mlp',
+      'another network, measured on other pictures',
+    ],
+  ]);
+}
+
+interface TrainOptions {
+  readonly test?: string;
+  readonly network?: string;
+  readonly epochs?: number;
+  readonly batch?: number;
+  readonly seed?: number;
+  readonly gpus?: number;
+  readonly detach?: true;
+}
+
+async function train(context: Context, text: string, options: TrainOptions): Promise<ExitCode | undefined> {
+  const { terminal } = context;
+  const { test, network, epochs, batch, seed, gpus } = options;
+  const set = await setOf(context, text);
+  const first = await orderTraining(context, {
+    ...{ id: randomUUID(), set: set.id },
+    ...(test !== undefined && { test_set: (await setOf(context, test)).id }),
+    ...(network !== undefined && { network: await networkOf(network) }),
+    ...(epochs !== undefined && { epochs }),
+    ...(batch !== undefined && { batch_size: batch }),
+    ...(seed !== undefined && { seed }),
+    ...(gpus !== undefined && { gpus }),
+  });
+  const { paint } = terminal;
+  if (options.detach === true) {
+    await terminal.result(first, () => `${paint('green', '✓')} training ${paint('bold', first.id)}`);
+    return undefined;
+  }
+  terminal.note(`training ${first.id} on ${nameOfSet(set)}, ${counted(first.pictures, 'picture')}`);
+  const last = await followTraining(context, first, async (view, before) => {
+    for (const line of trainingNews(view, before)) {
+      if (terminal.json) terminal.note(line);
+      else await terminal.line(line);
+    }
+  });
+  await terminal.result(last, () => trainingText(paint, last));
+  return last.status === 'done' ? undefined : EXIT.failed;
+}
+
+async function networkOf(text: string): Promise<TrainingRequest['network']> {
+  const preset = NETWORK_PRESETS.find((name) => name === text);
+  if (preset !== undefined) return { preset };
+  const why = `${text} is neither ${NETWORK_PRESETS.join(' nor ')} nor a file with a genome`;
+  const read = await readFile(text, 'utf8')
+    .then(JSON.parse)
+    .catch((error: unknown) => {
+      throw usageError(`${why}: ${error instanceof Error ? error.message : String(error)}.`);
+    });
+  const genome = trainingRequest.shape.network.safeParse(read);
+  if (genome.success) return genome.data;
+  throw usageError(`${why}.`, 'A genome has input_shape, output_size, optimizer and layers.');
+}
+
+/** Adds `morpheo pictures classify`. */
+export function addClassify(group: Command, run: Runner): void {
+  const ask = group
+    .command('classify')
+    .summary('ask the network in use what is on pictures')
+    .description('Ask the classification service, which uses the best network there is, what is on pictures.')
+    .argument('<file...>', 'PNG or JPEG, of any size')
+    .action(run(classify));
+  examples(ask, [['morpheo pictures classify coat.png', 'the category, and how sure the network is']]);
+}
+
+async function classify(context: Context, files: readonly string[]): Promise<undefined> {
+  const { terminal, classification, signal } = context;
+  const { paint } = terminal;
+  for (const file of files) {
+    const data = (await readFile(file)).toString('base64');
+    const told = await classification().classifyPicture({ body: { data } }, { signal });
+    const sure = told.probabilities.find(({ category }) => category === told.category)?.probability ?? 0;
+    await terminal.item({ file, ...told }, () => {
+      const share = `${(sure * 100).toFixed(1)} %`;
+      return `${oneLine(file)}: ${paint('bold', told.category)}  ${share}, ${told.ms.toFixed(1)} ms`;
+    });
+  }
+  return undefined;
+}
