@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { isPlatformError, PlatformError, TRAINER_LABELS } from '@morpheo/common';
 import { type TarEntry, tarOf } from '@morpheo/service/archive';
 import type { Peers } from '../clients.ts';
@@ -65,8 +66,11 @@ async function isThere(
   );
 }
 
+/** A .tar.gz of the same bytes on every machine: stored as it is, without the system that made it (RFC 1952). */
 async function archiveOf(): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(tarOf(entries())));
+  const archive = gzipSync(Buffer.concat(await Array.fromAsync(tarOf(entries()))), { level: 0 });
+  archive.writeUInt8(255, 9);
+  return archive;
 }
 
 async function* entries(): AsyncGenerator<TarEntry> {
