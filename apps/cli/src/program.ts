@@ -20,7 +20,7 @@ import { addPeople } from './commands/people/people.ts';
 import { addTokens } from './commands/people/tokens.ts';
 import { addPictures } from './commands/pictures/pictures.ts';
 import { addQueue, addWorkers } from './commands/platform.ts';
-import { addSearch } from './commands/search.ts';
+import { addSearch } from './commands/searches/search.ts';
 import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';

@@ -6,12 +6,18 @@ import { nameOf } from '../orders/cancel-retry.ts';
 import { keptOwner, mayWithGroups, ownerOf } from '../owners/owners.ts';
 import type { SearchFollowers } from '../searches/follow.ts';
 import type { Searches } from '../searches/searches.ts';
-import { noSearch, searchRow } from '../searches/store.ts';
+import { noSearch, searchOf, searchRow } from '../searches/store.ts';
 import { listSearches, listTrials, searchView } from '../searches/views.ts';
 
 type Handlers = Pick<
   Api<ComputeContract>,
-  'postSearch' | 'listSearches' | 'getSearch' | 'listTrials' | 'searchEvents' | 'cancelSearch'
+  | 'postSearch'
+  | 'listSearches'
+  | 'getSearch'
+  | 'getSearchFile'
+  | 'listTrials'
+  | 'searchEvents'
+  | 'cancelSearch'
 >;
 
 /** The handlers of searches: who may see the groups of an owner may see their searches. */
@@ -38,6 +44,7 @@ export function searchHandlers(
       return await listSearches(database, owner, query);
     },
     getSearch: async ({ params }, call) => await searchView(database, await rowFor('see', params.uuid, call)),
+    getSearchFile: async ({ params }, call) => searchOf(await rowFor('see', params.uuid, call)),
     listTrials: async ({ params, query }, call) =>
       await listTrials(database, await rowFor('see', params.uuid, call), query),
     searchEvents: async ({ params, headers }, call) => {

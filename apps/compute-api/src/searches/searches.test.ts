@@ -215,6 +215,7 @@ testOnEngines('A search that is posted again is the same search', async (t, open
   const body = aSearch();
   const first = await api.postSearch({ body }, as('ann'));
   t.deepEqual(await api.postSearch({ body }, as('ann')), first);
+  t.deepEqual(await api.getSearchFile({ params: { uuid: body.uuid } }, as('ann')), body);
   await t.throwsAsync(api.postSearch({ body: { ...body, seed: 8 } }, as('ann')), { code: 'conflict' });
   await t.throwsAsync(api.postSearch({ body }, as('bob')), { code: 'conflict' });
   await t.throwsAsync(api.getSearch({ params: { uuid: body.uuid } }, as('bob')), { code: 'not_found' });

@@ -55,6 +55,16 @@ export const searches = {
     status: 200,
     response: json(searchView),
   },
+  getSearchFile: {
+    method: 'GET',
+    path: '/v1/searches/:uuid/file',
+    summary: 'A search as it was posted',
+    description: NOT_THERE,
+    access: ANYONE_KNOWN,
+    ...ONE,
+    status: 200,
+    response: json(search),
+  },
   listTrials: {
     method: 'GET',
     path: '/v1/searches/:uuid/trials',

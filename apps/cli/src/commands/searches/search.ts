@@ -1,33 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import {
-  issueMessage,
-  PAGE,
-  type Search,
-  type SearchEvent,
-  type SearchSummary,
-  type SearchView,
-  search as searchSchema,
-} from '@morpheo/common';
+import { PAGE, type Search, type SearchEvent, type SearchSummary, type SearchView } from '@morpheo/common';
 import type { Command } from 'commander';
-import type { Context, Runner } from '../context.ts';
-import { EXIT, type ExitCode, usageError } from '../exit-codes.ts';
-import { followTo } from '../orders/follow.ts';
-import { progressLines, resultLine, searchTable, searchText } from '../orders/search-text.ts';
-import { resolveResource, resolveSearch } from '../platform/ids.ts';
-import { liveLines } from '../terminal/live.ts';
-import { atLeast } from '../terminal/text.ts';
-import { examples, readInteger } from './arguments.ts';
-
-interface RunOptions {
-  readonly algo?: string;
-  readonly name?: string;
-  readonly seed?: number;
-  readonly trials?: number;
-  readonly parallel?: number;
-  readonly control?: boolean;
-  readonly detach?: boolean;
-}
+import type { Context, Runner } from '../../context.ts';
+import { EXIT, type ExitCode } from '../../exit-codes.ts';
+import { followTo } from '../../orders/follow.ts';
+import { progressLines, resultLine, searchTable, searchText } from '../../orders/search-text.ts';
+import { resolveSearch } from '../../platform/ids.ts';
+import { liveLines } from '../../terminal/live.ts';
+import { atLeast } from '../../terminal/text.ts';
+import { examples, readInteger } from '../arguments.ts';
+import { addPopulation } from './population.ts';
+import { type SearchOptions, searchFrom } from './search-file.ts';
 
 interface ListOptions {
   readonly owner?: string;
@@ -75,6 +57,7 @@ export function addSearch(program: Command, run: Runner): void {
   ]);
   const cancel = add(group, 'cancel', 'end a search, and its orders that have not ended');
   cancel.action(run(cancelSearch));
+  addPopulation(group, run);
   examples(cancel, [['morpheo search cancel 6c7a', 'stop it']]);
 }
 
@@ -92,6 +75,10 @@ function addRunSearch(group: Command, run: Runner): void {
     .option('--trials <n>', 'how many trials it makes', readInteger(1, 1_000_000))
     .option('--parallel <n>', 'how many of its orders are open at once', readInteger(1, 64))
     .option('--control', 'random trials of the same budget beside, to compare with')
+    .option(
+      '--population <file>',
+      'networks that are tried first: a population.json of dicebox, or an exported one',
+    )
     .option('-d, --detach', 'do not watch it')
     .action(run(runSearch));
   examples(command, [
@@ -111,7 +98,11 @@ function add(group: Command, name: string, summary: string): Command {
     .argument('<search>', 'its id, or the beginning of it');
 }
 
-async function runSearch(context: Context, file: string, options: RunOptions): Promise<ExitCode | undefined> {
+async function runSearch(
+  context: Context,
+  file: string,
+  options: SearchOptions & { readonly detach?: boolean },
+): Promise<ExitCode | undefined> {
   return await beginSearch(context, await searchFrom(context, file, options), options.detach === true);
 }
 
@@ -133,38 +124,6 @@ export async function beginSearch(
   );
   if (!terminal.json) terminal.note(`Watch it with: morpheo search watch ${view.uuid.slice(0, 8)}`);
   return undefined;
-}
-
-async function searchFrom(context: Context, file: string, options: RunOptions): Promise<Search> {
-  const { name, seed, trials, parallel, control } = options;
-  const read = readObject(file, await readFile(file, 'utf8'));
-  const algo = options.algo === undefined ? undefined : await resolveResource(context, 'algo', options.algo);
-  const program = read.learn === undefined ? 'job' : 'learn';
-  const given = { name, seed, parallel, control };
-  const parsed = searchSchema.safeParse({
-    ...{ uuid: randomUUID(), seed: 0, parallel: 1, ...read },
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-    ...(trials === undefined ? {} : { budget: { ...membersOf(read.budget), trials } }),
-    ...(algo === undefined ? {} : { [program]: { ...membersOf(read[program]), algo } }),
-  });
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.map(String).join('.') ?? '';
-  throw usageError(`${file} is no search: ${where}: ${issue === undefined ? '' : issueMessage(issue)}`);
-}
-
-function readObject(file: string, text: string): Record<string, unknown> {
-  let read: unknown;
-  try {
-    read = JSON.parse(text);
-  } catch (error) {
-    throw usageError(`${file} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  return membersOf(read);
-}
-
-function membersOf(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
 }
 
 async function listSearches(context: Context, query: ListOptions): Promise<undefined> {

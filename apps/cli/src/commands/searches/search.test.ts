@@ -2,10 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Search, SearchEvent, SearchView, ServerEvent, TrialView } from '@morpheo/common';
 import test from 'ava';
-import { morpheo } from '../testing/morpheo.ts';
-import { fakePlatform } from '../testing/platform.ts';
-import { IDS } from '../testing/samples.ts';
-import { temporaryFolder } from '../testing/temporary-folder.ts';
+import { morpheo } from '../../testing/morpheo.ts';
+import { fakePlatform } from '../../testing/platform.ts';
+import { IDS } from '../../testing/samples.ts';
+import { temporaryFolder } from '../../testing/temporary-folder.ts';
 
 const ID = '6c7a2f5e-0b1d-4f0c-9f8e-2b6d1f7c0a11';
 const BEST = { trial: 1, value: 0.875, resource: 3, parameters: { rate: 0.1 }, order: IDS.order };
