@@ -117,6 +117,25 @@ test('The executable of dicebox has the page to draw on inside', async (t) => {
   }
 });
 
+test('dicebox reads a picture with the native code that lies beside its executable', async (t) => {
+  await using place = await openPlace();
+  const key = '6e249b5f-b483-4e0d-b50b-81d95e3d9a59';
+  await using dicebox = await startProgram('dicebox', [
+    ...['--port', '0', '--data-dir', place.folder, '--serve', 'sensory', '--api-key', key],
+    ...['--compute', 'http://127.0.0.1:9', '--storage', 'http://127.0.0.1:9'],
+  ]);
+  const ask = async (path: string, body?: object) =>
+    await fetch(`${dicebox.url}${path}`, {
+      headers: { 'API-ACCESS-KEY': key, 'API-VERSION': '0.3.0', 'content-type': 'application/json' },
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
+    });
+  const picture = { name: 'dicebox', width: 2, height: 2, category: '1d6_1', data: RED };
+  const stored = await ask('/api/sensory/store', picture);
+  t.deepEqual([stored.status, await stored.json()], [200, { sensory_store: true }]);
+  t.deepEqual(await (await ask('/api/sensory/category')).json(), { category_map: { '1d6_1': 0 } });
+  t.is(await dicebox.stop(), 0);
+});
+
 test('With a certificate a service speaks HTTPS, and its own probe trusts it', async (t) => {
   await using place = await openPlace();
   await using authority = await createAuthority();
@@ -142,6 +161,10 @@ test('The probe of a service that is away says so and fails', async (t) => {
   const failed = await t.throwsAsync(runToEnd('storage-api', ['--health'], env));
   t.regex(String(failed), /unwell: .*ECONNREFUSED/);
 });
+
+/** A PNG of four red dots, in Base64. */
+const RED =
+  'iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAMAAABFaP0WAAAAA1BMVEX/AAAZ4gk3AAAACXBIWXMAAAPoAAAD6AG1e1JrAAAAC0lEQVQImWNgAAEAAAYAAeaH/n8AAAAASUVORK5CYII=';
 
 /** The programs that make would make now. */
 async function outdated(...args: string[]): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { copyImages, docker, dockerIfThere, engine } from './dind/docker.ts';
+import { copyImages, docker, dockerIfThere, engine, inner } from './dind/docker.ts';
 import { type DindTls, readEndpoint } from './dind/endpoint.ts';
 import { cloneVolume, goldenVolume } from './dind/golden.ts';
 import { clean, hostImages, type ImageIds, isClean } from './dind/lib.ts';
@@ -56,6 +56,7 @@ export async function startDind(options: DindOptions = {}): Promise<Dind> {
   try {
     if (created.isPooled) await startWithImages(created, socketPath, start);
     else await start();
+    if (options.swarm === true) await inner({ socketPath }, 'swarm', 'init', '--advertise-addr', 'eth0');
     const tls =
       created.network === undefined ? undefined : await readEndpoint(container, join(folder, 'certs'));
     return {

@@ -11,6 +11,7 @@ export type Part =
   | 'minio'
   | 'versitygw'
   | 'registry'
+  | 'nginx'
   | 'docker'
   | 'compose'
   | 'schemathesis'
@@ -33,6 +34,7 @@ const PROGRAMS: Readonly<Record<Exclude<Part, 'docker' | 'compose' | 'fashion-mn
   minio: ['minio'],
   versitygw: ['versitygw'],
   registry: ['docker-registry'],
+  nginx: ['nginx'],
   schemathesis: ['schemathesis'],
   molotov: ['molotov'],
   pyzmq: ['python3-zmq'],

@@ -18,6 +18,12 @@ export interface DindOptions {
   readonly gpuCount?: number;
   /** Containers are to outlive their daemon: its `live-restore`. */
   readonly keepsContainers?: boolean;
+  /**
+   * The manager of a Swarm of its own, one node: its services may publish ports with `mode=host`, at the address that
+   * `Dind.tls` has, and reach one another over the gateway of their bridge (172.17.0.1). They reach nobody else. Such a
+   * daemon starts without images.
+   */
+  readonly swarm?: boolean;
   /** The daemon's host name. */
   readonly name?: string;
 }

@@ -36,8 +36,10 @@ export async function create(options: DindOptions): Promise<Created> {
 /** Takes the first name that is free: Docker gives a name to one container only, also among several processes. */
 async function claim(options: DindOptions, image: string, folder: string): Promise<Created> {
   const jobs = options.jobsFolder ?? join(folder, 'jobs');
-  const network = options.tls ? basename(folder) : undefined;
-  const isPooled = options.storageBytes === undefined;
+  const isSwarm = options.swarm === true;
+  const network = options.tls === true || isSwarm ? basename(folder) : undefined;
+  // What a Swarm keeps stays in the daemon's folder.
+  const isPooled = options.storageBytes === undefined && !isSwarm;
   const folders = ['--jobs', jobs, '--socket', join(folder, 'run'), ...tls(folder, network)];
   const args = ['--image', image, ...folders, ...(await limits(options))];
   for (let slot = 0; slot < MOST_AT_ONCE; slot += 1) {
@@ -84,7 +86,10 @@ function further(options: DindOptions): string[] {
   const flags = [
     ...(options.keepsContainers === true ? ['--live-restore'] : []),
     ...(options.gpus === 'fake' ? ['--add-runtime=nvidia=/usr/sbin/runc'] : []),
+    ...(options.swarm === true ? ['--bridge='] : []),
   ];
+  // Health checks run as users of their own, whose namespaces only this opens.
+  if (options.swarm === true) args.push('--cap-add', 'SYS_PTRACE');
   if (flags.length > 0) args.push('--env', `DIND_ARGS=${flags.join(' ')}`);
   if (options.gpus !== 'fake') return args;
   const hook = 'nvidia-container-runtime-hook';

@@ -2,6 +2,7 @@ import { fromRoot } from './report.ts';
 
 /** The files that take longest, the longest first: those that begin last would run when the others have ended. */
 export const LONGEST: readonly string[] = [
+  'packaging/src/swarm/swarm.test.ts',
   'apps/compute-worker/src/workflows/hidden-targets.test.ts',
   'apps/compute-worker/src/runtime/docker/docker.test.ts',
   'apps/compute-worker/src/runtime/docker/spares/conformance.test.ts',
