@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import * as z from 'zod';
 import { Refusal, wrong } from '../refusal.ts';
 
@@ -24,12 +24,14 @@ const index = z.object({
 });
 
 /**
- * Reads all shards of a folder, in the order of their names: each is a folder with `index.json` and `pixels.u8`.
+ * Reads all shards of a folder, in the order of their names: each is a folder with `index.json` and `pixels.u8`. A folder that has
+ * these itself is one shard.
  *
  * @throws Refusal where there is none, one is damaged, or they hold pictures of different sizes.
  */
 export async function readShards(folder: string): Promise<Pictures> {
   const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).toSorted();
+  if (names.includes('index.json')) return await readShard(folder, basename(folder));
   const shards: Pictures[] = [];
   for (const name of names) {
     // A link to a folder is one, as inputs of the process runtime are.

@@ -53,6 +53,13 @@ test.serial('It measures on the test pictures where there are some', async (t) =
   t.true(said.includes('Learns 150 pictures of 8 × 8 × 1, and measures on 24 (test).'));
 });
 
+test.serial('A folder of pictures may be one shard itself', async (t) => {
+  await using training = await openTraining();
+  const environment = { TRAINER_PICTURES: training.at('pictures/000') };
+  const { said } = await training.run({ epochs: 1 }, 'outputs', { environment });
+  t.true(said.includes('Learns 120 pictures of 8 × 8 × 1, and measures on 30 (held_out).'));
+});
+
 test.serial('It ends when the accuracy that is aimed at is reached', async (t) => {
   await using training = await openTraining();
   const { said } = await training.run({ epochs: 100, target_accuracy: 0.4 }, 'outputs');
