@@ -15,9 +15,9 @@ interface PictureSetTable {
   channels: 1 | 3;
   /** How many pictures it has; the number of the next one. None is ever taken away. */
   pictures: Generated<number>;
-  /** How many of them, the first ones, are in shards, or in one that was begun. */
+  /** How many of them, the first ones, are in full shards; the others are in the database. */
   packed: Generated<number>;
-  /** About how many bytes the others have, with their pixels. */
+  /** How many bytes the others have, with their pixels. */
   loose_bytes: Generated<number>;
   /** Milliseconds since 1970. */
   created_at: number;
@@ -48,7 +48,7 @@ interface PictureTable {
   format: 'png' | 'jpg';
   /** Of its bytes. */
   size: number;
-  /** Its bytes, and its pixels in the shape of the set, in Base64; null once they are in a shard. */
+  /** Its bytes, and its pixels in the shape of the set, in Base64; null once they are in a full shard. */
   bytes: string | null;
   pixels: string | null;
 }
@@ -56,7 +56,10 @@ interface PictureTable {
 /** See {@link PictureTable}. */
 export type PictureRow = Selectable<PictureTable>;
 
-/** Pictures that are, or are being, packed into one data set of storage. */
+/**
+ * Pictures that are, or are being, packed into one data set of storage. Those of a full shard are there alone; one that is not
+ * full was made for a snapshot, and a later one that begins with the same picture replaces it.
+ */
 interface ShardTable {
   set_id: string;
   /** The number of its first picture; the others follow without a gap. */
@@ -68,6 +71,10 @@ interface ShardTable {
   stored: Generated<number>;
   /** Where the pixels begin in its bytes, once storage has it. */
   pixels_at: Generated<number>;
+  /** 1: no picture will be added. */
+  full: number;
+  /** Since when another shard has its pictures, in milliseconds since 1970; null: none. */
+  replaced_at: number | null;
 }
 
 /** See {@link ShardTable}. */

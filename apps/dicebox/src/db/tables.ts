@@ -57,13 +57,15 @@ export const migrations: Migrations = {
       .execute();
     await schema
       .createTable('picture_shards')
+      .addColumn('resource', 'text', (column) => column.primaryKey())
       .addColumn('set_id', 'text', (column) => column.notNull().references('picture_sets.id'))
       .addColumn('first', 'integer', filled)
       .addColumn('pictures', 'integer', filled)
-      .addColumn('resource', 'text', filled)
+      .addColumn('full', 'integer', filled)
       .addColumn('stored', 'integer', zero)
       .addColumn('pixels_at', 'bigint', zero)
-      .addPrimaryKeyConstraint('picture_shards_key', ['set_id', 'first'])
+      .addColumn('replaced_at', 'bigint')
+      .addUniqueConstraint('picture_shards_key', ['set_id', 'first', 'pictures'])
       .execute();
   },
 

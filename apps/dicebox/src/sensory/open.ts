@@ -33,6 +33,7 @@ export async function openSensory(parts: DiceboxParts): Promise<OpenedSensory> {
   const work = async (signal: AbortSignal) => {
     await packing.full(signal);
     await batches.sweep();
+    await packing.sweep(signal);
   };
   const loop = stack.use(startLoop({ name: 'pictures into shards', everyMs: EVERY_MS, work, log }));
   const made = {

@@ -10,6 +10,7 @@ import type { BatchRow, PictureSetRow } from '../db/schema.ts';
 import { storeLines } from './lines.ts';
 import type { SensoryParts } from './parts.ts';
 import type { Viewer } from './sets.ts';
+import { shardsOf } from './snapshots.ts';
 
 /** What answers the routes of our own for pictures. */
 export function ownRoutes(parts: SensoryParts): Handlers<typeof DICEBOX_SENSORY_V1> {
@@ -36,8 +37,8 @@ export function ownRoutes(parts: SensoryParts): Handlers<typeof DICEBOX_SENSORY_
     },
     async getShard({ params }, call) {
       const set = await sets.get(params.set, viewerOf(call));
-      const shards = await snapshots.shards({ set, pictures: set.pictures });
-      const shard = shards.find(({ first }) => first === params.first);
+      const shards = await shardsOf(parts.database.read, set.id);
+      const shard = shards.findLast(({ first }) => first === params.first);
       if (shard === undefined)
         throw new PlatformError(
           'not_found',

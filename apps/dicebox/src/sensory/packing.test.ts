@@ -68,6 +68,7 @@ everywhere(
     await using storage = await openStorage();
     const set = await fill(database, 12);
     const dying = {
+      ...storage.calls,
       upload: async (...args: Parameters<typeof storage.calls.upload>) => {
         await storage.calls.upload(...args);
         throw new PlatformError('unavailable', 'The process ends here.');
@@ -86,7 +87,7 @@ everywhere(
       shards.map(({ pictures }) => pictures),
       [10, 5],
     );
-    t.is(await waiting(database), 0);
+    t.is(await waiting(database), 5);
     const { items } = await storage.calls.list({ params: { type: 'data' }, query: {} });
     // Storage lists the newest first.
     t.deepEqual(
@@ -135,10 +136,43 @@ everywhere(
     const shards = await snapshots.shards(snapshot);
     t.deepEqual(
       shards.map(({ first, pictures }) => [first, pictures]),
-      [
-        [0, 3],
-        [3, 2],
-      ],
+      [[0, 5]],
+    );
+  },
+);
+
+everywhere(
+  'However often pictures come, a snapshot has one small shard, and keeps its own',
+  async (t, engine) => {
+    await using place = await engine.place();
+    await using database = await place.open();
+    await using storage = await openStorage();
+    const packing = new Packing({ database, storage: storage.calls, log: silentLog, shardPictures: 10 });
+    const snapshots = new PictureSnapshots(database, packing);
+    const taken = [];
+    for (const more of [4, 3, 0, 5, 9]) {
+      const set = await fill(database, more);
+      taken.push(await snapshots.take(set));
+    }
+    const ranges = await Promise.all(
+      taken.map(async (snapshot) =>
+        (await snapshots.shards(snapshot)).map(({ first, pictures }) => `${first}+${pictures}`).join(' '),
+      ),
+    );
+    t.deepEqual(ranges, ['0+4', '0+7', '0+7', '0+10 10+2', '0+10 10+10 20+1']);
+    const [{ packed } = { packed: 0 }] = await database.read
+      .selectFrom('picture_sets')
+      .select('packed')
+      .execute();
+    t.is(packed, 20);
+    t.is(await waiting(database), 1);
+    // What was replaced goes after a day: here at once.
+    await packing.sweep(NEVER, -1);
+    const { items } = await storage.calls.list({ params: { type: 'data' }, query: {} });
+    const last = await snapshots.shards(taken.at(-1) ?? t.fail());
+    t.deepEqual(
+      items.map(({ uuid }) => uuid),
+      last.map(({ resource }) => resource).toReversed(),
     );
   },
 );

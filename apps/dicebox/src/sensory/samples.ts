@@ -110,7 +110,8 @@ export class Samples {
   async #shardOf(set: string, number: number): Promise<ShardRow> {
     const known = holding(this.#shards.get(set) ?? [], number);
     if (known !== undefined) return known;
-    const rows = await shardsOf(this.#database.read, set);
+    // Of the others the pictures are in the database.
+    const rows = (await shardsOf(this.#database.read, set)).filter(({ full }) => full === 1);
     this.#shards.set(set, rows);
     const found = holding(rows, number);
     if (found === undefined)

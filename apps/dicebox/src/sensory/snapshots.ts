@@ -65,8 +65,10 @@ export class PictureSnapshots implements Snapshots {
       .where('id', '=', set.id)
       .executeTakeFirstOrThrow();
     await this.#packing.upTo(set, now.pictures);
-    const last = (await shardsOf(this.#database.read, set.id)).at(-1);
-    const pictures = last === undefined ? 0 : last.first + last.pictures;
+    const pictures = (await shardsOf(this.#database.read, set.id)).reduce(
+      (most, shard) => Math.max(most, shard.first + shard.pictures),
+      0,
+    );
     const categories = await categoriesOf(this.#database.read, set.id, pictures);
     return { set, pictures, categories: categories.map(({ name }) => name) };
   }
@@ -74,13 +76,18 @@ export class PictureSnapshots implements Snapshots {
   /** See {@link Snapshots.shards}. */
   async shards({ set, pictures }: Pick<Snapshot, 'set' | 'pictures'>): Promise<SnapshotShard[]> {
     const rows = await shardsOf(this.#database.read, set.id);
-    return rows
-      .filter(({ first }) => first < pictures)
-      .map((row) => ({ resource: row.resource, first: row.first, pictures: row.pictures }));
+    const end = (row: ShardRow) => row.first + row.pictures;
+    const full = rows.filter((row) => row.full === 1 && end(row) <= pictures);
+    const covered = full.reduce((most, row) => Math.max(most, end(row)), 0);
+    // That of the snapshot itself, whatever has replaced it since.
+    const small = rows.filter((row) => row.first === covered && end(row) === pictures);
+    return [...full, ...small].map((row) => ({
+      ...{ resource: row.resource, first: row.first, pictures: row.pictures },
+    }));
   }
 }
 
-/** The shards of a set that storage has, in their order. */
+/** The shards of a set that storage has, in their order, with those that were replaced. */
 export async function shardsOf(db: Kysely<Schema>, set: string): Promise<ShardRow[]> {
   return await db
     .selectFrom('picture_shards')
@@ -88,5 +95,6 @@ export async function shardsOf(db: Kysely<Schema>, set: string): Promise<ShardRo
     .where('set_id', '=', set)
     .where('stored', '=', 1)
     .orderBy('first')
+    .orderBy('pictures')
     .execute();
 }
