@@ -14,12 +14,13 @@ export const json = z.json();
 export function canonicalJson(value: Json): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
   if (value !== null && typeof value === 'object') {
-    const names = Object.keys(value).sort(byUnits);
-    const members = names.flatMap((name) => {
+    let text = '';
+    for (const name of Object.keys(value).sort(byUnits)) {
       const member = value[name];
-      return member === undefined ? [] : [`${JSON.stringify(name)}:${canonicalJson(member)}`];
-    });
-    return `{${members.join(',')}}`;
+      if (member === undefined) continue;
+      text += `${text === '' ? '' : ','}${JSON.stringify(name)}:${canonicalJson(member)}`;
+    }
+    return `{${text}}`;
   }
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new TypeError(`${value} is no number of JSON`);

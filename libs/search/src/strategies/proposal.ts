@@ -16,9 +16,16 @@ export type Proposal =
  */
 export type Proposer = (own: readonly Trial[], busy: readonly Running[]) => Proposal;
 
+/** A search asks for the keys of all its trials at each step: parameters are never changed, so they keep theirs. */
+const keys = new WeakMap<Parameters, string>();
+
 /** What parameters are the same as which: equal ones are one trial. */
 export function keyOf(parameters: Parameters): string {
-  return canonicalJson(parameters);
+  const known = keys.get(parameters);
+  if (known !== undefined) return known;
+  const key = canonicalJson(parameters);
+  keys.set(parameters, key);
+  return key;
 }
 
 /** The parameters that an arm has tried, by their keys. */
