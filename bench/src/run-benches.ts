@@ -7,6 +7,7 @@ import { blobsOnS3 } from './blobs/blobs-on-s3.ts';
 import { cliTransfers } from './blobs/cli-transfers.ts';
 import { smallBlobs } from './blobs/small-blobs.ts';
 import { claims } from './claims/claims.ts';
+import { classification } from './classification/classification.ts';
 import { containerOverhead } from './containers/container-overhead.ts';
 import { spareContainers } from './containers/spare-containers.ts';
 import { flat } from './flat/flat.ts';
@@ -36,6 +37,7 @@ export const BENCHES: readonly Bench[] = [
   { name: 'batch-orders', run: batchOrders },
   { name: 'search-arms', parts: ['fashion-mnist'], run: searchArms },
   { name: 'training', parts: ['fashion-mnist'], run: training },
+  { name: 'classification', parts: ['fashion-mnist'], run: classification },
   { name: 'claims', parts: ['postgres', 'nsq'], run: claims },
   { name: 'flat', parts: ['postgres'], run: flat },
   { name: 'orders-on-postgres', parts: ['postgres', 'nsq'], run: ordersOnPostgres },

@@ -50,7 +50,8 @@ export const NETWORKS = {
   ...{ layer_types: ['dense', 'dropout', 'conv2d', 'max_pooling2d'], max_parameters: 150_000 },
 } as const;
 
-async function shardsOf(storage: Api<StorageContract>, part: keyof Pictures, count: number) {
+/** Uploads the first pictures of Fashion-MNIST, and returns the inputs of a training that they are. */
+export async function shardsOf(storage: Api<StorageContract>, part: keyof Pictures, count: number) {
   const set = await fashionMnist(part);
   const { width, height } = set;
   const size = width * height;

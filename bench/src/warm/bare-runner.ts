@@ -5,22 +5,43 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The program of the benchmark with nothing around it but the socket that it is spoken to by. */
+/** A program that keeps the contract of runners, with nothing around it but the socket that it is spoken to by. */
 export interface BareRunner extends AsyncDisposable {
-  /** Has the program answer one call. */
-  call(): Promise<void>;
+  /** Has the program answer one call, which finds its inputs and leaves its outputs there: folders, or nothing. */
+  call(places?: Places): Promise<void>;
 }
 
-/** Starts the program as a plain process; `folder` is for the socket. Resolves when it asks for its first call. */
-export async function startBareRunner(folder: string): Promise<BareRunner> {
+/** Where a call finds its inputs, and leaves its outputs. */
+export interface Places {
+  readonly inputs: string;
+  readonly outputs: string;
+}
+
+/** A program to start: the one that does nothing where absent. */
+export interface BareProgram {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+const NOTHING: BareProgram = {
+  command: process.execPath,
+  args: [fileURLToPath(new URL('program/main.mjs', import.meta.url))],
+};
+
+/** Starts a program as a plain process; `folder` is for the socket. Resolves when it asks for its first call. */
+export async function startBareRunner(
+  folder: string,
+  { command, args, env }: BareProgram = NOTHING,
+): Promise<BareRunner> {
   const socket = join(folder, 'bare.sock');
   const ready = Promise.withResolvers<void>();
   const open = new Map<string, () => void>();
-  const waiting: string[] = [];
+  const waiting: (Places & { readonly id: string })[] = [];
   let asking: ServerResponse | undefined;
   const give = () => {
     if (asking === undefined || waiting.length === 0) return;
-    const calls = waiting.splice(0, 16).map((id) => ({ id, inputs: '', outputs: '' }));
+    const calls = waiting.splice(0, 16);
     asking.end(JSON.stringify({ calls }));
     asking = undefined;
   };
@@ -30,24 +51,24 @@ export async function startBareRunner(folder: string): Promise<BareRunner> {
       ready.resolve();
       return give();
     }
-    const { id } = JSON.parse(await textOf(request));
+    const { id, ok, message } = JSON.parse(await textOf(request));
+    if (ok !== true) throw new Error(`The bare program says: ${message}`);
     answer.writeHead(204).end();
     open.get(id)?.();
     open.delete(id);
   });
   await once(server.listen(socket), 'listening');
-  const program = fileURLToPath(new URL('program/main.mjs', import.meta.url));
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(command, args, {
     stdio: ['ignore', 2, 2],
-    env: { ...process.env, MORPHEO_RUNNER: socket },
+    env: { ...process.env, ...env, MORPHEO_RUNNER: socket },
   });
   await ready.promise;
   return {
-    async call() {
+    async call(places = { inputs: '', outputs: '' }) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const id = randomUUID();
       open.set(id, resolve);
-      waiting.push(id);
+      waiting.push({ id, ...places });
       give();
       await promise;
     },

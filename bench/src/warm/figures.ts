@@ -9,10 +9,13 @@ import { startBareRunner } from './bare-runner.ts';
 
 /** How long each figure is measured, in milliseconds. */
 export const MS: Readonly<Record<BenchSize, number>> = { full: 20_000, quick: 5000, tiny: 50 };
+/** What a reader has to know of the bare program that does nothing. */
+export const BARE = 'Bare: the program is asked by a socket and nothing else; it has no files.';
+
 /** How many callers there are at a time. */
 export const CALLERS = [1, 16] as const;
 
-const connection = z.object({
+export const connection = z.object({
   storage: z.string(),
   compute: z.string(),
   credentials: z.object({ name: z.string(), secret: z.string() }),
@@ -77,7 +80,7 @@ export function reportOf(
       ...{ what, callers, [`${many}/s`]: perSecond, 'p50 ms': p50, 'p99 ms': p99 },
       'CPU µs each': Number.isNaN(cpu) ? '' : Math.round(cpu).toLocaleString('en'),
     })),
-    notes: [...notes, 'Bare: the program is asked by a socket and nothing else; it has no files.'],
+    notes,
     bars: rows.map(({ what, callers, p50 }) => ({
       label: `${what}, ${callers} callers`,
       value: p50,

@@ -3,7 +3,7 @@ import { type CallRequest, callAnswer } from '@morpheo/common';
 import { type BenchContext, percentile, type Report } from '../bench.ts';
 import { load } from '../orders/load.ts';
 import { startServer } from '../process/start-server.ts';
-import { bareRows, CALLERS, MS, openPlatform, reportOf } from './figures.ts';
+import { BARE, bareRows, CALLERS, MS, openPlatform, reportOf } from './figures.ts';
 
 const FILE = Buffer.alloc(1024, 'x').toString('base64');
 const AIMS = { p50: 5, perSecond: 500 };
@@ -54,6 +54,7 @@ export async function warmCalls(context: BenchContext): Promise<Report> {
     notes: [
       'The platform is one process (compute-api, storage-api and a worker), and the program another; the CPU time is that of the platform.',
       'A runner ends after 1,000 calls, and its successor starts meanwhile: what that takes is in the figures.',
+      BARE,
     ],
   });
 }

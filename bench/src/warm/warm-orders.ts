@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Api, type ComputeContract, hasEnded, job } from '@morpheo/common';
 import { type BenchContext, type Report, rateOf } from '../bench.ts';
 import { startServer } from '../process/start-server.ts';
-import { bareRows, CALLERS, MS, openPlatform, reportOf } from './figures.ts';
+import { BARE, bareRows, CALLERS, MS, openPlatform, reportOf } from './figures.ts';
 
 const BYTES = 1024;
 const INPUT = { path: '/in/file', inline: Buffer.alloc(BYTES, 'x').toString('base64') };
@@ -42,6 +42,7 @@ export async function warmOrders(context: BenchContext): Promise<Report> {
     notes: [
       'The platform is one process (compute-api, storage-api and a worker with 16 slots for jobs) on SQLite; its CPU time is told. Each caller follows the history of its job, in the process of the benchmark.',
       'A job has an input of 1 KiB, and leaves a copy of it on storage, synced and published.',
+      BARE,
     ],
   });
 }

@@ -99,6 +99,39 @@ test('A network that could not be warmed since no worker was there is tried agai
   t.deepEqual(await look(training), ['current']);
 });
 
+test('A network that does not answer though a worker is there is refused in the end, and the next one is used', async (t) => {
+  const { trainings, networks, watcher, look, reasonOf } = await open(t);
+  const [other, broken] = [trainings.train({ accuracy: 0.8 }), trainings.train({ accuracy: 0.9 })];
+  const ended = async () => {
+    throw new PlatformError('unavailable', 'Its runner ended with exit code 3.');
+  };
+  for (let tries = 1; tries < 5; tries += 1) {
+    trainings.faults.push(ended);
+    await t.throwsAsync(watcher.look(), { code: 'unavailable' });
+    t.like((await networks.list())[0], { training: broken, state: 'warming' });
+    t.regex(await reasonOf(broken), /exit code 3/);
+  }
+  trainings.faults.push(ended);
+  t.deepEqual(await look(broken), ['refused']);
+  t.is(await reasonOf(broken), 'It could not be asked: Its runner ended with exit code 3.');
+  t.deepEqual(await look(other), ['current']);
+});
+
+test('A network waits for as long as no worker is there that could answer', async (t) => {
+  const { trainings, watcher, look } = await open(t);
+  const training = trainings.train();
+  const [labels = {}] = trainings.workers.splice(0);
+  trainings.workers.push({ other: 'label' });
+  for (let tries = 0; tries < 8; tries += 1) {
+    trainings.faults.push(async () => {
+      throw new PlatformError('unavailable', 'No worker offers this.');
+    });
+    await t.throwsAsync(watcher.look(), { code: 'unavailable' });
+  }
+  trainings.workers.push(labels);
+  t.deepEqual(await look(training), ['current']);
+});
+
 test('After a start the network that was in use is used again, without a training to look at', async (t) => {
   const { trainings, database, look } = await open(t);
   const training = trainings.train();

@@ -1,5 +1,6 @@
 import { isPlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
+import type { Peers } from '../clients.ts';
 import { choose, refusal } from './adoption.ts';
 import type { InUse } from './in-use.ts';
 import type { KnownNetwork, Networks } from './networks.ts';
@@ -9,7 +10,7 @@ import { doneTrainings, networkOf, type TrainingsOptions } from './trainings.ts'
 
 /** What a {@link Watcher} works with. */
 export interface WatcherOptions extends TrainingsOptions {
-  readonly compute: TrainingsOptions['compute'] & CallCompute;
+  readonly compute: TrainingsOptions['compute'] & CallCompute & Pick<Peers['compute'], 'listWorkers'>;
   readonly networks: Networks;
   readonly inUse: InUse;
   readonly rule: AdoptionRule;
@@ -18,6 +19,8 @@ export interface WatcherOptions extends TrainingsOptions {
 
 /** A start may take as long as a call may wait for one, in seconds. */
 const START_SECONDS = 300;
+/** Who has not answered so often, though a worker was there, is refused: three starts that fail break a runner. */
+const MOST_TRIES = 5;
 /** A network that nobody asks is asked by ourselves before its runner ends, which is after ten minutes, in milliseconds. */
 const KEEP_WARM_MS = 240_000;
 
@@ -28,6 +31,8 @@ const KEEP_WARM_MS = 240_000;
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #draining = new Set<Promise<void>>();
+  /** How often networks were asked in vain, by their trainings. */
+  readonly #tries = new Map<string, number>();
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -91,16 +96,32 @@ export class Watcher {
   async #warm(network: KnownNetwork): Promise<boolean> {
     const { compute, networks, log } = this.#options;
     const { training } = network;
-    await networks.note(training, 'warming');
+    await networks.note(training, 'warming', network.reason);
     try {
       await asks(network, compute, START_SECONDS)(blank(network));
       return true;
     } catch (error) {
-      if (!isPlatformError(error, 'call_failed', 'wrong_state', 'not_found', 'forbidden')) throw error;
+      if (!isPlatformError(error)) throw error;
+      const tries = (this.#tries.get(training) ?? 0) + 1;
+      this.#tries.set(training, tries);
+      const reason = `It could not be asked: ${error.message}`;
+      if (error.retry && (tries < MOST_TRIES || !(await this.#hasWorker(network)))) {
+        await networks.note(training, 'warming', reason);
+        throw error;
+      }
       log.warn({ training, error }, 'A network cannot be used');
-      await networks.note(training, 'refused', `It could not be asked: ${error.message}`);
+      await networks.note(training, 'refused', reason);
       return false;
     }
+  }
+
+  /** Whether a worker lives that could have answered: then it was the network that did not. */
+  async #hasWorker({ labels }: KnownNetwork): Promise<boolean> {
+    const { items } = await this.#options.compute.listWorkers({});
+    const wanted = Object.entries(labels);
+    return items.some(
+      (worker) => worker.alive && wanted.every(([key, value]) => worker.labels?.[key] === value),
+    );
   }
 
   async #adopt(network: KnownNetwork): Promise<void> {

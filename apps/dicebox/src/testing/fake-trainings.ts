@@ -6,6 +6,7 @@ import {
   type OrderView,
   PlatformError,
   type StorageContract,
+  type WorkerView,
 } from '@morpheo/common';
 
 /** What a network of a test is like, where it is not the usual one. */
@@ -38,10 +39,16 @@ export class FakeTrainings {
   readonly calls: { readonly output: string; readonly count: number }[] = [];
   /** Holds calls back until it is resolved, by the output of a network. */
   readonly gates = new Map<string, Promise<void>>();
+  /** The labels of the workers that live. */
+  readonly workers: Readonly<Record<string, string>>[] = [TRAINER.labels];
   readonly #orders: OrderView[] = [];
   readonly #outputs = new Map<string, Map<string, Buffer>>();
 
-  readonly compute: Pick<Api<ComputeContract>, 'listOrders' | 'getOrder' | 'postCall' | 'getQueue'> = {
+  readonly compute: Pick<
+    Api<ComputeContract>,
+    'listOrders' | 'getOrder' | 'postCall' | 'getQueue' | 'listWorkers'
+  > = {
+    listWorkers: async () => ({ items: this.workers.map(workerOf) }),
     getQueue: async () => ({ paused: false, counts: {} }),
     listOrders: async ({ query: { status, label = '' } }) => {
       const [name = '', value] = label.split('=');
@@ -151,6 +158,14 @@ export class FakeTrainings {
     ];
     return { call: '0'.repeat(12), outputs, reused: 0, ms: { waited: 0, started: 0, ran: 1 } };
   }
+}
+
+function workerOf(labels: Readonly<Record<string, string>>): WorkerView {
+  return {
+    ...{ id: randomUUID(), name: 'one', runtime: 'process', labels, alive: true, running: [] },
+    ...{ last_seen_at: '2019-01-01T12:00:00.000Z', slots: { learn: 0, predict: 0, job: 1 } },
+    gpus: { devices: [], slots: 1, leased: 0 },
+  };
 }
 
 function inlineOf(input: { readonly inline?: string | undefined } | undefined): Buffer {
