@@ -42,7 +42,8 @@ export async function openDicebox(
   const { host, port, hosts, serve, pictureSet, apiVersion, versions, origins, apiKey: key } = config;
   const apiKey = key === undefined ? undefined : { name: config.apiUser, key };
   const others = async () =>
-    apiKey === undefined
+    // A caller of that name has a secret of its own.
+    apiKey === undefined || further.some(({ name }) => name === apiKey.name)
       ? further
       : [
           ...further,

@@ -34,6 +34,16 @@ test('The platform of one machine has dicebox too, with its key, and a worker fo
   const admin = { 'API-ACCESS-KEY': `admin.${credentials.secret}` };
   t.not((await ask(`${classification}/api/category`, admin)).status, 403);
 
+  const set = { name: 'empty', width: 8, height: 8 };
+  const authorization = `Bearer admin.${credentials.secret}`;
+  const json = { authorization, 'content-type': 'application/json' };
+  await fetch(`${dicebox}/v1/picture-sets`, { method: 'POST', headers: json, body: JSON.stringify(set) });
+  t.is(
+    (await ask(`${dicebox}/api/sensory/category?name=empty&width=8&height=8`)).status,
+    200,
+    'the key is of who runs the platform',
+  );
+
   const { items } = await computeClient({ url: compute, credentials }).listWorkers({ query: {} });
   const trainer = items.find(({ name }) => name === 'trainer');
   t.like(trainer, { labels: TRAINER_LABELS, dedicated: ['trainer'] });

@@ -71,7 +71,11 @@ async function openBeside(
     );
     const loaded = loadConfig(
       flags,
-      { ...env, MORPHEO_DICEBOX_API_KEY: env.MORPHEO_DICEBOX_API_KEY ?? secrets.dicebox },
+      {
+        // One person has this platform: what a terminal has imported, the key of the originals finds.
+        ...{ MORPHEO_DICEBOX_API_USER: 'admin', MORPHEO_DICEBOX_API_KEY: secrets.dicebox },
+        ...env,
+      },
       { usual: undefined },
     );
     if (loaded.kind !== 'settings')
