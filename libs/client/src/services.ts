@@ -3,6 +3,7 @@ import {
   type ComputeContract,
   computeContract,
   DICEBOX_CLASSIFICATION_V1,
+  DICEBOX_SEARCH_V1,
   DICEBOX_SENSORY_V1,
   DICEBOX_TRAINING_V1,
   diceboxContract,
@@ -29,10 +30,14 @@ export function orchestratorClient(options: ClientOptions): Api<OrchestratorCont
   return createClient(orchestratorContract, options);
 }
 
-const PICTURES = diceboxContract({ ...DICEBOX_SENSORY_V1, ...DICEBOX_TRAINING_V1 });
+const PICTURES = diceboxContract({
+  ...DICEBOX_SENSORY_V1,
+  ...DICEBOX_TRAINING_V1,
+  ...DICEBOX_SEARCH_V1,
+});
 const CLASSIFICATION = diceboxContract(DICEBOX_CLASSIFICATION_V1);
 
-/** What dicebox serves of our own about pictures, and trainings on them. */
+/** What dicebox serves of our own about pictures, and trainings on them and searches for networks. */
 export type PicturesContract = typeof PICTURES;
 
 /** What its classification service serves of our own. */

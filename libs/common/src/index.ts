@@ -25,6 +25,7 @@ export * from './dicebox/pictures.ts';
 export * from './dicebox/sensory.ts';
 export * from './dicebox/training.ts';
 export * from './dicebox/v1/classification.ts';
+export * from './dicebox/v1/searches.ts';
 export * from './dicebox/v1/sensory.ts';
 export * from './dicebox/v1/training.ts';
 export * from './digest.ts';

@@ -15,7 +15,7 @@ export interface TrainingPictures {
 /** What a training is made of, all that was asked for decided. */
 export interface TrainingParts {
   readonly id: string;
-  readonly request: TrainingRequest;
+  readonly request: Omit<TrainingRequest, 'id' | 'set' | 'network' | 'start'>;
   readonly network: NonNullable<TrainingRequest['network']>;
   readonly pictures: TrainingPictures;
   readonly test?: TrainingPictures | undefined;
@@ -29,22 +29,13 @@ const SEED_DIGITS = 12;
 
 /** The order of a training: the job that runs the trainer on its pictures. Throws `invalid_request` for too many data sets. */
 export function jobOf(parts: TrainingParts, defaults: TrainingDefaults): Job {
-  const { id, request, network, pictures, test, start } = parts;
+  const { id, request, pictures, test, start } = parts;
   const inputs = [...shardsAt('/pictures/train', pictures), ...shardsAt('/pictures/test', test)];
   if (inputs.length > MOST_IN_TRAINING.shards) {
     const message = `The pictures lie in ${inputs.length} data sets, and a training takes ${MOST_IN_TRAINING.shards}: export the set, and import it into a new one.`;
     throw new PlatformError('invalid_request', message);
   }
-  const settings = {
-    ...{ version: 1, id, network, categories: pictures.snapshot.categories },
-    seed: request.seed ?? Number.parseInt(namedId(`seed:${id}`).replaceAll('-', '').slice(-SEED_DIGITS), 16),
-    epochs: request.epochs ?? defaults.trainEpochs,
-    batch_size: request.batch_size ?? defaults.trainBatchSize,
-    held_out: request.held_out ?? defaults.trainHeldOut,
-    noise: request.noise ?? 0,
-    ...(request.early_stopping === undefined ? {} : { early_stopping: request.early_stopping }),
-    ...(request.target_accuracy === undefined ? {} : { target_accuracy: request.target_accuracy }),
-  };
+  const settings = settingsOf(parts, defaults);
   return {
     uuid: id,
     algo: TRAINER_ID,
@@ -60,6 +51,23 @@ export function jobOf(parts: TrainingParts, defaults: TrainingDefaults): Job {
     needs: TRAINER_NEEDS,
     gpus: request.gpus ?? defaults.trainGpus,
     labels: { ...parts.labels },
+  };
+}
+
+/** What the trainer is told of a training, as `training.json`. */
+export function settingsOf(
+  { id, request, network, pictures }: TrainingParts,
+  defaults: TrainingDefaults,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...{ version: 1, id, network, categories: pictures.snapshot.categories },
+    seed: request.seed ?? Number.parseInt(namedId(`seed:${id}`).replaceAll('-', '').slice(-SEED_DIGITS), 16),
+    epochs: request.epochs ?? defaults.trainEpochs,
+    batch_size: request.batch_size ?? defaults.trainBatchSize,
+    held_out: request.held_out ?? defaults.trainHeldOut,
+    noise: request.noise ?? 0,
+    ...(request.early_stopping === undefined ? {} : { early_stopping: request.early_stopping }),
+    ...(request.target_accuracy === undefined ? {} : { target_accuracy: request.target_accuracy }),
   };
 }
 

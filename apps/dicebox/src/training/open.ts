@@ -1,5 +1,6 @@
 import {
   type Call,
+  DICEBOX_SEARCH_V1,
   DICEBOX_TRAINING,
   DICEBOX_TRAINING_V1,
   type Handlers,
@@ -11,6 +12,7 @@ import { ownerOf } from '../sensory/dialect-routes.ts';
 import { picturesOf } from '../sensory/open.ts';
 import { viewerOf } from '../sensory/own-routes.ts';
 import { outputOf } from './job.ts';
+import { searchNetworks } from './network-searches.ts';
 import { keepTrainer } from './trainer.ts';
 import { Trainings } from './trainings.ts';
 
@@ -19,6 +21,8 @@ export interface OpenedTraining extends OpenedRoutes {
   /** What `/ready` calls it. */
   readonly name: 'training';
 }
+
+const OWN = { ...DICEBOX_TRAINING_V1, ...DICEBOX_SEARCH_V1 };
 
 /** How often it is looked whether storage still has the trainer. */
 const EVERY_MS = 60_000;
@@ -32,13 +36,20 @@ export async function openTraining(parts: DiceboxParts): Promise<OpenedTraining>
   const loop = startLoop({ name: 'trainer on storage', everyMs: EVERY_MS, work, log });
   return {
     name: 'training',
-    routes: routeSet(DICEBOX_TRAINING, DICEBOX_TRAINING_V1, {
+    routes: routeSet(DICEBOX_TRAINING, OWN, {
       requestTraining: async (_, call) => {
         const set = await sets.find(ownerOf(call));
         const { id } = await trainings.order({ set: set.id }, viewerOf(call), call?.signal);
         return { training_request_id: id };
       },
       ...ownRoutes(trainings, storage),
+      searchNetworks: async ({ body }, call) =>
+        await searchNetworks(
+          { compute, storage, sets, snapshots, defaults },
+          body,
+          viewerOf(call),
+          call?.signal,
+        ),
     }),
     [Symbol.asyncDispose]: async () => await loop[Symbol.asyncDispose](),
   };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { issueMessage, type Search, search as searchSchema } from '@morpheo/common';
-import { population } from '@morpheo/search';
+import { type Genome, population } from '@morpheo/search';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
@@ -37,7 +37,6 @@ export async function searchFrom(context: Context, file: string, options: Search
   throw usageError(`${file} is no search: ${where}: ${issue === undefined ? '' : issueMessage(issue)}`);
 }
 
-/** The networks of a file as what a search of a space tries first. Throws a usage error where they are none, or the space has none. */
 async function startFrom(file: string, space: unknown): Promise<Record<string, unknown>[]> {
   const name = networkIn(space);
   if (name === undefined)
@@ -45,8 +44,13 @@ async function startFrom(file: string, space: unknown): Promise<Record<string, u
       `${file} has networks, and the space of the search has none.`,
       'Leave --population out.',
     );
+  return (await networksOf(file)).map((network) => ({ [name]: network }));
+}
+
+/** The networks of a population as dicebox writes it. Throws a usage error where the file has none. */
+export async function networksOf(file: string): Promise<Genome[]> {
   const read = population.safeParse(await readObject(file));
-  if (read.success) return read.data.population.map(({ genome }) => ({ [name]: genome }));
+  if (read.success) return read.data.population.map(({ genome }) => genome);
   const [issue] = read.error.issues;
   throw usageError(`${file} is no population: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
 }

@@ -1,15 +1,15 @@
-import { PAGE, type Search, type SearchEvent, type SearchSummary, type SearchView } from '@morpheo/common';
+import { PAGE, type SearchSummary } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
-import { EXIT, type ExitCode } from '../../exit-codes.ts';
-import { followTo } from '../../orders/follow.ts';
-import { progressLines, resultLine, searchTable, searchText } from '../../orders/search-text.ts';
+import type { ExitCode } from '../../exit-codes.ts';
+import { searchTable, searchText } from '../../orders/search-text.ts';
 import { resolveSearch } from '../../platform/ids.ts';
-import { liveLines } from '../../terminal/live.ts';
 import { atLeast } from '../../terminal/text.ts';
 import { examples, readInteger } from '../arguments.ts';
+import { addPicturesSearch } from './pictures.ts';
 import { addPopulation } from './population.ts';
 import { type SearchOptions, searchFrom } from './search-file.ts';
+import { getSearch, showBegun, watchSearch } from './watch.ts';
 
 interface ListOptions {
   readonly owner?: string;
@@ -27,6 +27,7 @@ export function addSearch(program: Command, run: Runner): void {
         'It goes on by itself: nobody has to watch it.',
     );
   addRunSearch(group, run);
+  addPicturesSearch(group, run);
   const list = group
     .command('list')
     .summary('list your searches, newest first')
@@ -103,27 +104,9 @@ async function runSearch(
   file: string,
   options: SearchOptions & { readonly detach?: boolean },
 ): Promise<ExitCode | undefined> {
-  return await beginSearch(context, await searchFrom(context, file, options), options.detach === true);
-}
-
-/** Posts a search, and watches it unless it is to be left alone. */
-export async function beginSearch(
-  context: Context,
-  body: Search,
-  detach: boolean,
-): Promise<ExitCode | undefined> {
-  const { terminal, compute, signal } = context;
-  const view = await compute().postSearch({ body }, { signal });
-  if (!detach) {
-    if (!terminal.json) terminal.note(`search ${view.uuid}`);
-    return await watchSearch(context, view.uuid);
-  }
-  await terminal.result(
-    view,
-    () => `${terminal.paint('green', '✓')} search ${terminal.paint('bold', view.uuid)}`,
-  );
-  if (!terminal.json) terminal.note(`Watch it with: morpheo search watch ${view.uuid.slice(0, 8)}`);
-  return undefined;
+  const body = await searchFrom(context, file, options);
+  const view = await context.compute().postSearch({ body }, { signal: context.signal });
+  return await showBegun(context, view, options.detach === true);
 }
 
 async function listSearches(context: Context, query: ListOptions): Promise<undefined> {
@@ -145,37 +128,6 @@ function tableOrNothing({ terminal: { paint } }: Context, items: readonly Search
 async function showSearch(context: Context, id: string): Promise<undefined> {
   const search = await getSearch(context, await resolveSearch(context, id));
   await context.terminal.result(search, () => searchText(context.terminal.paint, search));
-}
-
-async function getSearch({ compute, signal }: Context, uuid: string): Promise<SearchView> {
-  return await compute().getSearch({ params: { uuid } }, { signal });
-}
-
-/**
- * Shows how a search stands until it has ended: on a terminal as lines that are drawn anew, else a line for each result. As
- * JSON: the news as they come, a line each, and the search as it ended on the last. The exit code is 0 where it is done.
- */
-export async function watchSearch(context: Context, uuid: string): Promise<ExitCode> {
-  const { terminal, compute } = context;
-  const { paint } = terminal;
-  const live = terminal.interactive && !terminal.json ? liveLines(terminal) : undefined;
-  const tell = async (event: SearchEvent): Promise<void> => {
-    if (terminal.json) await terminal.item(event, String);
-    else if (live !== undefined) await live.show(progressLines(paint, event.search));
-    else for (const result of event.results) await terminal.line(resultLine(paint, result, event.search));
-  };
-  await getSearch(context, uuid);
-  const search = await followTo(
-    context,
-    (after, signal) =>
-      compute().searchEvents({ params: { uuid }, headers: { 'last-event-id': after } }, { signal }),
-    tell,
-    () => getSearch(context, uuid),
-  );
-  if (terminal.json) await terminal.item(search, String);
-  else if (live === undefined) await terminal.line(searchText(paint, search));
-  else await live.show(searchText(paint, search).split('\n'));
-  return search.status === 'done' ? EXIT.ok : EXIT.failed;
 }
 
 async function cancelSearch(context: Context, id: string): Promise<undefined> {
