@@ -57,7 +57,7 @@ watch: install ## Run the tests of one package again whenever a file is saved (P
 	cd $(FOLDER) && ava --watch
 
 .PHONY: soak
-soak: check real-parts versitygw ## Run all tests with their full sample sizes, and print their figures (PACKAGE=chaos)
+soak: check real-parts versitygw python-tensorflow ## Run all tests with their full sample sizes, and print their figures (PACKAGE=chaos)
 	node utils/real-parts/src/test-run/main.ts --soak $(PACKAGE)
 
 # FLAVOUR=gpu for a machine with an NVIDIA GPU.
