@@ -11,6 +11,8 @@ import { FakeTrainings } from '../testing/fake-trainings.ts';
 import { openDicebox } from '../testing/open-dicebox.ts';
 
 const test = withParts(ava, 'chromium');
+/** For what never comes; a busy machine takes far less. */
+const PATIENCE_MS = 120_000;
 const SECRET = 'a-key-that-nobody-else-has';
 
 let browser: Browser;
@@ -62,6 +64,7 @@ async function open(t: ExecutionContext, options: BrowserContextOptions = {}, is
     },
   });
   const context = await browser.newContext(options);
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', (message) => complaints.push(message.text()));
@@ -228,6 +231,29 @@ test('Without a network the page says what to do, and stores pictures all the sa
   await page.click('#store-form button');
   await page.locator('text=Stored as first.').waitFor();
   t.like(sensory.stored[0]?.body, { name: 'greys', category: 'first', width: 4, height: 4 });
+});
+
+test('At the address of the sensory service a picture that is stored becomes one of its set', async (t) => {
+  await using dicebox = await openDicebox({
+    authenticate: async (given) =>
+      given === `Bearer dicebox.${SECRET}` ? { name: 'dicebox', roles: ['admin'] } : null,
+  });
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  await page.goto(dicebox.url);
+  await giveKey(page);
+  await page.fill('#category', 'cat');
+  await page.click('#store-form button');
+  await page.locator('text=Stored as cat.').waitFor();
+  await page.fill('#category', 'x/y');
+  await page.click('#store-form button');
+  await page.locator('text=The category "x/y" should be 1 to 100 characters').waitFor();
+  await context.close();
+  const headers = { 'API-ACCESS-KEY': `dicebox.${SECRET}` };
+  t.deepEqual(await (await dicebox.ask('/api/sensory/category', { headers })).json(), {
+    category_map: { cat: 0 },
+  });
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {

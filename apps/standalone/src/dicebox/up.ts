@@ -63,10 +63,14 @@ async function openBeside(
   const secrets = await readOrMakeSecrets(home);
   const others = (await credentialEntries(secrets)).filter(({ name }) => name === 'admin');
   await using stack = new AsyncDisposableStack();
-  const open = async (port: number, serve: readonly RouteSetName[]) => {
+  const open = async (
+    port: number,
+    serve: readonly RouteSetName[],
+    more: Readonly<Record<string, string>> = {},
+  ) => {
     const { compute, storage } = connection;
     const own = { host: '127.0.0.1', port, 'data-dir': join(home, 'dicebox'), compute, storage };
-    const flags = Object.entries({ ...own, serve: serve.join(',') }).map(
+    const flags = Object.entries({ ...own, ...more, serve: serve.join(',') }).map(
       ([name, value]) => `--${name}=${value}`,
     );
     const loaded = loadConfig(
@@ -92,7 +96,9 @@ async function openBeside(
     return { ...opened, key: loaded.values.apiKey?.reveal() };
   };
   const pictures = await open(diceboxPort, ['sensory', 'training']);
-  const classification = await open(classificationPort, ['classification']);
+  // Its page stores pictures at the other one.
+  const sensory = env.MORPHEO_DICEBOX_SENSORY ?? pictures.url;
+  const classification = await open(classificationPort, ['classification'], { sensory });
   const moved = stack.move();
   return {
     tells: {
