@@ -53,7 +53,7 @@ async function make(program: Program): Promise<void> {
       join(work, 'rule'),
       ruleFile(target, [...inputs, ...Object.values(assets), ...TOOLS, node]),
     );
-    await copyNative(program.native ?? [], join(folder, 'node_modules'));
+    await copyNative(program.native ?? [], folder);
     await rename(join(work, 'rule'), join(ROOT, `${target}.d`));
     await rename(outfile, join(ROOT, target));
   } finally {
