@@ -23,6 +23,7 @@ import { addQueue, addWorkers } from './commands/platform.ts';
 import { addSearch } from './commands/searches/search.ts';
 import { addShare } from './commands/share.ts';
 import { addStatus } from './commands/status.ts';
+import { addTrainings } from './commands/trainings.ts';
 import { addUp } from './commands/up.ts';
 import { addUpload } from './commands/upload.ts';
 import { addUsage } from './commands/usage.ts';
@@ -89,6 +90,7 @@ export function createProgram(options: ProgramOptions): Command {
   addShare(program, run);
   addUsage(program, run);
   addPictures(program, run);
+  addTrainings(program, run);
   program.commandsGroup('Orders:');
   addLearn(program, run);
   addPredict(program, run);

@@ -7,7 +7,7 @@ import {
   type TrainingRequest,
   trainingRequest,
 } from '@morpheo/common';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Context, Runner } from '../../context.ts';
 import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
 import { nameOfSet, setOf } from '../../pictures/sets.ts';
@@ -29,6 +29,14 @@ export function addTrain(group: Command, run: Runner): void {
     .option('--epochs <n>', 'for how many epochs', readInteger(1, MOST_IN_TRAINING.epochs))
     .option('--batch <n>', 'pictures of a step', readInteger(1, MOST_IN_TRAINING.batchSize))
     .option('--seed <n>', 'of all that is drawn', readInteger(0, Number.MAX_SAFE_INTEGER))
+    .option('--start <training>', 'go on from this training of the same network, by its id')
+    .option('--noise <share>', 'the share of pictures that is turned and scaled anew, 0 to 1', readShare)
+    .option('--target <share>', 'end when so many are right, 0 to 1', readShare)
+    .option(
+      '--patience <n>',
+      'end when so many epochs were no better',
+      readInteger(1, MOST_IN_TRAINING.epochs),
+    )
     .option('--gpus <n>', 'how many GPUs it is to have', readInteger(0, MOST_GPUS))
     .option('-d, --detach', 'do not watch it')
     .action(run(train));
@@ -47,13 +55,17 @@ interface TrainOptions {
   readonly epochs?: number;
   readonly batch?: number;
   readonly seed?: number;
+  readonly start?: string;
+  readonly noise?: number;
+  readonly target?: number;
+  readonly patience?: number;
   readonly gpus?: number;
   readonly detach?: true;
 }
 
 async function train(context: Context, text: string, options: TrainOptions): Promise<ExitCode | undefined> {
   const { terminal } = context;
-  const { test, network, epochs, batch, seed, gpus } = options;
+  const { test, network, epochs, batch, seed, start, noise, target, patience, gpus } = options;
   const set = await setOf(context, text);
   const first = await orderTraining(context, {
     ...{ id: randomUUID(), set: set.id },
@@ -62,6 +74,10 @@ async function train(context: Context, text: string, options: TrainOptions): Pro
     ...(epochs !== undefined && { epochs }),
     ...(batch !== undefined && { batch_size: batch }),
     ...(seed !== undefined && { seed }),
+    ...(start !== undefined && { start }),
+    ...(noise !== undefined && { noise }),
+    ...(target !== undefined && { target_accuracy: target }),
+    ...(patience !== undefined && { early_stopping: { patience } }),
     ...(gpus !== undefined && { gpus }),
   });
   const { paint } = terminal;
@@ -78,6 +94,12 @@ async function train(context: Context, text: string, options: TrainOptions): Pro
   });
   await terminal.result(last, () => trainingText(paint, last));
   return last.status === 'done' ? undefined : EXIT.failed;
+}
+
+function readShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() !== '' && share >= 0 && share <= 1) return share;
+  throw new InvalidArgumentError('It should be a number of 0 to 1.');
 }
 
 async function networkOf(text: string): Promise<TrainingRequest['network']> {
