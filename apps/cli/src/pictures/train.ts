@@ -1,4 +1,5 @@
 import {
+  delayMs,
   hasEnded,
   isTransient,
   retry,
@@ -10,8 +11,8 @@ import type { Context } from '../context.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { humanSeconds, oneLine } from '../terminal/text.ts';
 
-/** How often it is looked how a training stands, in milliseconds. */
-const EVERY_MS = 1_000;
+/** The pauses between looks at a training: they grow while there is no news of it. */
+const PAUSES = { firstMs: 100, mostMs: 2_000, jitter: 0 } as const;
 /** A service that restarts is waited for. */
 const PATIENCE = { firstMs: 500, mostMs: 5_000, jitter: 0.25, retryIf: isTransient } as const;
 
@@ -31,11 +32,13 @@ export async function followTraining(
 ): Promise<TrainingView> {
   const look = async () => await pictures().getTraining({ params: { training: first.id } }, { signal });
   let before = first;
+  let looks = 1;
   while (!hasEnded(before.status)) {
-    await sleep(EVERY_MS, signal);
+    await sleep(delayMs(looks, PAUSES), signal);
     signal.throwIfAborted();
     const view = await retry(look, { ...PATIENCE, signal });
     await each(view, before);
+    looks = trainingNews(view, before).length > 0 ? 1 : looks + 1;
     before = view;
   }
   return before;
