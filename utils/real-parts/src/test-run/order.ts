@@ -14,6 +14,7 @@ export const LONGEST: readonly string[] = [
   'apps/compute-worker/src/runtime/docker/outage.test.ts',
   'apps/compute-worker/src/runtime/process/process.test.ts',
   'apps/dicebox/src/sensory/killed.test.ts',
+  'apps/standalone/src/dicebox/readme.test.ts',
   'apps/standalone/src/faults/killed.test.ts',
   'apps/standalone/src/faults/worker-restart.test.ts',
   'apps/standalone/src/security/openapi-fuzz.test.ts',
