@@ -64,6 +64,7 @@ test('A search for a network is one of trainings on the pictures that there are'
   t.deepEqual(search?.job?.inputs, [
     { path: '/pictures/train/000', resource: { type: 'data', uuid: dataSets[0] }, unpack: true },
   ]);
+  t.like(search?.job?.labels, { 'dicebox.training': 'request', 'dicebox.set': 'dice_4x4' });
   const template = { version: 1, seed: 1, batch_size: 16, categories: ['one', 'two'] };
   t.like(search?.parameters, { path: '/config/training.json', template });
   t.is(search?.parameters.template?.epochs, undefined);

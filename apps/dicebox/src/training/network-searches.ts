@@ -3,7 +3,7 @@ import type { Peers } from '../clients.ts';
 import type { PictureSets, Viewer } from '../sensory/sets.ts';
 import type { Snapshots } from '../sensory/snapshots.ts';
 import { jobOf, settingsOf, type TrainingPictures } from './job.ts';
-import { digestOf, LABELS, labelsOf, ownerLabel } from './labels.ts';
+import { digestOf, labelsOf, ownerLabel } from './labels.ts';
 import type { TrainingDefaults } from './settings.ts';
 import { keepTrainer, type TrainerStorage } from './trainer.ts';
 
@@ -41,13 +41,11 @@ export async function searchNetworks(
   const test = test_set === undefined ? undefined : await picturesOf(test_set);
   const rungs = request.rungs ?? RUNGS;
   const { seed: _ofSearch, rungs: _rungs, networks, uuid, ...members } = request;
-  const labels = {
-    ...labelsOf({
-      ...{ owner: ownerLabel(set.owner), set, network: 'genome', epochs: rungs.at(-1) ?? 1 },
-      ...{ pictures: pictures.snapshot.pictures, request: digestOf(uuid) },
-    }),
-    [LABELS.training]: 'search',
-  };
+  // Trials are trainings as others are: the best of them is classified with.
+  const labels = labelsOf({
+    ...{ owner: ownerLabel(set.owner), set, network: 'genome', epochs: rungs.at(-1) ?? 1 },
+    ...{ pictures: pictures.snapshot.pictures, request: digestOf(uuid) },
+  });
   const training = {
     ...{ id: uuid, pictures, test, labels },
     request: { ...members, seed: SEED },

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { issueMessage, type Search, search as searchSchema } from '@morpheo/common';
+import { errnoOf, issueMessage, type Search, search as searchSchema } from '@morpheo/common';
 import { type Genome, population } from '@morpheo/search';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../exit-codes.ts';
@@ -68,8 +68,10 @@ async function readObject(file: string): Promise<Record<string, unknown>> {
   try {
     read = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw usageError(`${file} is no JSON: ${error.message}`);
+    if (error instanceof SyntaxError) throw usageError(`${file} is no JSON: ${error.message}`);
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    throw usageError(`${file} ${code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`}.`);
   }
   return membersOf(read);
 }

@@ -92,6 +92,9 @@ test('A search that a file describes is posted with what the command says', asyn
   t.regex(wrong.stderr, /search\.json is no search: objective\.goal: /);
   await writeFile(file, '{');
   t.regex((await morpheo(['search', 'run', file], { env })).stderr, /search\.json is no JSON/);
+  const none = await morpheo(['search', 'run', join(folder.path, 'none.json')], { env });
+  t.is(none.code, 2);
+  t.regex(none.stderr, /none\.json is not there\./);
 });
 
 test('A watched search tells each result on a line, and how it stands at the end', async (t) => {

@@ -20,7 +20,7 @@ export async function showBegun(
     view,
     () => `${terminal.paint('green', '✓')} search ${terminal.paint('bold', view.uuid)}`,
   );
-  if (!terminal.json) terminal.note(`Watch it with: morpheo search watch ${view.uuid.slice(0, 8)}`);
+  if (!terminal.json) terminal.note(`Watch it with: morpheo search watch ${view.uuid}`);
   return undefined;
 }
 
