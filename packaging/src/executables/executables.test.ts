@@ -113,7 +113,15 @@ test('The executable of dicebox has the page to draw on inside', async (t) => {
     const answer = await fetch(`${dicebox.url}${path}`);
     t.is(answer.status, 200);
     const source = await readFile(join(ROOT, 'apps/dicebox/src/classification/page', file ?? ''), 'utf8');
-    t.is((await answer.text()).slice(-200), source.slice(-200));
+    // What the service knows stands where the document has a name in braces.
+    const known: Readonly<Record<string, string>> = {
+      version: '0.3.0',
+      name: 'dicebox',
+      width: '28',
+      height: '28',
+    };
+    const whole = source.replaceAll(/\{\{(\w+)\}\}/g, (_all, name: string) => known[name] ?? '');
+    t.is(await answer.text(), whole, path);
   }
 });
 
