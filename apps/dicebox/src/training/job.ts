@@ -32,7 +32,7 @@ export function jobOf(parts: TrainingParts, defaults: TrainingDefaults): Job {
   const { id, request, pictures, test, start } = parts;
   const inputs = [...shardsAt('/pictures/train', pictures), ...shardsAt('/pictures/test', test)];
   if (inputs.length > MOST_IN_TRAINING.shards) {
-    const message = `The pictures lie in ${inputs.length} data sets, and a training takes ${MOST_IN_TRAINING.shards}: export the set, and import it into a new one.`;
+    const message = `The pictures lie in ${inputs.length} data sets, and a training takes ${MOST_IN_TRAINING.shards}: divide them among several sets.`;
     throw new PlatformError('invalid_request', message);
   }
   const settings = settingsOf(parts, defaults);
