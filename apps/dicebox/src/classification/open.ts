@@ -12,6 +12,7 @@ export async function openClassification(parts: DiceboxParts): Promise<OpenedRou
   const { database, compute, storage, log } = parts;
   const { set: key, rule, answerMs, watchMs, sensory, version } = parts.classification;
   const set = key && setLabel(key);
+  const page = await openPage({ sensory, version, set: key });
   const networks = new Networks(database, set);
   const inUse = new InUse({ compute, answerMs });
   const watcher = new Watcher({ compute, storage, set, networks, inUse, rule, log });
@@ -21,7 +22,6 @@ export async function openClassification(parts: DiceboxParts): Promise<OpenedRou
     work: async () => await watcher.look(),
     log,
   });
-  const page = await openPage({ sensory, version, set: key });
   return {
     routes: classificationRoutes({ compute, storage, set, networks, inUse, page, wake: () => loop.wake() }),
     [Symbol.asyncDispose]: async () => await loop[Symbol.asyncDispose](),
