@@ -1,8 +1,15 @@
-import type { Call, DICEBOX_SENSORY, Handlers } from '@morpheo/common';
+import {
+  type Call,
+  type DICEBOX_SENSORY,
+  type Handlers,
+  PICTURE_BOUNDS,
+  PlatformError,
+} from '@morpheo/common';
 import { readBase64 } from '../pixels/picture.ts';
 import { demandPictures, randomSeed } from './batches.ts';
 import type { SensoryParts } from './parts.ts';
 import type { Draw } from './samples.ts';
+import { pictureBytes } from './shard.ts';
 import { prepare, storePictures } from './store.ts';
 import type { LabelledSet } from './views.ts';
 
@@ -31,6 +38,7 @@ export function dialectRoutes(parts: SensoryParts): Routes {
       const found = await sets.find(ownerOf(call), key);
       demandPictures(found, size);
       const view = await labelled.of(found.id, found.pictures);
+      demandRoom(view, size);
       const draw: Draw = { seed: randomSeed(), pictures: found.pictures, noise };
       const answer: { labels: number[][]; data: number[][] } = { labels: [], data: [] };
       for await (const sample of samples.first(view.set, draw, size)) {
@@ -60,6 +68,14 @@ export function dialectRoutes(parts: SensoryParts): Routes {
 /** Whose sets a caller works with. */
 export function ownerOf(call: Call | undefined): string {
   return call?.principal?.name ?? '';
+}
+
+/** Throws `invalid_request` where the answer would be more than is made as a whole, with how many samples are not. */
+function demandRoom({ set, categories }: LabelledSet, size: number): void {
+  const most = Math.max(1, Math.floor(PICTURE_BOUNDS.numbers / (pictureBytes(set) + categories.length)));
+  if (size <= most) return;
+  const message = `An answer has at most ${PICTURE_BOUNDS.numbers} numbers, which are ${most} pictures of this set, and ${size} were asked for: order a batch, and poll it.`;
+  throw new PlatformError('invalid_request', message, { details: { limit: most } });
 }
 
 function oneHot({ categories, indexes }: LabelledSet, category: string): number[] {

@@ -129,6 +129,34 @@ testOnEngines('Asking for more than there is tells how much there is', async (t,
   t.is((await dicebox.ask('/api/sensory/request', { body: many })).status, 400);
 });
 
+testOnEngines('An answer that would not fit into memory is refused with how much does', async (t, open) => {
+  await using dicebox = await open();
+  const side = PICTURE_BOUNDS.side;
+  const set = { name: 'large', width: side, height: side };
+  await dicebox.json(200, '/v1/picture-sets', { ...as('dicebox'), body: { ...set, channels: 3 } });
+  for (let n = 0; n < 6; n += 1) await store(dicebox, 'one', n, set);
+  const refused = await dicebox.ask('/api/sensory/request', { body: { ...set, batch_size: 6, noise: 0 } });
+  t.is(refused.status, 400);
+  t.regex(await refused.text(), /which are 5 pictures of this set, and 6 were asked for: order a batch/);
+});
+
+testOnEngines('Who may only read stores nothing, and orders no training', async (t, open) => {
+  const reader = { name: 'ann', roles: ['reader'] } as const;
+  await using dicebox = await open({
+    serve: ['sensory', 'training'],
+    authenticate: async (field) => (field === 'Bearer ann.secret' ? reader : null),
+  });
+  const headers = { 'API-ACCESS-KEY': 'ann.secret' };
+  const body = { ...SET, category: 'one', data: numbered(1).toString('base64') };
+  t.is((await dicebox.ask('/api/sensory/store', { body, headers })).status, 403);
+  t.is((await dicebox.ask('/api/train/request', { headers })).status, 403);
+});
+
+testOnEngines('The id of a batch that no database can keep is refused', async (t, open) => {
+  await using dicebox = await open();
+  t.is((await dicebox.ask('/api/sensory/poll', { body: { batch_id: 'a\0' } })).status, 400);
+});
+
 testOnEngines(
   'What is no picture, or has no category, is refused, and nothing of it is stored',
   async (t, open) => {

@@ -11,10 +11,11 @@ import {
 import { chunksOf, type Line } from '@morpheo/service/http';
 import type { DiceboxDatabase, PictureSetRow } from '../db/schema.ts';
 import { readBase64 } from '../pixels/picture.ts';
+import { pictureBytes } from './shard.ts';
 import { type Fate, prepare, type ReadyPicture, storePictures } from './store.ts';
 
-/** How many pictures go to disk together, and about how many bytes of lines. */
-const CHUNK = { most: 200, bytes: 8 * 1024 ** 2 } as const;
+/** How many pictures go to disk together, about how many bytes of lines, and how many of what they become. */
+const CHUNK = { most: 200, bytes: 8 * 1024 ** 2, pixels: 32 * 1024 ** 2 } as const;
 /** The longest line: a picture in Base64, and what is said of it. */
 const LINE_BYTES = Math.ceil((PICTURE_BOUNDS.bytes * 4) / 3) + 64 * 1024;
 
@@ -31,7 +32,8 @@ export async function storeLines(
   signal: Call['signal'],
 ): Promise<PictureAnswer[]> {
   const answers: PictureAnswer[] = [];
-  for await (const lines of chunksOf(body, { ...CHUNK, lineBytes: LINE_BYTES })) {
+  const { bytes } = CHUNK;
+  for await (const lines of chunksOf(body, { most: storedTogether(set), bytes, lineBytes: LINE_BYTES })) {
     signal?.throwIfAborted();
     const room = PICTURE_BOUNDS.lines - answers.length;
     answers.push(...(await storeSome(database, set, lines.slice(0, room))));
@@ -41,6 +43,11 @@ export async function storeLines(
     break;
   }
   return answers;
+}
+
+/** How many pictures of a set go to disk together. A few bytes become many pixels, and those of all are held until then. */
+export function storedTogether(set: Pick<PictureSetRow, 'width' | 'height' | 'channels'>): number {
+  return Math.min(CHUNK.most, Math.max(1, Math.floor(CHUNK.pixels / pictureBytes(set))));
 }
 
 async function storeSome(

@@ -10,8 +10,10 @@ import {
   shardIndex,
 } from '@morpheo/common';
 import { ArchiveReader } from '@morpheo/service/archive';
+import test from 'ava';
 import { as, type TestSensory, testOnEngines } from '../testing/open-sensory.ts';
 import { numbered, numberOf } from '../testing/pictures.ts';
+import { storedTogether } from './lines.ts';
 
 const DICEBOX = as('dicebox');
 const SET = { name: 'dice', width: 4, height: 4 };
@@ -90,6 +92,27 @@ testOnEngines(
     ]);
   },
 );
+
+testOnEngines(
+  'A picture is called what any database can keep, and the others are stored',
+  async (t, open) => {
+    await using dicebox = await open();
+    const set = await makeSet(dicebox);
+    const called = (name: string) => ({ ...lineOf(1), name });
+    const names = ['a\0', 'b\ud800', 'b\ud801', 'ü/😀.png'];
+    const answers = await send(dicebox, set, names.map(called));
+    t.deepEqual(
+      answers.map(({ status }) => status),
+      [400, 400, 400, 201],
+    );
+    t.regex(answers[0]?.detail ?? '', /name: should be Unicode text without NUL/);
+  },
+);
+
+test('Of large pictures fewer go to disk together, since their pixels are held until then', (t) => {
+  t.is(storedTogether({ width: 28, height: 28, channels: 1 }), 200);
+  t.is(storedTogether({ width: 1024, height: 1024, channels: 3 }), 10);
+});
 
 testOnEngines('No more pictures are taken at once than the bound says', async (t, open) => {
   await using dicebox = await open();

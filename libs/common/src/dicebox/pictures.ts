@@ -15,6 +15,8 @@ export const PICTURE_BOUNDS = {
   shard: 5000,
   /** Pictures in one request for a few at once. */
   request: 5000,
+  /** Numbers in the answer to such a request, those of its labels too: it is made as a whole. */
+  numbers: 16 * 1024 ** 2,
   /** Pictures in one request that stores many. */
   lines: 1000,
   /** Bytes of a picture as it is sent. */

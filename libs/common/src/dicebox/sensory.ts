@@ -25,6 +25,7 @@ const store = {
   path: '/api/sensory/store',
   summary: 'Store a picture with its category',
   ...keyed,
+  access: ['uploader'],
   body: declaredJson(
     z.object({
       name: z.string(),
@@ -61,7 +62,9 @@ const poll = {
   path: '/api/sensory/poll',
   summary: 'One picture of a batch; null where there is none',
   ...keyed,
-  body: declaredJson(z.object({ batch_id: z.string() })),
+  body: declaredJson(
+    z.object({ batch_id: z.string().refine((id) => !id.includes('\0'), 'should be the id of a batch') }),
+  ),
   response: json(z.object({ label: label.nullable(), data: pixels.nullable() })),
 } as const;
 

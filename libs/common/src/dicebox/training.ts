@@ -8,6 +8,7 @@ const request = {
   path: '/api/train/request',
   summary: 'Order a training of the pictures that there are',
   ...keyed,
+  access: ['orchestrator'],
   response: json(z.object({ training_request_id: z.string().nullable() })),
 } as const;
 

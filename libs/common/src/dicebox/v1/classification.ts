@@ -89,6 +89,7 @@ export const DICEBOX_CLASSIFICATION_V1 = {
     summary:
       'Use the network of a training in place of the one in use, whatever its accuracy, as soon as it is warm',
     ...known,
+    access: ['orchestrator'],
     status: 202,
     body: json(
       z.strictObject({
@@ -105,6 +106,7 @@ export const DICEBOX_CLASSIFICATION_V1 = {
     path: '/v1/networks/:training/refuse',
     summary: 'Never use the network of a training; the one in use is replaced, not refused',
     ...known,
+    access: ['orchestrator'],
     params: z.object({ training: uuid }),
     body: json(z.strictObject({ reason: z.string().trim().min(1).max(500) })),
     response: json(networkView),

@@ -32,7 +32,13 @@ export type PictureSet = z.infer<typeof pictureSet>;
 export const newPicture = z.object({
   category: pictureSetName,
   /** What its sender calls it, such as its path: one of that name which is there already is not stored again. */
-  name: z.string().min(1).max(PICTURE_BOUNDS.pictureName).optional(),
+  name: z
+    .string()
+    .min(1)
+    .max(PICTURE_BOUNDS.pictureName)
+    // A database would keep it as another one, or not at all.
+    .refine((name) => name.isWellFormed() && !name.includes('\0'), 'should be Unicode text without NUL')
+    .optional(),
   /** A PNG or JPEG in Base64. */
   data: z.string(),
 });
