@@ -8,12 +8,11 @@ import ava, { type ExecutionContext } from 'ava';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { FakeTrainings } from '../testing/fake-trainings.ts';
-import { openDicebox } from '../testing/open-dicebox.ts';
+import { KEY, openDicebox } from '../testing/open-dicebox.ts';
 
 const test = withParts(ava, 'chromium');
 /** For what never comes; a busy machine takes far less. */
 const PATIENCE_MS = 120_000;
-const SECRET = 'a-key-that-nobody-else-has';
 
 let browser: Browser;
 test.before(async () => {
@@ -51,9 +50,6 @@ async function open(t: ExecutionContext, options: BrowserContextOptions = {}, is
   const sensory = await openSensory();
   const dicebox = await openDicebox({
     ...{ compute: trainings.compute, storage: trainings.storage, serve: ['classification'] },
-    // Only this key is known, as Bearer.
-    authenticate: async (given) =>
-      given === `Bearer dicebox.${SECRET}` ? { name: 'dicebox', roles: ['admin'] } : null,
     classification: {
       ...{
         set: { name: 'greys', width: 4, height: 4 },
@@ -78,7 +74,7 @@ async function open(t: ExecutionContext, options: BrowserContextOptions = {}, is
   return { page, complaints, sensory, dicebox };
 }
 
-async function giveKey(page: Page, key = SECRET): Promise<void> {
+async function giveKey(page: Page, key = KEY): Promise<void> {
   await page.fill('#key', key);
   await page.click('text=Use');
 }
@@ -112,7 +108,7 @@ test('Who has the key draws, sees what the network says, and stores the picture 
   await page.fill('#category', 'dark');
   await page.click('#store-form button');
   await page.locator('text=Stored as dark.').waitFor();
-  t.like(sensory.stored[0], { key: `dicebox.${SECRET}`, version: '0.3.0' });
+  t.like(sensory.stored[0], { key: KEY, version: '0.3.0' });
   const { data, ...about } = sensory.stored[0]?.body ?? { data: '' };
   t.deepEqual(about, { name: 'greys', width: 4, height: 4, category: 'dark' });
   t.like(await sharp(Buffer.from(data, 'base64')).metadata(), { format: 'png', width: 280, height: 280 });
@@ -127,13 +123,13 @@ test('The key is in no source and in no place that outlives the tab, and it can 
   for (const path of sources) {
     const answer = await fetch(`${dicebox.url}${path}`);
     t.is(answer.status, 200);
-    t.false((await answer.text()).includes(SECRET));
+    t.false((await answer.text()).includes(KEY));
   }
   const kept = () =>
     page.evaluate(() => [JSON.stringify(localStorage), document.cookie, JSON.stringify(sessionStorage)]);
   const [local, cookies, session] = await kept();
   t.deepEqual([local, cookies], ['{}', '']);
-  t.true(session?.includes(SECRET));
+  t.true(session?.includes(KEY));
   await page.click('text=Forget');
   t.deepEqual(await kept(), ['{}', '', '{}']);
   await page.click('#classify');
@@ -153,7 +149,7 @@ test('The page may load and call nothing but this service and the sensory servic
 test('A picture is drawn, classified and cleared by the keyboard alone', async (t) => {
   const { page } = await open(t);
   await page.focus('#key');
-  await page.keyboard.type(SECRET);
+  await page.keyboard.type(KEY);
   await page.keyboard.press('Enter');
   await page.locator('#forget').waitFor();
   // From the key to the canvas by Tab alone: the buttons of the key stand between.
@@ -234,10 +230,7 @@ test('Without a network the page says what to do, and stores pictures all the sa
 });
 
 test('At the address of the sensory service a picture that is stored becomes one of its set', async (t) => {
-  await using dicebox = await openDicebox({
-    authenticate: async (given) =>
-      given === `Bearer dicebox.${SECRET}` ? { name: 'dicebox', roles: ['admin'] } : null,
-  });
+  await using dicebox = await openDicebox();
   const context = await browser.newContext();
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
@@ -250,8 +243,7 @@ test('At the address of the sensory service a picture that is stored becomes one
   await page.click('#store-form button');
   await page.locator('text=The category "x/y" should be 1 to 100 characters').waitFor();
   await context.close();
-  const headers = { 'API-ACCESS-KEY': `dicebox.${SECRET}` };
-  t.deepEqual(await (await dicebox.ask('/api/sensory/category', { headers })).json(), {
+  t.deepEqual(await (await dicebox.ask('/api/sensory/category')).json(), {
     category_map: { cat: 0 },
   });
 });

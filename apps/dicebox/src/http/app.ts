@@ -2,7 +2,7 @@ import type { RequestListener } from 'node:http';
 import { type Contract, DICEBOX_DIALECTS, type DiceboxDialect, diceboxContract } from '@morpheo/common';
 import { createHttpApp, type HttpApp, type ServeOptions } from '@morpheo/service/http';
 import { commonRoutes } from './common-routes.ts';
-import { type ApiKey, keyAdmission } from './keys.ts';
+import { type ApiKey, keyAdmission, withKey } from './keys.ts';
 import { joinSets, type RouteSet } from './route-set.ts';
 
 /** What both dialects are served with. */
@@ -46,6 +46,7 @@ function appOf(
   const { endpoints, api } = joinSets([commonRoutes({ dialect, apiVersion, isSensory }), ...sets]);
   return createHttpApp({
     ...options,
+    authenticate: withKey(options.authenticate, apiKey),
     contract: diceboxContract(endpoints[dialect]),
     api,
     admitClassic: keyAdmission({ dialect, versions, apiKey, authenticate: options.authenticate }),

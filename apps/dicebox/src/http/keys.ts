@@ -55,6 +55,20 @@ export function keyAdmission({ dialect, versions, apiKey, authenticate }: KeyRul
   };
 }
 
+/**
+ * Knows callers of our own routes: as `authenticate` does, and who sends the key of the deployment as a Bearer token. Who
+ * has the one key needs nothing else for both kinds of routes.
+ */
+export function withKey(authenticate: Authenticate | null, apiKey: ApiKey | undefined): Authenticate | null {
+  if (authenticate === null || apiKey === undefined) return authenticate;
+  return async (authorization, asking) => {
+    const token = /^bearer +(.+)$/i.exec(authorization ?? '')?.[1];
+    if (token !== undefined && isSame(token, apiKey.key.reveal()))
+      return { name: apiKey.name, roles: KEY_ROLES };
+    return await authenticate(authorization, asking);
+  };
+}
+
 function fieldOf(headers: Readonly<NodeJS.Dict<string | string[]>>, name: string): string {
   const value = headers[name.toLowerCase()];
   if (typeof value === 'string') return value;

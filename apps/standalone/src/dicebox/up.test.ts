@@ -31,6 +31,9 @@ test('The platform of one machine has dicebox too, with its key, and a worker fo
   t.is((await ask(`${dicebox}/api/train/request`, { 'API-ACCESS-KEY': 'x' })).status, 403);
   t.is((await ask(`${dicebox}/api/category`)).status, 404);
   t.not((await ask(`${classification}/api/category`)).status, 404);
+  const networks = `${classification}/v1/networks`;
+  t.is((await ask(networks, { authorization: `Bearer ${key}` })).status, 200);
+  t.is((await ask(networks, { authorization: 'Bearer x' })).status, 401);
   const page = await fetch(classification);
   t.true(page.headers.get('content-security-policy')?.includes(`connect-src 'self' ${dicebox};`));
   const admin = { 'API-ACCESS-KEY': `admin.${credentials.secret}` };

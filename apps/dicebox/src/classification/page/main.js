@@ -1,7 +1,7 @@
 // @ts-check
 
 import { drawing } from './drawing.js';
-import { classify, keepKeys, keptKeys, networkInUse, store } from './service.js';
+import { classify, keepKey, keptKey, networkInUse, store } from './service.js';
 
 /** After a stroke it is waited for another one, in milliseconds. */
 const PAUSE_MS = 300;
@@ -65,7 +65,7 @@ function nothing() {
 
 function soon() {
   clearTimeout(pause);
-  if (keptKeys() !== undefined) pause = setTimeout(() => void telling(show), PAUSE_MS);
+  if (keptKey() !== undefined) pause = setTimeout(() => void telling(show), PAUSE_MS);
 }
 
 async function show() {
@@ -122,14 +122,13 @@ async function take(file) {
   nothing();
   pad.show(shown);
   chosen = file;
-  if (keptKeys() !== undefined) await show();
+  if (keptKey() !== undefined) await show();
 }
 
 async function start() {
-  const keys = keptKeys();
-  part('forget', HTMLButtonElement).hidden = keys === undefined;
-  if (keys === undefined) return;
-  input('name').value = keys.name;
+  const key = keptKey();
+  part('forget', HTMLButtonElement).hidden = key === undefined;
+  if (key === undefined) return;
   input('key').value = '';
   input('key').placeholder = 'in use';
   const network = await networkInUse();
@@ -144,11 +143,11 @@ async function start() {
 
 part('key-form', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault();
-  keepKeys({ name: input('name').value, key: input('key').value });
+  keepKey(input('key').value);
   void telling(start);
 });
 part('forget', HTMLButtonElement).addEventListener('click', () => {
-  keepKeys(undefined);
+  keepKey(undefined);
   input('key').placeholder = '';
   void telling(start);
 });

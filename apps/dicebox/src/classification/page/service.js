@@ -1,6 +1,5 @@
 // @ts-check
 
-/** @typedef {{ name: string, key: string }} Keys */
 /** @typedef {{ category: string, probabilities: { category: string, probability: number }[], network: { training: string, digest: string, accuracy: number }, ms: number }} Classified */
 /** @typedef {{ state: string, categories?: string[], width?: number, height?: number }} Network */
 
@@ -12,16 +11,15 @@ function meta(name) {
 /** The key is kept for this tab alone, until it is closed or forgotten. */
 const PLACE = 'dicebox-key';
 
-/** @returns {Keys | undefined} */
-export function keptKeys() {
-  const text = sessionStorage.getItem(PLACE);
-  return text === null ? undefined : JSON.parse(text);
+/** @returns {string | undefined} */
+export function keptKey() {
+  return sessionStorage.getItem(PLACE) ?? undefined;
 }
 
-/** @param {Keys | undefined} keys */
-export function keepKeys(keys) {
-  if (keys === undefined) sessionStorage.removeItem(PLACE);
-  else sessionStorage.setItem(PLACE, JSON.stringify(keys));
+/** @param {string | undefined} key */
+export function keepKey(key) {
+  if (key === undefined) sessionStorage.removeItem(PLACE);
+  else sessionStorage.setItem(PLACE, key);
 }
 
 /**
@@ -58,12 +56,11 @@ export async function store(picture, about) {
  * @param {object} [body]
  */
 async function ask(path, body) {
-  const keys = keptKeys();
-  if (keys === undefined) throw new Error('Type the key first.');
-  const secret = `${keys.name}.${keys.key}`;
+  const key = keptKey();
+  if (key === undefined) throw new Error('Type the key first.');
   const headers = path.includes('api/')
-    ? { 'API-ACCESS-KEY': secret, 'API-VERSION': meta('version') }
-    : { Authorization: `Bearer ${secret}` };
+    ? { 'API-ACCESS-KEY': key, 'API-VERSION': meta('version') }
+    : { Authorization: `Bearer ${key}` };
   const answer = await fetch(path, {
     // Else a wrong key has the browser ask for a password of its own.
     credentials: 'omit',
