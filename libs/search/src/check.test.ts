@@ -88,6 +88,26 @@ const contradictions: readonly (readonly [what: string, more: object, said: stri
     space({ ...network, max_parameters: 100, layer_types: ['dropout'] }),
     'space.rate.max_parameters: is too small: no network of these ranges has at most 100 weights',
   ],
+  [
+    'a range that no number is as long as',
+    space({ ...float, low: -1e308, high: 1e308 }),
+    'space.rate.high: should be closer to "low": from -1e+308 to 1e+308 is too far',
+  ],
+  [
+    'a logarithm of such a range',
+    space({ ...float, low: 1e-300, high: 1e300, log: true }),
+    'space.rate.high: should be closer to "low": from 1e-300 to 1e+300 is too far',
+  ],
+  [
+    'a name that each object has',
+    space(float, { constructor: float }),
+    'space: should not name a parameter as what each object of JavaScript has, such as constructor or toString',
+  ],
+  [
+    'very many parameters',
+    { space: Object.fromEntries(Array.from({ length: 201 }, (_, at) => [`x${at}`, float])) },
+    'space: should have at most 200 parameters',
+  ],
   ['no end', { budget: {} }, 'budget: should have trials, seconds or resource: the search has no end'],
   ['rungs that fall', { rungs: [3, 1] }, 'rungs.1: should be more than the rung before'],
   [

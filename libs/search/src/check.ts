@@ -43,7 +43,7 @@ function ofParameter(parameter: Parameter): Contradiction[] {
     case 'bool':
       return [];
     case 'choice':
-      return new Set(parameter.choices.map(canonicalJson)).size < parameter.choices.length
+      return keysOf(parameter.choices).size < parameter.choices.length
         ? [{ path: ['choices'], message: 'should name each choice once' }]
         : [];
     case 'network':
@@ -58,6 +58,9 @@ function ofNumbers({ low, high, log, step }: Extract<Parameter, { kind: 'float' 
   if (low > high) found.push({ path: ['low'], message: `should be at most "high": ${low} is above ${high}` });
   if (log && low <= 0) {
     found.push({ path: ['low'], message: `should be above 0 on a logarithmic scale, and not ${low}` });
+  }
+  if (!Number.isFinite(log && low > 0 ? high / low : high - low)) {
+    found.push({ path: ['high'], message: `should be closer to "low": from ${low} to ${high} is too far` });
   }
   if (step !== undefined && low <= high && step > high - low && low !== high) {
     found.push({
@@ -133,7 +136,7 @@ function mayBe(parameter: Parameter, value: Json): boolean {
     case 'bool':
       return typeof value === 'boolean';
     case 'choice':
-      return parameter.choices.some((choice) => canonicalJson(choice) === canonicalJson(value));
+      return keysOf(parameter.choices).has(canonicalJson(value));
     case 'network':
       return isNetworkOf(parameter, value);
     default:
@@ -144,6 +147,15 @@ function mayBe(parameter: Parameter, value: Json): boolean {
         (parameter.kind === 'float' || Number.isInteger(value))
       );
   }
+}
+
+/** The texts of choices, which conditions and beginnings ask for again and again. */
+const keys = new WeakMap<readonly Json[], ReadonlySet<string>>();
+
+function keysOf(choices: readonly Json[]): ReadonlySet<string> {
+  const known = keys.get(choices) ?? new Set(choices.map(canonicalJson));
+  keys.set(choices, known);
+  return known;
 }
 
 /** Networks that are given may lie outside the ranges, but take the same pictures, and can be built. */
@@ -190,11 +202,13 @@ function ofStrategy({ space, strategy, budget, rungs }: SearchSpec): Contradicti
       found.push({ path: ['space', name], message });
     }
     size *= values?.length ?? 1;
+    // What is told does not depend on the others, of which each may have as many.
+    if (size > MOST_COMBINATIONS) break;
   }
   if (size > MOST_COMBINATIONS) {
     found.push({
       path: ['space'],
-      message: `has ${size} combinations for a grid, over ${MOST_COMBINATIONS}`,
+      message: `has ${size} combinations or more for a grid, over ${MOST_COMBINATIONS}`,
     });
   }
   return found;

@@ -223,6 +223,27 @@ test('A trial that goes on from what it left costs what is new alone', (t) => {
   t.true(onward.trials.length > anew.trials.length, `${onward.trials.length}, ${anew.trials.length}`);
 });
 
+test('A range of one value, and a choice of null, stay what they are from trial to trial', (t) => {
+  const fixed = {
+    rate: { kind: 'float', low: 0, high: 1 },
+    share: { kind: 'float', low: 2, high: 2 },
+    factor: { kind: 'float', low: 3, high: 3, log: true },
+    size: { kind: 'int', low: 5, high: 5 },
+    limit: { kind: 'choice', choices: [null] },
+    other: { kind: 'choice', choices: [null, 1] },
+  };
+  for (const strategy of [
+    { name: 'aging-evolution', population: 3, sample: 2 },
+    { name: 'dicebox', population: 4 },
+  ]) {
+    const { trials } = play(specOf({ space: fixed, strategy }), uneven);
+    t.is(trials.length, 24);
+    for (const { parameters } of trials) {
+      t.like(parameters, { share: 2, factor: 3, size: 5, limit: null });
+    }
+  }
+});
+
 test('The control arm draws at random with a budget of its own', (t) => {
   const spec = specOf({
     control: true,

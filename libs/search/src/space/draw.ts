@@ -15,7 +15,9 @@ export function completed(space: SearchSpace, some: Parameters, random: Random):
   for (const name of namesInOrder(space)) {
     const parameter = space[name];
     if (parameter === undefined || !activeIn(parameter, values)) continue;
-    values[name] = some[name] ?? drawValue(parameter, random);
+    const given = some[name];
+    // One of the choices may be null.
+    values[name] = given === undefined ? drawValue(parameter, random) : given;
   }
   return values;
 }

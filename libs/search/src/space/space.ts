@@ -2,8 +2,19 @@ import * as z from 'zod';
 import { type Json, json } from '../canonical.ts';
 import { networkRanges } from '../network/ranges.ts';
 
+/** The most choices of a parameter, and the most values that a condition lists. */
+const MOST_VALUES = 1_000;
+/** The most parameters of a space: checking it, and each trial, takes time that grows with them. */
+const MOST_PARAMETERS = 200;
+
 /** Where a parameter is there at all: each named parameter has one of the listed values. */
-const when = z.record(z.string(), z.array(z.union([z.string(), z.number(), z.boolean()])).min(1));
+const when = z.record(
+  z.string(),
+  z
+    .array(z.union([z.string(), z.number(), z.boolean()]))
+    .min(1)
+    .max(MOST_VALUES),
+);
 
 const numeric = {
   low: z.number(),
@@ -27,7 +38,7 @@ export const parameter = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('choice'),
-    choices: z.array(json).min(1, 'should have one choice at least').max(1_000),
+    choices: z.array(json).min(1, 'should have one choice at least').max(MOST_VALUES),
     when: when.optional(),
   }),
   z.strictObject({ kind: z.literal('bool'), when: when.optional() }),
@@ -38,7 +49,19 @@ export const parameter = z.discriminatedUnion('kind', [
 export type Parameter = z.infer<typeof parameter>;
 
 /** The parameters of a search by name. Whether they contradict one another, `searchSpec` tells. */
-export const searchSpace = z.record(z.string().min(1).max(100), parameter);
+export const searchSpace = z
+  .record(z.string().min(1).max(100), parameter)
+  .refine((space) => Object.keys(space).length <= MOST_PARAMETERS, {
+    message: `should have at most ${MOST_PARAMETERS} parameters`,
+    // What follows looks at each beside the others.
+    abort: true,
+  })
+  // Those would be found in objects that have no such parameter.
+  .refine((space) => Object.keys(space).every((name) => !(name in Object.prototype)), {
+    message:
+      'should not name a parameter as what each object of JavaScript has, such as constructor or toString',
+    abort: true,
+  });
 
 /** The parameters of a search by name. */
 export type SearchSpace = z.infer<typeof searchSpace>;

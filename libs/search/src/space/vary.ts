@@ -54,7 +54,9 @@ export function cross(
       child[name] = crossNetworks(parameter, genome.parse(hers), genome.parse(his), random);
       continue;
     }
-    const gene = random.chance(0.5) ? (hers ?? his) : (his ?? hers);
+    const [first, second] = random.chance(0.5) ? [hers, his] : [his, hers];
+    // One of the choices may be null.
+    const gene = first === undefined ? second : first;
     if (gene !== undefined) child[name] = gene;
   }
   return completed(space, child, random);
@@ -77,8 +79,9 @@ function changed(parameter: Parameter, value: Json, random: Random): Json {
 
 /** Mostly a value close by, on the parameter's own scale; at times one from anywhere, so that nothing is out of reach. */
 function nearby(parameter: NumericParameter, value: number, random: Random): number {
-  if (random.chance(0.2)) return valueAt(parameter, random.next());
   const { low, high, log } = parameter;
+  if (low === high) return low;
+  if (random.chance(0.2)) return valueAt(parameter, random.next());
   const place = log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
   const moved = valueAt(parameter, place + (random.next() + random.next() + random.next() - 1.5) * 2 * STEP);
   if (moved !== value || parameter.kind === 'float') return moved;
