@@ -160,6 +160,46 @@ testOnEngines('A trial that fails is scored as failed, and its search goes on', 
   t.is(items.filter(({ rungs }) => rungs[0]?.value !== undefined).length, 2);
 });
 
+testOnEngines('A search that is broken fails, and the others go on', async (t, open) => {
+  await using compute = await open();
+  const { api, database } = compute;
+  const [broken, sound] = [aSearch(), aSearch()];
+  for (const body of [broken, sound]) await api.postSearch({ body });
+  const setSpec = async (spec: string) =>
+    await database.write(
+      async (db) => await db.updateTable('searches').set({ spec }).where('id', '=', broken.uuid).execute(),
+    );
+  // As no search that was taken in is: what fails here is the program, and not an order.
+  await setSpec('{');
+  const worker = await compute.worker(SLOTS);
+  for (let n = 0; n < 2; n += 1) await runTrial(worker, await worker.mustClaim(0, ['job']));
+  await eventually(t, async (t) => t.is((await api.getSearch({ params: { uuid: sound.uuid } })).ended, 1));
+  await eventually(t, async (t) => {
+    const { status } = await database.read
+      .selectFrom('searches')
+      .select('status')
+      .where('id', '=', broken.uuid)
+      .executeTakeFirstOrThrow();
+    t.is(status, 'failed');
+  });
+  await setSpec(JSON.stringify(broken));
+  const view = await api.getSearch({ params: { uuid: broken.uuid } });
+  t.like(view, { status: 'failed', running: [], why: 'The service failed to answer; its log says why.' });
+});
+
+testOnEngines('A search is cancelled whose orders and whose group were removed', async (t, open) => {
+  await using compute = await open();
+  const { api, database } = compute;
+  const body = aSearch();
+  const { group } = await api.postSearch({ body });
+  // Nobody hears of this, as where it happens while the service is away.
+  await database.write(async (db) => {
+    await db.deleteFrom('order_groups').where('name', '=', group).execute();
+  });
+  const view = await api.cancelSearch({ params: { uuid: body.uuid } });
+  t.like(view, { status: 'cancelled', running: [] });
+});
+
 testOnEngines('A search stops at its target, and what still runs is cancelled', async (t, open) => {
   await using compute = await open();
   const { api } = compute;

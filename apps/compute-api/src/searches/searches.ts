@@ -1,5 +1,12 @@
 import { hash } from 'node:crypto';
-import { hasEnded, isPlatformError, MOST_IN_SEARCH, PlatformError, type Search } from '@morpheo/common';
+import {
+  hasEnded,
+  isPlatformError,
+  MOST_IN_SEARCH,
+  PlatformError,
+  type Search,
+  toPlatformError,
+} from '@morpheo/common';
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { sql } from 'kysely';
@@ -110,9 +117,9 @@ export class Searches implements AsyncDisposable {
         if (row?.status === 'running') await stepSearch(tx, row, this.#parts);
       });
     } catch (error) {
+      if (passes(error)) throw error;
       // What is wrong with the search itself does not get better, and must not hold up others.
-      if (!isPlatformError(error) || error.code === 'unavailable' || error.code === 'internal') throw error;
-      const why = error.message;
+      const why = toPlatformError(error).message;
       this.#log.warn({ search: id, error }, 'A search cannot go on, and has failed');
       await this.#database.write(async (tx) => {
         const row = await takeSearch(tx, id);
@@ -125,6 +132,11 @@ export class Searches implements AsyncDisposable {
   #tell(id: string): void {
     this.#database.notify(CHANNELS.search, id);
   }
+}
+
+/** True where the database is to blame, and not the search: it goes on later. */
+function passes(error: unknown): boolean {
+  return isPlatformError(error, 'unavailable') || isPlatformError(error, 'disk_full');
 }
 
 /** Adds a search; undefined where there is one of its id. */

@@ -9,7 +9,7 @@ import { bestOf, nextSteps, type SearchSpec, type Step, type Trial } from '@morp
 import { sql } from 'kysely';
 import type { Tx } from '../db/database.ts';
 import type { OrderRow, SearchRow, SearchRunRow } from '../db/schema.ts';
-import { askOfGroup } from '../groups/store.ts';
+import { askOfGroup, takeGroup } from '../groups/store.ts';
 import { placeOrders } from '../orders/place.ts';
 import { ordersOf } from '../orders/store.ts';
 import { type IntakeSettings, postedOf } from '../orders/submit.ts';
@@ -75,7 +75,11 @@ export async function endSearch(
     .where('search_id', '=', id)
     .where('open', '=', 1)
     .executeTakeFirst();
-  if (numUpdatedRows > 0n) await askOfGroup(tx, { owner, name: groupOf(id) }, 'cancel', 'the search');
+  if (numUpdatedRows === 0n) return;
+  const group = { owner, name: groupOf(id) };
+  // It may have been forgotten, where its orders were removed before the search heard of them.
+  await takeGroup(tx, group);
+  await askOfGroup(tx, group, 'cancel', 'the search');
 }
 
 /** A search as it goes on within a transaction: what it has done, and what it is about to do. */
