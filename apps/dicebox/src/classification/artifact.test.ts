@@ -16,6 +16,7 @@ test('A network is read from what its training has left', async (t) => {
   t.like(await found, { width: 4, height: 4, channels: 1 });
 });
 
+const tensor = { name: '', shape: [], offset: 0 };
 const weights = { file: 'weights.bin', digest: '0'.repeat(64), tensors: [] };
 const refusals: Readonly<Record<string, readonly [FakeNetwork, RegExp]>> = {
   'that is not there': [
@@ -35,6 +36,10 @@ const refusals: Readonly<Record<string, readonly [FakeNetwork, RegExp]>> = {
     /it has 4 outputs, and 3 categories/,
   ],
   'without weights': [{ files: { 'network/weights.bin': undefined } }, /weights.bin, are not there/],
+  'with more tensors than any network has': [
+    { describe: (all) => ({ ...all, weights: { ...weights, tensors: Array(10_001).fill(tensor) } }) },
+    /tensors/,
+  ],
   'without tensors': [{ describe: (all) => ({ ...all, weights }) }, /tensors/],
   'whose weights are others': [
     { files: { 'network/weights.bin': Buffer.alloc(256) } },

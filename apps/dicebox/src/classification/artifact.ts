@@ -1,4 +1,4 @@
-import { PlatformError, sha256Hex } from '@morpheo/common';
+import { PICTURE_BOUNDS, PlatformError, sha256Hex } from '@morpheo/common';
 import { z } from 'zod';
 import type { Peers } from '../clients.ts';
 
@@ -41,7 +41,7 @@ const size = z.int().min(1).max(65_536);
 const description = z.object({
   version: z.literal(1),
   genome: z.object({ input_shape: z.union([z.array(size), size]), output_size: size }),
-  categories: z.array(z.string().min(1)).min(2),
+  categories: z.array(z.string().min(1).max(PICTURE_BOUNDS.name)).min(2).max(PICTURE_BOUNDS.categories),
   width: size,
   height: size,
   channels: z.union([z.literal(1), z.literal(3)]),
@@ -54,7 +54,8 @@ const description = z.object({
       .pipe(sha256Hex),
     tensors: z
       .array(z.object({ name: z.string(), shape: z.array(z.int().min(0)), offset: z.int().min(0) }))
-      .min(1),
+      .min(1)
+      .max(10_000),
   }),
 });
 

@@ -3,6 +3,7 @@ import test from 'ava';
 import { FakeTrainings } from '../testing/fake-trainings.ts';
 import { readNetwork } from './artifact.ts';
 import { InUse } from './in-use.ts';
+import { asks } from './predictions.ts';
 
 const PIXELS = 16;
 const WARM = { isWarm: true };
@@ -61,6 +62,28 @@ test('Pictures that come together go as few calls, each of as many as the traine
   t.deepEqual(
     trainings.calls.map(({ count }) => count),
     [32, 8],
+  );
+});
+
+test('A picture for whose answer nobody waits any more is not asked about', async (t) => {
+  const { trainings, first } = await open();
+  const ask = asks(first, trainings.compute, 60);
+  const gate = Promise.withResolvers<void>();
+  trainings.gates.set(first.output, gate.promise);
+  const turn = async () => await new Promise(setImmediate);
+  const picture = new Uint8Array(PIXELS);
+  const underWay = [ask(picture)];
+  await turn();
+  underWay.push(ask(picture));
+  await turn();
+  const reason = new PlatformError('unavailable', 'Nobody waits.');
+  const [late, later] = [ask(picture, AbortSignal.abort(reason)), ask(picture)];
+  gate.resolve();
+  t.is(await t.throwsAsync(late), reason);
+  await Promise.all([...underWay, later]);
+  t.deepEqual(
+    trainings.calls.map(({ count }) => count),
+    [1, 1, 1],
   );
 });
 

@@ -92,7 +92,10 @@ export class InUse {
     try {
       const pixels = await fit(used.network);
       this.#askedAt = this.#clock();
-      const probabilities = await within(until - this.#clock(), used.ask(pixels));
+      const probabilities = await within(
+        until - this.#clock(),
+        async (signal) => await used.ask(pixels, signal),
+      );
       return { network: used.network, probabilities };
     } finally {
       used.open -= 1;
@@ -101,13 +104,19 @@ export class InUse {
   }
 }
 
-/** What a promise brings; throws `unavailable` where that takes longer than `ms`. The rest is heard by nobody. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+/** What some work brings; throws `unavailable` where that takes longer than `ms`, and aborts its signal then. */
+async function within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const message = 'No runner of the network has answered in time; try again in a moment.';
-  const timer = setTimeout(() => reject(new PlatformError('unavailable', message)), Math.max(0, ms));
+  const given = new AbortController();
+  const giveUp = () => {
+    const error = new PlatformError('unavailable', message);
+    reject(error);
+    given.abort(error);
+  };
+  const timer = setTimeout(giveUp, Math.max(0, ms));
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([work(given.signal), late]);
   } finally {
     clearTimeout(timer);
   }

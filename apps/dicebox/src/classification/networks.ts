@@ -24,6 +24,9 @@ export interface Unusable extends DoneTraining {
 /** How many networks are told of, and looked at, at the most: the newest. */
 const MOST_LISTED = 500;
 
+/** A search may leave any number of networks that are newer. */
+const IN_USE = ['current', 'draining', 'warming'] as const;
+
 const names = z.array(z.string());
 const labelsOf = z.record(z.string(), z.string());
 
@@ -38,16 +41,17 @@ export class Networks {
     this.#set = set;
   }
 
-  /** All, the newest first; 500 at the most. */
+  /** All, the newest first; 500 at the most, of which none that is used, or about to be, is missing. */
   async list(): Promise<KnownNetwork[]> {
     const rows = await this.#database.read
       .selectFrom('networks')
       .selectAll()
       .where('set_name', '=', this.#set)
+      .orderBy((eb) => eb.case().when('state', 'in', IN_USE).then(0).else(1).end())
       .orderBy('seq', 'desc')
       .limit(MOST_LISTED)
       .execute();
-    return rows.map(knownOf);
+    return rows.map(knownOf).toSorted((a, b) => b.seq - a.seq);
   }
 
   /** Takes in what was found of trainings, in this order; what is known already stays as it is. */

@@ -10,12 +10,12 @@ import { Watcher } from './watcher.ts';
 /** Opens the routes of the classification service, and watches for networks. */
 export async function openClassification(parts: DiceboxParts): Promise<OpenedRoutes> {
   const { database, compute, storage, log } = parts;
-  const { set: key, rule, answerMs, watchMs, sensory, version } = parts.classification;
+  const { set: key, owner, rule, answerMs, watchMs, sensory, version } = parts.classification;
   const set = key && setLabel(key);
   const page = await openPage({ sensory, version, set: key });
   const networks = new Networks(database, set);
   const inUse = new InUse({ compute, answerMs });
-  const watcher = new Watcher({ compute, storage, set, networks, inUse, rule, log });
+  const watcher = new Watcher({ compute, storage, set, owner, networks, inUse, rule, log });
   const loop = startLoop({
     name: 'networks',
     everyMs: watchMs,
@@ -23,7 +23,16 @@ export async function openClassification(parts: DiceboxParts): Promise<OpenedRou
     log,
   });
   return {
-    routes: classificationRoutes({ compute, storage, set, networks, inUse, page, wake: () => loop.wake() }),
+    routes: classificationRoutes({
+      compute,
+      storage,
+      set,
+      owner,
+      networks,
+      inUse,
+      page,
+      wake: () => loop.wake(),
+    }),
     [Symbol.asyncDispose]: async () => await loop[Symbol.asyncDispose](),
   };
 }

@@ -1,4 +1,4 @@
-import { decodedBytes, gather, MOST_IN_JOB, PlatformError } from '@morpheo/common';
+import { decodedBytes, gather, MOST_IN_JOB, PlatformError, type Settled } from '@morpheo/common';
 import { z } from 'zod';
 import type { Peers } from '../clients.ts';
 import type { Network } from './artifact.ts';
@@ -18,9 +18,15 @@ const answer = z.object({ categories: z.array(z.string()) });
  * Asks a network about pictures, each given as its pixels: rows, and within them channels, a byte each. Pictures that come
  * together go as one call, which one runner that stays warm answers. Resolves with the probability of each category, by index.
  *
+ * A picture whose `signal` is aborted before its call begins is not asked about: its promise rejects with the signal's reason.
  * Throws as `postCall` does, and `call_failed` where the answer is none.
  */
-export type Ask = (pixels: Uint8Array) => Promise<readonly number[]>;
+export type Ask = (pixels: Uint8Array, signal?: AbortSignal) => Promise<readonly number[]>;
+
+interface Asked {
+  readonly pixels: Uint8Array;
+  readonly signal: AbortSignal | undefined;
+}
 
 /** What asks one network; see {@link Ask}. Throws `wrong_state` where one picture is more than a call may have. */
 export function asks(network: Network, compute: CallCompute, waitSeconds: number): Ask {
@@ -31,21 +37,38 @@ export function asks(network: Network, compute: CallCompute, waitSeconds: number
       'wrong_state',
       `The network of training ${network.training} takes pictures of ${width} × ${height}, which are more than a call may have.`,
     );
-  return gather(async (pictures) => await settled(network, pictures, compute, waitSeconds), {
-    most: Math.min(fitting, MOST_TOGETHER),
-    rounds: CALLS,
-  });
+  const ask = gather(
+    async (asked: readonly Asked[]) =>
+      await settled(asked, async (pictures) => await call(network, pictures, compute, waitSeconds)),
+    { most: Math.min(fitting, MOST_TOGETHER), rounds: CALLS },
+  );
+  return async (pixels, signal) => await ask({ pixels, signal });
+}
+
+/** Nobody waits for those that are aborted: more of them than a network can answer would hold up all that come later. */
+async function settled(
+  asked: readonly Asked[],
+  answer: (pictures: readonly Uint8Array[]) => Promise<readonly (readonly number[])[]>,
+): Promise<Settled<readonly number[]>[]> {
+  const awaited = new Set(asked.filter(({ signal }) => signal?.aborted !== true));
+  const rows = awaited.size === 0 ? [] : await answer([...awaited].map(({ pixels }) => pixels));
+  const answers = rows.values();
+  return asked.map((one) =>
+    awaited.has(one)
+      ? { status: 'fulfilled', value: answers.next().value ?? [] }
+      : { status: 'rejected', reason: one.signal?.reason },
+  );
 }
 
 /** What beside the pixels is in a call, in bytes. */
 const MOST_REQUEST = 1024;
 
-async function settled(
+async function call(
   network: Network,
   pictures: readonly Uint8Array[],
   compute: CallCompute,
   wait_seconds: number,
-): Promise<PromiseFulfilledResult<readonly number[]>[]> {
+): Promise<readonly (readonly number[])[]> {
   const count = pictures.length;
   const answered = await compute.postCall({
     headers: {},
@@ -64,8 +87,7 @@ async function settled(
   const files =
     'outputs' in answered ? new Map(answered.outputs.map(({ name, data }) => [name, data])) : undefined;
   demandCategories(network, files?.get('answer.json'));
-  const rows = rowsOf(files?.get('probabilities.f32') ?? '', count, network);
-  return rows.map((value) => ({ status: 'fulfilled', value }));
+  return rowsOf(files?.get('probabilities.f32') ?? '', count, network);
 }
 
 function demandCategories(network: Network, text = ''): void {

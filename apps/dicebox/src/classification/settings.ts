@@ -57,6 +57,8 @@ export const classificationSettings = defineSettings({
 export interface ClassificationOptions {
   /** The set of pictures whose trainings give the network in use; any where absent. */
   readonly set: PictureSetKey | undefined;
+  /** The account whose orders are dicebox's trainings; anybody's where absent. */
+  readonly owner?: string | undefined;
   readonly rule: AdoptionRule;
   readonly answerMs: number;
   readonly watchMs: number;
@@ -71,10 +73,12 @@ export function classificationOf(
   config: SettingsOf<typeof classificationSettings> & {
     readonly apiVersion: string;
     readonly pictureSet?: PictureSetKey | undefined;
+    readonly computeUser?: string | undefined;
   },
 ): ClassificationOptions {
   const {
     pictureSet: set,
+    computeUser: owner,
     adopt,
     adoptMargin: margin,
     answerMs,
@@ -82,5 +86,5 @@ export function classificationOf(
     sensory,
     apiVersion: version,
   } = config;
-  return { set, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
+  return { set, owner, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
 }

@@ -12,27 +12,40 @@ export interface TrainingsOptions {
   readonly storage: NetworkStorage;
   /** On which pictures, as their label says; on any where absent. */
   readonly set?: string | undefined;
+  /** The account by which dicebox orders: anybody may label an order. Absent: compute-api asks nobody who they are. */
+  readonly owner?: string | undefined;
+}
+
+/** Whose orders are on a compute-api that asks nobody who they are, whatever they say. */
+const ANYBODY = 'anybody';
+
+function isOwn({ owner }: OrderSummary, own: string | undefined): boolean {
+  return own === undefined || owner === own || owner === ANYBODY;
 }
 
 /** The done trainings of the pictures that are classified, the oldest first. */
-export async function doneTrainings({ compute, set }: TrainingsOptions): Promise<DoneTraining[]> {
+export async function doneTrainings({ compute, set, owner }: TrainingsOptions): Promise<DoneTraining[]> {
   const { items } = await compute.listOrders({
     query: {
       ...{ kind: 'job', status: 'done', limit: MOST_LOOKED_AT },
       label: set === undefined ? `${TRAINING_LABELS.training}=request` : `${TRAINING_LABELS.set}=${set}`,
     },
   });
-  return items.map(doneOf).reverse();
+  return items
+    .filter((order) => isOwn(order, owner))
+    .map(doneOf)
+    .reverse();
 }
 
 /** One training that somebody has named. Throws `not_found`, and `wrong_state` where it is not done, with how it stands. */
 export async function doneTraining(
-  { compute, set }: TrainingsOptions,
+  { compute, set, owner }: TrainingsOptions,
   training: string,
 ): Promise<DoneTraining> {
   const order = await compute.getOrder({ params: { id: training } });
   const own = order.job?.labels?.[TRAINING_LABELS.set];
-  if (own === undefined) throw new PlatformError('not_found', `${training} is no training.`);
+  if (own === undefined || !isOwn(order, owner))
+    throw new PlatformError('not_found', `${training} is no training.`);
   if (set !== undefined && own !== set)
     throw new PlatformError(
       'not_found',

@@ -8,6 +8,7 @@ import { FakeTrainings } from '../testing/fake-trainings.ts';
 import { InUse } from './in-use.ts';
 import { Networks } from './networks.ts';
 import type { AdoptionRule } from './settings.ts';
+import { doneTraining } from './trainings.ts';
 import { Watcher } from './watcher.ts';
 
 const SET = 'greys_4x4';
@@ -18,7 +19,7 @@ function started(trainings: FakeTrainings, database: DiceboxDatabase, rule: Part
   const networks = new Networks(database, SET);
   const inUse = new InUse({ compute, answerMs: 60_000 });
   const watcher = new Watcher({
-    ...{ compute, storage, set: SET, networks, inUse, log: silentLog },
+    ...{ compute, storage, set: SET, owner: 'dicebox', networks, inUse, log: silentLog },
     rule: { adopt: 'better', margin: 0, ...rule },
   });
   return { networks, inUse, watcher };
@@ -139,6 +140,33 @@ test('After a start the network that was in use is used again, without a trainin
   const again = started(trainings, database);
   await again.watcher.look();
   t.is(again.inUse.network?.training, training);
+});
+
+test('However many networks have come since, the one in use is used again', async (t) => {
+  const { trainings, database, networks, look } = await open(t);
+  const training = trainings.train({ accuracy: 0.9 });
+  await look();
+  await networks.add(
+    Array.from({ length: 501 }, (_, n) => ({
+      ...trainings.doneOf(training),
+      ...{ training: `later ${n}`, reason: 'It has left none.' },
+    })),
+  );
+  const again = started(trainings, database);
+  await again.watcher.look();
+  t.is(again.inUse.network?.training, training);
+});
+
+test('An order that somebody else has labelled as a training is none', async (t) => {
+  const { trainings, look } = await open(t);
+  const forged = trainings.train({ owner: 'mallory', accuracy: 1 });
+  const asked = trainings.train({ owner: 'anybody', accuracy: 0.5 });
+  t.deepEqual(await look(forged, asked), [undefined, 'current']);
+  const { compute, storage } = trainings;
+  await t.throwsAsync(doneTraining({ compute, storage, set: SET, owner: 'dicebox' }, forged), {
+    code: 'not_found',
+    message: /is no training/,
+  });
 });
 
 test('Two services on one database use the same network', async (t) => {

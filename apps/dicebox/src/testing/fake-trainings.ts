@@ -14,6 +14,8 @@ export interface FakeNetwork {
   readonly categories?: readonly string[];
   readonly accuracy?: number;
   readonly set?: string;
+  /** Whose order its training is. */
+  readonly owner?: string;
   /** How the order of its training stands. */
   readonly status?: OrderView['status'];
   /** Changes its description, before that is written. */
@@ -86,6 +88,7 @@ export class FakeTrainings {
     categories = GREYS,
     accuracy = 0.8,
     set = 'greys_4x4',
+    owner = 'dicebox',
     status = 'done',
     describe,
     files,
@@ -111,7 +114,7 @@ export class FakeTrainings {
       new Map(all.filter((entry): entry is [string, Buffer] => entry[1] !== undefined)),
     );
     this.#orders.push({
-      ...{ id: training, kind: 'job', status, gpus: 0, owner: 'dicebox', priority: 0, attempt: 1 },
+      ...{ id: training, kind: 'job', status, gpus: 0, owner, priority: 0, attempt: 1 },
       ...{ created_at: '2019-01-01T12:00:00.000Z', attempts: [] },
       ...{ algo: TRAINER.algo, needs: { labels: TRAINER.labels } },
       job: { inputs: [], output, labels: { 'dicebox.set': set } },
