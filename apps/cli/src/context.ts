@@ -1,11 +1,10 @@
+import { computeClient, storageClient } from '@morpheo/client';
 import {
   type ClassificationContract,
   classificationClient,
-  computeClient,
   type PicturesContract,
   picturesClient,
-  storageClient,
-} from '@morpheo/client';
+} from '@morpheo/client/dicebox';
 import type { Api, ComputeContract, StorageContract } from '@morpheo/common';
 import type { ExitCode } from './exit-codes.ts';
 import type { Environment, PlatformFlags, ServiceAddress, ServiceName } from './platform/settings.ts';

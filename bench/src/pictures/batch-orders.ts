@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
-import { picturesClient } from '@morpheo/client';
+import { picturesClient } from '@morpheo/client/dicebox';
 import { PICTURE_BOUNDS } from '@morpheo/common';
 import { augment } from '@morpheo/dicebox/augment';
 import { greyPng } from '@morpheo/dicebox/testing/pictures';

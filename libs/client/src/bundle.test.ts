@@ -1,14 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { build } from 'esbuild';
 
 /** What a page has to load; it is about 43 kB while zod is imported as a namespace, and 107 kB when it is not. */
 const MOST_BYTES = 60_000;
 
-test('A browser bundle of the typed clients stays small', async (t) => {
+for (const entry of ['index.ts', 'dicebox.ts']) {
+  test(`A browser bundle of the typed clients of ${entry} stays small`, async (t) =>
+    await staysSmall(t, entry));
+}
+
+async function staysSmall(t: ExecutionContext, entry: string): Promise<void> {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('index.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     bundle: true,
     format: 'esm',
     minify: true,
@@ -19,4 +24,4 @@ test('A browser bundle of the typed clients stays small', async (t) => {
   const bytes = gzipSync(bundle?.contents ?? '', { level: 9 }).byteLength;
   t.log(`${Math.round(bytes / 1000)} kB gzipped`);
   t.true(bytes > 1000 && bytes < MOST_BYTES, `${bytes} bytes`);
-});
+}

@@ -4,13 +4,9 @@ export { orderLines } from './order-lines.ts';
 export { isErrorAnswer, toError } from './peer-error.ts';
 export { type ResumeOptions, resumeEvents } from './resume.ts';
 export {
-  type ClassificationContract,
-  classificationClient,
   computeClient,
   isAlreadyApplied,
   orchestratorClient,
-  type PicturesContract,
-  picturesClient,
   storageClient,
 } from './services.ts';
 export { type UploadForm, uploadForm } from './upload-form.ts';

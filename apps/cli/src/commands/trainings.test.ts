@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { PicturesContract } from '@morpheo/client';
+import type { PicturesContract } from '@morpheo/client/dicebox';
 import {
   type Api,
   DICEBOX_SENSORY_V1,

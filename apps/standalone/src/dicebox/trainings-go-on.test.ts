@@ -4,7 +4,8 @@ import { mkdir, mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { computeClient, picturesClient } from '@morpheo/client';
+import { computeClient } from '@morpheo/client';
+import { picturesClient } from '@morpheo/client/dicebox';
 import { type NewPicture, TRAINER_LABELS, type TrainingRequest } from '@morpheo/common';
 import { freePorts, mainOf, ServiceProcess } from '@morpheo/real-parts';
 import { eventually } from '@morpheo/service/testing';

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PicturesContract } from '@morpheo/client';
+import type { PicturesContract } from '@morpheo/client/dicebox';
 import {
   type Api,
   DICEBOX_SENSORY_V1,

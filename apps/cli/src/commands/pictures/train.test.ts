@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import type { ClassificationContract, PicturesContract } from '@morpheo/client';
+import type { ClassificationContract, PicturesContract } from '@morpheo/client/dicebox';
 import {
   type Api,
   DICEBOX_CLASSIFICATION_V1,

@@ -1,4 +1,4 @@
-import type { PicturesContract } from '@morpheo/client';
+import type { PicturesContract } from '@morpheo/client/dicebox';
 import {
   type Api,
   DICEBOX_SEARCH_V1,
