@@ -244,6 +244,13 @@ test('A range of one value, and a choice of null, stay what they are from trial 
   }
 });
 
+test('Generations that have nothing new end a search, however many there may be', (t) => {
+  const strategy = { name: 'dicebox', population: 3, generations: 100_000, retain: 1, mutate_chance: 0 };
+  const { trials, end } = play(specOf({ space: small, strategy, budget: { trials: 100 } }), uneven);
+  t.true(trials.length <= 3);
+  t.is(end, 'all was tried: 100 more generations had nothing new');
+});
+
 test('The control arm draws at random with a budget of its own', (t) => {
   const spec = specOf({
     control: true,

@@ -8,6 +8,15 @@ import { keyOf, type Proposer } from './proposal.ts';
 
 type Settings = Extract<Strategy, { name: 'dicebox' }>;
 
+/** After so many generations in a row that have no new member, none is looked for any more. */
+const IN_VAIN = 100;
+
+/** The members of each generation, and the trials that they were bred of. */
+type Bred = { readonly of: readonly Trial[]; readonly members: readonly Parameters[] }[];
+
+/** A search asks for all its generations at each step: what comes of the same trials is the same. */
+const generations = new WeakMap<SearchSpec, Bred>();
+
 /**
  * The selection of the original dicebox, with a seed. A generation is ranked; the best `retain` of it are kept, and of the
  * rest each with a probability of `random_select`. Of those kept some are mutated (`mutate_chance`), and children of two of
@@ -17,16 +26,24 @@ type Settings = Extract<Strategy, { name: 'dicebox' }>;
 export function dicebox(spec: SearchSpec, settings: Settings): Proposer {
   return (own) => {
     const known = new Map(own.map((trial) => [keyOf(trial.parameters), trial]));
-    let members = firstGeneration(spec, settings);
+    const seen = new Set<string>();
+    let inVain = 0;
+    let members = generationOf(spec, settings, 0, []);
     for (let generation = 1; ; generation += 1) {
       const missing = members.find((member) => !known.has(keyOf(member)));
       if (missing !== undefined) return { kind: 'try', parameters: missing };
+      const before = seen.size;
+      for (const member of members) seen.add(keyOf(member));
+      inVain = seen.size > before ? 0 : inVain + 1;
+      if (inVain >= IN_VAIN) {
+        return { kind: 'done', why: `all was tried: ${IN_VAIN} more generations had nothing new` };
+      }
       const trials = members.flatMap((member) => known.get(keyOf(member)) ?? []);
       if (trials.some(({ rungs }) => rungs.length === 0)) return { kind: 'wait' };
       if (generation >= settings.generations) {
         return { kind: 'done', why: `all ${settings.generations} generations were made` };
       }
-      members = nextGeneration(spec, settings, trials, randomOf('dicebox', spec.seed, generation));
+      members = generationOf(spec, settings, generation, trials);
     }
   };
 }
@@ -38,15 +55,36 @@ export function generationsOf(
   own: readonly Trial[],
 ): readonly Trial[][] {
   const known = new Map(own.map((trial) => [keyOf(trial.parameters), trial]));
-  const generations: Trial[][] = [];
-  let members = firstGeneration(spec, settings);
-  while (generations.length < settings.generations) {
+  const made: Trial[][] = [];
+  let members = generationOf(spec, settings, 0, []);
+  while (made.length < settings.generations) {
     const trials = members.flatMap((member) => known.get(keyOf(member)) ?? []);
-    if (trials.length < members.length || trials.some(({ rungs }) => rungs.length === 0)) return generations;
-    generations.push(trials);
-    members = nextGeneration(spec, settings, trials, randomOf('dicebox', spec.seed, generations.length));
+    if (trials.length < members.length || trials.some(({ rungs }) => rungs.length === 0)) return made;
+    made.push(trials);
+    members = generationOf(spec, settings, made.length, trials);
   }
-  return generations;
+  return made;
+}
+
+/** The generation with a number, from 0, that comes of the trials of the one before. */
+function generationOf(
+  spec: SearchSpec,
+  settings: Settings,
+  number: number,
+  trials: readonly Trial[],
+): readonly Parameters[] {
+  const all = generations.get(spec) ?? [];
+  generations.set(spec, all);
+  const known = all[number];
+  if (known?.of.length === trials.length && known.of.every((one, at) => one === trials[at])) {
+    return known.members;
+  }
+  const members =
+    number === 0
+      ? firstGeneration(spec, settings)
+      : nextGeneration(spec, settings, trials, randomOf('dicebox', spec.seed, number));
+  all[number] = { of: trials, members };
+  return members;
 }
 
 function firstGeneration(spec: SearchSpec, { population }: Settings): readonly Parameters[] {
