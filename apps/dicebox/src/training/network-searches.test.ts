@@ -68,6 +68,9 @@ test('A search for a network is one of trainings on the pictures that there are'
   const template = { version: 1, seed: 1, batch_size: 16, categories: ['one', 'two'] };
   t.like(search?.parameters, { path: '/config/training.json', template });
   t.is(search?.parameters.template?.epochs, undefined);
+  const generations = { ...request, uuid: randomUUID(), strategy: { name: 'dicebox' } };
+  t.is((await ask('/v1/searches', generations)).status, 202);
+  t.deepEqual(posted[1]?.rungs, [9]);
   t.is((await ask('/v1/searches', { ...request, set: randomUUID() })).status, 404);
   t.is((await ask('/v1/searches', { ...request, space: {} })).status, 400);
 });

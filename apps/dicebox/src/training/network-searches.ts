@@ -18,6 +18,11 @@ export interface NetworkSearchesParts {
 
 const RUNGS = [1, 3, 9];
 
+/** Epochs from rung to rung, where nothing is said of them: generations of dicebox are ranked as a whole, and have one rung. */
+function rungsOf({ strategy }: NetworkSearchRequest): number[] {
+  return strategy?.name === 'dicebox' ? RUNGS.slice(-1) : RUNGS;
+}
+
 /** The same for all trials: they differ in their networks alone. */
 const SEED = 1;
 
@@ -39,7 +44,7 @@ export async function searchNetworks(
   const pictures = await picturesOf(request.set);
   const { test_set } = request;
   const test = test_set === undefined ? undefined : await picturesOf(test_set);
-  const rungs = request.rungs ?? RUNGS;
+  const rungs = request.rungs ?? rungsOf(request);
   const { seed: _ofSearch, rungs: _rungs, networks, uuid, ...members } = request;
   // Trials are trainings as others are: the best of them is classified with.
   const labels = labelsOf({

@@ -11,7 +11,7 @@ const { set, test_set, batch_size, held_out, noise, gpus } = trainingRequest.sha
 /** A search for a network that classifies the pictures of a set, as they are now. */
 export const networkSearchRequest = z.strictObject({
   ...{ uuid, name, strategy, seed, budget, stop_at, parallel, control, start },
-  /** Epochs from rung to rung; 1, 3 and 9 where absent. */
+  /** Epochs from rung to rung; 1, 3 and 9 where absent, and 9 alone for the strategy `dicebox`, which has no rungs. */
   rungs: rungs.removeDefault().optional(),
   /** What networks are tried: the ranges of a parameter of the kind `network`, without `kind`, `input_shape` and `output_size`. */
   networks: z.record(z.string(), z.json()).optional(),
