@@ -94,6 +94,19 @@ everywhere('What a process was giving that was killed is given again by the next
   t.is((await next.poll(id, 'dicebox'))?.sample, 0);
 });
 
+everywhere('What is still being given is not lost, however long that takes', async (t, engine) => {
+  await using place = await engine.place();
+  await using database = await place.open();
+  const batches = await Batches.open(database, { lostMs: 0 });
+  const { id } = await batches.order('dicebox', await fill(database, 2), { size: 2, noise: 0 });
+  const poll = async () => await batches.poll(id, 'dicebox');
+  const [first, second] = [await poll(), await poll()];
+  if (first === undefined || second === undefined) return t.fail();
+  t.deepEqual([first.sample, second.sample, await poll()], [0, 1, undefined]);
+  await batches.settle(first, 'lost');
+  t.is((await poll())?.sample, 0);
+});
+
 everywhere('A batch is forgotten when nobody has used it for long', async (t, engine) => {
   await using place = await engine.place();
   await using database = await place.open();

@@ -45,6 +45,8 @@ export class Batches {
   readonly #expireMs: number;
   readonly #lostMs: number;
   readonly #boot = randomUUID();
+  /** What this process gives: however long that takes, it is not lost. */
+  readonly #giving = new Set<string>();
 
   private constructor(database: DiceboxDatabase, { expireMs = BATCH_MS, lostMs = LOST_MS }: BatchOptions) {
     this.#database = database;
@@ -104,7 +106,7 @@ export class Batches {
    * left are on their way, and where there is no such batch.
    */
   async poll(id: string, owner: string): Promise<Given | undefined> {
-    return await this.#database.write(async (db) => {
+    const given = await this.#database.write(async (db) => {
       const batch = await this.#touch(db, id, owner);
       if (batch === undefined) return undefined;
       const sample = (await this.#lost(db, id)) ?? (await this.#next(db, batch));
@@ -112,10 +114,13 @@ export class Batches {
       // Here, so that nobody waits for the disk once more.
       return { batch, sample, picture: await pictureOf(db, batch.set_id, batch, sample) };
     });
+    if (given !== undefined) this.#giving.add(keyOf(id, given.sample));
+    return given;
   }
 
   /** Says of a sample whether it went out whole; else it is given again. */
   async settle({ batch, sample }: Given, outcome: 'given' | 'lost'): Promise<void> {
+    this.#giving.delete(keyOf(batch.id, sample));
     await this.#database.write(async (db) => {
       const mine = { batch_id: batch.id, sample, boot: this.#boot };
       if (outcome === 'given')
@@ -179,14 +184,15 @@ export class Batches {
   }
 
   async #lost(db: Transaction<Schema>, id: string): Promise<number | undefined> {
-    const found = await db
+    const rows = await db
       .selectFrom('open_samples')
       .select('sample')
       .where('batch_id', '=', id)
       .where((row) => row.or([row('boot', '=', ''), row('given_at', '<=', this.#ago(this.#lostMs))]))
       .orderBy('sample')
-      .limit(1)
-      .executeTakeFirst();
+      .limit(this.#giving.size + 1)
+      .execute();
+    const found = rows.find(({ sample }) => !this.#giving.has(keyOf(id, sample)));
     if (found === undefined) return undefined;
     await db
       .updateTable('open_samples')
@@ -204,6 +210,10 @@ export class Batches {
   #ago(ms: number): RawBuilder<number> {
     return sql<number>`${this.#now} - ${ms}`;
   }
+}
+
+function keyOf(batch: string, sample: number): string {
+  return `${batch} ${sample}`;
 }
 
 /** Throws `invalid_request` where a set has fewer pictures than are asked for, with the number that it has. */
