@@ -15,24 +15,30 @@ const as = (name: string): Call => ({ principal: { name, roles: ['orchestrator']
 /** Runs all that a search places until it has ended; of several open orders the one that `choose` names ends first. */
 async function runSearch(
   t: ExecutionContext,
-  { api, worker }: Pick<TestCompute, 'api' | 'worker'>,
+  { api, worker, database }: Pick<TestCompute, 'api' | 'worker' | 'database'>,
   body: Search,
   choose: (open: number) => number = () => 0,
 ) {
   await api.postSearch({ body });
   const its = await worker(SLOTS);
-  const params = { uuid: body.uuid };
+  // The row alone: a view takes several queries, and this asks again and again.
+  const stands = async () =>
+    await database.read
+      .selectFrom('searches')
+      .select(['status', 'placed', 'told'])
+      .where('id', '=', body.uuid)
+      .executeTakeFirstOrThrow();
   const held = [];
   for (;;) {
-    const { status, running, ended } = await api.getSearch({ params });
+    const { status, placed, told } = await stands();
     if (status !== 'running') break;
-    while (held.length < running.length) held.push(await its.mustClaim(0, ['job']));
+    while (held.length < placed - told) held.push(await its.mustClaim(0, ['job']));
     const [claim] = held.splice(choose(held.length), 1);
     if (claim === undefined) throw new Error('The search runs without an order.');
     await runTrial(its, claim);
-    await eventually(t, async (t) => t.true((await api.getSearch({ params })).ended > ended));
+    await eventually(t, async (t) => t.true((await stands()).told > told));
   }
-  return await api.getSearch({ params });
+  return await api.getSearch({ params: { uuid: body.uuid } });
 }
 
 testOnEngines('A search runs trials until its budget is used, and tells the best', async (t, open) => {
@@ -71,7 +77,7 @@ testOnEngines('The same seed gives the same trials, and another gives others', a
   await using compute = await open();
   const runs = [];
   for (const seed of [3, 3, 4]) {
-    const body = aSearch({ seed, budget: { trials: 6 } });
+    const body = aSearch({ seed, budget: { trials: 4 } });
     await runSearch(t, compute, body);
     runs.push(await trialsOf(compute.api, body.uuid));
   }
@@ -83,7 +89,7 @@ testOnEngines(
   'What a search has recorded gives its steps again, whichever trial ended first',
   async (t, open) => {
     await using compute = await open();
-    const body = aSearch({ parallel: 4, control: true, budget: { trials: 10 } });
+    const body = aSearch({ parallel: 4, control: true, budget: { trials: 7 } });
     let turn = 0;
     await runSearch(t, compute, body, (open) => {
       turn += 1;

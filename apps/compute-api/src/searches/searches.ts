@@ -22,12 +22,17 @@ import { noSearch, searchesToStep, takeSearch } from './store.ts';
 
 /** How many searches one look finds. */
 const AT_ONCE = 100;
+/**
+ * How often it is looked for searches that go on without an end which this process has committed, in milliseconds: after
+ * another process has died, or while an owner has too many orders.
+ */
+const LOOK_EVERY_MS = 1000;
 
 /** What {@link Searches} works with. */
 export interface SearchesParts {
   readonly database: ComputeDatabase;
   readonly openOrders: OpenOrders;
-  readonly settings: IntakeSettings & { readonly everyMs: number };
+  readonly settings: IntakeSettings;
   readonly log: Log;
 }
 
@@ -49,7 +54,7 @@ export class Searches implements AsyncDisposable {
     this.#log = log;
     this.#loop = startLoop({
       name: 'searches',
-      everyMs: settings.everyMs,
+      everyMs: LOOK_EVERY_MS,
       log,
       work: async (signal) => await this.#stepAll(signal),
     });
