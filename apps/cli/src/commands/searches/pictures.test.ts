@@ -56,4 +56,7 @@ test('A search for networks is asked for by the name of its pictures', async (t)
   t.is((await call('clothes', '--epochs', '100', '--strategy', 'dicebox')).code, 0);
   t.like(asked[1], { budget: { resource: 100 }, strategy: { name: 'dicebox' }, networks: undefined });
   t.is((await call('trousers')).code, 4);
+  const long = await call('clothes', '--name', 'x'.repeat(300));
+  t.is(long.code, 2);
+  t.regex(long.stderr, /This is no search: name: /);
 });

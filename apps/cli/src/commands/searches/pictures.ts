@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { networkSearchRequest } from '@morpheo/common';
+import { issueMessage, MOST_IN_SEARCH, networkSearchRequest } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
-import type { ExitCode } from '../../exit-codes.ts';
+import { type ExitCode, usageError } from '../../exit-codes.ts';
 import { setOf } from '../../pictures/sets.ts';
 import { examples, readInteger } from '../arguments.ts';
 import { networksOf } from './search-file.ts';
@@ -45,10 +45,10 @@ export function addPicturesSearch(group: Command, run: Runner): void {
     .option(
       '--trials <n>',
       `how many networks are tried (default: ${TRIALS}, unless --epochs)`,
-      readInteger(1, 2500),
+      readInteger(1, MOST_IN_SEARCH.trials),
     )
     .option('--epochs <n>', 'how many epochs all of them have together', readInteger(1, 1_000_000_000))
-    .option('--parallel <n>', 'how many are trained at once', readInteger(1, 64), 2)
+    .option('--parallel <n>', 'how many are trained at once', readInteger(1, MOST_IN_SEARCH.parallel), 2)
     .option('--control', 'random networks with the same budget beside, to compare with')
     .option('--convolutions', 'convolutions and pooling as well, and not dense layers alone')
     .option('--population <file>', 'networks that are tried first: a population.json')
@@ -68,7 +68,7 @@ async function searchPictures(context: Context, options: PicturesOptions): Promi
   const set = await setOf(context, options.set);
   const test = options.testSet === undefined ? undefined : await setOf(context, options.testSet);
   const start = population === undefined ? undefined : await networksOf(population);
-  const body = networkSearchRequest.parse({
+  const parsed = networkSearchRequest.safeParse({
     ...{ uuid: randomUUID(), set: set.id, seed, parallel },
     budget: {
       ...(epochs === undefined ? { trials: trials ?? TRIALS } : { resource: epochs }),
@@ -81,6 +81,12 @@ async function searchPictures(context: Context, options: PicturesOptions): Promi
     ...(options.convolutions === true ? { networks: CONVOLUTIONS } : {}),
     ...(start === undefined ? {} : { start: start.map((network) => ({ network })) }),
   });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const where = issue?.path.map(String).join('.') ?? '';
+    throw usageError(`This is no search: ${where}: ${issue === undefined ? '' : issueMessage(issue)}`);
+  }
+  const body = parsed.data;
   const view = await context.pictures().searchNetworks({ body }, { signal: context.signal });
   return await showBegun(context, view, options.detach === true);
 }

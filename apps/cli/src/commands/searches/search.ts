@@ -1,4 +1,4 @@
-import { PAGE, type SearchSummary } from '@morpheo/common';
+import { MOST_IN_SEARCH, PAGE, type SearchSummary } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../../context.ts';
 import type { ExitCode } from '../../exit-codes.ts';
@@ -73,8 +73,12 @@ function addRunSearch(group: Command, run: Runner): void {
     .option('--algo <uuid>', 'the algorithm of its job, or of its training')
     .option('--name <text>', 'a name, to find it again')
     .option('--seed <n>', 'the seed of all that is drawn', readInteger(0, Number.MAX_SAFE_INTEGER))
-    .option('--trials <n>', 'how many trials it makes', readInteger(1, 1_000_000))
-    .option('--parallel <n>', 'how many of its orders are open at once', readInteger(1, 64))
+    .option('--trials <n>', 'how many trials it makes', readInteger(1, MOST_IN_SEARCH.trials))
+    .option(
+      '--parallel <n>',
+      'how many of its orders are open at once',
+      readInteger(1, MOST_IN_SEARCH.parallel),
+    )
     .option('--control', 'random trials of the same budget beside, to compare with')
     .option(
       '--population <file>',
