@@ -11,6 +11,7 @@ import { openTestCompute } from '../testing/open-test-compute.ts';
 import { seedQueue } from '../testing/orders.ts';
 import { watchedDatabase } from '../testing/watched-database.ts';
 import { gatherClaims } from './claim.ts';
+import { overviewQuery } from './round.ts';
 
 const server = sharedPostgres(test);
 
@@ -55,6 +56,10 @@ withParts(test, 'postgres')('A claim finds its order among 50,000 by indexes alo
   }
   await sql`analyze orders`.execute(database.read);
   const { id, boot } = await compute.worker({ learn: 10, predict: 10 });
+  const plan = await new ComputeDatabase(database, []).write(
+    async (tx) => await sql`explain ${overviewQuery(tx, [id])}`.execute(tx.db),
+  );
+  t.notRegex(JSON.stringify(plan.rows), /JIT:/, 'it would be compiled for each claim');
   const looks: Looks[] = [];
   const claims = new ComputeDatabase(watched(database, looks), []);
   const claim = gatherClaims(claims, COMPUTE_DEFAULTS);

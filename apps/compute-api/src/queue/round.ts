@@ -1,5 +1,5 @@
 import { ORDER_KINDS, type OrderKind } from '@morpheo/common';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { ComputeSettings } from '../config.ts';
 import type { Tx } from '../db/database.ts';
 import { type Columns, rowsOf } from '../db/rows.ts';
@@ -8,7 +8,7 @@ import { PAUSED } from '../workers/store.ts';
 import { type Conditions, type Demand, Lines, type Next, ownerIn, READ_AGAIN } from './fair-share.ts';
 import { ASKS_GPUS, type Offer } from './gpu-reservation.ts';
 import { ISOLATED } from './isolation.ts';
-import { offersAll, waitingNeeds } from './matching.ts';
+import { waitingNeeds } from './matching.ts';
 import { Shares } from './shares.ts';
 import { type Start, startAttempts } from './start.ts';
 
@@ -199,39 +199,83 @@ async function readRivals({ db }: Tx): Promise<Rival[]> {
   );
 }
 
-async function overviewOf(tx: Tx, workers: readonly string[]): Promise<Overview> {
+/** What is due at all, and what these workers offer, as rows of several sorts. */
+export function overviewQuery(tx: Tx, workers: readonly string[]): RawBuilder<OverviewRow> {
   const posted = rowsOf(
     tx,
     WORKER,
     workers.map((worker) => ({ worker })),
   );
-  const { rows } = await sql<OverviewRow>`
+  // What is offered and needed is compared by `offeredOf`, and not by a join: PostgreSQL takes that for a large one, and compiles
+  // it anew for each claim, which takes seconds.
+  return sql<OverviewRow>`
     with recursive ${waitingNeeds()}
-    select waiting.kind, waiting.needs, posted.worker, ${PAUSED} as paused, ${ISOLATED} as isolated, ${ASKS_GPUS} as gpus
-    from waiting left join ${posted} on waiting.needs is not null and ${offersAll(sql`posted.worker`, sql`waiting.needs`)}`.execute(
-    tx.db,
-  );
+    select 'waiting' as what, waiting.kind as a, waiting.needs as b, 0 as demanded,
+      ${PAUSED} as paused, ${ISOLATED} as isolated, ${ASKS_GPUS} as gpus
+    from waiting
+    union all
+    select 'offer', offers.worker, offers.term, offers.demanded, 0, 0, 0
+    from offers inner join ${posted} on offers.worker = posted.worker
+    union all
+    select 'need', need_terms.id, need_terms.term, 0, 0, 0, 0
+    from need_terms where need_terms.id in (select waiting.needs from waiting where waiting.needs <> '')`;
+}
+
+async function overviewOf(tx: Tx, workers: readonly string[]): Promise<Overview> {
+  const { rows } = await overviewQuery(tx, workers).execute(tx.db);
   const waiting = new Map<string, Pick<Demand, 'kind' | 'needs'>>();
-  const offered = new Map<string, Set<string>>();
-  for (const { kind, needs, worker } of rows) {
-    if (needs === null) continue;
-    waiting.set(`${kind} ${needs}`, { kind, needs });
-    if (worker !== null) offered.set(worker, (offered.get(worker) ?? new Set()).add(needs));
+  for (const { what, a, b } of rows) {
+    // Of the table of kinds.
+    if (what === 'waiting' && b !== null) waiting.set(`${a} ${b}`, { kind: a as OrderKind, needs: b });
   }
-  const [row] = rows;
+  const needs = new Set([...waiting.values()].map((demand) => demand.needs));
+  const row = rows.find(({ what }) => what === 'waiting');
   return {
     isPaused: Number(row?.paused) > 0,
     isolates: Number(row?.isolated) > 0,
     asksGpus: Number(row?.gpus) > 0,
     waiting: [...waiting.values()],
-    offered,
+    offered: offeredOf(rows, workers, needs),
   };
 }
 
+/** By worker, the ids of those needs that it is for: as `offersAll` says, for many at once. */
+function offeredOf(
+  rows: readonly OverviewRow[],
+  workers: readonly string[],
+  needs: ReadonlySet<string>,
+): Map<string, ReadonlySet<string>> {
+  const terms = termsBy(rows.filter(({ what }) => what === 'need'));
+  const offers = rows.filter(({ what }) => what === 'offer');
+  const [offered, demanded] = [
+    termsBy(offers),
+    termsBy(offers.filter((offer) => Number(offer.demanded) === 1)),
+  ];
+  return new Map(
+    workers.map((worker) => {
+      const [its, demands] = [offered.get(worker), [...(demanded.get(worker) ?? [])]];
+      const isFor = (one: string): boolean => {
+        const needed = terms.get(one);
+        const isOffered = [...(needed ?? [])].every((term) => its?.has(term) === true);
+        return isOffered && demands.every((term) => needed?.has(term) === true);
+      };
+      return [worker, new Set([...needs].filter(isFor))];
+    }),
+  );
+}
+
+function termsBy(rows: readonly OverviewRow[]): Map<string, Set<string>> {
+  const terms = new Map<string, Set<string>>();
+  for (const { a, b } of rows) if (b !== null) terms.set(a, (terms.get(a) ?? new Set()).add(b));
+  return terms;
+}
+
+/** `waiting`: needs `b` of due orders of a kind `a`; `offer`: a term `b` of a worker `a`; `need`: a term `b` of needs `a`. */
 interface OverviewRow {
-  readonly kind: OrderKind;
-  readonly needs: string | null;
-  readonly worker: string | null;
+  readonly what: 'waiting' | 'offer' | 'need';
+  readonly a: string;
+  readonly b: string | null;
+  readonly demanded: number;
   readonly paused: number;
   readonly isolated: number;
   readonly gpus: number;
