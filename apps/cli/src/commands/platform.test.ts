@@ -13,6 +13,15 @@ test('A platform that is ready is exit code 0', async (t) => {
   );
 });
 
+test('The services of dicebox are asked as well, where the platform has them', async (t) => {
+  await using platform = await fakePlatform({});
+  const env = { ...platform.env, MORPHEO_DICEBOX_URL: platform.storage.url };
+  const { stdout } = await morpheo(['status', '--json'], { env });
+  const { items } = JSON.parse(stdout) as { items: { service: string; state: string }[] };
+  t.like(items.at(-1), { service: 'dicebox', state: 'ready' });
+  t.is(items.length, 3);
+});
+
 test('A part that does not answer is named with its reason', async (t) => {
   const broker = async () => {
     throw new Error('nsqd does not answer');

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import {
   MOST_DIGITS,
   type PermissionsChange,
@@ -12,6 +11,7 @@ import { Argument, type Command, Option } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { disclosureText, readDisclosed } from '../platform/disclosure.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
+import { readNamedFile } from '../platform/named-file.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { oneLine } from '../terminal/text.ts';
 import { collect, examples, readInteger } from './arguments.ts';
@@ -138,7 +138,7 @@ async function sampleOf(
 
 /** The lines of a file, but for empty ones. */
 async function readCanaries(file: string): Promise<string[]> {
-  const text = await readFile(file, 'utf8');
+  const text = (await readNamedFile(file)).toString('utf8');
   return text.split(/\r?\n/).filter((line) => line !== '');
 }
 

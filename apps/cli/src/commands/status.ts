@@ -2,7 +2,7 @@ import { type Readiness, readiness } from '@morpheo/common';
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { CliError, EXIT, type ExitCode } from '../exit-codes.ts';
-import { SERVICES, type ServiceName } from '../platform/settings.ts';
+import { FURTHER_SERVICES, SERVICES, type ServiceName } from '../platform/settings.ts';
 import { layOut } from '../terminal/table.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { oneLine } from '../terminal/text.ts';
@@ -35,7 +35,7 @@ export function addStatus(program: Command, run: Runner): void {
 
 async function status(context: Context): Promise<ExitCode> {
   const { terminal, signal, address } = context;
-  const located = SERVICES.flatMap((service) => {
+  const located = [...SERVICES, ...FURTHER_SERVICES].flatMap((service) => {
     const url = urlOf(address, service);
     return url === undefined ? [] : [{ service, url }];
   });

@@ -122,13 +122,13 @@ function lineOf({ terminal: { paint } }: Context, training: TrainingSummary): st
   return `training ${paint('bold', id)} is ${paintStatus(paint, status)}  ${network} on ${oneLine(set, 60)}, ${pictures.toLocaleString('en')} pictures`;
 }
 
-function endLines(_: Context, { failure, why, best, engine, device }: TrainingView): string[] {
+function endLines(_: Context, { status, failure, why, best, engine, device }: TrainingView): string[] {
   return [
     ...(best === undefined
       ? []
       : [`best: ${percent(best.accuracy)} in epoch ${best.epoch}, by ${engine} (${device})`]),
     ...(why === undefined ? [] : [plain(why)]),
-    ...(failure === undefined ? [] : [`failed: ${plain(failure.message)}`]),
+    ...(failure === undefined ? [] : [`${status}: ${plain(failure.message)}`]),
   ];
 }
 

@@ -2,9 +2,10 @@ import type { BestTrial, SearchStatus, SearchSummary, SearchView, TrialView } fr
 import { type Column, layOut } from '../terminal/table.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { clockTime, counted, humanSeconds, localTime, oneLine, secondsBetween } from '../terminal/text.ts';
+import { parametersText } from './parameters-text.ts';
 
 /** How much of a trial's parameters stands in a line, in characters. */
-const MOST_PARAMETERS = 60;
+const MOST_PARAMETERS = 80;
 /** How many of the open orders the live view shows. */
 const MOST_RUNNING = 8;
 
@@ -107,17 +108,13 @@ export function resultLine(
   const who = `trial ${trial}${arm === 'control' ? ' (random)' : ''}`;
   return (
     `${paint('dim', String(run?.result ?? '').padStart(4))}  ${who} at rung ${run?.resource ?? ''}: ${how}` +
-    `${paint('dim', `${best}  ${parametersText(parameters)}`)}`
+    `${paint('dim', `${best}  ${parametersText(parameters, MOST_PARAMETERS)}`)}`
   );
 }
 
 function bestText(paint: Paint, { trial, value, resource, parameters, order }: BestTrial): string {
-  const told = parametersText(parameters);
+  const told = parametersText(parameters, MOST_PARAMETERS);
   return `${paint('bold', valueText(value))}, trial ${trial} at rung ${resource}, order ${order.slice(0, 8)}  ${paint('dim', told)}`;
-}
-
-function parametersText(parameters: BestTrial['parameters']): string {
-  return oneLine(JSON.stringify(parameters), MOST_PARAMETERS);
 }
 
 function valueText(value: number): string {

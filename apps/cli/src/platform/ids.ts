@@ -70,6 +70,12 @@ async function collect(
   }
 }
 
+const WHERE_LISTED: Readonly<Record<string, string>> = {
+  order: '"morpheo orders list" shows the orders there are.',
+  search:
+    '"morpheo search list" shows your searches. One of another owner, such as dicebox, is named by its whole id.',
+};
+
 function theOne(text: string, noun: string, beginnings: ReadonlyMap<string, ReadonlySet<string>>): string {
   const ids = [...(beginnings.get(text.toLowerCase()) ?? [])];
   const [id] = ids;
@@ -77,7 +83,7 @@ function theOne(text: string, noun: string, beginnings: ReadonlyMap<string, Read
     throw new CliError(
       EXIT.notFound,
       `No ${NOUNS[noun] ?? noun} has an id that begins with ${text}.`,
-      noun === 'order' ? '"morpheo orders list" shows the orders there are.' : undefined,
+      WHERE_LISTED[noun],
     );
   }
   if (ids.length > 1) {

@@ -8,7 +8,7 @@ import { readConnection } from './connection-file.ts';
 export const SERVICES = ['storage', 'compute', 'orchestrator'] as const;
 
 /** Services that a platform may have beside them. */
-const FURTHER_SERVICES = ['dicebox', 'classification'] as const;
+export const FURTHER_SERVICES = ['dicebox', 'classification'] as const;
 
 /** One of {@link SERVICES}, or of those that a platform may have beside them. */
 export type ServiceName = (typeof SERVICES)[number] | (typeof FURTHER_SERVICES)[number];

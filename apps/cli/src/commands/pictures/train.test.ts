@@ -6,6 +6,7 @@ import {
   DICEBOX_SENSORY_V1,
   DICEBOX_TRAINING_V1,
   diceboxContract,
+  PlatformError,
   type TrainingRequest,
   type TrainingView,
 } from '@morpheo/common';
@@ -144,4 +145,22 @@ test('A picture is classified with how sure the network is', async (t) => {
   t.is(code, 0);
   t.regex(stdout, /a\.png: bag {2}87\.5 %, 3\.[23] ms/);
   t.deepEqual(sent, ['bytes of a picture']);
+});
+
+test('A file that is not there, or is no picture, is named: the fault is not of the program', async (t) => {
+  await using folder = await temporaryFolder();
+  await writeFile(folder.file('a.png'), 'no picture');
+  const api: Partial<Api<ClassificationContract>> = {
+    async classifyPicture() {
+      throw new PlatformError('invalid_request', 'The bytes are no picture: send a PNG or a JPEG.');
+    },
+  };
+  await using server = await serve(diceboxContract(DICEBOX_CLASSIFICATION_V1), api);
+  const env = { MORPHEO_CLASSIFICATION_URL: server.url, ...USER };
+  const ask = async (name: string) => await morpheo(['pictures', 'classify', folder.file(name)], { env });
+  t.like(await ask('nope.png'), { code: 2, stderr: `error: ${folder.file('nope.png')} is not there.\n` });
+  t.like(await ask('a.png'), {
+    code: 2,
+    stderr: `error: ${folder.file('a.png')}: The bytes are no picture: send a PNG or a JPEG.\n`,
+  });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
+  isPlatformError,
   MOST_GPUS,
   MOST_IN_TRAINING,
   NETWORK_PRESETS,
@@ -12,6 +13,7 @@ import type { Context, Runner } from '../../context.ts';
 import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
 import { nameOfSet, setOf } from '../../pictures/sets.ts';
 import { followTraining, orderTraining, trainingNews, trainingText } from '../../pictures/train.ts';
+import { readNamedFile } from '../../platform/named-file.ts';
 import { counted, oneLine } from '../../terminal/text.ts';
 import { examples, readInteger } from '../arguments.ts';
 
@@ -131,8 +133,15 @@ async function classify(context: Context, files: readonly string[]): Promise<und
   const { terminal, classification, signal } = context;
   const { paint } = terminal;
   for (const file of files) {
-    const data = (await readFile(file)).toString('base64');
-    const told = await classification().classifyPicture({ body: { data } }, { signal });
+    const data = (await readNamedFile(file)).toString('base64');
+    const told = await classification()
+      .classifyPicture({ body: { data } }, { signal })
+      .catch((error: unknown) => {
+        if (isPlatformError(error) && error.code === 'invalid_request') {
+          throw usageError(`${file}: ${error.message}`, undefined, error);
+        }
+        throw error;
+      });
     const sure = told.probabilities.find(({ category }) => category === told.category)?.probability ?? 0;
     await terminal.item({ file, ...told }, () => {
       const share = `${(sure * 100).toFixed(1)} %`;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { errnoOf, issueMessage, type Search, search as searchSchema } from '@morpheo/common';
+import { issueMessage, type Search, search as searchSchema } from '@morpheo/common';
 import { type Genome, population } from '@morpheo/search';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
+import { readNamedFile } from '../../platform/named-file.ts';
 
 /** What a command says of a search in place of its file. */
 export interface SearchOptions {
@@ -66,12 +66,10 @@ export function networkIn(space: unknown): string | undefined {
 async function readObject(file: string): Promise<Record<string, unknown>> {
   let read: unknown;
   try {
-    read = JSON.parse(await readFile(file, 'utf8'));
+    read = JSON.parse((await readNamedFile(file)).toString('utf8'));
   } catch (error) {
     if (error instanceof SyntaxError) throw usageError(`${file} is no JSON: ${error.message}`);
-    const code = errnoOf(error);
-    if (code === undefined) throw error;
-    throw usageError(`${file} ${code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`}.`);
+    throw error;
   }
   return membersOf(read);
 }

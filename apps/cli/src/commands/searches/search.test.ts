@@ -162,4 +162,5 @@ test('Searches are listed, shown and cancelled by the beginning of their id', as
   t.regex(shown.stdout, /^trials +2 of 2; 4 orders, 2 ended; 5 used$/m);
   t.is((await morpheo(['search', 'cancel', '6c7a'], { env })).code, 0);
   t.deepEqual(cancelled, [ID]);
+  t.regex((await morpheo(['search', 'show', 'ffff'], { env })).stderr, /named by its whole id/);
 });
