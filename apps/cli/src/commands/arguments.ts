@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import {
+  errnoOf,
   GROUP_NAME,
   GROUP_NAME_RULE,
   issueMessage,
@@ -10,6 +12,7 @@ import {
   uuid,
 } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
+import { usageError } from '../exit-codes.ts';
 
 /** Reads an option that is a whole UUID, not nil. For commander: throws `InvalidArgumentError`. */
 export function readUuid(text: string): string {
@@ -72,4 +75,17 @@ export function examples(command: Command, lines: readonly (readonly [string, st
     width > 60 ? `  # ${effect}\n  ${line}` : `  ${line.padEnd(width)}  # ${effect}`,
   );
   return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
+}
+
+/** The bytes of a file that the command line names. Throws a usage error with its path where it cannot be read. */
+export async function readNamedFile(file: string): Promise<Buffer> {
+  return await readFile(file).catch((error: unknown) => {
+    const code = errnoOf(error);
+    if (code === undefined) throw error;
+    throw usageError(
+      `${file} ${code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`}.`,
+      undefined,
+      error,
+    );
+  });
 }

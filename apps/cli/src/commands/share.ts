@@ -11,10 +11,9 @@ import { Argument, type Command, Option } from 'commander';
 import type { Context, Runner } from '../context.ts';
 import { disclosureText, readDisclosed } from '../platform/disclosure.ts';
 import { resolveResource, resolveResources } from '../platform/ids.ts';
-import { readNamedFile } from '../platform/named-file.ts';
 import type { Paint } from '../terminal/terminal.ts';
 import { oneLine } from '../terminal/text.ts';
-import { collect, examples, readInteger } from './arguments.ts';
+import { collect, examples, readInteger, readNamedFile } from './arguments.ts';
 
 interface ShareOptions {
   readonly grant?: readonly string[];

@@ -13,9 +13,8 @@ import type { Context, Runner } from '../../context.ts';
 import { EXIT, type ExitCode, usageError } from '../../exit-codes.ts';
 import { nameOfSet, setOf } from '../../pictures/sets.ts';
 import { followTraining, orderTraining, trainingNews, trainingText } from '../../pictures/train.ts';
-import { readNamedFile } from '../../platform/named-file.ts';
 import { counted, oneLine } from '../../terminal/text.ts';
-import { examples, readInteger } from '../arguments.ts';
+import { examples, readInteger, readNamedFile } from '../arguments.ts';
 
 /** Adds `morpheo pictures train`. */
 export function addTrain(group: Command, run: Runner): void {

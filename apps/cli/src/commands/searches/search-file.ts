@@ -4,7 +4,7 @@ import { type Genome, population } from '@morpheo/search';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
-import { readNamedFile } from '../../platform/named-file.ts';
+import { readNamedFile } from '../arguments.ts';
 
 /** What a command says of a search in place of its file. */
 export interface SearchOptions {
