@@ -91,6 +91,59 @@ test('It refuses whatever else would run there, and says what it runs', async (t
   }
 });
 
+test('It refuses an order whose words or variables name what is no place of its run, and runs one whose do', async (t) => {
+  await using worker = await openCopyWorker();
+  await using others = await temporaryFolder();
+  const secret = join(others.path, 'secret');
+  await writeFile(secret, 'of another order');
+  const plain = 'FROM x\nENTRYPOINT ["copy"]';
+  const refused: [string, Parameters<typeof worker.run>[1], string][] = [
+    [plain, { env: { COPY_FROM: secret } }, `The variable COPY_FROM of the order names ${secret}`],
+    [plain, { env: { COPY_FROM: `/in/x/../..${secret}` } }, 'The variable COPY_FROM of the order'],
+    [plain, { env: { COPY_FROM: '../home' } }, 'The variable COPY_FROM of the order names ../home'],
+    [plain, { env: { COPY_FROM: `/in/x:${secret}` } }, `names ${secret}, which is no place of this run`],
+    [plain, { env: { COPY_FROM: `/in/x/a,${secret}` } }, 'The variable COPY_FROM of the order'],
+    [plain, { command: [secret] }, `The command of the order names ${secret}`],
+    [plain, { command: [`--from=${secret}`] }, `The command of the order names ${secret}`],
+    [plain, { command: [`file://${secret}`] }, 'The command of the order'],
+    [plain, { command: ['a/../../x'] }, 'The command of the order names a/../../x'],
+    [
+      'FROM x\nENV COPY_FROM=../x\nENTRYPOINT ["copy"]',
+      {},
+      'The variable COPY_FROM of the algorithm names ../x',
+    ],
+    [`FROM x\nENTRYPOINT ["copy", "a,${secret}"]`, {}, 'The ENTRYPOINT of the algorithm names'],
+  ];
+  for (const [dockerfile, job, message] of refused) {
+    const failure = failureOf(await worker.run(dockerfile, { inputs: [INPUT], ...job }));
+    t.is(failure.reason, 'build_failed', message);
+    t.true(failure.message.includes(message), `${message}: ${failure.message}`);
+  }
+  const accepted: Parameters<typeof worker.run>[1][] = [
+    { env: { COPY_FROM: '/in/y/../x', LEVEL: 'https://example.org/a' } },
+    { env: { LEVEL: '1/2, and 10%' }, command: ['/in/x', 'text/plain', '--all=1:2', '...'] },
+  ];
+  for (const job of accepted) {
+    const order = await worker.run(plain, { inputs: [INPUT], ...job });
+    t.truthy(resultOf(order), JSON.stringify(order));
+    t.regex(String(worker.storage.staged.get(`${order.id}.1`)?.bytes), /some text/);
+  }
+});
+
+test('What an algorithm names on it leads to its run, also where nothing is there', async (t) => {
+  await using worker = await openCopyWorker();
+  await using others = await temporaryFolder();
+  const secret = join(others.path, 'secret');
+  await writeFile(secret, 'of another order');
+  for (const dockerfile of [
+    `FROM x\nENV COPY_FROM=${secret}\nENTRYPOINT ["copy"]`,
+    `FROM x\nENTRYPOINT ["copy", "${secret}"]`,
+  ]) {
+    const failure = failureOf(await worker.run(dockerfile));
+    t.is(failure.reason, 'exit_code', failure.message);
+  }
+});
+
 test('A folder of programs that is not there is said at the start', async (t) => {
   await using folder = await temporaryFolder();
   const programs = join(folder.path, 'none');

@@ -144,17 +144,22 @@ class ProcessRuntime implements ContainerRuntime {
     const bounds = { bytes: limits.diskBytes, files: limits.diskFiles };
     const plan = { context: context.folder, recipe, mounts, bounds, signal: options.signal };
     const root = await buildRoot(folders.root, plan);
+    this.#programs?.demandWithin(root, recipe, spec);
     const whose =
       'runner' in labels ? ['runner', labels.runner] : [labels.order, labels.attempt, labels.step];
     const marker = [this.#instance, ...whose, randomBytes(8).toString('hex')].join(':');
-    const words = [...before, ...recipe.entryPoint, ...(spec.args ?? [])];
-    const [program = '', ...args] = words.map((word) => root.translate(word));
+    const ofRecipe = this.#programs === undefined ? root.translate : root.confine;
+    const [program = '', ...args] = [
+      ...before.map(root.translate),
+      ...recipe.entryPoint.map(ofRecipe),
+      ...(spec.args ?? []).map(root.translate),
+    ];
     const environment: Record<string, string> = {
-      ...environmentOf(recipe, root, this.#programs),
+      ...environmentOf(translated(recipe.environment, ofRecipe), this.#programs),
       ...gpuVariables(spec.gpus ?? []),
       HOME: folders.home,
       TMPDIR: folders.tmp,
-      ...translated(spec.environment ?? {}, root),
+      ...translated(spec.environment ?? {}, root.translate),
       [MARKER]: marker,
     };
     const [name = ''] = recipe.entryPoint;
@@ -201,20 +206,19 @@ function scratchFolders(scratch: string): Record<'root' | 'home' | 'tmp', string
   return { root: at('root'), home: at('home'), tmp: at('tmp') };
 }
 
-function translated(environment: Readonly<Record<string, string>>, root: RootFolder): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(environment).map(([name, value]) => [name, root.translate(value)]),
-  );
+function translated(
+  environment: Readonly<Record<string, string>>,
+  translate: RootFolder['translate'],
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, translate(value)]));
 }
 
 function environmentOf(
-  recipe: Recipe,
-  root: RootFolder,
+  ofRecipe: Readonly<Record<string, string>>,
   programs: Programs | undefined,
 ): Record<string, string> {
   const standard = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const ofImage = Object.entries(translated(recipe.environment, root));
-  const own = new Map([['LANG', 'C.UTF-8'], ...Object.entries(RUN_ENVIRONMENT), ...ofImage]);
+  const own = new Map(Object.entries({ LANG: 'C.UTF-8', ...RUN_ENVIRONMENT, ...ofRecipe }));
   // The node of the worker first, so that an archive for node needs nothing else to be installed.
   const path = (own.get('PATH') ?? '$PATH').replaceAll('$PATH', standard);
   const folders = [...(programs === undefined ? [] : [programs.folder]), dirname(process.execPath), path];

@@ -19,7 +19,15 @@ export interface RootFolder {
    * An argument or a value of the environment with container paths replaced by real ones, also after `--name=` and
    * in a list with colons. A path is replaced where it is there, or lies below what a mount or a COPY put there.
    */
-  translate(text: string): string;
+  readonly translate: (text: string) => string;
+  /** As {@link translate}, but a path at which nothing stands leads into the folder as well, and never to this machine's. */
+  readonly confine: (text: string) => string;
+  /**
+   * The first path in an argument or a value of the environment by which a program would leave the folder and its mounts:
+   * an absolute one that is not replaced, or one with `..`. Undefined where there is none. `absent` lets those through
+   * that {@link confine} leads into the folder.
+   */
+  wayOut(text: string, options?: { readonly absent: boolean }): string | undefined;
 }
 
 /** What a {@link RootFolder} is built from. */
@@ -53,7 +61,12 @@ export async function buildRoot(path: string, plan: RootPlan): Promise<RootFolde
   const places: Places = { root: path, mounts: sorted.toReversed(), copied };
   return {
     workingFolder: join(path, workingFolder),
-    translate: (text) => translate(text, places),
+    translate: (text) => replaced(text, (part) => real(part, places) ?? part),
+    confine: (text) => replaced(text, (part) => real(part, places) ?? within(part, path)),
+    wayOut: (text, { absent } = { absent: false }) => {
+      const { parts } = partsOf(text);
+      return parts.find((part) => leadsOut(part, absent || real(part.text, places) !== undefined))?.text;
+    },
   };
 }
 
@@ -181,14 +194,28 @@ interface Places {
 /** The address of a socket has so many bytes at most. */
 const ADDRESS_BYTES = 107;
 
-function translate(text: string, places: Places): string {
-  const [, option = '', value = text] = /^(--?[\w-]+=)(.*)$/s.exec(text) ?? [];
-  const parts = value.split(':').map((part) => real(part, places));
-  return option + parts.join(':');
+/** A piece of a text between colons. */
+interface Part {
+  readonly text: string;
+  /** It is what follows `https:`, which looks like a path and is none. */
+  readonly isOfUrl: boolean;
 }
 
-function real(path: string, { root, mounts, copied }: Places): string {
-  if (!posix.isAbsolute(path) || path.includes('\0')) return path;
+function partsOf(text: string): { readonly option: string; readonly parts: readonly Part[] } {
+  const [, option = '', value = text] = /^(--?[\w-]+=)(.*)$/s.exec(text) ?? [];
+  const all = value.split(':');
+  const isUrl = /^https?$/i.test(all[0] ?? '') && all[1]?.startsWith('//') === true;
+  return { option, parts: all.map((part, index) => ({ text: part, isOfUrl: isUrl && index === 1 })) };
+}
+
+function replaced(text: string, replace: (path: string) => string): string {
+  const { option, parts } = partsOf(text);
+  return option + parts.map((part) => (part.isOfUrl ? part.text : replace(part.text))).join(':');
+}
+
+/** Where an absolute path leads to; undefined where nothing stands for it, and for any other text. */
+function real(path: string, { root, mounts, copied }: Places): string | undefined {
+  if (!isAbsolute(path)) return undefined;
   const plain = posix.normalize(path);
   const isBelow = (other: string) => other !== '/' && `${plain}/`.startsWith(`${other}/`);
   const there = join(root, plain);
@@ -197,7 +224,27 @@ function real(path: string, { root, mounts, copied }: Places): string {
     const host = join(mount.host, posix.relative(mount.container, plain));
     return Buffer.byteLength(there) > ADDRESS_BYTES && host.length < there.length ? host : there;
   }
-  return copied.some(isBelow) || (plain !== '/' && existsSync(there)) ? there : path;
+  return copied.some(isBelow) || (plain !== '/' && existsSync(there)) ? there : undefined;
+}
+
+function within(path: string, root: string): string {
+  return isAbsolute(path) ? join(root, posix.normalize(path)) : path;
+}
+
+function isAbsolute(path: string): boolean {
+  return posix.isAbsolute(path) && !path.includes('\0');
+}
+
+/** The parent folder, as a segment of a path. */
+const UPWARDS = /(?<![\p{L}\p{N}_.])\.\.(?![\p{L}\p{N}_.])|\.\.\//u;
+/** An absolute path behind something, such as a comma or a letter of an option: a program may split where nothing is replaced. */
+const INNER_PATH = /(?<![\p{L}\p{N}_.~+/-])\/+[^\s/]|^-\p{L}?\//u;
+
+function leadsOut({ text, isOfUrl }: Part, isReplaced: boolean): boolean {
+  if (isOfUrl) return UPWARDS.test(text);
+  if (!isAbsolute(text)) return UPWARDS.test(text) || INNER_PATH.test(text);
+  const below = posix.normalize(text).slice(1);
+  return !isReplaced || UPWARDS.test(below) || INNER_PATH.test(below);
 }
 
 async function isFolder(path: string): Promise<boolean> {
