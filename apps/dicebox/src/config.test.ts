@@ -1,4 +1,5 @@
 import test from 'ava';
+import { classificationOf } from './classification/settings.ts';
 import { databaseFileOf, loadConfig } from './config.ts';
 
 const NEEDED = ['--compute', 'http://c', '--storage', 'http://s'];
@@ -58,4 +59,15 @@ test('Two services that share a data folder have a database each', (t) => {
   t.is(fileOf('sensory,training'), '/data/dicebox.db');
   t.is(fileOf('sensory,training,classification'), '/data/dicebox.db');
   t.is(fileOf('classification'), '/data/classification.db');
+});
+
+test('The trainings that count are those of the owner of the key, of whom the operator names, or of anybody where nobody is asked', (t) => {
+  const ofWhom = (...more: string[]) => {
+    const values = valuesOf([...KEYED, ...more]);
+    return values && classificationOf(values).trainingsOf;
+  };
+  t.is(ofWhom(), 'dicebox');
+  t.is(ofWhom('--api-user', 'admin'), 'admin');
+  t.is(ofWhom('--api-user', 'admin', '--trainings-of', 'ann'), 'ann');
+  t.is(ofWhom('--insecure-open'), undefined);
 });

@@ -6,6 +6,7 @@ import {
 } from '@morpheo/common';
 import { type RouteSet, routeSet } from '../http/route-set.ts';
 import { readBase64, readPicture } from '../pixels/picture.ts';
+import { viewerOf } from '../sensory/own-routes.ts';
 import type { InUse, Said } from './in-use.ts';
 import { type Networks, viewOf } from './networks.ts';
 import type { Page } from './page.ts';
@@ -48,9 +49,12 @@ export function classificationRoutes(parts: ClassificationParts): RouteSet {
       return classifiedOf(await say(inUse, body.data), performance.now() - started);
     },
     listNetworks: async () => ({ items: (await networks.list()).map(viewOf) }),
-    adoptNetwork: async ({ body: { training, other_categories = false } }) => {
-      const known = (await networks.list()).some((one) => one.training === training);
-      if (!known) await networks.add([await networkOf(parts.storage, await doneTraining(parts, training))]);
+    adoptNetwork: async ({ body: { training, other_categories = false } }, call) => {
+      const known = await networks.known([training]);
+      if (!known.has(training)) {
+        const done = await doneTraining(parts, training, viewerOf(call));
+        await networks.add([await networkOf(parts.storage, done)]);
+      }
       const wanted = await networks.want(training, other_categories);
       wake();
       return viewOf(wanted);

@@ -54,6 +54,17 @@ export class Networks {
     return rows.map(knownOf).toSorted((a, b) => b.seq - a.seq);
   }
 
+  /** Those of some trainings of which something is known already. */
+  async known(trainings: readonly string[]): Promise<ReadonlySet<string>> {
+    if (trainings.length === 0) return new Set();
+    const rows = await this.#database.read
+      .selectFrom('networks')
+      .select('training')
+      .where('training', 'in', trainings)
+      .execute();
+    return new Set(rows.map(({ training }) => training));
+  }
+
   /** Takes in what was found of trainings, in this order; what is known already stays as it is. */
   async add(found: readonly (Network | Unusable)[]): Promise<void> {
     if (found.length === 0) return;

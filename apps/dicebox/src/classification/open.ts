@@ -10,12 +10,12 @@ import { Watcher } from './watcher.ts';
 /** Opens the routes of the classification service, and watches for networks. */
 export async function openClassification(parts: DiceboxParts): Promise<OpenedRoutes> {
   const { database, compute, storage, log } = parts;
-  const { set: key, owner, rule, answerMs, watchMs, sensory, version } = parts.classification;
+  const { set: key, owner, trainingsOf, rule, answerMs, watchMs, sensory, version } = parts.classification;
   const set = key && setLabel(key);
   const page = await openPage({ sensory, version, set: key });
   const networks = new Networks(database, set);
   const inUse = new InUse({ compute, answerMs });
-  const watcher = new Watcher({ compute, storage, set, owner, networks, inUse, rule, log });
+  const watcher = new Watcher({ compute, storage, set, owner, trainingsOf, networks, inUse, rule, log });
   const loop = startLoop({
     name: 'networks',
     everyMs: watchMs,
@@ -28,6 +28,7 @@ export async function openClassification(parts: DiceboxParts): Promise<OpenedRou
       storage,
       set,
       owner,
+      trainingsOf,
       networks,
       inUse,
       page,

@@ -45,6 +45,12 @@ export const classificationSettings = defineSettings({
     default: 5000,
     help: 'How often it is looked whether trainings have ended.',
   },
+  trainingsOf: {
+    flag: 'trainings-of',
+    env: `${PREFIX}TRAININGS_OF`,
+    schema: z.string().min(1).optional(),
+    help: 'Whose trainings give the network in use: the owner of their set of pictures. Absent: that of --api-user, or anybody with --insecure-open.',
+  },
   sensory: {
     flag: 'sensory',
     env: `${PREFIX}SENSORY`,
@@ -59,6 +65,8 @@ export interface ClassificationOptions {
   readonly set: PictureSetKey | undefined;
   /** The account whose orders are dicebox's trainings; anybody's where absent. */
   readonly owner?: string | undefined;
+  /** Whose sets of pictures they are on; anybody's where absent. */
+  readonly trainingsOf?: string | undefined;
   readonly rule: AdoptionRule;
   readonly answerMs: number;
   readonly watchMs: number;
@@ -72,6 +80,8 @@ export interface ClassificationOptions {
 export function classificationOf(
   config: SettingsOf<typeof classificationSettings> & {
     readonly apiVersion: string;
+    readonly apiUser: string;
+    readonly insecureOpen: boolean;
     readonly pictureSet?: PictureSetKey | undefined;
     readonly computeUser?: string | undefined;
   },
@@ -85,6 +95,8 @@ export function classificationOf(
     watchMs,
     sensory,
     apiVersion: version,
+    // Who are asked nothing are not told from one another.
+    trainingsOf = config.insecureOpen ? undefined : config.apiUser,
   } = config;
-  return { set, owner, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
+  return { set, owner, trainingsOf, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
 }

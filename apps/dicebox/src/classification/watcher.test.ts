@@ -12,6 +12,7 @@ import { doneTraining } from './trainings.ts';
 import { Watcher } from './watcher.ts';
 
 const SET = 'greys_4x4';
+const ANN = { name: 'ann', isAdmin: false };
 
 /** A watcher of a service that has just started. */
 function started(trainings: FakeTrainings, database: DiceboxDatabase, rule: Partial<AdoptionRule> = {}) {
@@ -19,7 +20,16 @@ function started(trainings: FakeTrainings, database: DiceboxDatabase, rule: Part
   const networks = new Networks(database, SET);
   const inUse = new InUse({ compute, answerMs: 60_000 });
   const watcher = new Watcher({
-    ...{ compute, storage, set: SET, owner: 'dicebox', networks, inUse, log: silentLog },
+    ...{
+      compute,
+      storage,
+      set: SET,
+      owner: 'dicebox',
+      trainingsOf: ANN.name,
+      networks,
+      inUse,
+      log: silentLog,
+    },
     rule: { adopt: 'better', margin: 0, ...rule },
   });
   return { networks, inUse, watcher };
@@ -163,7 +173,7 @@ test('An order that somebody else has labelled as a training is none', async (t)
   const asked = trainings.train({ owner: 'anybody', accuracy: 0.5 });
   t.deepEqual(await look(forged, asked), [undefined, 'current']);
   const { compute, storage } = trainings;
-  await t.throwsAsync(doneTraining({ compute, storage, set: SET, owner: 'dicebox' }, forged), {
+  await t.throwsAsync(doneTraining({ compute, storage, set: SET, owner: 'dicebox' }, forged, ANN), {
     code: 'not_found',
     message: /is no training/,
   });
@@ -208,4 +218,80 @@ test('Other categories are refused, unless they are meant', async (t) => {
   await networks.want(other, true);
   t.deepEqual(await look(other), ['current']);
   t.deepEqual(inUse.network?.categories, ['cat', 'dog']);
+});
+
+test("A training on another owner's set of the same name replaces nothing, and only that owner or an admin may adopt it", async (t) => {
+  const { trainings, look } = await open(t);
+  const own = trainings.train({ accuracy: 0.5 });
+  const others = trainings.train({ accuracy: 0.99, setOwner: 'bob' });
+  t.deepEqual(await look(own, others), ['current', undefined]);
+  const { compute, storage } = trainings;
+  const options = { compute, storage, set: SET, owner: 'dicebox', trainingsOf: ANN.name };
+  await t.throwsAsync(doneTraining(options, others, ANN), { code: 'forbidden', message: /another owner/ });
+  for (const viewer of [
+    { name: 'bob', isAdmin: false },
+    { name: 'root', isAdmin: true },
+  ])
+    t.is((await doneTraining(options, others, viewer)).training, others);
+  t.is((await doneTraining(options, own, { name: 'bob', isAdmin: false })).training, own);
+});
+
+test('While a network waits for a worker, others get their turn, and the one in use stays warm', async (t) => {
+  const { trainings, watcher, inUse, look } = await open(t);
+  const [other, waiting] = [trainings.train({ accuracy: 0.8 }), trainings.train({ accuracy: 0.9 })];
+  const [labels = {}] = trainings.workers.splice(0);
+  const noWorker = async () => {
+    throw new PlatformError('unavailable', 'No worker offers this.');
+  };
+  trainings.faults.push(noWorker);
+  await t.throwsAsync(watcher.look(), { code: 'unavailable' });
+  t.deepEqual(await look(other, waiting), ['current', 'warming']);
+  Object.defineProperty(inUse, 'idleMs', { get: () => 600_000 });
+  trainings.calls.length = 0;
+  trainings.faults.push(noWorker);
+  await t.throwsAsync(watcher.look(), { code: 'unavailable' });
+  t.deepEqual(trainings.calls, [{ output: trainings.doneOf(other).output, count: 1 }]);
+  trainings.workers.push(labels);
+  t.deepEqual(await look(waiting), ['current']);
+});
+
+test('A network that storage refuses to give is refused with the reason, and newer ones are found', async (t) => {
+  const { trainings, watcher, look, reasonOf } = await open(t);
+  const [secret, wrong, good] = [trainings.train(), trainings.train(), trainings.train()];
+  trainings.refused.set(trainings.doneOf(secret).output, new PlatformError('forbidden', 'It is not yours.'));
+  trainings.refused.set(trainings.doneOf(wrong).output, new PlatformError('invalid_request', 'No such id.'));
+  t.deepEqual(await look(secret, wrong, good), ['refused', 'refused', 'current']);
+  t.is(await reasonOf(secret), 'What its training has left cannot be read: It is not yours.');
+  for (const code of ['unauthenticated', 'unavailable'] as const) {
+    const later = trainings.train();
+    trainings.refused.set(trainings.doneOf(later).output, new PlatformError(code, 'Later.'));
+    await t.throwsAsync(watcher.look(), { code });
+    trainings.refused.delete(trainings.doneOf(later).output);
+    t.deepEqual(await look(later), ['current']);
+  }
+});
+
+test('A training that ends after many that were ordered later have ended is found', async (t) => {
+  const { trainings, look } = await open(t, { adopt: 'newest' });
+  trainings.pageSize = 2;
+  const long = trainings.train({ status: 'pending' });
+  const others = Array.from({ length: 7 }, () => trainings.train());
+  t.deepEqual(await look(others[6] ?? ''), ['current']);
+  trainings.end(long);
+  const states = [];
+  for (let looks = 0; looks < 4; looks += 1) states.push(...(await look(long)));
+  t.is(states.at(-1), 'current');
+});
+
+test('A trial of a search is used where it is better, and not for being the newest', async (t) => {
+  const trial = { accuracy: 0.9, labels: { 'search.trial': '3' } };
+  for (const [adopt, expected] of [
+    ['newest', undefined],
+    ['better', 'current'],
+  ] as const) {
+    const { trainings, look } = await open(t, { adopt });
+    trainings.train();
+    await look();
+    t.deepEqual(await look(trainings.train(trial)), [expected]);
+  }
 });

@@ -2,6 +2,7 @@ import { isPlatformError } from '@morpheo/common';
 import type { Log } from '@morpheo/service/log';
 import type { Peers } from '../clients.ts';
 import { choose, refusal } from './adoption.ts';
+import type { DoneTraining } from './artifact.ts';
 import type { InUse } from './in-use.ts';
 import type { KnownNetwork, Networks } from './networks.ts';
 import { asks, type CallCompute } from './predictions.ts';
@@ -21,6 +22,10 @@ export interface WatcherOptions extends TrainingsOptions {
 const START_SECONDS = 300;
 /** Who has not answered so often, though a worker was there, is refused: three starts that fail break a runner. */
 const MOST_TRIES = 5;
+/** For how many looks a network is passed over that has no worker, while there are others. */
+const LOOKS_PASSED_OVER = 12;
+/** How many pages of earlier trainings the first look takes; others take one. */
+const FIRST_PAGES = 10;
 /** A network that nobody asks is asked by ourselves before its runner ends, which is after ten minutes, in milliseconds. */
 const KEEP_WARM_MS = 240_000;
 
@@ -33,6 +38,12 @@ export class Watcher {
   readonly #draining = new Set<Promise<void>>();
   /** How often networks were asked in vain, by their trainings. */
   readonly #tries = new Map<string, number>();
+  /** For how many looks networks are passed over whose worker is not there, by their trainings. */
+  readonly #waiting = new Map<string, number>();
+  /** Where the next look goes on among trainings that were ordered earlier. */
+  #earlier: string | undefined;
+  /** How many pages of them it takes. */
+  #pages = FIRST_PAGES;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -41,12 +52,15 @@ export class Watcher {
   /** Looks once. Throws where compute-api, storage-api or the database do not answer: look again later. */
   async look(): Promise<void> {
     const { networks } = this.#options;
-    await this.#follow(await networks.list());
-    await this.#find();
-    const all = await networks.list();
-    const next = await this.#next(all);
-    if (next !== undefined && (await this.#warm(next))) await this.#adopt(next);
-    await this.#keepWarm();
+    try {
+      await this.#follow(await networks.list());
+      await this.#find();
+      const next = await this.#next(this.#awake(await networks.list()));
+      if (next !== undefined && (await this.#warm(next))) await this.#adopt(next);
+    } finally {
+      // Whatever fails of others: the one in use is asked.
+      await this.#keepWarm();
+    }
   }
 
   /** Resolves when all that were replaced have answered what they were asked. */
@@ -66,9 +80,28 @@ export class Watcher {
   }
 
   async #find(): Promise<void> {
+    const { rule } = this.#options;
+    // The last trial of a search is not what the search has found: only by its accuracy may one be used.
+    const trials = rule.adopt !== 'newest';
+    const newest = await doneTrainings(this.#options, { trials });
+    const pages = [newest];
+    // One that was ordered long ago may have ended now: each look takes one more page, and then begins again.
+    let cursor = this.#earlier ?? newest.next;
+    for (let left = this.#pages; cursor !== undefined && left > 0; left -= 1) {
+      const earlier = await doneTrainings(this.#options, { trials, cursor });
+      pages.push(earlier);
+      cursor = earlier.next;
+    }
+    // What was found last is the newest: at first they are taken in the order in which they were ordered.
+    await this.#take(pages.toReversed().flatMap(({ items }) => items));
+    this.#earlier = cursor;
+    this.#pages = 1;
+  }
+
+  async #take(items: readonly DoneTraining[]): Promise<void> {
     const { networks, storage } = this.#options;
-    const known = new Set((await networks.list()).map(({ training }) => training));
-    for (const done of await doneTrainings(this.#options)) {
+    const known = await networks.known(items.map(({ training }) => training));
+    for (const done of items) {
       if (known.has(done.training)) continue;
       const found = await networkOf(storage, done);
       if ('reason' in found) this.#options.log.warn({ training: done.training }, found.reason);
@@ -76,11 +109,20 @@ export class Watcher {
     }
   }
 
+  /** All but the candidates that wait for a worker, for some looks, so that others get their turn; all where no other is there. */
+  #awake(all: readonly KnownNetwork[]): readonly KnownNetwork[] {
+    const awake = all.filter(({ training }) => !this.#waiting.has(training));
+    for (const [training, looks] of this.#waiting)
+      if (looks > 1) this.#waiting.set(training, looks - 1);
+      else this.#waiting.delete(training);
+    return awake.some(isOpen) ? awake : all;
+  }
+
   /** The next to be warmed: the one that somebody asked for, else the one that the rule chooses; those that it refuses are. */
   async #next(all: readonly KnownNetwork[]): Promise<KnownNetwork | undefined> {
     const { networks, rule } = this.#options;
     const current = all.find(({ state }) => state === 'current');
-    const open = all.filter(({ state }) => state === 'candidate' || state === 'warming');
+    const open = all.filter(isOpen);
     const wanted = open.find((network) => network.wanted);
     if (wanted !== undefined) return wanted;
     const chosen = choose(open, rule);
@@ -105,9 +147,11 @@ export class Watcher {
       const tries = (this.#tries.get(training) ?? 0) + 1;
       this.#tries.set(training, tries);
       const reason = `It could not be asked: ${error.message}`;
-      if (error.retry && (tries < MOST_TRIES || !(await this.#hasWorker(network)))) {
+      if (error.retry) {
         await networks.note(training, 'warming', reason);
-        throw error;
+        const hasWorker = await this.#hasWorker(network);
+        if (!hasWorker) this.#waiting.set(training, LOOKS_PASSED_OVER);
+        if (!hasWorker || tries < MOST_TRIES) throw error;
       }
       log.warn({ training, error }, 'A network cannot be used');
       await networks.note(training, 'refused', reason);
@@ -148,6 +192,11 @@ export class Watcher {
         log.warn({ error }, 'The network in use does not answer');
       });
   }
+}
+
+/** Whether it may still be chosen. */
+function isOpen({ state }: KnownNetwork): boolean {
+  return state === 'candidate' || state === 'warming';
 }
 
 /** A picture that is black. */

@@ -16,6 +16,10 @@ export interface FakeNetwork {
   readonly set?: string;
   /** Whose order its training is. */
   readonly owner?: string;
+  /** Whose pictures they are. */
+  readonly setOwner?: string;
+  /** Labels of its order beside those of dicebox. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** How the order of its training stands. */
   readonly status?: OrderView['status'];
   /** Changes its description, before that is written. */
@@ -43,6 +47,10 @@ export class FakeTrainings {
   readonly gates = new Map<string, Promise<void>>();
   /** The labels of the workers that live. */
   readonly workers: Readonly<Record<string, string>>[] = [TRAINER.labels];
+  /** How many orders a page has. */
+  pageSize = 200;
+  /** Outputs that storage refuses to give, each with its error. */
+  readonly refused = new Map<string, PlatformError>();
   readonly #orders: OrderView[] = [];
   readonly #outputs = new Map<string, Map<string, Buffer>>();
 
@@ -52,12 +60,14 @@ export class FakeTrainings {
   > = {
     listWorkers: async () => ({ items: this.workers.map(workerOf) }),
     getQueue: async () => ({ paused: false, counts: {} }),
-    listOrders: async ({ query: { status, label = '' } }) => {
+    listOrders: async ({ query: { status, label = '', cursor = '0' } }) => {
       const [name = '', value] = label.split('=');
       const items = this.#orders
         .filter((order) => order.status === status && order.job?.labels?.[name] === value)
         .toReversed();
-      return { items, total: items.length };
+      const [from, to] = [Number(cursor), Number(cursor) + this.pageSize];
+      const next = to < items.length ? { next: String(to) } : {};
+      return { items: items.slice(from, to), total: items.length, ...next };
     },
     getOrder: async ({ params: { id } }) => {
       const found = this.#orders.find((order) => order.id === id);
@@ -89,6 +99,8 @@ export class FakeTrainings {
     accuracy = 0.8,
     set = 'greys_4x4',
     owner = 'dicebox',
+    setOwner = 'ann',
+    labels,
     status = 'done',
     describe,
     files,
@@ -117,10 +129,17 @@ export class FakeTrainings {
       ...{ id: training, kind: 'job', status, gpus: 0, owner, priority: 0, attempt: 1 },
       ...{ created_at: '2019-01-01T12:00:00.000Z', attempts: [] },
       ...{ algo: TRAINER.algo, needs: { labels: TRAINER.labels } },
-      job: { inputs: [], output, labels: { 'dicebox.set': set } },
+      job: { inputs: [], output, labels: { 'dicebox.set': set, 'dicebox.owner': setOwner, ...labels } },
       result: { uuid: output },
     });
     return training;
+  }
+
+  /** A training that was ordered ends. */
+  end(training: string): void {
+    const at = this.#orders.findIndex(({ id }) => id === training);
+    const order = this.#orders[at];
+    if (order !== undefined) this.#orders[at] = { ...order, status: 'done' };
   }
 
   /** What the training has left is removed. */
@@ -136,6 +155,8 @@ export class FakeTrainings {
   }
 
   #filesOf(output: string): Map<string, Buffer> {
+    const error = this.refused.get(output);
+    if (error !== undefined) throw error;
     const files = this.#outputs.get(output);
     if (files === undefined) throw new PlatformError('not_found', 'There is no such output.');
     return files;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { labelValue, setLabel, TRAINING_LABELS } from '@morpheo/common';
+import { labelValue, type OrderSummary, setLabel, TRAINING_LABELS } from '@morpheo/common';
 import type { PictureSetRow } from '../db/schema.ts';
 
 /**
@@ -53,6 +53,17 @@ export function labelsOf({
 export function ownerLabel(name: string): string {
   const isLabel = name !== '' && labelValue.safeParse(name).success && !name.startsWith('sha256.');
   return isLabel ? name : `sha256.${digestOf(name)}`;
+}
+
+/** Whose orders are on a compute-api that asks nobody who they are, whatever they say. */
+const ANYBODY = 'anybody';
+
+/**
+ * Whether an order is by the account that dicebox orders by: anybody may label an order of their own. Every order is where
+ * `account` is absent.
+ */
+export function isByAccount({ owner }: Pick<OrderSummary, 'owner'>, account: string | undefined): boolean {
+  return account === undefined || owner === account || owner === ANYBODY;
 }
 
 /** A digest that is short enough for a label. */

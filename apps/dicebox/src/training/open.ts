@@ -31,7 +31,10 @@ const EVERY_MS = 60_000;
 export async function openTraining(parts: DiceboxParts): Promise<OpenedTraining> {
   const { compute, storage, log, training: defaults } = parts;
   const { sets, snapshots } = picturesOf(parts);
-  const trainings = new Trainings({ compute, storage, sets, snapshots, defaults });
+  const trainings = new Trainings({
+    ...{ compute, storage, sets, snapshots, defaults },
+    account: parts.classification.owner,
+  });
   const work = async (signal: AbortSignal) => await keepTrainer(storage, signal);
   const loop = startLoop({ name: 'trainer on storage', everyMs: EVERY_MS, work, log });
   return {

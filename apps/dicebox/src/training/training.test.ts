@@ -39,6 +39,10 @@ async function openTrainings() {
   };
   const dicebox = await openDicebox({
     ...{ serve: ['sensory', 'training'], compute: orders, storage },
+    classification: {
+      ...{ set: SET, owner: 'service', rule: { adopt: 'manual', margin: 0 } },
+      ...{ answerMs: 1000, watchMs: 1000, version: '0.3.0' },
+    },
     authenticate: async (field) => (field === 'Bearer ann.secret' ? { name: 'ann', roles: KEY_ROLES } : null),
   });
   const json = async <T>(status: number, ...asked: Parameters<typeof dicebox.ask>): Promise<T> => {
@@ -135,6 +139,25 @@ test('A training is one training, however often it is asked for', async (t) => {
     [first.id],
   );
   t.is((await service.dicebox.ask(`/v1/trainings/${first.id}`)).status, 401);
+});
+
+test("An order of somebody else that is labelled as a training of ann is in none of ann's lists", async (t) => {
+  await using service = await openTrainings();
+  await service.store('one', 10);
+  await service.store('two', 200);
+  const set = await service.set();
+  const own = await service.ask<TrainingView>(202, '/v1/trainings', { set });
+  const forged = await service.ask<TrainingView>(202, '/v1/trainings', { set });
+  service.orders.change(forged.id, { owner: 'mallory' });
+  for (const query of ['', `?set=${set}`]) {
+    const { items } = await service.ask<{ items: TrainingView[] }>(200, `/v1/trainings${query}`);
+    t.deepEqual(
+      items.map(({ id }) => id),
+      [own.id],
+    );
+  }
+  await service.ask(404, `/v1/trainings/${forged.id}`);
+  await service.ask(404, `/v1/trainings/${forged.id}/cancel`, undefined, 'POST');
 });
 
 test('A training shows its epochs, the last word on each, and how it has ended', async (t) => {

@@ -15,7 +15,7 @@ import type { Peers } from '../clients.ts';
 import type { PictureSets, Viewer } from '../sensory/sets.ts';
 import type { Snapshots } from '../sensory/snapshots.ts';
 import { jobOf, networkOf, type TrainingPictures } from './job.ts';
-import { digestOf, LABELS, labelsOf, ownerLabel } from './labels.ts';
+import { digestOf, isByAccount, LABELS, labelsOf, ownerLabel } from './labels.ts';
 import type { TrainingDefaults } from './settings.ts';
 import { keepTrainer, type TrainerStorage } from './trainer.ts';
 import { bestOf, epochsOf, summaryOf } from './views.ts';
@@ -30,6 +30,8 @@ export interface TrainingsParts {
   readonly sets: PictureSets;
   readonly snapshots: Snapshots;
   readonly defaults: TrainingDefaults;
+  /** The account by which dicebox orders. Absent: compute-api asks nobody who they are. */
+  readonly account?: string | undefined;
 }
 
 /** Which trainings a list shows. */
@@ -101,7 +103,7 @@ export class Trainings {
       { query: { kind: 'job', label, ...page } },
       { signal },
     );
-    return { items: items.map(summaryOf), ...rest };
+    return { items: items.filter((order) => this.#isOf(order, viewer)).map(summaryOf), ...rest };
   }
 
   /** One of them, as a list shows it. Throws `not_found`. */
@@ -142,12 +144,19 @@ export class Trainings {
     viewer: Viewer,
     signal: AbortSignal | undefined,
   ): Promise<TrainingView> {
-    if (order.job?.labels?.[LABELS.request] === request && isOf(order, viewer))
+    if (order.job?.labels?.[LABELS.request] === request && this.#isOf(order, viewer))
       return await this.#view(order, signal);
     throw new PlatformError(
       'conflict',
       `Another training, or order, has the id ${order.id}: name another one, or none.`,
     );
+  }
+
+  /** Whether an order is a training that the viewer may see. */
+  #isOf(order: OrderSummary, { name, isAdmin }: Viewer): boolean {
+    const owner = order.job?.labels?.[LABELS.owner];
+    if (owner === undefined || !isByAccount(order, this.#parts.account)) return false;
+    return isAdmin || owner === ownerLabel(name);
   }
 
   async #find(id: string, signal: AbortSignal | undefined): Promise<OrderSummary | undefined> {
@@ -161,7 +170,7 @@ export class Trainings {
 
   async #get(id: string, viewer: Viewer, signal: AbortSignal | undefined): Promise<OrderSummary> {
     const order = await this.#find(id, signal);
-    if (order !== undefined && isOf(order, viewer)) return order;
+    if (order !== undefined && this.#isOf(order, viewer)) return order;
     throw new PlatformError('not_found', `There is no training ${id}.`);
   }
 
@@ -193,10 +202,4 @@ export class Trainings {
     } while (cursor !== undefined);
     return lines;
   }
-}
-
-/** Whether an order is a training that the viewer may see. */
-function isOf({ job }: OrderSummary, { name, isAdmin }: Viewer): boolean {
-  const owner = job?.labels?.[LABELS.owner];
-  return owner !== undefined && (isAdmin || owner === ownerLabel(name));
 }
