@@ -63,11 +63,14 @@ test('Two services that share a data folder have a database each', (t) => {
 
 test('The trainings that count are those of the owner of the key, of whom the operator names, or of anybody where nobody is asked', (t) => {
   const ofWhom = (...more: string[]) => {
-    const values = valuesOf([...KEYED, ...more]);
+    const values = valuesOf([...NEEDED, '--data-dir', '/data', ...more]);
     return values && classificationOf(values).trainingsOf;
   };
-  t.is(ofWhom(), 'dicebox');
-  t.is(ofWhom('--api-user', 'admin'), 'admin');
-  t.is(ofWhom('--api-user', 'admin', '--trainings-of', 'ann'), 'ann');
+  const key = ['--api-key', '0123456789abcdef'];
+  t.is(ofWhom(...key), 'dicebox');
+  t.is(ofWhom(...key, '--api-user', 'admin'), 'admin');
+  t.is(ofWhom(...key, '--api-user', 'admin', '--trainings-of', 'ann'), 'ann');
+  t.is(ofWhom(...key, '--insecure-open'), 'dicebox');
+  t.is(ofWhom('--credentials', '/callers.json', '--insecure-open'), 'dicebox');
   t.is(ofWhom('--insecure-open'), undefined);
 });

@@ -49,7 +49,7 @@ export const classificationSettings = defineSettings({
     flag: 'trainings-of',
     env: `${PREFIX}TRAININGS_OF`,
     schema: z.string().min(1).optional(),
-    help: 'Whose trainings give the network in use: the owner of their set of pictures. Absent: that of --api-user, or anybody with --insecure-open.',
+    help: 'Whose trainings give the network in use: the owner of their set of pictures. Absent: that of --api-user, or anybody where callers need no key.',
   },
   sensory: {
     flag: 'sensory',
@@ -81,7 +81,8 @@ export function classificationOf(
   config: SettingsOf<typeof classificationSettings> & {
     readonly apiVersion: string;
     readonly apiUser: string;
-    readonly insecureOpen: boolean;
+    readonly apiKey?: unknown;
+    readonly credentials?: unknown;
     readonly pictureSet?: PictureSetKey | undefined;
     readonly computeUser?: string | undefined;
   },
@@ -96,7 +97,9 @@ export function classificationOf(
     sensory,
     apiVersion: version,
     // Who are asked nothing are not told from one another.
-    trainingsOf = config.insecureOpen ? undefined : config.apiUser,
+    trainingsOf = config.apiKey === undefined && config.credentials === undefined
+      ? undefined
+      : config.apiUser,
   } = config;
   return { set, owner, trainingsOf, rule: { adopt, margin }, answerMs, watchMs, sensory, version };
 }
