@@ -10,6 +10,7 @@ import {
 import { type Loop, startLoop } from '@morpheo/service/lifecycle';
 import type { Log } from '@morpheo/service/log';
 import { sql } from 'kysely';
+import type { ComputeSettings } from '../config.ts';
 import type { ComputeDatabase, Tx } from '../db/database.ts';
 import type { SearchRow } from '../db/schema.ts';
 import { CHANNELS, type Change } from '../orders/changes.ts';
@@ -23,7 +24,7 @@ import { noSearch, searchesToStep, takeSearch } from './store.ts';
 /** How many searches one look finds. */
 const AT_ONCE = 100;
 /**
- * How often it is looked for searches that go on without an end which this process has committed, in milliseconds: after
+ * How often, at the most, it is looked for searches that go on without an end which this process has committed, in milliseconds: after
  * another process has died, or while an owner has too many orders.
  */
 const LOOK_EVERY_MS = 1000;
@@ -32,7 +33,7 @@ const LOOK_EVERY_MS = 1000;
 export interface SearchesParts {
   readonly database: ComputeDatabase;
   readonly openOrders: OpenOrders;
-  readonly settings: IntakeSettings;
+  readonly settings: IntakeSettings & Pick<ComputeSettings, 'everyMs'>;
   readonly log: Log;
 }
 
@@ -54,7 +55,7 @@ export class Searches implements AsyncDisposable {
     this.#log = log;
     this.#loop = startLoop({
       name: 'searches',
-      everyMs: LOOK_EVERY_MS,
+      everyMs: Math.max(LOOK_EVERY_MS, settings.everyMs),
       log,
       work: async (signal) => await this.#stepAll(signal),
     });
