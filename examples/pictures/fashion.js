@@ -1,5 +1,5 @@
 // Writes Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, MIT) as folders of PNGs: <folder>/train/<category>/<number>.png, and
-// the same below test. The pictures come from Debian's package dataset-fashion-mnist, as `make real-parts` gets it.
+// the same below test. The pictures come from Debian's package dataset-fashion-mnist, as utils/real-parts/install/fashion-mnist gets it.
 //
 //   node fashion.js <folder> [--train 60000] [--test 10000] [--from <folder of the IDX files>]
 
@@ -55,7 +55,9 @@ async function writePart(path, { sizes: [count, height, width], values: pixels }
 /** A file of the form IDX: the sizes of its dimensions, and a byte for each value. */
 async function readIdx(path) {
   const read = await readFile(path).catch((error) => {
-    console.error(`${path}: ${error.code}. Run "make real-parts" first, or name another folder with --from.`);
+    console.error(
+      `${path}: ${error.code}. Run utils/real-parts/install/fashion-mnist first, or name another folder with --from.`,
+    );
     process.exit(2);
   });
   const bytes = gunzipSync(read);
