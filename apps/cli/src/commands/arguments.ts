@@ -77,15 +77,17 @@ export function examples(command: Command, lines: readonly (readonly [string, st
   return command.addHelpText('after', `\nExamples:\n${text.join('\n')}`);
 }
 
-/** The bytes of a file that the command line names. Throws a usage error with its path where it cannot be read. */
-export async function readNamedFile(file: string): Promise<Buffer> {
-  return await readFile(file).catch((error: unknown) => {
-    const code = errnoOf(error);
-    if (code === undefined) throw error;
-    throw usageError(
-      `${file} ${code === 'ENOENT' ? 'is not there' : `cannot be read (${code})`}.`,
-      undefined,
-      error,
-    );
-  });
+/**
+ * The bytes of a file that the command line names. Throws a usage error with its path where it cannot be read; `absent` is
+ * what that says of a path where nothing is.
+ */
+export async function readNamedFile(file: string, absent = 'is not there'): Promise<Buffer> {
+  return await readFile(file).catch((error: unknown) => throwUnreadable(file, error, absent));
+}
+
+/** Throws the usage error that tells `error` of the file system, met at a file that the command line names; other errors as they are. */
+export function throwUnreadable(file: string, error: unknown, absent = 'is not there'): never {
+  const code = errnoOf(error);
+  if (code === undefined) throw error;
+  throw usageError(`${file} ${code === 'ENOENT' ? absent : `cannot be read (${code})`}.`, undefined, error);
 }

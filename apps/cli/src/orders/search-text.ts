@@ -61,14 +61,14 @@ export function progressLines(paint: Paint, search: SearchView): string[] {
   const line = (title: string, text: string) => `${paint('dim', title.padEnd(10))}${text}`;
   return [
     line('status', `${paintSearch(paint, status)}, ${strategy}, seed ${search.seed}`),
-    line('trials', `${trials}${of}; ${counted(orders, 'order')}, ${ended} ended; ${numberText(used)} used`),
+    line('trials', `${trials}${of}; ${counted(orders, 'order')}, ${ended} ended; ${resourceText(used)}`),
     line('best', best === undefined ? paint('dim', 'none yet') : bestText(paint, best)),
     ...(control === undefined
       ? []
       : [
           line(
             'random',
-            `${counted(control.trials, 'trial')}, ${numberText(control.used)} used, ` +
+            `${counted(control.trials, 'trial')}, ${resourceText(control.used)}, ` +
               (control.best === undefined ? 'none has a value yet' : `best ${bestText(paint, control.best)}`),
           ),
         ]),
@@ -121,8 +121,8 @@ function valueText(value: number): string {
   return String(Number(value.toPrecision(5)));
 }
 
-function numberText(value: number): string {
-  return value.toLocaleString('en');
+function resourceText(used: number): string {
+  return `${used.toLocaleString('en')} of the resource used`;
 }
 
 function paintSearch(paint: Paint, status: SearchStatus): string {

@@ -1,4 +1,4 @@
-import { MOST_GPUS, MOST_IN_TRAINING, NETWORK_PRESETS } from '@morpheo/common';
+import { MOST_GPUS, MOST_IN_TRAINING, NETWORK_PRESETS, USUAL_TRAINING } from '@morpheo/common';
 import { defineSettings, type SettingsOf } from '@morpheo/service/config';
 import { z } from 'zod';
 
@@ -6,9 +6,9 @@ const PREFIX = 'MORPHEO_DICEBOX_';
 const whole = (most: number, least = 1) => z.coerce.number().int().min(least).max(most);
 
 const USUAL = {
-  trainNetwork: 'small-cnn',
-  trainEpochs: 10,
-  trainBatchSize: 64,
+  trainNetwork: USUAL_TRAINING.network,
+  trainEpochs: USUAL_TRAINING.epochs,
+  trainBatchSize: USUAL_TRAINING.batchSize,
   trainHeldOut: 0.1,
   trainGpus: 0,
 } as const;

@@ -1,8 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { type BucketPlace, type JobInput, MOST_IN_JOB, RESOURCE_TYPES } from '@morpheo/common';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../exit-codes.ts';
 import { resolveResource } from '../../platform/ids.ts';
+import { readNamedFile, throwUnreadable } from '../arguments.ts';
 import { uploadOne } from '../upload.ts';
 
 /** An input as the command line names it: where the job finds it, and what it is. */
@@ -54,15 +55,13 @@ async function bytesOf(
   file: string,
   isInline: boolean,
 ): Promise<Pick<JobInput, 'inline' | 'resource'>> {
-  if (isInline) return { inline: await readFile(file, 'base64') };
+  if (isInline) return { inline: (await readNamedFile(file)).toString('base64') };
   const { uuid } = await uploadOne(context, 'data', file, {});
   return { resource: { type: 'data', uuid } };
 }
 
 async function sizeOf(file: string): Promise<number> {
-  const stats = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw usageError(`${file} cannot be read: ${error.message}`, 'Give the path of a file.', error);
-  });
+  const stats = await stat(file).catch((error: unknown) => throwUnreadable(file, error));
   if (stats.isFile()) return stats.size;
   throw usageError(`${file} is no file.`, 'Pack a folder with tar -cf, and name the archive with --unpack.');
 }

@@ -147,7 +147,7 @@ test('What is wrong with a job is told before anything is sent', async (t) => {
     [[IMAGE, '--env', 'NVIDIA_X=1'], /env\.NVIDIA_X: should not be/],
     [[IMAGE, '--input', '/in'], /does not say what stands where/],
     [[IMAGE, '--input', '/in=thing:1'], /names nothing that there is/],
-    [[IMAGE, '--input', '/in=@/nowhere/at/all'], /cannot be read/],
+    [[IMAGE, '--input', '/in=@/nowhere/at/all'], /^error: \/nowhere\/at\/all is not there\.\n$/],
     [[IMAGE, '--input', '/outputs/a=data:3333'], /inputs\.0\.path: .*\/outputs/],
     [[IMAGE, '--no-storage'], /outputs: should go to storage/],
     [[IMAGE, '--time', 'soon'], /should be a duration/],

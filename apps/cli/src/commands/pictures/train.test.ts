@@ -117,11 +117,27 @@ test('A network is a preset or a file with a genome, and nothing else', async (t
     dicebox.asked.map(({ network }) => network),
     [{ preset: 'mlp' }, genome],
   );
-  for (const wrong of ['big-cnn', folder.file('other.json')]) {
+  await writeFile(folder.file('no.json'), '{');
+  for (const [wrong, lack] of [
+    ['big-cnn', 'that is there.\n'],
+    [folder.file('other.json'), 'with a genome.\n'],
+    [folder.file('no.json'), 'with a genome.\n'],
+  ] as const) {
     const { code, stderr } = await train(wrong);
     t.is(code, 2);
-    t.regex(stderr, /is neither small-cnn nor mlp nor a file with a genome/);
+    t.true(
+      stderr.startsWith(`error: ${wrong} is neither a preset (small-cnn, mlp) nor a file ${lack}`),
+      stderr,
+    );
   }
+});
+
+test('The help of a training tells what is so where nothing is said', async (t) => {
+  const { stdout } = await morpheo(['pictures', 'train', '--help'], { env: {} });
+  const told = stdout.replaceAll(/\s+/g, ' ');
+  for (const value of ['small-cnn', '10', '64'])
+    t.true(told.includes(`(default: ${value}, unless dicebox is set otherwise)`), stdout);
+  t.regex(told, /--seed <n> of all that is drawn \(default: another for each training\)/);
 });
 
 test('A picture is classified with how sure the network is', async (t) => {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import {
   isPlatformError,
   MOST_GPUS,
@@ -7,6 +6,7 @@ import {
   NETWORK_PRESETS,
   type TrainingRequest,
   trainingRequest,
+  USUAL_TRAINING,
 } from '@morpheo/common';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Context, Runner } from '../../context.ts';
@@ -26,10 +26,25 @@ export function addTrain(group: Command, run: Runner): void {
     )
     .argument('<set>', 'its name, or name_WxH, or id')
     .option('--test <set>', 'measure on the pictures of this set (default: a part of the set is held out)')
-    .option('--network <what>', `${NETWORK_PRESETS.join(' or ')}, or a file with a genome as JSON`)
-    .option('--epochs <n>', 'for how many epochs', readInteger(1, MOST_IN_TRAINING.epochs))
-    .option('--batch <n>', 'pictures of a step', readInteger(1, MOST_IN_TRAINING.batchSize))
-    .option('--seed <n>', 'of all that is drawn', readInteger(0, Number.MAX_SAFE_INTEGER))
+    .option(
+      '--network <what>',
+      `${NETWORK_PRESETS.join(' or ')}, or a file with a genome as JSON ${usually(USUAL_TRAINING.network)}`,
+    )
+    .option(
+      '--epochs <n>',
+      `for how many epochs ${usually(USUAL_TRAINING.epochs)}`,
+      readInteger(1, MOST_IN_TRAINING.epochs),
+    )
+    .option(
+      '--batch <n>',
+      `pictures of a step ${usually(USUAL_TRAINING.batchSize)}`,
+      readInteger(1, MOST_IN_TRAINING.batchSize),
+    )
+    .option(
+      '--seed <n>',
+      'of all that is drawn (default: another for each training)',
+      readInteger(0, Number.MAX_SAFE_INTEGER),
+    )
     .option('--start <training>', 'go on from this training of the same network, by its id')
     .option('--noise <share>', 'the share of pictures that is turned and scaled anew, 0 to 1', readShare)
     .option('--target <share>', 'end when so many are right, 0 to 1', readShare)
@@ -48,6 +63,10 @@ export function addTrain(group: Command, run: Runner): void {
       'another network, measured on other pictures',
     ],
   ]);
+}
+
+function usually(value: string | number): string {
+  return `(default: ${value}, unless dicebox is set otherwise)`;
 }
 
 interface TrainOptions {
@@ -106,15 +125,23 @@ function readShare(text: string): number {
 async function networkOf(text: string): Promise<TrainingRequest['network']> {
   const preset = NETWORK_PRESETS.find((name) => name === text);
   if (preset !== undefined) return { preset };
-  const why = `${text} is neither ${NETWORK_PRESETS.join(' nor ')} nor a file with a genome`;
-  const read = await readFile(text, 'utf8')
-    .then(JSON.parse)
-    .catch((error: unknown) => {
-      throw usageError(`${why}: ${error instanceof Error ? error.message : String(error)}.`);
-    });
-  const genome = trainingRequest.shape.network.safeParse(read);
+  const none = `is neither a preset (${NETWORK_PRESETS.join(', ')}) nor a file`;
+  const bytes = await readNamedFile(text, `${none} that is there`);
+  const genome = trainingRequest.shape.network.safeParse(readJson(bytes.toString('utf8')));
   if (genome.success) return genome.data;
-  throw usageError(`${why}.`, 'A genome has input_shape, output_size, optimizer and layers.');
+  throw usageError(
+    `${text} ${none} with a genome.`,
+    'A genome is JSON with input_shape, output_size, optimizer and layers.',
+  );
+}
+
+/** What a text is as JSON; null where it is none. */
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** Adds `morpheo pictures classify`. */

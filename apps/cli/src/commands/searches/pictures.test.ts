@@ -56,6 +56,12 @@ test('A search for networks is asked for by the name of its pictures', async (t)
   t.is((await call('clothes', '--epochs', '100', '--strategy', 'dicebox')).code, 0);
   t.like(asked[1], { budget: { resource: 100 }, strategy: { name: 'dicebox' }, networks: undefined });
   t.is((await call('trousers')).code, 4);
+  for (const strategy of ['foo', 'grid']) {
+    const refused = await call('clothes', '--strategy', strategy);
+    t.is(refused.code, 2);
+    t.regex(refused.stderr, /'--strategy <name>' .* Allowed choices are aging-evolution, dicebox, random\./);
+  }
+  t.is(asked.length, 2);
   const long = await call('clothes', '--name', 'x'.repeat(300));
   t.is(long.code, 2);
   t.regex(long.stderr, /This is no search: name: /);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { issueMessage, MOST_IN_SEARCH, networkSearchRequest } from '@morpheo/common';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Context, Runner } from '../../context.ts';
 import { type ExitCode, usageError } from '../../exit-codes.ts';
 import { setOf } from '../../pictures/sets.ts';
@@ -26,6 +26,9 @@ interface PicturesOptions {
 /** How many trials a search makes that is told nothing of its budget. */
 const TRIALS = 30;
 
+/** Networks have no grid. */
+const STRATEGIES = ['aging-evolution', 'dicebox', 'random'];
+
 /** Of networks that may have more than the dense layers of dicebox. */
 const CONVOLUTIONS = { layer_types: ['dense', 'dropout', 'conv2d', 'max_pooling2d'] };
 
@@ -40,7 +43,11 @@ export function addPicturesSearch(group: Command, run: Runner): void {
     .requiredOption('--set <set>', 'the pictures: a name, or name_WxH, or id')
     .option('--test-set <set>', 'pictures to measure on (default: a tenth of the set is held out)')
     .option('--name <text>', 'a name, to find it again')
-    .option('--strategy <name>', 'aging-evolution, dicebox or random (default: aging-evolution)')
+    .addOption(
+      new Option('--strategy <name>', 'how networks are chosen (default: aging-evolution)').choices(
+        STRATEGIES,
+      ),
+    )
     .option('--seed <n>', 'the seed of all that is drawn', readInteger(0, Number.MAX_SAFE_INTEGER), 0)
     .option(
       '--trials <n>',

@@ -31,10 +31,20 @@ export async function searchFrom(context: Context, file: string, options: Search
     ...(trials === undefined ? {} : { budget: { ...membersOf(read.budget), trials } }),
     ...(algo === undefined ? {} : { [program]: { ...membersOf(read[program]), algo } }),
   });
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.map(String).join('.') ?? '';
-  throw usageError(`${file} is no search: ${where}: ${issue === undefined ? '' : issueMessage(issue)}`);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const where = issue?.path.map(String).join('.') ?? '';
+    throw usageError(`${file} is no search: ${where}: ${issue === undefined ? '' : issueMessage(issue)}`);
+  }
+  if (algo === undefined && namesNothing(read[program]))
+    throw usageError(`${file} does not say what its ${program} runs.`, 'Give --algo <id>.');
+  return parsed.data;
+}
+
+/** True of a job, or a training, that does not say what it runs. */
+function namesNothing(program: unknown): boolean {
+  const { algo, image, sheep } = membersOf(program);
+  return (algo ?? image ?? sheep) === undefined;
 }
 
 async function startFrom(file: string, space: unknown): Promise<Record<string, unknown>[]> {

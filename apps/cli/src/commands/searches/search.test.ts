@@ -90,6 +90,11 @@ test('A search that a file describes is posted with what the command says', asyn
   const wrong = await morpheo(['search', 'run', file, '--detach'], { env });
   t.is(wrong.code, 2);
   t.regex(wrong.stderr, /search\.json is no search: objective\.goal: /);
+  await writeFile(file, JSON.stringify(given));
+  const bare = await morpheo(['search', 'run', file, '--detach'], { env });
+  t.is(bare.code, 2);
+  t.regex(bare.stderr, /search\.json does not say what its job runs\.\n.*Give --algo <id>\./);
+  t.is(posted.length, 1);
   await writeFile(file, '{');
   t.regex((await morpheo(['search', 'run', file], { env })).stderr, /search\.json is no JSON/);
   const none = await morpheo(['search', 'run', join(folder.path, 'none.json')], { env });
@@ -110,7 +115,7 @@ test('A watched search tells each result on a line, and how it stands at the end
     /^ {3}4 {2}trial 1 at rung 3: 0\.875, best 0\.875 of trial 1/m,
     /^why +all 2 trials were made$/m,
     /^best +0\.875, trial 1 at rung 3/m,
-    /^random +1 trial, 1 used, none has a value yet$/m,
+    /^random +1 trial, 1 of the resource used, none has a value yet$/m,
     /^rung 1 +random: 0 running, 0 done, 1 failed$/m,
   ])
     t.regex(stdout, line);
@@ -159,7 +164,7 @@ test('Searches are listed, shown and cancelled by the beginning of their id', as
   t.regex(list.stdout, /^6c7a2f5e +rates +random +done +2 +4 +0\.875 /m);
   t.is(list.stderr, '1 of 1 search\n');
   const shown = await morpheo(['search', 'show', '6c7a'], { env });
-  t.regex(shown.stdout, /^trials +2 of 2; 4 orders, 2 ended; 5 used$/m);
+  t.regex(shown.stdout, /^trials +2 of 2; 4 orders, 2 ended; 5 of the resource used$/m);
   t.is((await morpheo(['search', 'cancel', '6c7a'], { env })).code, 0);
   t.deepEqual(cancelled, [ID]);
   t.regex((await morpheo(['search', 'show', 'ffff'], { env })).stderr, /named by its whole id/);

@@ -11,6 +11,9 @@ import type { Endpoints } from '../dialects.ts';
 /** The networks that a training may name in place of writing a genome. */
 export const NETWORK_PRESETS = ['small-cnn', 'mlp'] as const;
 
+/** How a training is where neither its request nor a setting of the service says. */
+export const USUAL_TRAINING = { network: 'small-cnn', epochs: 10, batchSize: 64 } as const;
+
 /** Bounds of a training. */
 export const MOST_IN_TRAINING = {
   epochs: 100_000,
