@@ -31,12 +31,15 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
  */
 export class RunState implements Disposable {
   readonly #output: Output;
+  /** After so long without output its end is not waited for. */
+  readonly #quietMs: number;
   readonly #signal: AbortSignal;
   readonly #abort: () => void;
   readonly #ending = Promise.withResolvers<EndCause>();
   #state: State = { name: 'running' };
 
-  constructor({ signal, onOutput }: RunOptions, outputBytes: number) {
+  constructor({ signal, onOutput }: RunOptions, outputBytes: number, quietMs = QUIET_MS) {
+    this.#quietMs = quietMs;
     const onLimit = () => this.end({ kind: 'limit', ended: 'output_limit' });
     this.#output = new Output({ limitBytes: outputBytes, onOutput, onLimit });
     this.#signal = signal;
@@ -86,13 +89,16 @@ export class RunState implements Disposable {
   }
 
   /**
-   * Waits until what is pumped is passed on; should its end never come, until nothing came for two seconds. Not
+   * Waits until what is pumped is passed on; should its end never come, until nothing came for a while (two seconds) from now on. Not
    * longer than until the run fails.
    */
   async drained(pumped: Promise<unknown>): Promise<void> {
     const stop = new AbortController();
+    const start = performance.now();
+    // A program that was silent for long may have printed its last words a moment ago.
+    const isQuiet = () => Math.min(this.#output.idleMs, performance.now() - start) >= this.#quietMs;
     const quiet = async () => {
-      while (this.#output.idleMs < QUIET_MS && this.cause.kind !== 'failed') {
+      while (!isQuiet() && this.cause.kind !== 'failed') {
         await sleep(20, stop.signal).catch(() => undefined);
         if (stop.signal.aborted) return;
       }
