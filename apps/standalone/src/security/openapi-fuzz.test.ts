@@ -72,6 +72,17 @@ const EXCLUSIONS: readonly Exclusion[] = [
       'Which members of a job exclude one another, and which bytes its texts may hold, is told in words.',
     of: ({ method, path }) => method === 'POST' && path === '/v1/jobs',
   },
+  {
+    check: 'positive_data_acceptance',
+    reason:
+      'Which members of a search exclude or need one another, and what its space may hold, is told in words.',
+    of: ({ method, path }) => method === 'POST' && path === '/v1/searches',
+  },
+  {
+    check: 'positive_data_acceptance',
+    reason: 'That a worker is dedicated to labels of its own alone is told in words.',
+    of: ({ method, path }) => method === 'PUT' && path === '/v1/workers/:worker',
+  },
   ...(['positive_data_acceptance', 'not_a_server_error'] as const).map((check) => ({
     check,
     reason:
