@@ -47,8 +47,11 @@ export function openEngine(socketPath: string): Engine {
 }
 
 async function* idsOf(events: IncomingMessage, signal: AbortSignal): AsyncGenerator<string> {
+  const lines = createInterface({ input: events });
+  // It passes on the errors of what it reads, also when nobody reads any more.
+  lines.on('error', () => undefined);
   try {
-    for await (const line of createInterface({ input: events })) {
+    for await (const line of lines) {
       // One object a line, by the API's description.
       const { id } = JSON.parse(line) as { id: string };
       yield id;
