@@ -26,6 +26,8 @@ import { CALLERS, connection, MS, type Row, reportOf } from '../warm/figures.ts'
 
 const KEY = 'the key of the benchmark';
 const SET = 'fashion_28x28';
+/** Who calls with the key: classification takes networks of this one's trainings alone. */
+const OWNER = 'dicebox';
 const SIDE = 28;
 const AIMS = { p50: 15, perSecond: 300 };
 /** How many pictures are learnt from: what is learnt does not matter here. */
@@ -56,13 +58,13 @@ export async function classification({ folder, size, say }: BenchContext): Promi
       ...{ port, serve: 'classification', 'data-dir': join(folder, 'dicebox'), 'picture-set': SET },
       ...{ compute: found.compute, 'compute-user': credentials.name, 'compute-password': credentials.secret },
       ...{ storage: found.storage, 'storage-user': credentials.name, 'storage-password': credentials.secret },
-      ...{ 'api-key': KEY, 'watch-trainings': '100ms', 'log-level': 'error' },
+      ...{ 'api-key': KEY, 'api-user': OWNER, 'watch-trainings': '100ms', 'log-level': 'error' },
     },
     ready: `${url}/health`,
     output: 'show',
   });
   await dicebox.start();
-  const authorization = `Basic ${Buffer.from(`dicebox:${KEY}`).toString('base64')}`;
+  const authorization = `Basic ${Buffer.from(`${OWNER}:${KEY}`).toString('base64')}`;
   await untilInUse(url, authorization);
   const bodies = pictures.map((pixels) => JSON.stringify({ data: pngOf(pixels).toString('base64') }));
   const measured: Row[] = [];
@@ -109,7 +111,7 @@ async function trained(
       uuid: id,
       algo,
       command: ['train', '/config/training.json'],
-      labels: { [TRAINING_LABELS.set]: SET },
+      labels: { [TRAINING_LABELS.set]: SET, [TRAINING_LABELS.owner]: OWNER },
     },
     needs: { labels: TRAINER_LABELS },
     inputs: [...inputs, { path: '/config/training.json', inline: Buffer.from(settings).toString('base64') }],
@@ -170,8 +172,11 @@ async function bareRows(
 
 const networks = z.object({ items: z.array(z.object({ state: z.string(), reason: z.string().optional() })) });
 
+/** How long a network may take until it answers, in milliseconds. */
+const TAKEN_MS = 60_000;
+
 async function untilInUse(url: string, authorization: string): Promise<void> {
-  for (;;) {
+  for (const start = performance.now(); performance.now() < start + TAKEN_MS; ) {
     const answer = await fetch(`${url}/v1/networks`, { headers: { authorization } });
     const { items } = networks.parse(await answer.json());
     if (items.some(({ state }) => state === 'current')) return;
@@ -179,6 +184,7 @@ async function untilInUse(url: string, authorization: string): Promise<void> {
     if (refused !== undefined) throw new Error(`The network is refused: ${refused.reason}`);
     await pause(20);
   }
+  throw new Error(`No network of a training of ${OWNER} was taken into use.`);
 }
 
 const classified = z.object({ category: z.string(), probabilities: z.array(z.unknown()).length(10) });

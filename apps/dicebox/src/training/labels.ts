@@ -8,7 +8,6 @@ import type { PictureSetRow } from '../db/schema.ts';
  */
 export const LABELS = {
   ...TRAINING_LABELS,
-  owner: 'dicebox.owner',
   setId: 'dicebox.set-id',
   network: 'dicebox.network',
   epochs: 'dicebox.epochs',

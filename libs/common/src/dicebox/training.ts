@@ -16,7 +16,11 @@ const request = {
 export const TRAINER_LABELS = { trainer: 'pictures-1' } as const;
 
 /** What an order of a training is labelled with, so that it is found again. */
-export const TRAINING_LABELS = { training: 'dicebox.training', set: 'dicebox.set' } as const;
+export const TRAINING_LABELS = {
+  training: 'dicebox.training',
+  set: 'dicebox.set',
+  owner: 'dicebox.owner',
+} as const;
 
 /** Characters of a name that a label has of one that it cannot have as a whole. */
 const SHOWN = 36;
