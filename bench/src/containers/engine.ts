@@ -4,10 +4,20 @@ import { text } from 'node:stream/consumers';
 
 /** Just enough of the Docker Engine's API, over one kept connection for each call that is under way. */
 export interface Engine extends Disposable {
-  /** Makes a call, and returns its JSON; undefined where it answers with none. Throws where it is refused. */
+  /** Makes a call, and returns its JSON; undefined where it answers with none. Throws {@link EngineRefusal}. */
   ask(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown>;
   /** The ids of the containers that are created from now on, until `signal` aborts; resolves once it listens. */
   created(signal: AbortSignal): Promise<AsyncIterable<string>>;
+}
+
+/** What the daemon refuses, with the status that it says so by. */
+export class EngineRefusal extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
 }
 
 /** Speaks with the daemon behind a Unix socket. Source: Docker Engine API v1.41. */
@@ -26,8 +36,9 @@ export function openEngine(socketPath: string): Engine {
       .on('error', reject)
       .end(sent);
     const answer = await promise;
-    if ((answer.statusCode ?? 0) < 400) return answer;
-    throw new Error(`${method} ${path}: ${answer.statusCode} ${await text(answer)}`);
+    const { statusCode: status = 0 } = answer;
+    if (status < 400) return answer;
+    throw new EngineRefusal(`${method} ${path}: ${status} ${await text(answer)}`, status);
   }
 
   return {

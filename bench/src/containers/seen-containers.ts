@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Engine } from './engine.ts';
+import { type Engine, EngineRefusal } from './engine.ts';
 
 /** The steps that run in a container, by the name that the worker labels it with. */
 export const CONTAINER_STEPS = ['detarget', 'train', 'perf', 'predict'] as const;
@@ -32,7 +32,7 @@ export async function seeContainers<S extends string>(
   const ids = await engine.created(over.signal);
   const watching = (async () => {
     for await (const id of ids) {
-      const found = inspected.safeParse(await engine.ask('GET', `/containers/${id}/json`));
+      const found = inspected.safeParse(await inspect(engine, id));
       const { data: labels } = step.safeParse(found.data?.Config.Labels);
       if (found.success && labels !== undefined) seen.set(labels['org.morpheo.step'], found.data);
     }
@@ -51,4 +51,14 @@ export async function seeContainers<S extends string>(
     throw new Error(`Of the containers of ${steps.join(', ')} only ${[...seen.keys()].join(', ')} were seen`);
   // An entry for each of them.
   return Object.fromEntries(wanted) as Record<S, SeenContainer>;
+}
+
+/** What the daemon says of a container; undefined of one that was removed before it was asked about. */
+async function inspect(engine: Engine, id: string): Promise<unknown> {
+  try {
+    return await engine.ask('GET', `/containers/${id}/json`);
+  } catch (error) {
+    if (error instanceof EngineRefusal && error.status === 404) return undefined;
+    throw error;
+  }
 }
